@@ -1,0 +1,249 @@
+//! The parts of a running provider, put together: database, clock, randomness, keys, mail.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use secrecy::SecretString;
+use tokio::sync::{Notify, watch};
+
+use crate::crypto::at_rest::{AtRest, AtRestError};
+use crate::crypto::client_secrets::ClientSecrets;
+use crate::crypto::server_secret::ServerSecret;
+use crate::crypto::signing::{self, KeySet, SigningError, SigningKey};
+use crate::domain::clock::{Clock, UnixMs};
+use crate::domain::entropy::Entropy;
+use crate::domain::environment::{Environment, PublicUrl};
+use crate::domain::ids::{IdKind, new_id};
+use crate::mail::SmtpMailer;
+use crate::storage::{SeedOrganization, SeedUser, Store, StoreError, StoredKey};
+
+/// Name of the one server secret, in the database and as what it is sealed with.
+const SERVER_SECRET: &str = "server secret";
+const SIGNING_KEY: &str = "signing key";
+
+/// What a provider is made of, before anything was read from the database.
+pub struct Parts {
+    pub store: Store,
+    pub environment: Environment,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub master_key: Option<SecretString>,
+    /// `None`: the inbox alone receives.
+    pub smtp: Option<SmtpMailer>,
+    pub control: ControlAccess,
+    pub seed: Seed,
+}
+
+/// People and organizations that configuration asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Seed {
+    pub organizations: Vec<SeedOrganization>,
+    pub users: Vec<SeedUser>,
+}
+
+/// Who may read the inbox and use the control API.
+#[derive(Debug, Clone)]
+pub enum ControlAccess {
+    Off,
+    /// Anybody who can connect: the listener is on loopback.
+    Open,
+    Token(SecretString),
+}
+
+/// A running provider.
+pub struct App {
+    pub store: Store,
+    pub environment: Arc<Environment>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub secret: ServerSecret,
+    pub client_secrets: Arc<ClientSecrets>,
+    pub keys: KeyRing,
+    pub mail: MailRoom,
+    pub control: ControlAccess,
+}
+
+/// Where mails wait and who is told about them.
+pub struct MailRoom {
+    pub smtp: Option<SmtpMailer>,
+    /// Wakes the delivery of the outbox.
+    pub outbox_filled: Notify,
+    /// Changes with every mail stored by this process; those who wait for one watch it.
+    pub inbox_changed: watch::Sender<u64>,
+}
+
+/// Why a provider cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    AtRest(#[from] AtRestError),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
+impl StartError {
+    /// Is waiting a remedy?
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Unavailable(_) | StoreError::Migration(_)))
+    }
+}
+
+impl Parts {
+    /// Migrates the database and reads from it, or makes, what a provider needs. Running it again after a
+    /// failure is safe; several processes may run it at once.
+    pub async fn start(&self) -> Result<Started, StartError> {
+        let now_ms = self.clock.now_ms();
+        let at_rest = AtRest::new(self.master_key.as_ref())?;
+        self.store.migrate().await?;
+        let secret = server_secret(&self.store, &self.environment.id, &at_rest, &*self.entropy, now_ms).await?;
+        let keys = KeyRing { keys: RwLock::default(), at_rest };
+        if keys.reload(&self.store, &self.environment.id).await?.keys().is_empty() {
+            keys.add(&self.store, &self.environment.id, self.entropy.clone(), now_ms, 0).await?;
+        }
+        self.store.seed(&self.environment.id, &self.seed.organizations, &self.seed.users, now_ms).await?;
+        Ok(Started { secret, keys })
+    }
+
+    /// The provider, with what [`Parts::start`] found.
+    pub fn into_app(self, started: Started) -> App {
+        App {
+            store: self.store,
+            environment: Arc::new(self.environment),
+            clock: self.clock,
+            entropy: self.entropy,
+            client_secrets: ClientSecrets::new(started.secret.clone()),
+            secret: started.secret,
+            keys: started.keys,
+            mail: MailRoom {
+                smtp: self.smtp,
+                outbox_filled: Notify::new(),
+                inbox_changed: watch::Sender::new(0),
+            },
+            control: self.control,
+        }
+    }
+}
+
+/// What the database holds for a starting provider.
+pub struct Started {
+    secret: ServerSecret,
+    keys: KeyRing,
+}
+
+async fn server_secret(
+    store: &Store,
+    environment_id: &str,
+    at_rest: &AtRest,
+    entropy: &dyn Entropy,
+    now_ms: UnixMs,
+) -> Result<ServerSecret, StartError> {
+    let stored = match store.server_secret(environment_id, SERVER_SECRET).await? {
+        Some(stored) => stored,
+        None => {
+            let mut bytes = [0; 32];
+            entropy.fill(&mut bytes);
+            let sealed = at_rest.seal(SERVER_SECRET, &bytes, entropy)?;
+            store.offer_server_secret(environment_id, SERVER_SECRET, &sealed, now_ms).await?;
+            store
+                .server_secret(environment_id, SERVER_SECRET)
+                .await?
+                .ok_or(StoreError::Unreadable("server secret"))?
+        }
+    };
+    Ok(ServerSecret::new(&at_rest.open(SERVER_SECRET, &stored)?))
+}
+
+/// The signing keys of an environment, as this process last read them.
+pub struct KeyRing {
+    keys: RwLock<Arc<KeySet>>,
+    at_rest: AtRest,
+}
+
+impl KeyRing {
+    /// The keys last read.
+    pub fn current(&self) -> Arc<KeySet> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the keys again; those known already are not parsed anew.
+    pub async fn reload(&self, store: &Store, environment_id: &str) -> Result<Arc<KeySet>, StartError> {
+        let known = self.current();
+        let mut keys = Vec::new();
+        for stored in store.signing_keys(environment_id).await? {
+            match known.keys().iter().find(|k| k.kid() == stored.kid) {
+                Some(key) => keys.push(key.clone()),
+                None => {
+                    let der = self.at_rest.open(SIGNING_KEY, &stored.private_key)?;
+                    let key = SigningKey::from_pkcs8(stored.sequence, &stored.kid, stored.signs_from_ms, &der)?;
+                    keys.push(Arc::new(key));
+                }
+            }
+        }
+        let keys = Arc::new(KeySet::new(keys));
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.clone();
+        Ok(keys)
+    }
+
+    /// Makes the next key, published now and signing after `delay_ms`. When another process adds one at the same
+    /// time, that one stands and ours is dropped. Returns the `kid` that stands.
+    pub async fn add(
+        &self,
+        store: &Store,
+        environment_id: &str,
+        entropy: Arc<dyn Entropy>,
+        now_ms: UnixMs,
+        delay_ms: i64,
+    ) -> Result<String, StartError> {
+        let sequence = self.reload(store, environment_id).await?.keys().last().map_or(1, |k| k.sequence + 1);
+        let rng = entropy.clone();
+        let der = tokio::task::spawn_blocking(move || signing::generate_pkcs8(&*rng))
+            .await
+            .map_err(|_| SigningError::Generation)??;
+        let key = StoredKey {
+            sequence,
+            kid: new_id(IdKind::SigningKey, now_ms, &*entropy),
+            private_key: self.at_rest.seal(SIGNING_KEY, &der, &*entropy)?,
+            created_at_ms: now_ms,
+            signs_from_ms: now_ms + delay_ms,
+        };
+        store.offer_signing_key(environment_id, &key).await?;
+        let keys = self.reload(store, environment_id).await?;
+        let standing = keys.keys().iter().find(|k| k.sequence == sequence);
+        Ok(standing.ok_or(SigningError::NoKey)?.kid().to_owned())
+    }
+}
+
+/// A request's view of the provider: which environment it is in and under which URL it came.
+#[derive(Clone)]
+pub struct Context {
+    pub app: Arc<App>,
+    pub environment: Arc<Environment>,
+    pub public_url: PublicUrl,
+}
+
+impl Context {
+    pub fn now_ms(&self) -> UnixMs {
+        self.app.clock.now_ms()
+    }
+
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.app.entropy
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.app.store
+    }
+
+    pub fn environment_id(&self) -> &str {
+        &self.environment.id
+    }
+
+    pub fn issuer(&self) -> &str {
+        self.public_url.issuer()
+    }
+
+    pub fn new_id(&self, kind: IdKind) -> String {
+        new_id(kind, self.now_ms(), self.entropy())
+    }
+}

@@ -1,0 +1,332 @@
+//! Configuration: defaults, then `vestibule.toml`, then `VESTIBULE_*` variables, then flags. Everything is checked
+//! before anything starts, and every mistake is named at once.
+
+mod environment;
+mod reference;
+mod source;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+pub use environment::SeedSettings;
+pub use reference::{example_toml, reference_markdown};
+pub use source::{Location, Problem, Source};
+
+use crate::domain::environment::{Environment, Mode, PublicUrl};
+use crate::mail::{Encryption, SmtpSettings};
+
+/// The port when none is configured: OTP and a zero on a telephone's keys.
+pub const DEFAULT_PORT: u16 = 6870;
+
+/// Name of the file looked for in the working directory.
+pub const DEFAULT_FILE: &str = "vestibule.toml";
+
+/// Credentials of the client that exists when none is configured: the same on every machine, and for that reason
+/// accepted on a loopback listener only.
+pub const DEFAULT_CLIENT_ID: &str = "skc_687000000000000001";
+pub const DEFAULT_CLIENT_SECRET: &str = "test_vestibule_local_development_secret_do_not_deploy_6870";
+
+/// Where to listen. The host is a name or an address; port 0 takes any free one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAddress {
+    pub host: String,
+    pub port: u16,
+}
+
+impl ListenAddress {
+    /// Parses `HOST:PORT`; an IPv6 address stands in brackets.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let wrong = "must be HOST:PORT, such as 127.0.0.1:6870";
+        let (host, port) = text.rsplit_once(':').ok_or(wrong)?;
+        let port = port.parse().map_err(|_| wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() { Err(wrong) } else { Ok(Self { host: host.to_owned(), port }) }
+    }
+
+    /// Can only this machine connect?
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+    }
+}
+
+/// Which database.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A file below `data_dir`.
+    Sqlite,
+    /// A private file that is deleted at the end.
+    Ephemeral,
+    Postgres { url: SecretString, max_connections: u32 },
+}
+
+/// The inbox and the control API.
+#[derive(Debug, Clone)]
+pub struct ControlSettings {
+    pub enabled: bool,
+    /// Demanded of every caller when set; needed off loopback.
+    pub token: Option<SecretString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    pub format: LogFormat,
+    /// A `tracing` filter such as `info` or `vestibule=debug`.
+    pub filter: String,
+}
+
+/// Everything that was asked for, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: ListenAddress,
+    pub ready_file: Option<PathBuf>,
+    pub data_dir: PathBuf,
+    pub database: Database,
+    /// Encrypts the keys in the database.
+    pub master_key: Option<SecretString>,
+    /// Worker threads; by default one per core.
+    pub workers: Option<usize>,
+    pub shutdown_timeout_s: u64,
+    pub smtp: Option<SmtpSettings>,
+    pub control: ControlSettings,
+    pub log: LogSettings,
+    /// Its `public_urls` are empty where they follow the port that is really bound.
+    pub environment: Environment,
+    pub seed: SeedSettings,
+}
+
+/// What the command line says about settings.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    pub config_file: Option<PathBuf>,
+    pub listen: Option<String>,
+    pub ephemeral: bool,
+    pub ready_file: Option<PathBuf>,
+    pub data_dir: Option<PathBuf>,
+    pub database_url: Option<String>,
+    pub public_urls: Vec<String>,
+}
+
+/// All mistakes of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration has {} mistake{}:", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
+        self.0.iter().try_for_each(|p| write!(f, "\n  {p}"))
+    }
+}
+
+impl Config {
+    /// Reads and checks everything. `variables` are the process's environment variables.
+    pub fn load(overrides: &Overrides, variables: impl Iterator<Item = (String, String)>) -> Result<Self, Problems> {
+        let mut source = Source::default();
+        let variables: Vec<(String, String)> = variables.collect();
+        let named_by_variable = variables.iter().find(|(n, _)| n == "VESTIBULE_CONFIG").map(|(_, v)| PathBuf::from(v));
+        let named = overrides.config_file.clone().or(named_by_variable);
+        let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        match std::fs::read_to_string(&path) {
+            Ok(text) => source.add_file(&path, &text),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => source.problem_at(Location::Unwritten, "", format!("{}: {error}", path.display())),
+        }
+        source.add_variables(variables.into_iter());
+        add_flags(&mut source, overrides);
+        let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        Self::read(source, &base)
+    }
+
+    /// Reads and checks the settings of all layers; relative paths of files are relative to `base`.
+    pub fn read(mut source: Source, base: &Path) -> Result<Self, Problems> {
+        let config = read(&mut source, base);
+        check_exposure(&mut source, &config);
+        let problems = source.finish();
+        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+    }
+
+    /// Fills in the public URLs that follow the port: `localhost` first, as people type it.
+    pub fn settle_public_urls(&mut self, port: u16) {
+        if self.environment.public_urls.is_empty() {
+            let hosts = ["localhost", "127.0.0.1", "[::1]"];
+            self.environment.public_urls =
+                hosts.iter().filter_map(|h| PublicUrl::parse(&format!("http://{h}:{port}")).ok()).collect();
+        }
+    }
+
+    /// The first client that has a secret, with it in the clear where the configuration holds it so: what `env`
+    /// and the banner show.
+    pub fn shown_client(&self) -> Option<(&str, Option<&SecretString>)> {
+        use crate::domain::client::{ClientKind, ClientSecret};
+        let first = self.environment.clients.iter().find(|c| !c.is_public()).or(self.environment.clients.first())?;
+        let secret = match &first.kind {
+            ClientKind::Web { secrets } => secrets.iter().find_map(|s| match s {
+                ClientSecret::Plain(secret) => Some(secret),
+                ClientSecret::Argon2(_) => None,
+            }),
+            ClientKind::Spa | ClientKind::Native => None,
+        };
+        Some((&first.client_id, secret))
+    }
+}
+
+fn add_flags(source: &mut Source, overrides: &Overrides) {
+    let path_text = |p: &PathBuf| p.to_string_lossy().into_owned();
+    if let Some(listen) = &overrides.listen {
+        source.add_flag("listen", "--listen", listen);
+    }
+    if overrides.ephemeral {
+        source.add_flag("ephemeral", "--ephemeral", "true");
+    }
+    if let Some(path) = &overrides.ready_file {
+        source.add_flag("ready_file", "--ready-file", path_text(path));
+    }
+    if let Some(path) = &overrides.data_dir {
+        source.add_flag("data_dir", "--data-dir", path_text(path));
+    }
+    if let Some(url) = &overrides.database_url {
+        source.add_flag("database.url", "--database-url", url);
+    }
+    if !overrides.public_urls.is_empty() {
+        source.add_flag("public_urls", "--public-url", overrides.public_urls.join(","));
+    }
+}
+
+fn read(source: &mut Source, base: &Path) -> Config {
+    let default_listen = ListenAddress { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT };
+    let listen = source.parsed("listen", ListenAddress::parse).unwrap_or(default_listen);
+    let environment = environment::read(source, base);
+    Config {
+        listen,
+        ready_file: source.filled("ready_file").map(PathBuf::from),
+        data_dir: PathBuf::from(source.filled("data_dir").unwrap_or_else(|| ".vestibule".to_owned())),
+        database: read_database(source),
+        master_key: source.filled("master_key").map(SecretString::from),
+        workers: source.optional_integer("workers", 1..=256).and_then(|n| usize::try_from(n).ok()),
+        shutdown_timeout_s: source.integer("shutdown_timeout_s", 0..=3600, 30).unsigned_abs(),
+        smtp: read_smtp(source, base),
+        control: ControlSettings {
+            enabled: source.boolean("control.enabled", environment.mode == Mode::Development),
+            token: source.filled("control.token").map(SecretString::from),
+        },
+        log: LogSettings {
+            format: source.choice("log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)], LogFormat::Text),
+            filter: source.filled("log.filter").unwrap_or_else(|| DEFAULT_FILTER.to_owned()),
+        },
+        seed: environment::read_seed(source),
+        environment,
+    }
+}
+
+fn read_database(source: &mut Source) -> Database {
+    let ephemeral = source.boolean("ephemeral", false);
+    let max_connections = source.integer("database.max_connections", 1..=1000, 10);
+    let url = source.filled("database.url");
+    match url {
+        Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+            if ephemeral {
+                source.problem("ephemeral", "cannot be combined with a PostgreSQL database (DATABASE_URL)");
+            }
+            Database::Postgres {
+                url: SecretString::from(url),
+                max_connections: u32::try_from(max_connections).unwrap_or(10),
+            }
+        }
+        Some(_) => {
+            source.problem("database.url", "must start with postgres://; leave it out for the embedded database");
+            Database::Sqlite
+        }
+        None if ephemeral => Database::Ephemeral,
+        None => Database::Sqlite,
+    }
+}
+
+fn read_smtp(source: &mut Source, base: &Path) -> Option<SmtpSettings> {
+    let encryptions = [("none", Encryption::None), ("starttls", Encryption::StartTls), ("tls", Encryption::Tls)];
+    let host = source.filled("smtp.host");
+    let encryption = source.choice("smtp.encryption", &encryptions, Encryption::StartTls);
+    let default_port = match encryption {
+        Encryption::None => 25,
+        Encryption::StartTls => 587,
+        Encryption::Tls => 465,
+    };
+    let settings = SmtpSettings {
+        host: host.clone().unwrap_or_default(),
+        port: u16::try_from(source.integer("smtp.port", 1..=65_535, default_port)).unwrap_or(587),
+        encryption,
+        username: source.filled("smtp.username"),
+        password: source.filled("smtp.password").map(SecretString::from),
+        timeout_s: source.integer("smtp.timeout_s", 1..=120, 10).unsigned_abs(),
+        ca_file: source.filled("smtp.ca_file").map(|p| base.join(p)),
+        max_attempts: u32::try_from(source.integer("smtp.max_attempts", 1..=1000, 20)).unwrap_or(20),
+    };
+    if settings.username.is_some() != settings.password.is_some() {
+        source.problem("smtp.username", "and smtp.password are needed together");
+    }
+    if let Some(path) = settings.ca_file.as_ref().filter(|p| !p.is_file()) {
+        source.problem("smtp.ca_file", format!("= {:?}: there is no such file", path.display().to_string()));
+    }
+    host.map(|_| settings)
+}
+
+/// What must not be reachable from elsewhere, or for real people, is refused here.
+fn check_exposure(source: &mut Source, config: &Config) {
+    let exposed = !config.listen.is_loopback();
+    let production = config.environment.mode == Mode::Production;
+    if exposed || production {
+        let uses_default = config.environment.clients.iter().any(|c| c.client_id == DEFAULT_CLIENT_ID)
+            && config.shown_client().and_then(|(_, secret)| secret).is_some_and(|s| {
+                use secrecy::ExposeSecret as _;
+                s.expose_secret() == DEFAULT_CLIENT_SECRET
+            });
+        if uses_default {
+            source.problem(
+                "client_secret",
+                "is the well-known development secret, which is accepted on a loopback listener in development mode \
+                 only: set VESTIBULE_CLIENT_ID and VESTIBULE_CLIENT_SECRET, or [[clients]]",
+            );
+        }
+        if exposed && config.control.enabled && config.control.token.is_none() {
+            source.problem(
+                "control.token",
+                "is missing: with a listener that others can reach, the inbox and the control API need a token \
+                 (VESTIBULE_CONTROL__TOKEN), or switch them off (VESTIBULE_CONTROL__ENABLED=false)",
+            );
+        }
+        if exposed && config.environment.public_urls.is_empty() {
+            source.problem(
+                "public_urls",
+                "is missing: say under which URLs people and applications reach this server \
+                 (VESTIBULE_PUBLIC_URLS=http://localhost:6870,http://vestibule:6870)",
+            );
+        }
+    }
+    if production {
+        if config.control.enabled {
+            source.problem("control.enabled", "must be false in production mode: mails of real people are not kept");
+        }
+        if config.smtp.is_none() {
+            source.problem("smtp.host", "is missing: production mode sends its mails by SMTP");
+        }
+        if config.environment.public_urls.iter().any(|u| !u.is_secure()) {
+            source.problem("public_urls", "must all start with https:// in production mode");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

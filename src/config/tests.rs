@@ -1,0 +1,195 @@
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::domain::client::ClientKind;
+use crate::domain::environment::PasswordlessType;
+
+fn load_with(toml: &str, variables: &[(&str, &str)]) -> Result<Config, Problems> {
+    let mut source = Source::default();
+    source.add_file(Path::new("vestibule.toml"), toml);
+    source.add_variables(variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
+    Config::read(source, Path::new("."))
+}
+
+fn load(toml: &str) -> Result<Config, Problems> {
+    load_with(toml, &[])
+}
+
+fn problems(toml: &str) -> Vec<String> {
+    load(toml).err().map(|p| p.0.iter().map(ToString::to_string).collect()).unwrap_or_default()
+}
+
+#[test]
+fn nothing_set_is_a_whole_configuration() {
+    let config = load("").unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:6870");
+    assert!(matches!(config.database, Database::Sqlite));
+    assert_eq!(config.environment.clients.len(), 1);
+    assert_eq!(config.shown_client().unwrap().0, DEFAULT_CLIENT_ID);
+    assert_eq!(config.environment.passwordless.validity_s, 300);
+    assert_eq!(config.environment.tokens.access_token_lifetime_s, 900);
+    assert_eq!(config.environment.limits.mails_per_address, Some(2));
+}
+
+#[test]
+fn variables_win_over_the_file() {
+    let file = "[passwordless]\ntype = \"OTP\"\nvalidity_s = 600\n";
+    let variables = [("VESTIBULE_PASSWORDLESS__TYPE", "LINK"), ("DATABASE_URL", "postgres://localhost/x"), ("HOME", "/")];
+    let config = load_with(file, &variables).unwrap();
+    assert_eq!(config.environment.passwordless.passwordless_type, PasswordlessType::Link);
+    assert_eq!(config.environment.passwordless.validity_s, 600);
+    assert!(matches!(config.database, Database::Postgres { .. }));
+}
+
+#[test]
+fn flags_win_over_variables() {
+    let overrides = Overrides { listen: Some("127.0.0.1:0".into()), ephemeral: true, ..Overrides::default() };
+    let variables = [("VESTIBULE_LISTEN", "127.0.0.1:1")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+    let config = Config::load(&overrides, variables.into_iter()).unwrap();
+    assert_eq!(config.listen.port, 0);
+    assert!(matches!(config.database, Database::Ephemeral));
+}
+
+#[test]
+fn every_mistake_is_named_at_once_with_file_and_line() {
+    let found = problems(
+        "mode = \"dev\"\n\
+         [passwordless]\n\
+         validty_s = 300\n\
+         validity_s = 30\n\
+         type = 7\n\
+         [[clients]]\n\
+         client_id = \"a\"\n\
+         type = \"spa\"\n\
+         client_secret = \"x\"\n\
+         redirect_uris = [\"https://*.com/cb\", \"javascript:alert(1)\"]\n",
+    );
+    let expected = [
+        "vestibule.toml:1: mode must be one of: development, production",
+        "vestibule.toml:3: passwordless.validty_s is not a setting; did you mean passwordless.validity_s?",
+        "vestibule.toml:4: passwordless.validity_s must be a whole number from 60 to 3600",
+        "vestibule.toml:5: passwordless.type must be text, in quotes",
+        "vestibule.toml:9: clients[0].client_secret must be left out: public clients (spa, native) have none",
+    ];
+    for text in expected {
+        assert!(found.iter().any(|p| p == text), "{text}\nis missing in {found:#?}");
+    }
+    assert_eq!(found.iter().filter(|p| p.starts_with("vestibule.toml:10: clients[0].redirect_uris")).count(), 2, "{found:#?}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_named_with_its_line() {
+    let found = problems("mode = \"development\"\nlisten = \n");
+    assert!(found.iter().any(|p| p.starts_with("vestibule.toml:2: ")), "{found:?}");
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let found = load_with("", &[("VESTIBULE_LIMITS__CODE_ATTEMPTS", "many"), ("VESTIBULE_LISTENN", "x")]).unwrap_err();
+    let found: Vec<String> = found.0.iter().map(ToString::to_string).collect();
+    assert_eq!(found[0], "VESTIBULE_LIMITS__CODE_ATTEMPTS: limits.code_attempts must be a whole number from 1 to 100");
+    assert_eq!(found[1], "VESTIBULE_LISTENN: listenn is not a setting; did you mean listen?");
+}
+
+#[test]
+fn well_known_credentials_are_for_loopback_only() {
+    let found = problems("listen = \"0.0.0.0:6870\"");
+    for name in ["client_secret", "control.token", "public_urls"] {
+        assert!(found.iter().any(|p| p.starts_with(name)), "{name} is missing in {found:?}");
+    }
+    let exposed = "listen = \"0.0.0.0:6870\"\nclient_id = \"skc_1\"\nclient_secret = \"own\"\n\
+                   public_urls = [\"http://localhost:6870\"]\n[control]\ntoken = \"t\"\n";
+    assert!(load(exposed).is_ok());
+    assert!(load("listen = \"[::1]:6870\"").is_ok());
+}
+
+#[test]
+fn production_mode_demands_what_real_people_need() {
+    let found = problems("mode = \"production\"\npublic_urls = [\"http://id.example.com\"]\n[control]\nenabled = true\n");
+    for name in ["client_secret", "vestibule.toml:4: control.enabled", "smtp.host", "vestibule.toml:2: public_urls"] {
+        assert!(found.iter().any(|p| p.starts_with(name)), "{name} is missing in {found:?}");
+    }
+    let good = "mode = \"production\"\nclient_id = \"skc_1\"\nclient_secret = \"own\"\n\
+                redirect_uris = [\"https://app.example.com/cb\"]\npublic_urls = [\"https://id.example.com\"]\n\
+                [smtp]\nhost = \"smtp.example.com\"\n";
+    let config = load(good).unwrap();
+    assert!(!config.environment.test_users.enabled);
+    assert!(!config.control.enabled);
+    assert!(load(&good.replace("https://app.example.com/cb", "http://localhost:3000/cb")).is_err());
+}
+
+#[test]
+fn the_full_stack_profile_has_its_own_lifetimes_unless_set() {
+    let config = load("[tokens]\nuser_management = true\naccess_token_lifetime_s = 60\n").unwrap();
+    assert_eq!(config.environment.tokens.access_token_lifetime_s, 60);
+    assert_eq!(config.environment.tokens.id_token_lifetime_s, 1800);
+}
+
+#[test]
+fn clients_users_and_organizations_are_read() {
+    let config = load(
+        "[[clients]]\nclient_id = \"web\"\nclient_secrets = [\"a\", \"b\"]\n\
+         [[clients]]\nclient_id = \"spa\"\ntype = \"spa\"\n\
+         [[organizations]]\ndisplay_name = \"Acme\"\nexternal_id = \"acme\"\n\
+         [[users]]\nemail = \"jane@example.com\"\norganizations = [\"acme\"]\n",
+    )
+    .unwrap();
+    assert_eq!(config.environment.clients.len(), 2);
+    assert!(matches!(config.environment.clients[1].kind, ClientKind::Spa));
+    assert_eq!(config.seed.users[0].organizations, ["acme"]);
+    let found = problems(
+        "[[clients]]\nclient_id = \"a\"\nclient_secrets = [\"1\", \"2\", \"3\"]\n\
+         [[clients]]\nclient_id = \"a\"\nclient_secret = \"1\"\n\
+         [[users]]\nemail = \"a@x.io,b@y.io\"\norganizations = [\"nobody\"]\n",
+    );
+    assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let config = load_with("", &[("VESTIBULE_CLIENT_ID", "a"), ("VESTIBULE_CLIENT_SECRET", "sesame"), ("VESTIBULE_MASTER_KEY", "sesame"), ("VESTIBULE_CONTROL__TOKEN", "sesame")]);
+    assert!(!format!("{:?}", config.unwrap()).contains("sesame"));
+}
+
+/// The example with its settings uncommented: what a reader would do.
+fn uncommented(example: &str) -> String {
+    let is_setting = |line: &str| {
+        line.strip_prefix('#').is_some_and(|l| l.starts_with('[') || l.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
+    };
+    example.lines().map(|l| if is_setting(l) { &l[1..] } else { l }).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_reference_describes_exactly_the_settings_that_are_read() {
+    let mut source = Source::default();
+    source.add_file(Path::new("x"), &uncommented(&example_toml()));
+    let _ = super::read(&mut source, Path::new("."));
+    let known = source.known();
+    let tables = ["clients", "organizations", "users"].map(str::to_owned);
+    let read: std::collections::BTreeSet<_> = known.into_iter().filter(|k| !tables.contains(k)).collect();
+    assert_eq!(read, super::reference::names());
+}
+
+#[test]
+fn the_example_has_no_mistake_but_the_files_it_invents() {
+    let found = problems(&uncommented(&example_toml()).replace("\"$argon2id$…\"", "\"\""));
+    let left: Vec<&String> = found.iter().filter(|p| !p.contains("there is no such file")).collect();
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+/// The written files are made from the reference; `UPDATE_REFERENCE=1 cargo test` writes them anew.
+#[test]
+fn example_and_documentation_are_what_the_reference_says() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let marker = "<!-- generated from src/config/reference.rs: do not edit below -->\n\n";
+    let docs = std::fs::read_to_string(root.join("docs/CONFIGURATION.md")).unwrap_or_default();
+    let intro = docs.split(marker).next().unwrap_or_default();
+    let wanted_docs = format!("{intro}{marker}{}", reference_markdown());
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        std::fs::write(root.join("vestibule.example.toml"), example_toml()).unwrap();
+        std::fs::write(root.join("docs/CONFIGURATION.md"), &wanted_docs).unwrap();
+    }
+    let example = std::fs::read_to_string(root.join("vestibule.example.toml")).unwrap_or_default();
+    assert!(example == example_toml(), "vestibule.example.toml is stale");
+    assert!(docs == wanted_docs || std::env::var_os("UPDATE_REFERENCE").is_some(), "docs/CONFIGURATION.md is stale");
+}

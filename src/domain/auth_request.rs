@@ -1,0 +1,260 @@
+//! The authentication request: one attempt of one person to prove an address.
+//!
+//! A pure state machine. Every transition takes the request by value, the time and the settings, and returns the
+//! next state together with a named outcome; storage commits the next state only if nobody else moved it
+//! meanwhile (`version`), and runs the transition again otherwise.
+//!
+//! ```text
+//! AwaitingEmail ──send──▶ AwaitingProof ──right code or link──▶ Completed
+//!                          │  ▲   └──sixth guess in ten minutes──▶ Dead
+//!                          └──┘ resend
+//! ```
+
+use super::authorization::AuthorizationRequest;
+use super::clock::UnixMs;
+use super::email::EmailAddress;
+use super::environment::{Environment, Limits, PasswordlessSettings, PasswordlessType};
+use super::limits::RecentTimes;
+
+/// An authentication request as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthRequest {
+    /// 256 random bits, base64url.
+    pub id: String,
+    /// Grows by one with every committed transition.
+    pub version: i64,
+    /// What the application asked for.
+    pub authorization: AuthorizationRequest,
+    /// Keyed digest of the cookie of the browser that started.
+    pub browser_digest: String,
+    /// Issuer the request came in under; mails link to it.
+    pub issuer: String,
+    pub stage: Stage,
+    /// The address to prove, once known.
+    pub email: Option<EmailAddress>,
+    /// What the last mail carried.
+    pub passwordless_type: PasswordlessType,
+    /// Which credentials are alive: code and link are derived from (id, generation).
+    pub generation: i64,
+    /// When code and link of the last mail stop working.
+    pub credentials_expire_at_ms: UnixMs,
+    /// Code attempts judged lately.
+    pub attempts: RecentTimes,
+    pub created_at_ms: UnixMs,
+    /// When the person has to start again, whatever happened.
+    pub expires_at_ms: UnixMs,
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    AwaitingEmail,
+    AwaitingProof,
+    /// The address was proven; the request is used up.
+    Completed,
+    /// Too many guesses; the person starts again.
+    Dead,
+}
+
+impl Stage {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AwaitingEmail => "awaiting_email",
+            Self::AwaitingProof => "awaiting_proof",
+            Self::Completed => "completed",
+            Self::Dead => "dead",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::AwaitingEmail, Self::AwaitingProof, Self::Completed, Self::Dead].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// Why nothing more can be done with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    #[error("the auth request has expired")]
+    Expired,
+    #[error("the auth request was already used")]
+    Completed,
+    #[error("too many attempts: the auth request is closed")]
+    TooManyAttempts,
+}
+
+/// Why no mail is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendRefusal {
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// A resend before any send.
+    #[error("no mail was sent for this auth request yet")]
+    NothingSent,
+}
+
+/// What a code attempt came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeOutcome {
+    Accepted,
+    Wrong { attempts_left: usize },
+    /// The code's time is over; a new one can be sent.
+    Expired,
+    /// This was one attempt too many: the request is dead.
+    TooManyAttempts,
+    /// No code was sent: mails carry links only.
+    NotOffered,
+    Closed(Closed),
+}
+
+/// What opening a link came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkOutcome {
+    Accepted,
+    /// Opened elsewhere than where the sign-in started, which the settings forbid. The link stays usable there.
+    WrongBrowser,
+    Expired,
+    Closed(Closed),
+}
+
+impl AuthRequest {
+    /// A request that was just made by an application.
+    pub fn start(
+        id: String,
+        authorization: AuthorizationRequest,
+        browser_digest: String,
+        issuer: &str,
+        environment: &Environment,
+        now_ms: UnixMs,
+    ) -> Self {
+        Self {
+            id,
+            version: 0,
+            authorization,
+            browser_digest,
+            issuer: issuer.to_owned(),
+            stage: Stage::AwaitingEmail,
+            email: None,
+            passwordless_type: environment.passwordless.passwordless_type,
+            generation: 0,
+            credentials_expire_at_ms: now_ms,
+            attempts: RecentTimes::default(),
+            created_at_ms: now_ms,
+            expires_at_ms: now_ms + environment.limits.auth_request_lifetime_s * 1000,
+        }
+    }
+
+    /// Is the request beyond use, and why?
+    pub fn closed(&self, now_ms: UnixMs) -> Option<Closed> {
+        match self.stage {
+            Stage::Completed => Some(Closed::Completed),
+            Stage::Dead => Some(Closed::TooManyAttempts),
+            Stage::AwaitingEmail | Stage::AwaitingProof => (now_ms >= self.expires_at_ms).then_some(Closed::Expired),
+        }
+    }
+
+    /// Have code and link of the last mail run out?
+    pub fn credentials_expired(&self, now_ms: UnixMs) -> bool {
+        now_ms >= self.credentials_expire_at_ms
+    }
+
+    /// Sends to `email` for the first time, or again when it is the address already written to.
+    pub fn send(
+        mut self,
+        email: EmailAddress,
+        settings: &PasswordlessSettings,
+        now_ms: UnixMs,
+    ) -> Result<Self, SendRefusal> {
+        if let Some(closed) = self.closed(now_ms) {
+            return Err(closed.into());
+        }
+        if self.stage == Stage::AwaitingProof && self.email.as_ref().is_some_and(|e| e.key() == email.key()) {
+            return self.resend(settings, now_ms);
+        }
+        // Another address: what the first one received must not prove it.
+        self.generation += 1;
+        self.email = Some(email);
+        self.stage = Stage::AwaitingProof;
+        Ok(self.with_fresh_expiry(settings, now_ms))
+    }
+
+    /// Sends again. The count of attempts goes on; whether the earlier mail stays good is a setting.
+    pub fn resend(mut self, settings: &PasswordlessSettings, now_ms: UnixMs) -> Result<Self, SendRefusal> {
+        if let Some(closed) = self.closed(now_ms) {
+            return Err(closed.into());
+        }
+        if self.stage != Stage::AwaitingProof {
+            return Err(SendRefusal::NothingSent);
+        }
+        if settings.regenerate_passwordless_credentials_on_resend {
+            self.generation += 1;
+        }
+        Ok(self.with_fresh_expiry(settings, now_ms))
+    }
+
+    fn with_fresh_expiry(mut self, settings: &PasswordlessSettings, now_ms: UnixMs) -> Self {
+        self.passwordless_type = settings.passwordless_type;
+        self.credentials_expire_at_ms = now_ms + settings.validity_s * 1000;
+        self
+    }
+
+    /// Judges one code attempt. `is_right` compares with the code of the living generation.
+    ///
+    /// The attempt is counted in the very state that carries its judgement. `limits.code_attempts` attempts per
+    /// window are judged; the next one closes the request, right or wrong.
+    pub fn verify_code(mut self, is_right: bool, limits: &Limits, now_ms: UnixMs) -> (Self, CodeOutcome) {
+        if let Some(closed) = self.closed(now_ms) {
+            return (self, CodeOutcome::Closed(closed));
+        }
+        if self.stage != Stage::AwaitingProof || !self.passwordless_type.has_code() {
+            return (self, CodeOutcome::NotOffered);
+        }
+        let allowed = limits.code_attempts as usize;
+        if self.attempts.count(now_ms, limits.code_attempts_window_s) >= allowed {
+            self.stage = Stage::Dead;
+            return (self, CodeOutcome::TooManyAttempts);
+        }
+        self.attempts.push(now_ms, limits.code_attempts_window_s);
+        if self.credentials_expired(now_ms) {
+            return (self, CodeOutcome::Expired);
+        }
+        if is_right {
+            self.stage = Stage::Completed;
+            return (self, CodeOutcome::Accepted);
+        }
+        let attempts_left = allowed - self.attempts.count(now_ms, limits.code_attempts_window_s);
+        (self, CodeOutcome::Wrong { attempts_left })
+    }
+
+    /// Judges the use of a link whose token belongs to the living generation.
+    pub fn verify_link(
+        mut self,
+        same_browser: bool,
+        settings: &PasswordlessSettings,
+        now_ms: UnixMs,
+    ) -> (Self, LinkOutcome) {
+        match self.link_outcome(same_browser, settings, now_ms) {
+            LinkOutcome::Accepted => {
+                self.stage = Stage::Completed;
+                (self, LinkOutcome::Accepted)
+            }
+            refused => (self, refused),
+        }
+    }
+
+    /// What using the link would come to, without using it: the landing page asks this.
+    pub fn link_outcome(&self, same_browser: bool, settings: &PasswordlessSettings, now_ms: UnixMs) -> LinkOutcome {
+        if let Some(closed) = self.closed(now_ms) {
+            LinkOutcome::Closed(closed)
+        } else if self.credentials_expired(now_ms) || self.stage != Stage::AwaitingProof {
+            LinkOutcome::Expired
+        } else if settings.enforce_same_browser_origin && !same_browser {
+            LinkOutcome::WrongBrowser
+        } else {
+            LinkOutcome::Accepted
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "auth_request_tests.rs"]
+mod tests;

@@ -1,0 +1,288 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::authorization::{Prompt, RequestedClaims};
+
+fn settings(regenerate: bool) -> PasswordlessSettings {
+    PasswordlessSettings {
+        enabled: true,
+        passwordless_type: PasswordlessType::LinkOtp,
+        validity_s: 300,
+        enforce_same_browser_origin: true,
+        regenerate_passwordless_credentials_on_resend: regenerate,
+        code_length: 6,
+        connection_id: "conn_1".into(),
+        sign_up_allowed: true,
+    }
+}
+
+const LIMITS: Limits = Limits {
+    code_attempts: 5,
+    code_attempts_window_s: 600,
+    mails_per_address: Some(2),
+    mails_window_s: 60,
+    auth_request_lifetime_s: 3600,
+};
+
+fn started() -> AuthRequest {
+    AuthRequest {
+        id: "req".into(),
+        version: 0,
+        authorization: AuthorizationRequest {
+            client_id: "skc_1".into(),
+            redirect_uri: "http://localhost/cb".into(),
+            scope: vec!["openid".into()],
+            state: None,
+            nonce: None,
+            login_hint: None,
+            prompt: Prompt::Auto,
+            max_age_s: None,
+            id_token_hint: None,
+            code_challenge: None,
+            organization_id: None,
+            claims: RequestedClaims::default(),
+        },
+        browser_digest: "browser".into(),
+        issuer: "http://localhost:6870".into(),
+        stage: Stage::AwaitingEmail,
+        email: None,
+        passwordless_type: PasswordlessType::LinkOtp,
+        generation: 0,
+        credentials_expire_at_ms: 0,
+        attempts: RecentTimes::default(),
+        created_at_ms: 0,
+        expires_at_ms: 3_600_000,
+    }
+}
+
+fn jane() -> EmailAddress {
+    EmailAddress::parse("jane@example.com").unwrap()
+}
+
+fn sent() -> AuthRequest {
+    started().send(jane(), &settings(true), 0).unwrap()
+}
+
+#[test]
+fn five_guesses_are_judged_and_the_sixth_is_refused_even_if_right() {
+    let mut request = sent();
+    for left in (0..5).rev() {
+        let (next, outcome) = request.verify_code(false, &LIMITS, 1_000);
+        assert_eq!(outcome, CodeOutcome::Wrong { attempts_left: left });
+        request = next;
+    }
+    let (request, outcome) = request.verify_code(true, &LIMITS, 2_000);
+    assert_eq!(outcome, CodeOutcome::TooManyAttempts);
+    assert_eq!(request.stage, Stage::Dead);
+    let (_, outcome) = request.clone().verify_code(true, &LIMITS, 3_000_000);
+    assert_eq!(outcome, CodeOutcome::Closed(Closed::TooManyAttempts));
+    assert_eq!(request.verify_link(true, &settings(true), 2_000).1, LinkOutcome::Closed(Closed::TooManyAttempts));
+}
+
+#[test]
+fn the_fifth_guess_still_signs_in_when_it_is_right() {
+    let mut request = sent();
+    for _ in 0..4 {
+        request = request.verify_code(false, &LIMITS, 1_000).0;
+    }
+    assert_eq!(request.verify_code(true, &LIMITS, 1_000).1, CodeOutcome::Accepted);
+}
+
+#[test]
+fn a_resend_does_not_reset_the_count() {
+    let mut request = sent();
+    for _ in 0..5 {
+        request = request.verify_code(false, &LIMITS, 1_000).0;
+    }
+    let request = request.resend(&settings(true), 2_000).unwrap();
+    assert_eq!(request.verify_code(true, &LIMITS, 3_000).1, CodeOutcome::TooManyAttempts);
+}
+
+#[test]
+fn guesses_older_than_ten_minutes_no_longer_count() {
+    let mut request = sent();
+    for _ in 0..5 {
+        request = request.verify_code(false, &LIMITS, 1_000).0;
+    }
+    let request = request.resend(&settings(true), 600_999).unwrap();
+    assert_eq!(request.clone().verify_code(true, &LIMITS, 600_999).1, CodeOutcome::TooManyAttempts);
+    assert_eq!(request.verify_code(true, &LIMITS, 601_000).1, CodeOutcome::Accepted);
+}
+
+#[test]
+fn a_code_lives_for_its_validity_and_not_a_millisecond_longer() {
+    assert_eq!(sent().verify_code(true, &LIMITS, 299_999).1, CodeOutcome::Accepted);
+    assert_eq!(sent().verify_code(true, &LIMITS, 300_000).1, CodeOutcome::Expired);
+    assert_eq!(sent().verify_link(true, &settings(true), 300_000).1, LinkOutcome::Expired);
+}
+
+#[test]
+fn a_completed_request_proves_nothing_twice() {
+    let (request, _) = sent().verify_code(true, &LIMITS, 1);
+    assert_eq!(request.clone().verify_code(true, &LIMITS, 2).1, CodeOutcome::Closed(Closed::Completed));
+    assert_eq!(request.clone().verify_link(true, &settings(true), 2).1, LinkOutcome::Closed(Closed::Completed));
+    assert_eq!(request.resend(&settings(true), 2), Err(SendRefusal::Closed(Closed::Completed)));
+}
+
+#[test]
+fn a_link_opened_elsewhere_is_refused_and_stays_usable_where_it_was_asked_for() {
+    let (request, outcome) = sent().verify_link(false, &settings(true), 1);
+    assert_eq!(outcome, LinkOutcome::WrongBrowser);
+    assert_eq!(request.verify_link(true, &settings(true), 2).1, LinkOutcome::Accepted);
+}
+
+#[test]
+fn without_enforcement_any_browser_may_use_the_link() {
+    let lenient = PasswordlessSettings { enforce_same_browser_origin: false, ..settings(true) };
+    assert_eq!(sent().verify_link(false, &lenient, 1).1, LinkOutcome::Accepted);
+}
+
+#[test]
+fn resend_makes_new_credentials_only_when_set_so() {
+    assert_eq!(sent().resend(&settings(true), 1).unwrap().generation, 2);
+    assert_eq!(sent().resend(&settings(false), 1).unwrap().generation, 1);
+}
+
+#[test]
+fn another_address_always_gets_new_credentials() {
+    let other = EmailAddress::parse("eve@example.com").unwrap();
+    assert_eq!(sent().send(other, &settings(false), 1).unwrap().generation, 2);
+    let same = EmailAddress::parse("JANE@example.com").unwrap();
+    assert_eq!(sent().send(same, &settings(false), 1).unwrap().generation, 1);
+}
+
+#[test]
+fn a_code_is_not_asked_for_before_a_mail_nor_when_mails_carry_links_only() {
+    assert_eq!(started().verify_code(true, &LIMITS, 1).1, CodeOutcome::NotOffered);
+    assert_eq!(started().resend(&settings(true), 1), Err(SendRefusal::NothingSent));
+    let links = PasswordlessSettings { passwordless_type: PasswordlessType::Link, ..settings(true) };
+    let request = started().send(jane(), &links, 0).unwrap();
+    assert_eq!(request.verify_code(true, &LIMITS, 1).1, CodeOutcome::NotOffered);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Send,
+    Resend,
+    GuessRight,
+    GuessWrong,
+    GuessEarlierGeneration,
+    OpenLink { same_browser: bool },
+    Advance(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => Just(Step::Send),
+        2 => Just(Step::Resend),
+        1 => Just(Step::GuessRight),
+        5 => Just(Step::GuessWrong),
+        1 => Just(Step::GuessEarlierGeneration),
+        1 => any::<bool>().prop_map(|same_browser| Step::OpenLink { same_browser }),
+        4 => (0i64..400_000).prop_map(Step::Advance),
+    ]
+}
+
+/// An independent, naive account of the rules: whole history kept, nothing forgotten.
+#[derive(Default)]
+struct Model {
+    now_ms: i64,
+    /// (generation, expiry) of each mail sent.
+    mails: Vec<(i64, i64)>,
+    judged_at_ms: Vec<i64>,
+    dead: bool,
+    completed: u32,
+}
+
+impl Model {
+    fn open(&self) -> bool {
+        !self.dead && self.completed == 0 && self.now_ms < 3_600_000
+    }
+
+    fn guess(&mut self, right: bool) -> CodeOutcome {
+        if self.dead {
+            return CodeOutcome::Closed(Closed::TooManyAttempts);
+        }
+        if self.completed > 0 {
+            return CodeOutcome::Closed(Closed::Completed);
+        }
+        if self.now_ms >= 3_600_000 {
+            return CodeOutcome::Closed(Closed::Expired);
+        }
+        let Some((_, expires)) = self.mails.last().copied() else { return CodeOutcome::NotOffered };
+        let recent = self.judged_at_ms.iter().filter(|t| self.now_ms - **t < 600_000).count();
+        if recent >= 5 {
+            self.dead = true;
+            return CodeOutcome::TooManyAttempts;
+        }
+        self.judged_at_ms.push(self.now_ms);
+        if self.now_ms >= expires {
+            CodeOutcome::Expired
+        } else if right {
+            self.completed += 1;
+            CodeOutcome::Accepted
+        } else {
+            CodeOutcome::Wrong { attempts_left: 4 - recent }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn any_sequence_of_steps_agrees_with_the_model(steps in proptest::collection::vec(step(), 1..60), regenerate: bool) {
+        let settings = settings(regenerate);
+        let mut request = started();
+        let mut model = Model::default();
+        for step in steps {
+            match step {
+                Step::Advance(ms) => model.now_ms += ms,
+                Step::Send | Step::Resend => {
+                    let first = model.mails.is_empty();
+                    let is_send = matches!(step, Step::Send);
+                    let result = if is_send {
+                        request.clone().send(jane(), &settings, model.now_ms)
+                    } else {
+                        request.clone().resend(&settings, model.now_ms)
+                    };
+                    prop_assert_eq!(result.is_ok(), model.open() && (is_send || !first));
+                    if let Ok(next) = result {
+                        let last = model.mails.last().map_or(0, |m| m.0);
+                        let generation = if first || regenerate { last + 1 } else { last };
+                        model.mails.push((generation, model.now_ms + 300_000));
+                        prop_assert_eq!(next.generation, generation);
+                        request = next;
+                    }
+                }
+                Step::GuessRight | Step::GuessWrong | Step::GuessEarlierGeneration => {
+                    // A code of an earlier mail is right exactly when no newer generation replaced it.
+                    let right = match step {
+                        Step::GuessRight => true,
+                        Step::GuessWrong => false,
+                        _ => model.mails.first().map(|m| m.0) == model.mails.last().map(|m| m.0),
+                    };
+                    let (next, outcome) = request.clone().verify_code(right, &LIMITS, model.now_ms);
+                    prop_assert_eq!(outcome, model.guess(right));
+                    request = next;
+                }
+                Step::OpenLink { same_browser } => {
+                    let alive = model.open() && model.mails.last().is_some_and(|m| model.now_ms < m.1);
+                    let (next, outcome) = request.clone().verify_link(same_browser, &settings, model.now_ms);
+                    prop_assert_eq!(outcome == LinkOutcome::Accepted, alive && same_browser);
+                    if outcome == LinkOutcome::Accepted {
+                        model.completed += 1;
+                    }
+                    request = next;
+                }
+            }
+            prop_assert!(model.completed <= 1);
+            prop_assert_eq!(request.stage == Stage::Dead, model.dead);
+            // Never more than five judged guesses in any ten minutes.
+            for (i, first) in model.judged_at_ms.iter().enumerate() {
+                let within = model.judged_at_ms[i..].iter().filter(|t| *t - first < 600_000).count();
+                prop_assert!(within <= 5);
+            }
+        }
+    }
+}

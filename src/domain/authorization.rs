@@ -1,0 +1,361 @@
+//! The authorization request (OpenID Connect Core 1.0 §3.1.2.1, RFC 6749 §4.1.1), parsed into checked values.
+
+use serde::{Deserialize, Serialize};
+
+use super::client::Client;
+use super::environment::Environment;
+use super::pkce::CodeChallenge;
+use super::redirect_uri::check_redirect_uri;
+
+/// Scopes with a meaning here; others are accepted and dropped (OpenID Connect Core 1.0 §3.1.2.1).
+pub const SUPPORTED_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+
+/// What a request without `scope` means: the SDKs' default, since one of them may leave the parameter out.
+const DEFAULT_SCOPE: &str = "openid profile email";
+
+/// Longest `state` or `nonce` kept, in bytes.
+const MAX_OPAQUE_BYTES: usize = 4096;
+
+/// A request that may be acted upon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    pub client_id: String,
+    pub redirect_uri: String,
+    /// Granted scopes, in the order asked.
+    pub scope: Vec<String>,
+    pub state: Option<String>,
+    pub nonce: Option<String>,
+    pub login_hint: Option<String>,
+    pub prompt: Prompt,
+    pub max_age_s: Option<i64>,
+    pub id_token_hint: Option<String>,
+    pub code_challenge: Option<CodeChallenge>,
+    pub organization_id: Option<String>,
+    pub claims: RequestedClaims,
+}
+
+/// `prompt`, reduced to what it makes the pages do. `consent` is accepted and means nothing here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prompt {
+    /// Sign in silently when a session allows it.
+    #[default]
+    Auto,
+    /// Never show a page.
+    None,
+    /// Demand a new proof.
+    Login,
+    /// Show the sign-up page.
+    Create,
+    SelectAccount,
+}
+
+/// Names of single claims asked for with `claims` (OpenID Connect Core 1.0 §5.5).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RequestedClaims {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub userinfo: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub id_token: Vec<String>,
+}
+
+impl AuthorizationRequest {
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scope.iter().any(|s| s == scope)
+    }
+}
+
+/// Parameters as they arrived: decoded, in order, repetitions included.
+#[derive(Debug, Clone, Default)]
+pub struct Parameters(Vec<(String, String)>);
+
+/// A parameter that was sent more than once (RFC 6749 §3.1 forbids it).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the parameter {0} was sent more than once")]
+pub struct RepeatedParameter(pub &'static str);
+
+impl Parameters {
+    pub fn new(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
+    /// All pairs as they came.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    /// The one non-empty value of `name` (RFC 6749 §3.1: an empty value counts as absent).
+    pub fn one(&self, name: &'static str) -> Result<Option<&str>, RepeatedParameter> {
+        let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(RepeatedParameter(name)),
+            (value, None) => Ok(value.filter(|v| !v.is_empty())),
+        }
+    }
+}
+
+/// Error codes of the authorization response: RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6 and Scalekit's
+/// documented ones for single sign-on selectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorCode {
+    InvalidRequest,
+    UnsupportedResponseType,
+    InvalidScope,
+    AccessDenied,
+    ServerError,
+    TemporarilyUnavailable,
+    LoginRequired,
+    RequestNotSupported,
+    RequestUriNotSupported,
+    RegistrationNotSupported,
+    InvalidConnectionId,
+    InvalidOrganizationId,
+    NoActiveConnections,
+}
+
+impl ErrorCode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::AccessDenied => "access_denied",
+            Self::ServerError => "server_error",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::LoginRequired => "login_required",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::RegistrationNotSupported => "registration_not_supported",
+            Self::InvalidConnectionId => "invalid_connection_id",
+            Self::InvalidOrganizationId => "invalid_organization_id",
+            Self::NoActiveConnections => "no_active_connections",
+        }
+    }
+}
+
+/// Why a request was refused, and who may be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody can be redirected: the person sees a page.
+    Page(PageRefusal),
+    /// The client is told through its redirect URI.
+    Redirect { redirect_uri: String, state: Option<String>, code: ErrorCode, description: String },
+}
+
+/// Refusals that are shown, never redirected (RFC 6749 §4.1.2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageRefusal {
+    Repeated(&'static str),
+    ClientIdMissing,
+    UnknownClient { client_id: String },
+    RedirectUriMissing { client_id: String },
+    RedirectUriNotRegistered { client_id: String, redirect_uri: String },
+}
+
+/// The two parameters that decide where an answer may go.
+fn destination<'e, 'p>(
+    environment: &'e Environment,
+    params: &'p Parameters,
+) -> Result<(&'e Client, &'p str), PageRefusal> {
+    let one = |name| params.one(name).map_err(|RepeatedParameter(n)| PageRefusal::Repeated(n));
+    let client_id = one("client_id")?.ok_or(PageRefusal::ClientIdMissing)?;
+    let client = environment
+        .client(client_id)
+        .ok_or_else(|| PageRefusal::UnknownClient { client_id: client_id.to_owned() })?;
+    let redirect_uri = one("redirect_uri")?
+        .ok_or_else(|| PageRefusal::RedirectUriMissing { client_id: client_id.to_owned() })?;
+    let verdict = check_redirect_uri(client, redirect_uri, environment.mode, environment.strict_redirects);
+    if !verdict.is_allowed() {
+        let (client_id, redirect_uri) = (client_id.to_owned(), redirect_uri.to_owned());
+        return Err(PageRefusal::RedirectUriNotRegistered { client_id, redirect_uri });
+    }
+    Ok((client, redirect_uri))
+}
+
+/// Checks a whole authorization request. Where the answer may go is settled first; every later mistake is the
+/// client's to hear about.
+pub fn parse(environment: &Environment, params: &Parameters) -> Result<AuthorizationRequest, Refusal> {
+    let (client, redirect_uri) = destination(environment, params).map_err(Refusal::Page)?;
+    parse_rest(environment, client, redirect_uri, params).map_err(|(code, description)| Refusal::Redirect {
+        redirect_uri: redirect_uri.to_owned(),
+        state: params.one("state").ok().flatten().map(str::to_owned),
+        code,
+        description,
+    })
+}
+
+type Mistake = (ErrorCode, String);
+
+fn invalid(text: impl Into<String>) -> Mistake {
+    (ErrorCode::InvalidRequest, text.into())
+}
+
+fn parse_rest(
+    environment: &Environment,
+    client: &Client,
+    redirect_uri: &str,
+    params: &Parameters,
+) -> Result<AuthorizationRequest, Mistake> {
+    let one = |name| params.one(name).map_err(|e| invalid(e.to_string()));
+    let owned = |name| one(name).map(|v| v.map(str::to_owned));
+    // Read before anything is judged, so that a repeated parameter is refused whatever its value.
+    for name in ["ui_locales", "acr_values", "display", "domain", "domain_hint", "registration"] {
+        one(name)?;
+    }
+    check_response(one("response_type")?, one("response_mode")?)?;
+    for (name, code) in [
+        ("request", ErrorCode::RequestNotSupported),
+        ("request_uri", ErrorCode::RequestUriNotSupported),
+        ("registration", ErrorCode::RegistrationNotSupported),
+    ] {
+        if one(name)?.is_some() {
+            return Err((code, format!("the parameter {name} is not supported")));
+        }
+    }
+    check_selectors(environment, one("connection_id")?, one("provider")?)?;
+    Ok(AuthorizationRequest {
+        client_id: client.client_id.clone(),
+        redirect_uri: redirect_uri.to_owned(),
+        scope: parse_scope(one("scope")?),
+        state: bounded("state", owned("state")?)?,
+        nonce: bounded("nonce", owned("nonce")?)?,
+        login_hint: owned("login_hint")?,
+        prompt: parse_prompt(one("prompt")?)?,
+        max_age_s: one("max_age")?.map(parse_max_age).transpose()?,
+        id_token_hint: owned("id_token_hint")?,
+        code_challenge: parse_challenge(client, one("code_challenge")?, one("code_challenge_method")?)?,
+        organization_id: owned("organization_id")?,
+        claims: parse_claims(one("claims")?)?,
+    })
+}
+
+fn check_response(response_type: Option<&str>, response_mode: Option<&str>) -> Result<(), Mistake> {
+    match response_type {
+        None => return Err(invalid("the parameter response_type is missing: use response_type=code")),
+        Some("code") => {}
+        Some(_) => {
+            let text = "only response_type=code is supported".to_owned();
+            return Err((ErrorCode::UnsupportedResponseType, text));
+        }
+    }
+    match response_mode {
+        None | Some("query") => Ok(()),
+        Some(_) => Err(invalid("only response_mode=query is supported")),
+    }
+}
+
+/// Selectors of single sign-on and social connections, which are not emulated.
+fn check_selectors(environment: &Environment, connection_id: Option<&str>, provider: Option<&str>) -> Result<(), Mistake> {
+    if let Some(id) = connection_id
+        && id != environment.passwordless.connection_id
+    {
+        let text = format!(
+            "connection_id is not a connection of this environment; single sign-on is not emulated, the passwordless connection is {}",
+            environment.passwordless.connection_id
+        );
+        return Err((ErrorCode::InvalidConnectionId, text));
+    }
+    if provider.is_some() {
+        let text = "the social login named by provider is not emulated; leave provider out to sign in by e-mail";
+        return Err((ErrorCode::NoActiveConnections, text.to_owned()));
+    }
+    if !environment.passwordless.enabled {
+        let text = "Magic link & OTP is switched off and no other sign-in method is configured";
+        return Err((ErrorCode::NoActiveConnections, text.to_owned()));
+    }
+    Ok(())
+}
+
+fn bounded(name: &str, value: Option<String>) -> Result<Option<String>, Mistake> {
+    if value.as_ref().is_some_and(|v| v.len() > MAX_OPAQUE_BYTES) {
+        return Err(invalid(format!("the parameter {name} is longer than {MAX_OPAQUE_BYTES} bytes")));
+    }
+    Ok(value)
+}
+
+fn parse_scope(scope: Option<&str>) -> Vec<String> {
+    let mut granted: Vec<String> = Vec::new();
+    for word in scope.unwrap_or(DEFAULT_SCOPE).split(' ') {
+        if SUPPORTED_SCOPES.contains(&word) && !granted.iter().any(|g| g == word) {
+            granted.push(word.to_owned());
+        }
+    }
+    granted
+}
+
+fn parse_prompt(prompt: Option<&str>) -> Result<Prompt, Mistake> {
+    let words: Vec<&str> = prompt.unwrap_or_default().split(' ').filter(|w| !w.is_empty()).collect();
+    let known = ["none", "login", "create", "select_account", "consent"];
+    if words.iter().any(|w| !known.contains(w)) {
+        return Err(invalid("prompt must be none, login, create, select_account or consent"));
+    }
+    let has = |word| words.contains(&word);
+    if has("none") && words.len() > 1 {
+        return Err(invalid("prompt=none cannot be combined with another value"));
+    }
+    Ok(match () {
+        () if has("none") => Prompt::None,
+        () if has("create") => Prompt::Create,
+        () if has("login") => Prompt::Login,
+        () if has("select_account") => Prompt::SelectAccount,
+        () => Prompt::Auto,
+    })
+}
+
+fn parse_max_age(text: &str) -> Result<i64, Mistake> {
+    let digits = text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).ok_or_else(|| invalid("max_age must be a whole number of seconds"))
+}
+
+fn parse_challenge(
+    client: &Client,
+    challenge: Option<&str>,
+    method: Option<&str>,
+) -> Result<Option<CodeChallenge>, Mistake> {
+    match (challenge, method) {
+        (None, None) if client.needs_pkce() => {
+            Err(invalid("this client must send code_challenge and code_challenge_method=S256"))
+        }
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(invalid("code_challenge_method was sent without code_challenge")),
+        (Some(text), Some("S256")) => {
+            let challenge = CodeChallenge::parse(text);
+            Ok(Some(challenge.ok_or_else(|| invalid("code_challenge is not the base64url text of a SHA-256 digest"))?))
+        }
+        // RFC 7636 §4.3: a missing method means plain, which is not accepted.
+        (Some(_), _) => Err(invalid("code_challenge_method must be S256")),
+    }
+}
+
+fn parse_claims(text: Option<&str>) -> Result<RequestedClaims, Mistake> {
+    let Some(text) = text else { return Ok(RequestedClaims::default()) };
+    let wrong = || invalid("claims must be a JSON object with the members userinfo and id_token");
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|_| wrong())?;
+    let object = value.as_object().ok_or_else(wrong)?;
+    let names = |member: &str| match object.get(member) {
+        None | Some(serde_json::Value::Null) => Ok(Vec::new()),
+        Some(serde_json::Value::Object(claims)) => Ok(claims.keys().take(50).cloned().collect()),
+        Some(_) => Err(wrong()),
+    };
+    Ok(RequestedClaims { userinfo: names("userinfo")?, id_token: names("id_token")? })
+}
+
+/// The redirect that answers an authorization request: code or error, `state`, and `iss` (RFC 9207).
+pub fn response_url(redirect_uri: &str, parameters: &[(&str, &str)], state: Option<&str>, issuer: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters);
+    if let Some(state) = state {
+        query.append_pair("state", state);
+    }
+    query.append_pair("iss", issuer);
+    let separator = match redirect_uri.split_once('?') {
+        None => "?",
+        Some((_, "")) => "",
+        Some(_) => "&",
+    };
+    format!("{redirect_uri}{separator}{}", query.finish())
+}
+
+#[cfg(test)]
+#[path = "authorization_tests.rs"]
+mod tests;

@@ -1,0 +1,59 @@
+//! Registered applications (OAuth 2.0 clients, RFC 6749 §2).
+
+use super::redirect_uri::RedirectPattern;
+
+/// An application that may ask for tokens.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub client_id: String,
+    /// What people read on pages and in mails.
+    pub name: String,
+    pub kind: ClientKind,
+    /// Registered callback URLs ("Allowed callback URLs" in Scalekit's dashboard).
+    pub redirect_uris: Vec<RedirectPattern>,
+    pub post_logout_redirect_uris: Vec<RedirectPattern>,
+    /// Where a browser goes that lost its sign-in (Scalekit: "Initiate login URL").
+    pub initiate_login_uri: Option<String>,
+    /// PKCE is demanded of web clients too. Public clients always need it.
+    pub enforce_pkce: bool,
+    /// Access token lifetime of this client alone.
+    pub access_token_lifetime_s: Option<i64>,
+}
+
+/// Kinds of client and, for the confidential one, how its secrets are checked.
+#[derive(Debug, Clone)]
+pub enum ClientKind {
+    /// Confidential: authenticates with a secret. At most two are active at once, so that one can be replaced.
+    Web { secrets: Vec<ClientSecret> },
+    /// Public browser application: PKCE, CORS, no secret.
+    Spa,
+    /// Public native application: PKCE, loopback redirect on any port (RFC 8252 §7.3).
+    Native,
+}
+
+/// A secret as configuration holds it.
+#[derive(Clone)]
+pub enum ClientSecret {
+    /// Written out in configuration (the well-known development secret is one).
+    Plain(secrecy::SecretString),
+    /// An argon2id hash in PHC text form.
+    Argon2(String),
+}
+
+impl std::fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientSecret([redacted])")
+    }
+}
+
+impl Client {
+    /// Public clients hold no secret (RFC 6749 §2.1).
+    pub fn is_public(&self) -> bool {
+        !matches!(self.kind, ClientKind::Web { .. })
+    }
+
+    /// Must an authorization request of this client carry a code challenge (RFC 7636)?
+    pub fn needs_pkce(&self) -> bool {
+        self.is_public() || self.enforce_pkce
+    }
+}

@@ -1,0 +1,106 @@
+//! Identifiers in Scalekit's form: a prefix, an underscore and decimal digits that grow with time.
+
+use super::clock::UnixMs;
+use super::entropy::Entropy;
+
+/// 2020-01-01T00:00:00Z; identifiers count milliseconds from here.
+const EPOCH_MS: UnixMs = 1_577_836_800_000;
+
+/// Digits of an identifier.
+const GRANT_DIGITS: usize = 19;
+
+/// What an identifier names, and thereby its prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdKind {
+    User,
+    Organization,
+    Session,
+    /// `jti` of an access token.
+    Token,
+    /// `kid` of a signing key.
+    SigningKey,
+    /// What one completed authorization gave a client.
+    Grant,
+    Message,
+}
+
+impl IdKind {
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::User => "usr",
+            Self::Organization => "org",
+            Self::Session => "ses",
+            Self::Token => "tkn",
+            Self::SigningKey => "snk",
+            Self::Grant => "grt",
+            Self::Message => "msg",
+        }
+    }
+}
+
+/// A new identifier: 19 digits, which keeps `usr_…` within the 19 to 25 characters Scalekit's messages allow.
+pub fn new_id(kind: IdKind, now_ms: UnixMs, entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 8];
+    entropy.fill(&mut bytes);
+    let random = u64::from_le_bytes(bytes) % 10_000_000;
+    let elapsed_ms = (now_ms - EPOCH_MS).clamp(0, 999_999_999_999);
+    format!("{}_{elapsed_ms:012}{random:07}", kind.prefix())
+}
+
+/// `jti` of an access token that comes from a grant: the grant's digits and eight more. So a token leads back to
+/// its grant, and revoking that revokes the token, without a row per token.
+pub fn token_id_of_grant(grant_id: &str, entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 8];
+    entropy.fill(&mut bytes);
+    let digits = grant_id.strip_prefix("grt_").unwrap_or(grant_id);
+    format!("tkn_{digits}{:08}", u64::from_le_bytes(bytes) % 100_000_000)
+}
+
+/// The grant an access token came from; `None` for a client's own token.
+pub fn grant_of_token_id(jti: &str) -> Option<String> {
+    let digits = jti.strip_prefix("tkn_")?;
+    let is_from_grant = digits.len() == GRANT_DIGITS + 8 && digits.bytes().all(|b| b.is_ascii_digit());
+    is_from_grant.then(|| format!("grt_{}", &digits[..GRANT_DIGITS]))
+}
+
+/// Identifier of an authentication request: 256 random bits, because it is also part of a page's address.
+pub fn new_auth_request_id(entropy: &dyn Entropy) -> String {
+    super::entropy::secret_text(entropy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(u8);
+    impl Entropy for Fixed {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(self.0);
+        }
+    }
+
+    #[test]
+    fn ids_have_prefix_and_digits_of_a_length_scalekit_accepts() {
+        for byte in [0, 7, 255] {
+            let id = new_id(IdKind::User, 1_795_000_000_000, &Fixed(byte));
+            let digits = id.strip_prefix("usr_").unwrap();
+            assert!(digits.bytes().all(|b| b.is_ascii_digit()), "{id}");
+            assert!((19..=25).contains(&id.len()), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_token_id_leads_back_to_its_grant() {
+        let grant = new_id(IdKind::Grant, 1_795_000_000_000, &Fixed(9));
+        assert_eq!(grant_of_token_id(&token_id_of_grant(&grant, &Fixed(3))), Some(grant));
+        let own = new_id(IdKind::Token, 1_795_000_000_000, &Fixed(9));
+        assert_eq!(grant_of_token_id(&own), None);
+        assert_eq!(grant_of_token_id("tkn_é"), None);
+    }
+
+    #[test]
+    fn ids_of_a_later_millisecond_sort_later() {
+        let early = new_id(IdKind::Session, 1_795_000_000_000, &Fixed(255));
+        assert!(early < new_id(IdKind::Session, 1_795_000_000_001, &Fixed(0)));
+    }
+}

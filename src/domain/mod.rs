@@ -1,0 +1,18 @@
+//! Pure rules: no async, no I/O, no framework. Everything here is decided from its arguments.
+
+pub mod auth_request;
+pub mod authorization;
+pub mod client;
+pub mod clock;
+pub mod email;
+pub mod entropy;
+pub mod environment;
+pub mod grant;
+pub mod ids;
+pub mod limits;
+pub mod pkce;
+pub mod redirect_uri;
+pub mod session;
+pub mod test_user;
+pub mod token;
+pub mod user;

@@ -1,0 +1,238 @@
+//! Claims of the tokens, in Scalekit's shape, for its two profiles.
+//!
+//! *Modular*: `sub` is `connection id;email`. *Full-stack* (`user_management`): `sub` is `usr_…`, with `oid` and
+//! `sid` in the access token as well.
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::UnixMs;
+use super::environment::{Environment, TokenSettings};
+use super::user::{Organization, User};
+
+/// `kid` and `alg` go into the header; the type is always `JWT`.
+pub const ALGORITHM: &str = "RS256";
+
+/// Everything the claims of a person's tokens are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    pub user: &'a User,
+    pub organization: Option<&'a Organization>,
+    pub session_id: &'a str,
+    pub authenticated_at_ms: UnixMs,
+}
+
+/// Claims of an ID token (OpenID Connect Core 1.0 §2). Optional ones are left out when unknown.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+pub struct IdTokenClaims {
+    pub iss: String,
+    pub sub: String,
+    pub aud: Vec<String>,
+    pub azp: String,
+    pub client_id: String,
+    pub iat: i64,
+    pub exp: i64,
+    pub auth_time: i64,
+    /// The connection used, as Scalekit does; not RFC 8176 method names.
+    pub amr: Vec<String>,
+    pub sid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub c_hash: Option<String>,
+    #[serde(flatten)]
+    pub person: PersonClaims,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xoid: Option<String>,
+}
+
+/// Claims about the person (OpenID Connect Core 1.0 §5.1).
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq)]
+pub struct PersonClaims {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email_verified: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+}
+
+impl PersonClaims {
+    /// The claims that scopes or single requests allow. Scalekit's ID tokens carry the address whatever the
+    /// scope, so callers say for themselves whether `email` is in.
+    pub fn of(user: &User, allows: impl Fn(&str) -> bool) -> Self {
+        let text = |name: &str, value: &Option<String>| value.clone().filter(|_| allows(name));
+        Self {
+            email: allows("email").then(|| user.email.clone()),
+            email_verified: allows("email_verified").then_some(true),
+            name: text("name", &user.name),
+            given_name: text("given_name", &user.given_name),
+            family_name: text("family_name", &user.family_name),
+            picture: text("picture", &user.picture),
+            locale: text("locale", &user.locale),
+        }
+    }
+}
+
+/// Which claim names a set of scopes allows (OpenID Connect Core 1.0 §5.4).
+pub fn scope_allows_claim(scope: &[String], claim: &str) -> bool {
+    let has = |s: &str| scope.iter().any(|x| x == s);
+    match claim {
+        "email" | "email_verified" => has("email"),
+        "name" | "given_name" | "family_name" | "picture" | "locale" => has("profile"),
+        _ => false,
+    }
+}
+
+/// Claims of an access token, a JWT that applications may verify by `/keys`.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+pub struct AccessTokenClaims {
+    pub iss: String,
+    pub sub: String,
+    pub aud: Vec<String>,
+    pub client_id: String,
+    pub iat: i64,
+    pub nbf: i64,
+    pub exp: i64,
+    /// `tkn_…`
+    pub jti: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub oid: Option<String>,
+    /// Space-separated text (RFC 9068 §2.2.3): the Go SDK reads this one,
+    #[serde(default)]
+    pub scope: String,
+    /// and the Node and Python SDKs this one.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub xoid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub xuid: Option<String>,
+}
+
+/// `sub` of a person's tokens in the environment's profile.
+pub fn subject_identifier(environment: &Environment, user: &User) -> String {
+    if environment.tokens.user_management {
+        user.id.clone()
+    } else {
+        format!("{};{}", environment.passwordless.connection_id, user.email.to_lowercase())
+    }
+}
+
+/// Whole seconds of a time, rounded down: a token must never be dated ahead of the clock that checks it.
+pub fn seconds(ms: UnixMs) -> i64 {
+    ms.div_euclid(1000)
+}
+
+/// What `expires_in` says: the whole seconds surely left when the answer arrives, Scalekit's 899 of 900.
+pub fn expires_in_s(lifetime_s: i64) -> i64 {
+    (lifetime_s - 1).max(0)
+}
+
+/// What an access token says besides whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessTokenRequest<'a> {
+    pub environment: &'a Environment,
+    pub issuer: &'a str,
+    pub client_id: &'a str,
+    pub scope: &'a [String],
+    pub lifetime_s: i64,
+    pub jti: &'a str,
+    pub now_ms: UnixMs,
+}
+
+/// The access token a person's grant is worth now.
+pub fn access_token(request: &AccessTokenRequest<'_>, subject: &Subject<'_>) -> AccessTokenClaims {
+    let full_stack = request.environment.tokens.user_management;
+    let now_s = seconds(request.now_ms);
+    AccessTokenClaims {
+        iss: request.issuer.to_owned(),
+        sub: subject_identifier(request.environment, subject.user),
+        aud: vec![request.client_id.to_owned()],
+        client_id: request.client_id.to_owned(),
+        iat: now_s,
+        nbf: now_s,
+        exp: now_s + request.lifetime_s,
+        jti: request.jti.to_owned(),
+        sid: full_stack.then(|| subject.session_id.to_owned()),
+        oid: subject.organization.filter(|_| full_stack).map(|o| o.id.clone()),
+        scope: request.scope.join(" "),
+        scopes: request.scope.to_vec(),
+        xoid: subject.organization.and_then(|o| o.external_id.clone()),
+        xuid: subject.user.external_id.clone(),
+    }
+}
+
+/// A client's own token (`client_credentials`, RFC 6749 §4.4).
+pub fn client_token(
+    tokens: &TokenSettings,
+    issuer: &str,
+    client_id: &str,
+    scope: &[String],
+    jti: String,
+    now_ms: UnixMs,
+) -> AccessTokenClaims {
+    AccessTokenClaims {
+        iss: issuer.to_owned(),
+        sub: client_id.to_owned(),
+        aud: vec![client_id.to_owned()],
+        client_id: client_id.to_owned(),
+        iat: seconds(now_ms),
+        nbf: seconds(now_ms),
+        exp: seconds(now_ms) + tokens.client_token_lifetime_s,
+        jti,
+        sid: None,
+        oid: None,
+        scope: scope.join(" "),
+        scopes: scope.to_vec(),
+        xoid: None,
+        xuid: None,
+    }
+}
+
+/// The left half of the SHA-256 of a token or code, base64url: `at_hash` and `c_hash` of RS256 tokens
+/// (OpenID Connect Core 1.0 §3.1.3.6, §3.3.2.11).
+pub fn half_hash(text: &str) -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use sha2::Digest as _;
+    URL_SAFE_NO_PAD.encode(&sha2::Sha256::digest(text.as_bytes())[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_hash_is_the_example_of_the_specification() {
+        // OpenID Connect Core 1.0 appendix A.3 and A.4.
+        assert_eq!(half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"), "77QmUPtjPfzWtF2AnpK9RQ");
+        assert_eq!(half_hash("Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk"), "LDktKdoQak3Pk0cnXxCltA");
+    }
+
+    #[test]
+    fn seconds_round_down_so_that_no_token_is_dated_ahead() {
+        assert_eq!(seconds(1_999), 1);
+        assert_eq!(expires_in_s(900), 899);
+    }
+
+    #[test]
+    fn scopes_decide_which_claims_are_told() {
+        let scope = vec!["openid".to_owned(), "email".to_owned()];
+        assert!(scope_allows_claim(&scope, "email_verified"));
+        assert!(!scope_allows_claim(&scope, "name"));
+        assert!(!scope_allows_claim(&scope, "sub2"));
+    }
+}

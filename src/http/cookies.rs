@@ -1,0 +1,55 @@
+//! The browser's two cookies.
+
+use actix_web::HttpRequest;
+use actix_web::cookie::{Cookie, SameSite, time::Duration};
+
+use crate::app::Context;
+use crate::service::sessions::Browser;
+
+/// How long a browser keeps its name: long enough for any sign-in, renewed with the next one.
+const BROWSER_COOKIE_DAYS: i64 = 30;
+
+/// Cookies do not tell ports apart, so the name does: two servers on one machine must not sign each other's
+/// people out. Over TLS the `__Host-` prefix binds the cookie to this host (RFC 6265bis §4.1.3.2).
+fn name(context: &Context, what: &str) -> String {
+    let port = context.public_url.authority().rsplit_once(':').map_or("", |(_, port)| port);
+    let prefix = if context.public_url.is_secure() { "__Host-" } else { "" };
+    format!("{prefix}vestibule_{what}{port}")
+}
+
+/// What the browser sent.
+pub fn browser(request: &HttpRequest, context: &Context) -> Browser {
+    let value = |what| request.cookie(&name(context, what)).map(|c| c.value().to_owned()).filter(|v| is_ours(v));
+    Browser { browser_cookie: value("browser"), session_cookie: value("session") }
+}
+
+/// The shape of the values we set; anything else is ignored.
+fn is_ours(value: &str) -> bool {
+    value.len() == 43 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Names the browser.
+pub fn browser_cookie(context: &Context, value: String) -> Cookie<'static> {
+    build(context, "browser", value, Duration::days(BROWSER_COOKIE_DAYS))
+}
+
+/// Names the session; lives as long as the session can.
+pub fn session_cookie(context: &Context, value: String) -> Cookie<'static> {
+    build(context, "session", value, Duration::seconds(context.environment.sessions.absolute_timeout_s))
+}
+
+/// Takes the session's name away.
+pub fn no_session_cookie(context: &Context) -> Cookie<'static> {
+    build(context, "session", String::new(), Duration::ZERO)
+}
+
+fn build(context: &Context, what: &str, value: String, max_age: Duration) -> Cookie<'static> {
+    Cookie::build(name(context, what), value)
+        .path("/")
+        .http_only(true)
+        // Lax, because the application's redirect to us has to carry it.
+        .same_site(SameSite::Lax)
+        .secure(context.public_url.is_secure())
+        .max_age(max_age)
+        .finish()
+}

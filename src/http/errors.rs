@@ -1,0 +1,114 @@
+//! Errors at the edge: a safe sentence for the caller, the detail for the log, said once.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use serde_json::json;
+
+use super::pages::render;
+use super::pages::views;
+use crate::service::Failure;
+
+/// A failure as a response: a page for browsers is made by [`Problem::response_for`], JSON otherwise.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub status: StatusCode,
+    /// Short machine-readable name, in the style of OAuth's error codes.
+    pub code: &'static str,
+    pub heading: &'static str,
+    pub message: String,
+    pub details: Vec<(String, String)>,
+    pub how_to: Option<String>,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &'static str, heading: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, heading, message: message.into(), details: vec![], how_to: None }
+    }
+
+    pub fn with_detail(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.details.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub fn with_how_to(mut self, text: impl Into<String>) -> Self {
+        self.how_to = Some(text.into());
+        self
+    }
+
+    /// The database has not answered yet since the start.
+    pub fn starting() -> Self {
+        let text = "The server is starting and waits for its database. Try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "One moment", text)
+    }
+
+    /// A failure of ours, logged here.
+    pub fn failure(failure: &Failure) -> Self {
+        if failure.is_passing() {
+            tracing::error!(error = %failure, "request failed for now");
+            let text = "The server cannot reach its database right now. Nothing was lost; try again in a moment.";
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "One moment", text)
+        } else {
+            tracing::error!(error = ?failure, "request failed");
+            let text = "Something went wrong on our side. The server's log says what.";
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "Something went wrong", text)
+        }
+    }
+
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, "This request does not work", message)
+    }
+
+    /// The problem in the form the caller reads: a page for browsers, JSON for programs.
+    pub fn response_for(&self, request: &HttpRequest) -> HttpResponse {
+        if wants_page(request) { self.page(request) } else { self.json() }
+    }
+
+    pub fn json(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, "1"));
+        }
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        response.json(json!({ "error": self.code, "error_description": self.message }))
+    }
+
+    pub fn page(&self, request: &HttpRequest) -> HttpResponse {
+        let view = views::Error {
+            layout: render::layout_of_request(request, self.heading),
+            status: self.status.as_u16(),
+            heading: self.heading.to_owned(),
+            message: self.message.clone(),
+            details: self.details.clone(),
+            how_to: self.how_to.clone(),
+        };
+        render::page(self.status, &view)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.json()
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        Self::failure(&failure)
+    }
+}
+
+/// Does the caller read HTML rather than JSON?
+pub fn wants_page(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    accept.contains("text/html")
+}

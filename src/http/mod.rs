@@ -1,0 +1,162 @@
+//! The HTTP edge: every route on one screen.
+
+pub mod api;
+pub mod context;
+pub mod cookies;
+pub mod errors;
+mod guard;
+mod not_emulated;
+pub mod oidc;
+pub mod pages;
+pub mod params;
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpResponse, web};
+
+use api::{health, inbox};
+use pages::{assets, link, login};
+
+/// All routes. Slashes are merged before, so `//oauth/token`, which some SDKs ask for, is `/oauth/token`.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        // OAuth 2.0 and OpenID Connect. What browser applications fetch themselves answers cross-origin.
+        .service(endpoint("/oauth/authorize").get(oidc::authorize::get).post(oidc::authorize::post).end())
+        .service(endpoint("/oauth/token").cross_origin().post(oidc::token::post).end())
+        .service(endpoint("/oauth/introspect").cross_origin().post(oidc::introspection::introspect).end())
+        .service(endpoint("/revoke").cross_origin().post(oidc::introspection::revoke).end())
+        .service(endpoint("/userinfo").cross_origin().get(oidc::userinfo::get).post(oidc::userinfo::post).end())
+        .service(endpoint("/keys").cross_origin().get(oidc::metadata::keys).end())
+        .service(endpoint("/.well-known/openid-configuration").cross_origin().get(oidc::metadata::discovery).end())
+        .service(endpoint("/.well-known/oauth-authorization-server").cross_origin().get(oidc::metadata::discovery).end())
+        .service(endpoint("/oidc/logout").get(oidc::logout::get).post(oidc::logout::post).end())
+        // Pages that people see while they sign in.
+        .service(endpoint("/login/link").get(link::landing).post(link::sign_in).end())
+        .service(endpoint("/login/{id}").get(login::show).end())
+        .service(endpoint("/login/{id}/status").get(login::status).end())
+        .service(endpoint("/login/{id}/email").post(login::email).end())
+        .service(endpoint("/login/{id}/code").post(login::code).end())
+        .service(endpoint("/login/{id}/resend").post(login::resend).end())
+        .service(endpoint("/login/{id}/restart").post(login::restart).end())
+        .service(endpoint("/login/{id}/account").post(login::account).end())
+        .service(endpoint("/assets/brand.css").get(assets::brand_css).end())
+        .service(endpoint("/assets/logo").get(assets::logo).end())
+        .service(endpoint("/assets/{file}").get(assets::file).end())
+        // The inbox, for people and for tests.
+        .service(endpoint("/_emulator/inbox").get(inbox::page).end())
+        .service(endpoint("/_emulator/inbox/{id}").get(inbox::message_page).end())
+        .service(endpoint("/_emulator/inbox/{id}/html").get(inbox::message_html).end())
+        .service(endpoint("/_emulator/v1/messages").get(inbox::list).delete(inbox::delete).end())
+        .service(endpoint("/_emulator/v1/messages/latest").get(inbox::latest).end())
+        // Operation.
+        .service(endpoint("/health").get(health::live).end())
+        .service(endpoint("/ready").get(health::ready).end())
+        .service(endpoint("/").get(pages::home).end())
+        .default_service(web::to(not_emulated::answer));
+}
+
+/// One path with its methods. `GET` answers `HEAD` too; other methods get 405 with the ones allowed.
+struct Endpoint {
+    resource: actix_web::Resource,
+    methods: Vec<Method>,
+    is_cross_origin: bool,
+}
+
+fn endpoint(path: &str) -> Endpoint {
+    Endpoint { resource: web::resource(path.to_owned()), methods: vec![], is_cross_origin: false }
+}
+
+impl Endpoint {
+    fn get<F, Args>(mut self, handler: F) -> Self
+    where
+        F: actix_web::Handler<Args> + Clone,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        self.methods.extend([Method::GET, Method::HEAD]);
+        self.resource = self.resource.route(web::get().to(handler.clone())).route(web::head().to(handler));
+        self
+    }
+
+    fn post<F, Args>(self, handler: F) -> Self
+    where
+        F: actix_web::Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        self.method(Method::POST, handler)
+    }
+
+    fn delete<F, Args>(self, handler: F) -> Self
+    where
+        F: actix_web::Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        self.method(Method::DELETE, handler)
+    }
+
+    fn method<F, Args>(mut self, method: Method, handler: F) -> Self
+    where
+        F: actix_web::Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        self.resource = self.resource.route(web::method(method.clone()).to(handler));
+        self.methods.push(method);
+        self
+    }
+
+    /// Any origin may call it. No cookie is ever sent along, so nothing is given away (product rule B-11).
+    fn cross_origin(mut self) -> Self {
+        self.is_cross_origin = true;
+        self
+    }
+
+    fn end(
+        self,
+    ) -> actix_web::Resource<
+        impl actix_web::dev::ServiceFactory<
+            actix_web::dev::ServiceRequest,
+            Config = (),
+            Response = actix_web::dev::ServiceResponse<impl actix_web::body::MessageBody>,
+            Error = actix_web::Error,
+            InitError = (),
+        >,
+    > {
+        let allowed = self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        let cors = actix_cors::Cors::default()
+            .allow_any_origin()
+            .send_wildcard()
+            .allow_any_method()
+            .allow_any_header()
+            .max_age(3600);
+        self.resource
+            .default_service(web::to(move || {
+                let allowed = allowed.clone();
+                async move {
+                    HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.clone())).json(
+                        serde_json::json!({
+                            "error": "invalid_request",
+                            "error_description": format!("use one of the methods {allowed} here"),
+                        }),
+                    )
+                }
+            }))
+            .wrap(actix_web::middleware::Condition::new(self.is_cross_origin, cors))
+    }
+}
+
+/// 303: the next request is a GET, whatever this one was (RFC 9700 §4.12).
+pub fn see_other(location: &str) -> HttpResponse {
+    match header::HeaderValue::from_str(location) {
+        Ok(value) => HttpResponse::build(StatusCode::SEE_OTHER)
+            .insert_header((header::LOCATION, value))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::REFERRER_POLICY, "no-referrer"))
+            .finish(),
+        Err(_) => {
+            tracing::error!("a redirect target was no header value");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! `/oauth/authorize`.
+
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::domain::authorization::PageRefusal;
+use crate::http::context::Ctx;
+use crate::http::errors::Problem;
+use crate::http::params::{self, Form, ParamsError};
+use crate::http::{cookies, see_other};
+use crate::service::authorize::{Authorized, NotAuthorized, authorize};
+
+/// `GET /oauth/authorize` (RFC 6749 §3.1).
+pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
+    let params = match params::query(&request) {
+        Ok(params) => params,
+        Err(error) => return unreadable(error).page(&request),
+    };
+    let browser = cookies::browser(&request, &context);
+    match authorize(&context, &params, &browser).await {
+        Ok(Authorized::Redirect { location }) => see_other(&location),
+        Ok(Authorized::ShowPages { auth_request_id, new_browser_cookie }) => {
+            let mut response = see_other(&context.public_url.join(&format!("/login/{auth_request_id}")));
+            if let Some(value) = new_browser_cookie {
+                let _ = response.add_cookie(&cookies::browser_cookie(&context, value));
+            }
+            response
+        }
+        Err(NotAuthorized::Page(refusal)) => refused(&refusal).page(&request),
+        Err(NotAuthorized::Failure(failure)) => Problem::failure(&failure).page(&request),
+    }
+}
+
+/// `POST /oauth/authorize` (OpenID Connect Core 1.0 §3.1.2.1). The browser repeats it as GET: cookies are
+/// `SameSite=Lax` and do not come with a form that another site sent.
+pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
+    match form {
+        Ok(params) => {
+            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.pairs()).finish();
+            see_other(&context.public_url.join(&format!("/oauth/authorize?{query}")))
+        }
+        Err(error) => unreadable(error).page(&request),
+    }
+}
+
+fn unreadable(error: ParamsError) -> Problem {
+    Problem::new(error.status(), "invalid_request", "This sign-in request does not work", format!("{error}."))
+}
+
+/// The page that names what is wrong and how to put it right.
+fn refused(refusal: &PageRefusal) -> Problem {
+    let problem = |message: &str| Problem::bad_request("invalid_request", message);
+    match refusal {
+        PageRefusal::Repeated(name) => problem("The application sent a parameter more than once.").with_detail("Parameter", *name),
+        PageRefusal::ClientIdMissing => problem("The application did not say who it is: client_id is missing."),
+        PageRefusal::UnknownClient { client_id } => problem("No application with this client_id is registered here.")
+            .with_detail("client_id", client_id)
+            .with_how_to(format!(
+                "Use the client_id that the server printed at its start, or add the application to vestibule.toml:\n\n[[clients]]\nclient_id = {}\ntype = \"web\"\nclient_secret = \"…\"\nredirect_uris = [\"https://…\"]",
+                toml_text(client_id)
+            )),
+        PageRefusal::RedirectUriMissing { client_id } => {
+            problem("The application did not say where to return to: redirect_uri is missing.").with_detail("client_id", client_id)
+        }
+        PageRefusal::RedirectUriNotRegistered { client_id, redirect_uri } => {
+            let mut problem = problem("The application wants you to return to an address that is not registered for it.")
+                .with_detail("redirect_uri", redirect_uri)
+                .with_detail("client_id", client_id)
+                .with_how_to(format!(
+                    "If the address is right, register it in vestibule.toml and restart the server:\n\n[[clients]]\nclient_id = {}\nredirect_uris = [{}]\n\nFor the default client, set VESTIBULE_REDIRECT_URIS instead.",
+                    toml_text(client_id),
+                    toml_text(redirect_uri)
+                ));
+            problem.code = "invalid_redirect_uri";
+            problem
+        }
+    }
+}
+
+/// A TOML basic string.
+fn toml_text(text: &str) -> String {
+    let escaped: String = text.chars().filter(|c| !c.is_control()).flat_map(|c| match c {
+        '"' | '\\' => vec!['\\', c],
+        c => vec![c],
+    }).collect();
+    format!("\"{escaped}\"")
+}
+

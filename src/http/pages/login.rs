@@ -1,0 +1,337 @@
+//! The pages of one authentication request: the address form, the code form, and how it may end.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::render::{self, FormsLead, page, page_with_forms};
+use super::{texts, views};
+use crate::app::Context;
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Stage};
+use crate::domain::authorization::{Parameters, Prompt};
+use crate::domain::clock::rfc3339;
+use crate::http::context::Ctx;
+use crate::http::errors::Problem;
+use crate::http::params::{self, Form, ParamsError};
+use crate::http::{cookies, guard, see_other};
+use crate::service::passwordless::{self, CodeResult, Refusal, app_name};
+use crate::service::sessions::{Browser, live_session};
+use crate::service::sign_in::SignedIn;
+
+/// Seconds before the page offers to send again, matching the mail limit's pace of two a minute.
+const RESEND_AFTER_S: i64 = 30;
+
+fn path_of(id: &str, rest: &str) -> String {
+    format!("/login/{id}{rest}")
+}
+
+/// Something to say beside a form.
+#[derive(Default)]
+struct Said {
+    status: StatusCode,
+    error: Option<String>,
+    notice: Option<String>,
+    /// The address as typed, when it was refused.
+    typed: Option<String>,
+}
+
+impl Said {
+    fn error(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, error: Some(text.into()), ..Self::default() }
+    }
+}
+
+/// `GET /login/{id}`: what the request's state calls for.
+pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    let browser = cookies::browser(&request, &context);
+    let auth_request = match passwordless::request_of_browser(&context, &browser, &id).await {
+        Ok(found) => found,
+        Err(refusal) => return refused(&request, &context, &id, &refusal).await,
+    };
+    let query = params::query(&request).unwrap_or_default();
+    let asked_for_other = matches!(query.one("account"), Ok(Some("other")));
+    if auth_request.stage == Stage::AwaitingEmail
+        && auth_request.authorization.prompt == Prompt::SelectAccount
+        && !asked_for_other
+    {
+        match live_session(&context, &browser).await {
+            Ok(Some((_, user))) => return choose_account(&context, &auth_request, &user.email),
+            Ok(None) => {}
+            Err(failure) => return Problem::failure(&failure).page(&request),
+        }
+    }
+    let notice = matches!(query.one("sent"), Ok(Some("again"))).then(|| texts::SENT_AGAIN.to_owned());
+    show_state(&context, &auth_request, Said { notice, ..Said::default() })
+}
+
+fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) -> HttpResponse {
+    let view = views::ChooseAccount {
+        layout: render::layout(context, texts::TITLE_CHOOSE_ACCOUNT),
+        action: path_of(&auth_request.id, "/account"),
+        email: email.to_owned(),
+        app_name: app_name(&context.environment, auth_request).to_owned(),
+    };
+    let redirect_uri = &auth_request.authorization.redirect_uri;
+    page_with_forms(StatusCode::OK, &view, FormsLead::ToApplication { redirect_uri })
+}
+
+/// The page of the request's state, with something said beside its form.
+fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
+    if let Some(closed) = auth_request.closed(context.now_ms()) {
+        return closed_page(context, auth_request, closed);
+    }
+    match (&auth_request.email, auth_request.stage) {
+        (Some(email), Stage::AwaitingProof) if auth_request.passwordless_type.has_code() => {
+            code_page(context, auth_request, email.as_str(), said)
+        }
+        (Some(email), Stage::AwaitingProof) => check_mail_page(context, auth_request, email.as_str(), said),
+        _ => email_page(context, auth_request, said),
+    }
+}
+
+fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
+    let sign_up = auth_request.authorization.prompt == Prompt::Create;
+    let title = if sign_up { texts::TITLE_SIGN_UP } else { texts::TITLE_SIGN_IN };
+    let view = views::SignIn {
+        layout: render::layout(context, title),
+        action: path_of(&auth_request.id, "/email"),
+        email: said.typed.or_else(|| auth_request.authorization.login_hint.clone()).unwrap_or_default(),
+        error: said.error,
+        app_name: app_name(&context.environment, auth_request).to_owned(),
+        sign_up,
+    };
+    page(said.status, &view)
+}
+
+fn code_page(context: &Context, auth_request: &AuthRequest, email: &str, said: Said) -> HttpResponse {
+    let id = &auth_request.id;
+    let view = views::EnterCode {
+        layout: render::layout(context, texts::TITLE_CODE),
+        action: path_of(id, "/code"),
+        resend_action: path_of(id, "/resend"),
+        restart_action: path_of(id, "/restart"),
+        status_url: path_of(id, "/status"),
+        email: email.to_owned(),
+        error: said.error,
+        notice: said.notice,
+        code_length: context.environment.passwordless.code_length,
+        resend_after_s: resend_after_s(context, auth_request),
+        also_link: auth_request.passwordless_type.has_link(),
+    };
+    let redirect_uri = &auth_request.authorization.redirect_uri;
+    page_with_forms(said.status, &view, FormsLead::ToApplication { redirect_uri })
+}
+
+fn check_mail_page(context: &Context, auth_request: &AuthRequest, email: &str, said: Said) -> HttpResponse {
+    let id = &auth_request.id;
+    let view = views::CheckMail {
+        layout: render::layout(context, texts::TITLE_CHECK_MAIL),
+        email: email.to_owned(),
+        resend_action: path_of(id, "/resend"),
+        restart_action: path_of(id, "/restart"),
+        status_url: path_of(id, "/status"),
+        resend_after_s: resend_after_s(context, auth_request),
+        error: said.error,
+        notice: said.notice,
+    };
+    page(said.status, &view)
+}
+
+/// Seconds until the last mail is old enough to ask for another; 0 where sends are not limited.
+fn resend_after_s(context: &Context, auth_request: &AuthRequest) -> i64 {
+    if context.environment.limits.mails_per_address.is_none() {
+        return 0;
+    }
+    let sent_at_ms = auth_request.credentials_expire_at_ms - context.environment.passwordless.validity_s * 1000;
+    (RESEND_AFTER_S - (context.now_ms() - sent_at_ms) / 1000).clamp(0, RESEND_AFTER_S)
+}
+
+fn closed_page(context: &Context, auth_request: &AuthRequest, closed: Closed) -> HttpResponse {
+    let restart_action = path_of(&auth_request.id, "/restart");
+    match closed {
+        Closed::Expired => page(
+            StatusCode::GONE,
+            &views::Expired {
+                layout: render::layout(context, texts::TITLE_EXPIRED),
+                restart_action: Some(restart_action),
+            },
+        ),
+        Closed::TooManyAttempts => page(
+            StatusCode::TOO_MANY_REQUESTS,
+            &views::TooManyAttempts { layout: render::layout(context, texts::TITLE_TOO_MANY), restart_action },
+        ),
+        Closed::Completed => page(
+            StatusCode::OK,
+            &views::Done {
+                layout: render::layout(context, texts::TITLE_DONE),
+                app_name: app_name(&context.environment, auth_request).to_owned(),
+            },
+        ),
+    }
+}
+
+/// The answer to something that was not done.
+async fn refused(request: &HttpRequest, context: &Context, id: &str, refusal: &Refusal) -> HttpResponse {
+    let said = match refusal {
+        Refusal::Failure(failure) => return Problem::failure(failure).page(request),
+        Refusal::NotYours => return lost(context, id).await.unwrap_or_else(|| not_yours().page(request)),
+        Refusal::Email(error) => Said::error(StatusCode::BAD_REQUEST, texts::email_error(*error)),
+        Refusal::Closed(_) | Refusal::NothingSent => Said::default(),
+        Refusal::TooManyMails { retry_after_s } => {
+            Said::error(StatusCode::TOO_MANY_REQUESTS, texts::too_many_mails(*retry_after_s))
+        }
+    };
+    show_again(request, context, id, said).await
+}
+
+async fn show_again(request: &HttpRequest, context: &Context, id: &str, said: Said) -> HttpResponse {
+    let browser = cookies::browser(request, context);
+    match passwordless::request_of_browser(context, &browser, id).await {
+        Ok(auth_request) => show_state(context, &auth_request, said),
+        Err(Refusal::Failure(failure)) => Problem::failure(&failure).page(request),
+        Err(_) => not_yours().page(request),
+    }
+}
+
+fn not_yours() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", texts::LOST_HEADING, texts::LOST_TEXT)
+}
+
+/// A sign-in that this browser lost goes back to where its application starts one (product rule B-06).
+async fn lost(context: &Context, id: &str) -> Option<HttpResponse> {
+    let uri = passwordless::initiate_login_uri(context, id).await.ok()??;
+    Some(see_other(&uri))
+}
+
+/// `POST /login/{id}/email`: send.
+pub async fn email(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>, Form(form): Form) -> HttpResponse {
+    let params = match checked(&request, form) {
+        Ok(params) => params,
+        Err(response) => return response,
+    };
+    let browser = cookies::browser(&request, &context);
+    let typed = params.one("email").ok().flatten().unwrap_or_default();
+    match passwordless::send(&context, &browser, &id, typed).await {
+        Ok(()) => see_other(&context.public_url.join(&path_of(&id, ""))),
+        Err(Refusal::Email(error)) => {
+            let said = Said {
+                typed: Some(typed.chars().take(400).collect()),
+                ..Said::error(StatusCode::BAD_REQUEST, texts::email_error(error))
+            };
+            show_again(&request, &context, &id, said).await
+        }
+        Err(Refusal::TooManyMails { retry_after_s }) => {
+            let said = Said {
+                typed: Some(typed.to_owned()),
+                ..Said::error(StatusCode::TOO_MANY_REQUESTS, texts::too_many_mails(retry_after_s))
+            };
+            show_again(&request, &context, &id, said).await
+        }
+        Err(refusal) => refused(&request, &context, &id, &refusal).await,
+    }
+}
+
+/// `POST /login/{id}/code`: verify.
+pub async fn code(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>, Form(form): Form) -> HttpResponse {
+    let params = match checked(&request, form) {
+        Ok(params) => params,
+        Err(response) => return response,
+    };
+    let browser = cookies::browser(&request, &context);
+    // People type codes as they read them, in groups.
+    let typed = params.one("code").ok().flatten().unwrap_or_default();
+    let code: String = typed.chars().filter(|c| !c.is_whitespace() && *c != '-').take(64).collect();
+    if code.is_empty() {
+        let said = Said::error(StatusCode::BAD_REQUEST, texts::CODE_MISSING);
+        return show_again(&request, &context, &id, said).await;
+    }
+    match passwordless::verify_code(&context, &browser, &id, &code).await {
+        Ok(CodeResult::SignedIn(done)) => signed_in(&context, done),
+        Ok(CodeResult::Refused(outcome)) => {
+            let said = match outcome {
+                CodeOutcome::Wrong { attempts_left } => {
+                    Said::error(StatusCode::BAD_REQUEST, texts::wrong_code(attempts_left))
+                }
+                CodeOutcome::Expired => Said::error(StatusCode::BAD_REQUEST, texts::CODE_EXPIRED),
+                CodeOutcome::Accepted
+                | CodeOutcome::TooManyAttempts
+                | CodeOutcome::NotOffered
+                | CodeOutcome::Closed(_) => Said::default(),
+            };
+            show_again(&request, &context, &id, said).await
+        }
+        Err(refusal) => refused(&request, &context, &id, &refusal).await,
+    }
+}
+
+/// `POST /login/{id}/resend`.
+pub async fn resend(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    if let Err(response) = guard::same_origin(&request) {
+        return response;
+    }
+    let browser = cookies::browser(&request, &context);
+    match passwordless::resend(&context, &browser, &id).await {
+        Ok(()) => see_other(&context.public_url.join(&path_of(&id, "?sent=again"))),
+        Err(refusal) => refused(&request, &context, &id, &refusal).await,
+    }
+}
+
+/// `POST /login/{id}/restart`: "Not you?" and "Start again".
+pub async fn restart(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    if let Err(response) = guard::same_origin(&request) {
+        return response;
+    }
+    let browser = cookies::browser(&request, &context);
+    match passwordless::restart(&context, &browser, &id).await {
+        Ok(new_id) => see_other(&context.public_url.join(&path_of(&new_id, ""))),
+        Err(refusal) => refused(&request, &context, &id, &refusal).await,
+    }
+}
+
+/// `POST /login/{id}/account`: the choice of `prompt=select_account`.
+pub async fn account(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>, Form(form): Form) -> HttpResponse {
+    let params = match checked(&request, form) {
+        Ok(params) => params,
+        Err(response) => return response,
+    };
+    let browser: Browser = cookies::browser(&request, &context);
+    if matches!(params.one("choice"), Ok(Some("continue"))) {
+        match passwordless::continue_with_session(&context, &browser, &id).await {
+            Ok(Some(done)) => return signed_in(&context, done),
+            Ok(None) => {}
+            Err(refusal) => return refused(&request, &context, &id, &refusal).await,
+        }
+    }
+    see_other(&context.public_url.join(&path_of(&id, "?account=other")))
+}
+
+/// `GET /login/{id}/status`: may the waiting tab move on?
+pub async fn status(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    let browser = cookies::browser(&request, &context);
+    let state = match passwordless::request_of_browser(&context, &browser, &id).await {
+        Ok(found) if found.closed(context.now_ms()).is_none() => "waiting",
+        Ok(_) | Err(Refusal::NotYours) => "moved",
+        Err(Refusal::Failure(failure)) => return Problem::failure(&failure).json(),
+        Err(_) => "waiting",
+    };
+    HttpResponse::Ok()
+        .insert_header(("cache-control", "no-store"))
+        .json(json!({ "state": state, "now": rfc3339(context.now_ms()) }))
+}
+
+/// The form of a page: from this site, and readable.
+pub(super) fn checked(request: &HttpRequest, form: Result<Parameters, ParamsError>) -> Result<Parameters, HttpResponse> {
+    guard::same_origin(request)?;
+    form.map_err(|error| {
+        Problem::new(error.status(), "invalid_request", "This form does not work", format!("{error}.")).page(request)
+    })
+}
+
+/// Back to the application, signed in.
+pub(super) fn signed_in(context: &Context, done: SignedIn) -> HttpResponse {
+    let mut response = see_other(&done.location);
+    if let Some(value) = done.session_cookie {
+        let _ = response.add_cookie(&cookies::session_cookie(context, value));
+    }
+    response
+}

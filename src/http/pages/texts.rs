@@ -1,0 +1,80 @@
+//! Every text of the sign-in pages, in one place.
+
+use crate::domain::email::EmailError;
+
+pub const TITLE_SIGN_IN: &str = "Sign in";
+pub const TITLE_SIGN_UP: &str = "Create your account";
+pub const TITLE_CODE: &str = "Enter your code";
+pub const TITLE_CHECK_MAIL: &str = "Check your mail";
+pub const TITLE_LINK: &str = "Finish signing in";
+pub const TITLE_WRONG_BROWSER: &str = "Open this link where you started";
+pub const TITLE_TOO_MANY: &str = "Too many attempts";
+pub const TITLE_EXPIRED: &str = "This has expired";
+pub const TITLE_DONE: &str = "You are signed in";
+pub const TITLE_CHOOSE_ACCOUNT: &str = "Choose an account";
+pub const TITLE_SIGNED_OUT: &str = "You are signed out";
+pub const TITLE_NOT_EMULATED: &str = "Not emulated";
+pub const TITLE_INBOX: &str = "Inbox";
+
+/// The accessible name of the main button: published end-to-end tests press exactly this.
+pub const CONTINUE: &str = "Continue";
+
+pub const EMAIL_LABEL: &str = "Email address";
+pub const SIGN_IN_INTRO: &str = "We will mail you a way in. No password needed.";
+pub const SIGN_UP_INTRO: &str = "Tell us your email address. We will check that it is yours; no password needed.";
+pub const CODE_LABEL: &str = "Code";
+pub const CODE_SENT_TO: &str = "We sent a code to";
+pub const CODE_OR_LINK: &str = "Enter the code, or open the link in the mail in this browser.";
+pub const LINK_SENT_TO: &str = "We sent a sign-in link to";
+pub const LINK_OPEN_HERE: &str = "Open it in this browser. This page notices and moves on.";
+pub const NOT_YOU: &str = "Not you?";
+pub const NO_MAIL: &str = "No mail?";
+pub const RESEND: &str = "Send it again";
+pub const RESEND_IN: &str = "You can send it again in";
+pub const SENT_AGAIN: &str = "Sent. Look for the newest mail.";
+pub const CODE_MISSING: &str = "Enter the code from the mail.";
+pub const CODE_EXPIRED: &str = "This code has expired. Send a new one and enter that.";
+pub const START_AGAIN: &str = "Start again";
+pub const TOO_MANY_TEXT: &str =
+    "The code was entered wrongly too often, so this sign-in is closed. Start again to get a new code.";
+pub const EXPIRED_TEXT: &str = "This code or link no longer works: it expired, or a newer mail replaced it.";
+pub const EXPIRED_HINT: &str = "Use the newest mail, or go back to the application and sign in again.";
+pub const LINK_AUTO: &str = "One moment, you are being signed in.";
+pub const LINK_CLICK: &str = "Press the button to finish signing in.";
+pub const WRONG_BROWSER_TEXT: &str =
+    "For your safety a sign-in link works only in the browser in which the sign-in was started.";
+pub const WRONG_BROWSER_HINT: &str =
+    "The link is still good. Copy it from the mail and open it in that browser, or start again here from the application.";
+pub const DONE_TEXT: &str = "Go on in the other tab. You can close this one.";
+pub const USE_ANOTHER: &str = "Use another account";
+pub const SIGNED_OUT_TEXT: &str = "You can close this page.";
+pub const NOT_EMULATED_TEXT: &str = "Vestibule does not emulate this address.";
+pub const LOST_HEADING: &str = "This sign-in is not open here";
+pub const LOST_TEXT: &str =
+    "It was started in another browser, or its cookie is gone. Go back to the application and sign in again.";
+pub const DEVELOPMENT_NOTICE: &str = "Development server";
+
+/// Why an address was refused, and what to do.
+pub fn email_error(error: EmailError) -> String {
+    match error {
+        EmailError::Empty => "Enter your email address.",
+        EmailError::TooLong => "This address is too long. Check it for mistakes.",
+        EmailError::Invalid => "This is not a valid email address. It should look like jane@example.com.",
+    }
+    .to_owned()
+}
+
+/// A wrong code, with what is left.
+pub fn wrong_code(attempts_left: usize) -> String {
+    match attempts_left {
+        0 => "This code is not right, and there are no attempts left. Start again to get a new code.".to_owned(),
+        1 => "This code is not right. You have 1 attempt left.".to_owned(),
+        n => format!("This code is not right. You have {n} attempts left."),
+    }
+}
+
+/// The mail limit, with how long to wait.
+pub fn too_many_mails(retry_after_s: i64) -> String {
+    let unit = if retry_after_s == 1 { "second" } else { "seconds" };
+    format!("This address has just been sent several mails. Try again in {retry_after_s} {unit}.")
+}

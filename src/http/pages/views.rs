@@ -1,0 +1,336 @@
+//! What each page shows. The templates hold the markup, `texts` the words.
+
+use askama::Template;
+
+use super::texts;
+
+/// The frame around every page.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    pub title: String,
+    pub brand_name: String,
+    pub has_logo: bool,
+    pub support_email: Option<String>,
+    /// A quiet line that says this is no place for real people.
+    pub notice: Option<String>,
+}
+
+/// The address form; with `sign_up`, of `prompt=create`.
+#[derive(Template)]
+#[template(path = "pages/sign_in.html")]
+pub struct SignIn {
+    pub layout: Layout,
+    pub action: String,
+    pub email: String,
+    pub error: Option<String>,
+    pub app_name: String,
+    pub sign_up: bool,
+}
+
+/// The code form.
+#[derive(Template)]
+#[template(path = "pages/enter_code.html")]
+pub struct EnterCode {
+    pub layout: Layout,
+    pub action: String,
+    pub resend_action: String,
+    pub restart_action: String,
+    pub status_url: String,
+    pub email: String,
+    pub error: Option<String>,
+    pub notice: Option<String>,
+    pub code_length: u32,
+    /// Seconds until the resend button is offered; the server enforces its own limit.
+    pub resend_after_s: i64,
+    pub also_link: bool,
+}
+
+/// What people see while only a link was mailed.
+#[derive(Template)]
+#[template(path = "pages/check_mail.html")]
+pub struct CheckMail {
+    pub layout: Layout,
+    pub email: String,
+    pub resend_action: String,
+    pub restart_action: String,
+    pub status_url: String,
+    pub resend_after_s: i64,
+    pub error: Option<String>,
+    pub notice: Option<String>,
+}
+
+/// Where a mailed link lands.
+#[derive(Template)]
+#[template(path = "pages/link_landing.html")]
+pub struct LinkLanding {
+    pub layout: Layout,
+    pub action: String,
+    pub link_token: String,
+    /// The script presses the button: this is the browser that started.
+    pub auto: bool,
+    pub app_name: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/wrong_browser.html")]
+pub struct WrongBrowser {
+    pub layout: Layout,
+    pub app_name: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/too_many_attempts.html")]
+pub struct TooManyAttempts {
+    pub layout: Layout,
+    pub restart_action: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/expired.html")]
+pub struct Expired {
+    pub layout: Layout,
+    /// `None` where this browser did not start the sign-in.
+    pub restart_action: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "pages/done.html")]
+pub struct Done {
+    pub layout: Layout,
+    pub app_name: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/choose_account.html")]
+pub struct ChooseAccount {
+    pub layout: Layout,
+    pub action: String,
+    pub email: String,
+    pub app_name: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/signed_out.html")]
+pub struct SignedOut {
+    pub layout: Layout,
+}
+
+#[derive(Template)]
+#[template(path = "pages/error.html")]
+pub struct Error {
+    pub layout: Layout,
+    pub status: u16,
+    pub heading: String,
+    pub message: String,
+    /// Names and values, as the request brought them.
+    pub details: Vec<(String, String)>,
+    /// Text of several lines, some of them to copy.
+    pub how_to: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "pages/not_emulated.html")]
+pub struct NotEmulated {
+    pub layout: Layout,
+    pub method: String,
+    pub path: String,
+    /// Where to read what is emulated.
+    pub compatibility: String,
+}
+
+/// A mail in the list.
+#[derive(Debug, Clone)]
+pub struct InboxRow {
+    pub id: String,
+    pub to: String,
+    pub subject: String,
+    pub kind: String,
+    pub code: Option<String>,
+    pub link: Option<String>,
+    pub test_user: bool,
+    pub created_at: String,
+}
+
+impl InboxRow {
+    /// Hours, minutes and seconds of the RFC 3339 time.
+    pub fn clock_time(&self) -> &str {
+        self.created_at.get(11..19).unwrap_or(&self.created_at)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "pages/inbox_list.html")]
+pub struct InboxList {
+    pub layout: Layout,
+    pub messages: Vec<InboxRow>,
+    pub filter_to: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/inbox_message.html")]
+pub struct InboxMessage {
+    pub layout: Layout,
+    pub row: InboxRow,
+    pub text: String,
+    /// Address of the HTML part alone.
+    pub html_url: String,
+}
+
+/// The configured colour as style sheet variables, in shades that stay readable: text on the colour, and the
+/// colour as text on the light and on the dark card (WCAG 2.2 §1.4.3, 4.5 to 1).
+pub fn brand_css(accent: &str) -> String {
+    let colour = Rgb::parse(accent).unwrap_or(Rgb(0x3f, 0x4a, 0x8a));
+    let on = |background: Rgb| if background.contrast(WHITE) >= background.contrast(INK) { WHITE } else { INK };
+    let light_fill = colour;
+    let dark_fill = colour.readable_on(DARK_CARD, 3.0, WHITE);
+    format!(
+        ":root{{--brand:{};--on-brand:{};--brand-text:{}}}\n\
+         @media (prefers-color-scheme:dark){{:root{{--brand:{};--on-brand:{};--brand-text:{}}}}}\n",
+        light_fill.css(),
+        on(light_fill).css(),
+        colour.readable_on(WHITE, 4.5, INK).css(),
+        dark_fill.css(),
+        on(dark_fill).css(),
+        colour.readable_on(DARK_CARD, 4.5, WHITE).css(),
+    )
+}
+
+const WHITE: Rgb = Rgb(255, 255, 255);
+const INK: Rgb = Rgb(0x12, 0x14, 0x1c);
+/// The card in dark mode, as in `static/vestibule.css`.
+const DARK_CARD: Rgb = Rgb(0x1a, 0x1d, 0x27);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Rgb(u8, u8, u8);
+
+impl Rgb {
+    fn parse(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix('#').filter(|h| h.len() == 6 && h.is_ascii())?;
+        let part = |i: usize| u8::from_str_radix(&hex[i..i + 2], 16).ok();
+        Some(Self(part(0)?, part(2)?, part(4)?))
+    }
+
+    fn css(self) -> String {
+        format!("#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
+    }
+
+    /// Relative luminance (WCAG 2.2).
+    fn luminance(self) -> f64 {
+        let linear = |c: u8| {
+            let c = f64::from(c) / 255.0;
+            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * linear(self.0) + 0.7152 * linear(self.1) + 0.0722 * linear(self.2)
+    }
+
+    fn contrast(self, other: Self) -> f64 {
+        let (a, b) = (self.luminance() + 0.05, other.luminance() + 0.05);
+        if a > b { a / b } else { b / a }
+    }
+
+    /// This colour, mixed with `toward` just as much as the contrast with `background` needs.
+    fn readable_on(self, background: Self, ratio: f64, toward: Self) -> Self {
+        (0..=20u8).map(|step| self.mix(toward, step)).find(|c| c.contrast(background) >= ratio).unwrap_or(toward)
+    }
+
+    fn mix(self, other: Self, twentieths: u8) -> Self {
+        let part = |a: u8, b: u8| {
+            let (a, b, t) = (u16::from(a), u16::from(b), u16::from(twentieths));
+            u8::try_from((a * (20 - t) + b * t) / 20).unwrap_or(u8::MAX)
+        };
+        Self(part(self.0, other.0), part(self.1, other.1), part(self.2, other.2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> Layout {
+        Layout {
+            title: "T".into(),
+            brand_name: "Acme <&> Co".into(),
+            has_logo: false,
+            support_email: Some("help@example.com".into()),
+            notice: Some("Development server".into()),
+        }
+    }
+
+    fn code_page(email: &str) -> String {
+        EnterCode {
+            layout: layout(),
+            action: "/login/x/code".into(),
+            resend_action: "/login/x/resend".into(),
+            restart_action: "/login/x/restart".into(),
+            status_url: "/login/x/status".into(),
+            email: email.into(),
+            error: None,
+            notice: None,
+            code_length: 6,
+            resend_after_s: 30,
+            also_link: true,
+        }
+        .render()
+        .unwrap()
+    }
+
+    fn sign_in(email: &str) -> String {
+        SignIn {
+            layout: layout(),
+            action: "/login/x/email".into(),
+            email: email.into(),
+            error: Some("Wrong".into()),
+            app_name: "App".into(),
+            sign_up: false,
+        }
+        .render()
+        .unwrap()
+    }
+
+    /// The words of every submit button, in document order.
+    fn buttons(html: &str) -> Vec<String> {
+        let document = scraper::Html::parse_document(html);
+        let selector = scraper::Selector::parse("button[type=submit]").unwrap();
+        document.select(&selector).map(|b| b.text().collect::<String>().trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_published_selectors_find_their_fields_and_exactly_one_continue() {
+        let page = sign_in("");
+        assert!(page.contains(r#"name="email""#));
+        assert_eq!(buttons(&page), ["Continue"]);
+        let page = code_page("jane@example.com");
+        assert!(page.contains(r#"data-scope="pin-input" data-part="input""#));
+        assert_eq!(page.matches(r#"name="code""#).count(), 1);
+        assert_eq!(buttons(&page).iter().filter(|b| b.contains("Continue")).count(), 1);
+    }
+
+    #[test]
+    fn hostile_values_are_escaped() {
+        for page in [sign_in("\"><script>x</script>"), code_page("<script>x</script>@y")] {
+            assert!(!page.contains("<script>x"), "{page}");
+        }
+    }
+
+    #[test]
+    fn pages_hold_no_inline_script_or_style() {
+        for page in [sign_in("a@b.io"), code_page("a@b.io")] {
+            assert!(!page.contains("style=\"") && !page.contains(" onclick") && !page.contains("<style"));
+        }
+    }
+
+    #[test]
+    fn any_accent_colour_stays_readable() {
+        let value = |css: &str, name: &str, nth: usize| {
+            Rgb::parse(&css.match_indices(name).nth(nth).map(|(i, _)| css[i + name.len()..i + name.len() + 7].to_owned()).unwrap()).unwrap()
+        };
+        for accent in ["#3f4a8a", "#ffff00", "#000000", "#ffffff", "#ff0000", "#00ffcc", "#777777"] {
+            let css = brand_css(accent);
+            for (nth, card) in [(0, WHITE), (1, DARK_CARD)] {
+                let (brand, on) = (value(&css, "--brand:", nth), value(&css, "--on-brand:", nth));
+                assert!(brand.contrast(on) >= 4.4, "{accent}: {css}");
+                assert!(value(&css, "--brand-text:", nth).contrast(card) >= 4.5, "{accent}: {css}");
+            }
+        }
+    }
+}

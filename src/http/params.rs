@@ -1,0 +1,98 @@
+//! Parameters from query strings and form bodies.
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::{FromRequest, HttpRequest, web};
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::domain::authorization::Parameters;
+
+/// Largest form body, in bytes.
+pub const MAX_FORM_BYTES: usize = 64 * 1024;
+
+/// Why parameters could not be read. The sentence is for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParamsError {
+    #[error("the parameters are not valid UTF-8")]
+    NotUtf8,
+    #[error("the body must be of type application/x-www-form-urlencoded")]
+    WrongType,
+    #[error("the body is larger than 64 KiB")]
+    TooLarge,
+    #[error("the body did not arrive whole")]
+    Broken,
+}
+
+impl ParamsError {
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::NotUtf8 | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        }
+    }
+}
+
+/// Decodes `application/x-www-form-urlencoded` text. Bytes that are no UTF-8 are refused, not replaced.
+pub fn parse(encoded: &[u8]) -> Result<Parameters, ParamsError> {
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(encoded).into_owned().collect();
+    // The decoder marks what it could not decode; nobody sends that mark on purpose.
+    if pairs.iter().any(|(n, v)| n.contains('\u{FFFD}') || v.contains('\u{FFFD}')) {
+        return Err(ParamsError::NotUtf8);
+    }
+    Ok(Parameters::new(pairs))
+}
+
+/// Parameters of the query string.
+pub fn query(request: &HttpRequest) -> Result<Parameters, ParamsError> {
+    parse(request.query_string().as_bytes())
+}
+
+/// Parameters of a form body; an extractor.
+pub struct Form(pub Result<Parameters, ParamsError>);
+
+impl FromRequest for Form {
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let mut payload = payload.take();
+        Box::pin(async move { Ok(Self(read(&request, &mut payload).await)) })
+    }
+}
+
+async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Parameters, ParamsError> {
+    use futures_util::StreamExt as _;
+    let mut body = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| ParamsError::Broken)?;
+        if body.len() + chunk.len() > MAX_FORM_BYTES {
+            return Err(ParamsError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let content_type = request.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    // A POST without a body needs no type.
+    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !body.is_empty() {
+        return Err(ParamsError::WrongType);
+    }
+    parse(&body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_decoded_and_broken_encodings_refused() {
+        let params = parse(b"state=a.b-c_d%2Be&redirect_uri=https://x/y?z&empty=").unwrap();
+        assert_eq!(params.one("state").unwrap(), Some("a.b-c_d+e"));
+        assert_eq!(params.one("redirect_uri").unwrap(), Some("https://x/y?z"));
+        assert_eq!(params.one("empty").unwrap(), None);
+        assert_eq!(parse(b"state=%FF").err(), Some(ParamsError::NotUtf8));
+        assert_eq!(parse(b"%C3=1").err(), Some(ParamsError::NotUtf8));
+    }
+}

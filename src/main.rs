@@ -1,0 +1,143 @@
+//! The `vestibule` command: reads the command line and the configuration, then does one thing.
+
+use std::io::{Read as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Parser as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use vestibule::cli::{Cli, Command, ConfigAction, EnvFormat, KeysAction, Settings, env_variables, render_env};
+use vestibule::config::{Config, Overrides, example_toml};
+use vestibule::crypto::client_secrets::hash_secret;
+use vestibule::crypto::entropy::SystemEntropy;
+use vestibule::domain::clock::{SystemClock, rfc3339};
+use vestibule::{server, telemetry};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "vestibule: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(settings: Settings) -> anyhow::Result<Config> {
+    let variables = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
+    Ok(Config::load(&Overrides::from(settings), variables)?)
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => serve(cli.serve),
+        Some(Command::Serve(settings)) => serve(settings),
+        Some(Command::Env { format, settings }) => env(format, settings),
+        Some(Command::Keys { action: KeysAction::List(settings) }) => block_on(list_keys(load(settings)?)),
+        Some(Command::Keys { action: KeysAction::Rotate { delay_s, settings } }) => {
+            block_on(rotate_keys(load(settings)?, i64::from(delay_s) * 1000))
+        }
+        Some(Command::Migrate(settings)) => block_on(migrate(load(settings)?)),
+        Some(Command::Healthcheck { url, settings }) => block_on(healthcheck(url, settings)),
+        Some(Command::Config { action: ConfigAction::Check(settings) }) => {
+            load(settings)?;
+            print("The configuration has no mistake.\n")
+        }
+        Some(Command::Config { action: ConfigAction::HashSecret }) => hash(),
+        Some(Command::Config { action: ConfigAction::Example }) => print(&example_toml()),
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+/// Commands but `serve` need no worker threads.
+fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(task)
+}
+
+fn serve(settings: Settings) -> anyhow::Result<()> {
+    let config = load(settings)?;
+    telemetry::init(&config.log);
+    // The server's own threads run requests; this runtime waits for signals and does background work.
+    actix_web::rt::System::new().block_on(async move { Ok(server::serve(config).await?) })
+}
+
+fn env(format: EnvFormat, settings: Settings) -> anyhow::Result<()> {
+    let mut config = load(settings)?;
+    config.settle_public_urls(config.listen.port);
+    print(&render_env(format, &env_variables(&config)))
+}
+
+async fn migrate(config: Config) -> anyhow::Result<()> {
+    let opened = server::open_store(&config).await?;
+    opened.store.migrate().await?;
+    print("The database is up to date.\n")
+}
+
+async fn list_keys(config: Config) -> anyhow::Result<()> {
+    let opened = server::open_store(&config).await?;
+    opened.store.migrate().await?;
+    let keys = opened.store.signing_keys(&config.environment.id).await?;
+    let lines = keys.iter().map(|k| {
+        format!("{}  made {}  signs from {}\n", k.kid, rfc3339(k.created_at_ms), rfc3339(k.signs_from_ms))
+    });
+    print(&lines.collect::<String>())
+}
+
+async fn rotate_keys(config: Config, delay_ms: i64) -> anyhow::Result<()> {
+    let opened = server::open_store(&config).await?;
+    let parts = server::parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
+    let started = parts.start().await?;
+    let app = parts.into_app(started);
+    let kid = app
+        .keys
+        .add(&app.store, &app.environment.id, app.entropy.clone(), app.clock.now_ms(), delay_ms)
+        .await?;
+    print(&format!("{kid} is published now and signs in {} s; earlier keys go on verifying.\n", delay_ms / 1000))
+}
+
+/// A minimal HTTP request, so that the check needs nothing but this binary.
+async fn healthcheck(url: Option<String>, settings: Settings) -> anyhow::Result<()> {
+    let (authority, path) = match url {
+        Some(url) => {
+            let url = url::Url::parse(&url).context("--url")?;
+            let host = url.host_str().context("--url has no host")?.to_owned();
+            (format!("{host}:{}", url.port_or_known_default().unwrap_or(80)), format!("{}/ready", url.path().trim_end_matches('/')))
+        }
+        None => {
+            let listen = load(settings)?.listen;
+            let is_any = listen.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+            let host = if is_any { "127.0.0.1".to_owned() } else { listen.host.clone() };
+            let authority = vestibule::config::ListenAddress { host, port: listen.port }.to_string();
+            (authority, "/ready".to_owned())
+        }
+    };
+    let ask = async {
+        let mut stream = tokio::net::TcpStream::connect(&authority).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.take(64 * 1024).read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(5), ask).await.context("no answer within 5 s")??;
+    let status = answer.split(' ').nth(1).unwrap_or_default();
+    if status == "200" { print("ready\n") } else { bail!("not ready (HTTP {status})") }
+}
+
+fn hash() -> anyhow::Result<()> {
+    let mut secret = String::new();
+    std::io::stdin().read_to_string(&mut secret)?;
+    let secret = secret.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        bail!("the secret is read from standard input, and there was none");
+    }
+    let hash = hash_secret(secret, &SystemEntropy).context("the secret could not be hashed")?;
+    print(&format!("{hash}\n"))
+}

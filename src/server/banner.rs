@@ -1,0 +1,60 @@
+//! What the server says when it is ready: to people on standard output, to programs in the ready file.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use crate::cli::{EnvFormat, env_variables, render_env};
+use crate::config::{Config, DEFAULT_CLIENT_SECRET};
+
+fn environment_url(config: &Config) -> &str {
+    config.environment.public_urls.first().map_or("", |u| u.issuer())
+}
+
+fn inbox_url(config: &Config) -> Option<String> {
+    config.control.enabled.then(|| format!("{}/_emulator/inbox", environment_url(config)))
+}
+
+/// A short banner. Only the well-known secret is printed; a secret of one's own stays where it was put.
+pub fn print(config: &Config, address: SocketAddr) {
+    let (client_id, secret) = config.shown_client().unwrap_or_default();
+    let is_well_known = secret.is_some_and(|s| s.expose_secret() == DEFAULT_CLIENT_SECRET);
+    let secret = if is_well_known { DEFAULT_CLIENT_SECRET } else { "(as configured)" };
+    let mut out = format!(
+        "\n  Vestibule {} on {address}\n\n    environment URL  {}\n    client id        {client_id}\n    client secret    {secret}\n",
+        env!("CARGO_PKG_VERSION"),
+        environment_url(config),
+    );
+    if let Some(url) = inbox_url(config) {
+        out.push_str(&format!("    inbox            {url}\n"));
+    }
+    if is_well_known {
+        out.push('\n');
+        for line in render_env(EnvFormat::Dotenv, &env_variables(config)).lines() {
+            out.push_str(&format!("    {line}\n"));
+        }
+    }
+    let _ = writeln!(std::io::stdout(), "{out}");
+}
+
+/// Writes the ready file in one step, so that whoever waits for it never reads half of it.
+pub fn write_ready_file(path: &Path, config: &Config, address: SocketAddr) -> std::io::Result<()> {
+    let (client_id, secret) = config.shown_client().unwrap_or_default();
+    let ready = json!({
+        "listen": address.to_string(),
+        "environment_url": environment_url(config),
+        "client_id": client_id,
+        "client_secret": secret.map(|s| s.expose_secret()),
+        "inbox_url": inbox_url(config),
+        "pid": std::process::id(),
+    });
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Readable by its owner alone: it holds the secret.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{ready:#}")?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}

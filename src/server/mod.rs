@@ -1,0 +1,248 @@
+//! The listener: start, banner, background work and graceful stop.
+
+mod banner;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::{NormalizePath, TrailingSlash};
+use actix_web::{App as ActixApp, HttpServer, web};
+use tokio::task::JoinSet;
+
+use crate::app::{App, ControlAccess, Parts, Seed, StartError};
+use crate::config::{Config, Database, SeedSettings};
+use crate::crypto::entropy::SystemEntropy;
+use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::entropy::Entropy;
+use crate::domain::ids::{IdKind, new_id};
+use crate::http::context::Provider;
+use crate::mail::{SmtpMailer, SmtpSetupError};
+use crate::service::{housekeeping, outbox};
+use crate::storage::{SeedOrganization, SeedUser, Store, StoreError};
+
+/// First and longest pause between attempts to start on a database that does not answer.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// Why the server stops before it served anything.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("cannot listen on {address}: {source}. Is another server running there? --listen 127.0.0.1:0 takes a free port")]
+    Listen { address: String, source: std::io::Error },
+    #[error("cannot use the data folder {path}: {source}")]
+    DataFolder { path: PathBuf, source: std::io::Error },
+    #[error("cannot write the ready file {path}: {source}")]
+    ReadyFile { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("the SMTP settings cannot work: {0}")]
+    Smtp(#[from] SmtpSetupError),
+    #[error("the server stopped: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// The opened database; an ephemeral one is deleted when this is dropped.
+pub struct OpenStore {
+    pub store: Store,
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// Opens the configured database without asking it anything yet (PostgreSQL may come up later).
+pub async fn open_store(config: &Config) -> Result<OpenStore, ServeError> {
+    use secrecy::ExposeSecret as _;
+    match &config.database {
+        Database::Postgres { url, max_connections } => {
+            let store = Store::open_postgres(url.expose_secret(), *max_connections)?;
+            Ok(OpenStore { store, _folder: None })
+        }
+        Database::Sqlite => {
+            let path = &config.data_dir;
+            let failed = |source| ServeError::DataFolder { path: path.clone(), source };
+            make_private_folder(path).map_err(failed)?;
+            let store = Store::open_sqlite(&path.join("vestibule.db")).await?;
+            Ok(OpenStore { store, _folder: None })
+        }
+        Database::Ephemeral => {
+            let failed = |source| ServeError::DataFolder { path: std::env::temp_dir(), source };
+            let folder = tempfile::Builder::new().prefix("vestibule-").tempdir().map_err(failed)?;
+            let store = Store::open_sqlite(&folder.path().join("vestibule.db")).await?;
+            Ok(OpenStore { store, _folder: Some(folder) })
+        }
+    }
+}
+
+/// The folder holds signing keys: nobody else may look in.
+fn make_private_folder(path: &std::path::Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// The parts of a provider as configured, on the machine's clock and randomness.
+pub fn parts(config: &Config, store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Parts, ServeError> {
+    let control = match (&config.control.token, config.control.enabled) {
+        (_, false) => ControlAccess::Off,
+        (Some(token), true) => ControlAccess::Token(token.clone()),
+        (None, true) => ControlAccess::Open,
+    };
+    Ok(Parts {
+        store,
+        environment: config.environment.clone(),
+        seed: seed(&config.seed, &*clock, &*entropy),
+        clock,
+        entropy,
+        master_key: config.master_key.clone(),
+        smtp: config.smtp.as_ref().map(SmtpMailer::new).transpose()?,
+        control,
+    })
+}
+
+/// Gives ids to seeded records that have none. Organizations need the same one at every start, so theirs comes
+/// from their external id or name; users keep the id that their address has.
+fn seed(settings: &SeedSettings, clock: &dyn Clock, entropy: &dyn Entropy) -> Seed {
+    let organizations: Vec<SeedOrganization> = settings
+        .organizations
+        .iter()
+        .map(|o| SeedOrganization {
+            id: o.id.clone().unwrap_or_else(|| stable_organization_id(o.external_id.as_deref().unwrap_or(&o.display_name))),
+            display_name: o.display_name.clone(),
+            external_id: o.external_id.clone(),
+        })
+        .collect();
+    let users = settings
+        .users
+        .iter()
+        .map(|u| SeedUser {
+            id: u.id.clone().unwrap_or_else(|| new_id(IdKind::User, clock.now_ms(), entropy)),
+            email: u.email.clone(),
+            name: u.name.clone(),
+            given_name: u.given_name.clone(),
+            family_name: u.family_name.clone(),
+            picture: u.picture.clone(),
+            locale: u.locale.clone(),
+            external_id: u.external_id.clone(),
+            organization_ids: organizations
+                .iter()
+                .filter(|o| u.organizations.iter().any(|n| *n == o.id || Some(n) == o.external_id.as_ref()))
+                .map(|o| o.id.clone())
+                .collect(),
+        })
+        .collect();
+    Seed { organizations, users }
+}
+
+fn stable_organization_id(name: &str) -> String {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(name.as_bytes());
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    format!("org_{:019}", u64::from_be_bytes(bytes) % 10u64.pow(19))
+}
+
+/// Runs the server until SIGTERM or SIGINT, then lets requests under way finish.
+pub async fn serve(mut config: Config) -> Result<(), ServeError> {
+    let listener = listen(&config)?;
+    let address = listener.local_addr()?;
+    config.settle_public_urls(address.port());
+    let opened = open_store(&config).await?;
+    let provider = Provider::default();
+    let parts = parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
+
+    let served = provider.clone();
+    let mut server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(web::Data::new(served.clone()))
+            .wrap(tracing_actix_web::TracingLogger::<crate::telemetry::RequestSpan>::new())
+            .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
+            .configure(crate::http::routes)
+    })
+    .shutdown_timeout(config.shutdown_timeout_s);
+    if let Some(workers) = config.workers {
+        server = server.workers(workers);
+    }
+    let server = server.listen(listener)?.run();
+    let handle = server.handle();
+
+    let mut background = JoinSet::new();
+    background.spawn(run_provider(parts, provider, config.clone(), address));
+    let mut running = std::pin::pin!(server);
+    let outcome = tokio::select! {
+        ended = &mut running => ended.map_err(ServeError::Io),
+        failed = first_failure(&mut background) => {
+            handle.stop(false).await;
+            Err(failed)
+        }
+    };
+    background.abort_all();
+    while background.join_next().await.is_some() {}
+    opened.store.close().await;
+    outcome
+}
+
+fn listen(config: &Config) -> Result<TcpListener, ServeError> {
+    let failed = |source| ServeError::Listen { address: config.listen.to_string(), source };
+    let listener = TcpListener::bind((config.listen.host.as_str(), config.listen.port)).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Waits until a background task fails; those that end well are not missed.
+async fn first_failure(background: &mut JoinSet<Result<(), ServeError>>) -> ServeError {
+    loop {
+        match background.join_next().await {
+            Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => return error,
+            Some(Err(error)) => return ServeError::Io(std::io::Error::other(error.to_string())),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Starts the provider, opens it for requests, tells so, and does what happens without being asked.
+async fn run_provider(parts: Parts, provider: Provider, config: Config, address: SocketAddr) -> Result<(), ServeError> {
+    let started = start_patiently(&parts).await?;
+    let app = Arc::new(parts.into_app(started));
+    provider.fill(app.clone());
+    if let Some(path) = &config.ready_file {
+        banner::write_ready_file(path, &config, address)
+            .map_err(|source| ServeError::ReadyFile { path: path.clone(), source })?;
+    }
+    banner::print(&config, address);
+    warn_about_smtp(&app).await;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(outbox::run(app.clone()));
+    tasks.spawn(housekeeping::reload_keys(app.clone()));
+    tasks.spawn(housekeeping::clean_up(app));
+    while tasks.join_next().await.is_some() {}
+    std::future::pending().await
+}
+
+/// Tries until the database answers; what no waiting can mend fails at once.
+async fn start_patiently(parts: &Parts) -> Result<crate::app::Started, StartError> {
+    let mut pause = FIRST_RETRY;
+    loop {
+        match parts.start().await {
+            Ok(started) => return Ok(started),
+            Err(error) if error.is_passing() => {
+                tracing::error!(%error, retry_in_ms = pause.as_millis(), "cannot start yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_RETRY);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn warn_about_smtp(app: &App) {
+    if let Some(smtp) = &app.mail.smtp
+        && let Err(error) = smtp.check().await
+    {
+        tracing::error!(%error, "the SMTP server does not accept us; mails wait in the outbox and are tried again");
+    }
+}

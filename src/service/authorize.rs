@@ -1,0 +1,134 @@
+//! `/oauth/authorize`: silent sign-in when a session allows it, otherwise the start of a sign-in.
+
+use super::sessions::{Browser, live_session};
+use super::{Failure, passwordless, sign_in};
+use crate::app::Context;
+use crate::crypto::server_secret::Purpose;
+use crate::domain::auth_request::AuthRequest;
+use crate::domain::authorization::{
+    self, AuthorizationRequest, ErrorCode, PageRefusal, Parameters, Prompt, Refusal, response_url,
+};
+use crate::domain::email::EmailAddress;
+use crate::domain::entropy::secret_text;
+use crate::domain::environment::LoginHintMode;
+use crate::domain::ids::new_auth_request_id;
+use crate::domain::session::Session;
+use crate::domain::token::{IdTokenClaims, subject_identifier};
+use crate::domain::user::User;
+
+/// What the browser does next.
+#[derive(Debug)]
+pub enum Authorized {
+    /// A person has to act: show the pages of this authentication request.
+    ShowPages { auth_request_id: String, new_browser_cookie: Option<String> },
+    /// Back to the application, with a code or an error.
+    Redirect { location: String },
+}
+
+/// Why the browser stays here.
+#[derive(Debug)]
+pub enum NotAuthorized {
+    Page(PageRefusal),
+    Failure(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for NotAuthorized {
+    fn from(error: E) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+/// Answers an authorization request (RFC 6749 §4.1.1, OpenID Connect Core 1.0 §3.1.2).
+pub async fn authorize(context: &Context, params: &Parameters, browser: &Browser) -> Result<Authorized, NotAuthorized> {
+    let request = match authorization::parse(&context.environment, params) {
+        Ok(request) => request,
+        Err(Refusal::Page(refusal)) => return Err(NotAuthorized::Page(refusal)),
+        Err(Refusal::Redirect { redirect_uri, state, code, description }) => {
+            let location = error_url(context, &redirect_uri, state.as_deref(), code, &description);
+            return Ok(Authorized::Redirect { location });
+        }
+    };
+    if let Some(organization_id) = &request.organization_id
+        && context.store().organization(context.environment_id(), organization_id).await?.is_none()
+    {
+        let text = "organization_id is not an organization of this environment";
+        return Ok(refuse(context, &request, ErrorCode::InvalidOrganizationId, text));
+    }
+    let session = live_session(context, browser).await?;
+    if let Some((session, user)) = &session
+        && may_be_silent(context, &request, session, user)
+    {
+        let location = sign_in::issue_code_silently(context, request, session).await?;
+        return Ok(Authorized::Redirect { location });
+    }
+    if request.prompt == Prompt::None {
+        let text = "no live session fits this request, and prompt=none forbids to ask the person";
+        return Ok(refuse(context, &request, ErrorCode::LoginRequired, text));
+    }
+    start(context, request, browser).await.map_err(NotAuthorized::Failure)
+}
+
+/// The address of the application with an error (RFC 6749 §4.1.2.1, RFC 9207).
+fn error_url(context: &Context, redirect_uri: &str, state: Option<&str>, code: ErrorCode, description: &str) -> String {
+    let parameters = [("error", code.as_str()), ("error_description", description)];
+    response_url(redirect_uri, &parameters, state, context.issuer())
+}
+
+pub(super) fn refuse(context: &Context, request: &AuthorizationRequest, code: ErrorCode, text: &str) -> Authorized {
+    let location = error_url(context, &request.redirect_uri, request.state.as_deref(), code, text);
+    Authorized::Redirect { location }
+}
+
+/// Does the session answer the request without a page?
+fn may_be_silent(context: &Context, request: &AuthorizationRequest, session: &Session, user: &User) -> bool {
+    let prompt_allows = matches!(request.prompt, Prompt::Auto | Prompt::None);
+    let recent = session.satisfies_max_age(context.now_ms(), request.max_age_s);
+    prompt_allows && recent && is_hinted_user(context, request, user)
+}
+
+/// Hints that name somebody else ask for somebody else's sign-in.
+fn is_hinted_user(context: &Context, request: &AuthorizationRequest, user: &User) -> bool {
+    let by_address = match request.login_hint.as_deref().map(EmailAddress::parse) {
+        Some(Ok(hint)) => hint.key() == user.email.to_lowercase(),
+        // A hint that is no address names nobody.
+        Some(Err(_)) | None => true,
+    };
+    let by_token = match &request.id_token_hint {
+        None => true,
+        // The hint may be long expired (OpenID Connect Core 1.0 §3.1.2.1); its signature must hold.
+        Some(token) => context
+            .app
+            .keys
+            .current()
+            .verify::<IdTokenClaims>(token)
+            .is_ok_and(|claims| claims.sub == subject_identifier(&context.environment, user)),
+    };
+    by_address && by_token
+}
+
+/// Stores a new authentication request and, with a usable `login_hint`, sends at once.
+pub(super) async fn start(
+    context: &Context,
+    request: AuthorizationRequest,
+    browser: &Browser,
+) -> Result<Authorized, Failure> {
+    let new_browser_cookie = browser.browser_cookie.is_none().then(|| secret_text(context.entropy()));
+    let cookie = browser.browser_cookie.as_deref().or(new_browser_cookie.as_deref()).unwrap_or_default();
+    let hint = request.login_hint.as_deref().and_then(|h| EmailAddress::parse(h).ok());
+    let sends_at_once =
+        context.environment.login_hint == LoginHintMode::Send && request.prompt != Prompt::SelectAccount;
+    let auth_request = AuthRequest::start(
+        new_auth_request_id(context.entropy()),
+        request,
+        context.app.secret.digest(Purpose::BrowserCookie, cookie),
+        context.issuer(),
+        &context.environment,
+        context.now_ms(),
+    );
+    let auth_request_id = auth_request.id.clone();
+    match hint.filter(|_| sends_at_once) {
+        Some(email) => passwordless::start_with_send(context, auth_request, email).await?,
+        None => context.store().insert_auth_request(context.environment_id(), &auth_request).await?,
+    }
+    Ok(Authorized::ShowPages { auth_request_id, new_browser_cookie })
+}

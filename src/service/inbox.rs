@@ -1,0 +1,45 @@
+//! Reading the inbox, and waiting for a mail.
+
+use std::time::Duration;
+
+use super::Failure;
+use crate::app::Context;
+use crate::domain::email::EmailAddress;
+use crate::storage::{InboxFilter, InboxMessage};
+
+/// How often the database is asked while waiting, because another replica may store the mail.
+const POLL_EVERY: Duration = Duration::from_millis(25);
+
+/// Most mails given at once.
+const PAGE_SIZE: i64 = 200;
+
+/// A filter for one address, or for all.
+pub fn filter(to: Option<&EmailAddress>, after_id: Option<String>, limit: i64) -> InboxFilter {
+    InboxFilter { to_key: to.map(EmailAddress::key), after_id, limit: limit.clamp(1, PAGE_SIZE) }
+}
+
+/// Mails, newest first; with `wait`, not before there is one or the time is over.
+pub async fn messages(context: &Context, filter: &InboxFilter, wait: Duration) -> Result<Vec<InboxMessage>, Failure> {
+    let deadline = tokio::time::Instant::now() + wait;
+    let mut changed = context.app.mail.inbox_changed.subscribe();
+    loop {
+        changed.mark_unchanged();
+        let found = context.store().messages(context.environment_id(), filter).await?;
+        let now = tokio::time::Instant::now();
+        if !found.is_empty() || now >= deadline {
+            return Ok(found);
+        }
+        // This process's own mails wake at once. Only a shared database needs asking in between.
+        let pause = if context.store().is_embedded() { deadline } else { deadline.min(now + POLL_EVERY) };
+        let _ = tokio::time::timeout_at(pause, changed.changed()).await;
+    }
+}
+
+pub async fn message(context: &Context, id: &str) -> Result<Option<InboxMessage>, Failure> {
+    Ok(context.store().message(context.environment_id(), id).await?)
+}
+
+/// Empties the inbox and tells how many mails went.
+pub async fn delete_all(context: &Context) -> Result<u64, Failure> {
+    Ok(context.store().delete_messages(context.environment_id()).await?)
+}

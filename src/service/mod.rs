@@ -1,0 +1,43 @@
+//! Use cases: one public function for each thing a caller can ask. Pages, REST and gRPC enter here; only the
+//! shape of the answer differs between them.
+
+pub mod authorize;
+pub mod client_auth;
+pub mod end_session;
+pub mod housekeeping;
+pub mod inbox;
+pub mod introspection;
+pub mod outbox;
+pub mod passwordless;
+pub mod sessions;
+pub mod sign_in;
+pub mod token;
+pub mod userinfo;
+
+use crate::crypto::signing::SigningError;
+use crate::mail::RenderError;
+use crate::storage::StoreError;
+
+/// How often a transition is tried again when others keep moving the same row.
+const MAX_CONFLICTS: usize = 100;
+
+/// A failure of ours, not of the caller. The text is for the log; callers get a safe sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    #[error(transparent)]
+    Mail(#[from] RenderError),
+    /// The row changed under every one of many tries.
+    #[error("gave up after {MAX_CONFLICTS} conflicting writes")]
+    Contention,
+}
+
+impl Failure {
+    /// Should the caller try again soon?
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Unavailable(_)) | Self::Contention)
+    }
+}

@@ -1,0 +1,48 @@
+//! The browser's session: who is signed in here?
+
+use super::Failure;
+use crate::app::Context;
+use crate::crypto::server_secret::Purpose;
+use crate::domain::session::Session;
+use crate::domain::user::User;
+
+/// Activity is written at most this often per session, in milliseconds.
+const TOUCH_EVERY_MS: i64 = 60_000;
+
+/// What a browser brings: its two cookies.
+#[derive(Debug, Clone, Default)]
+pub struct Browser {
+    /// Names the browser; sign-ins started here can be finished only here.
+    pub browser_cookie: Option<String>,
+    /// Names the session.
+    pub session_cookie: Option<String>,
+}
+
+impl Browser {
+    /// Digest of the browser cookie, as authentication requests keep it.
+    pub fn digest(&self, context: &Context) -> Option<String> {
+        let cookie = self.browser_cookie.as_deref()?;
+        Some(context.app.secret.digest(Purpose::BrowserCookie, cookie))
+    }
+}
+
+/// The live session behind the cookie, with its user.
+pub async fn live_session(context: &Context, browser: &Browser) -> Result<Option<(Session, User)>, Failure> {
+    let Some(cookie) = browser.session_cookie.as_deref() else { return Ok(None) };
+    let digest = context.app.secret.digest(Purpose::SessionCookie, cookie);
+    let found = context.store().session_by_cookie(context.environment_id(), &digest).await?;
+    let Some(session) = found.filter(|s| s.is_live(context.now_ms(), &context.environment.sessions)) else {
+        return Ok(None);
+    };
+    let user = context.store().user(context.environment_id(), &session.user_id).await?;
+    Ok(user.map(|user| (session, user)))
+}
+
+/// Notes that a session was used, for its idle timeout.
+pub async fn touch(context: &Context, session: &Session) -> Result<(), Failure> {
+    let now_ms = context.now_ms();
+    if now_ms - session.last_active_at_ms >= TOUCH_EVERY_MS {
+        context.store().touch_session(context.environment_id(), &session.id, now_ms).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The end of a sign-in: session, grant, and the way back to the application with a code.
+
+use super::Failure;
+use super::sessions::{Browser, live_session, touch};
+use crate::app::Context;
+use crate::crypto::server_secret::Purpose;
+use crate::domain::auth_request::AuthRequest;
+use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
+use crate::domain::email::EmailAddress;
+use crate::domain::entropy::secret_text;
+use crate::domain::grant::Grant;
+use crate::domain::ids::IdKind;
+use crate::domain::session::Session;
+use crate::service::authorize::{Authorized, refuse};
+use crate::storage::{Completion, SessionChange};
+
+/// A finished sign-in.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// The application's callback, with code or error.
+    pub location: String,
+    /// The browser's new session cookie; `None` when the person may not sign up.
+    pub session_cookie: Option<String>,
+}
+
+/// Commits a request that was just judged proven. `None` when somebody else moved the request meanwhile: judge
+/// again.
+pub(super) async fn complete(
+    context: &Context,
+    judged: &AuthRequest,
+    email: &EmailAddress,
+    browser: &Browser,
+) -> Result<Option<SignedIn>, Failure> {
+    let environment_id = context.environment_id();
+    if !context.environment.passwordless.sign_up_allowed
+        && context.store().user_by_email(environment_id, email).await?.is_none()
+    {
+        return deny_sign_up(context, judged).await;
+    }
+    let now_ms = context.now_ms();
+    let session_cookie = secret_text(context.entropy());
+    let session = session_change(context, email, browser).await?;
+    let session_id = match &session {
+        SessionChange::Start { session, .. } | SessionChange::Renew { session } => session.id.clone(),
+    };
+    let code = secret_text(context.entropy());
+    let grant = new_grant(context, judged.authorization.clone(), String::new(), session_id, now_ms);
+    let completion = Completion {
+        request: judged,
+        email,
+        new_user_id: &context.new_id(IdKind::User),
+        session,
+        session_cookie_digest: &context.app.secret.digest(Purpose::SessionCookie, &session_cookie),
+        grant: &grant,
+        code_digest: &context.app.secret.digest(Purpose::AuthorizationCode, &code),
+        now_ms,
+    };
+    let committed = context.store().commit_completion(environment_id, &completion).await?;
+    Ok(committed.map(|_| SignedIn {
+        location: success_url(&judged.issuer, &grant.authorization, &code),
+        session_cookie: Some(session_cookie),
+    }))
+}
+
+/// A proven address that has no account where sign-up is closed: only its owner learns so.
+async fn deny_sign_up(context: &Context, judged: &AuthRequest) -> Result<Option<SignedIn>, Failure> {
+    if !context.store().update_auth_request(context.environment_id(), judged).await? {
+        return Ok(None);
+    }
+    let text = "there is no account for this address and sign-up is switched off";
+    match refuse(context, &judged.authorization, ErrorCode::AccessDenied, text) {
+        Authorized::Redirect { location } => Ok(Some(SignedIn { location, session_cookie: None })),
+        Authorized::ShowPages { .. } => Ok(None),
+    }
+}
+
+/// The same person's proof renews the browser's session; anybody else's starts a new one.
+async fn session_change(context: &Context, email: &EmailAddress, browser: &Browser) -> Result<SessionChange, Failure> {
+    let now_ms = context.now_ms();
+    let held = live_session(context, browser).await?;
+    Ok(match held {
+        Some((session, user)) if user.email.to_lowercase() == email.key() => {
+            SessionChange::Renew { session: Session { authenticated_at_ms: now_ms, last_active_at_ms: now_ms, ..session } }
+        }
+        other => SessionChange::Start {
+            ends_session_id: other.map(|(session, _)| session.id),
+            session: Session {
+                id: context.new_id(IdKind::Session),
+                user_id: String::new(),
+                authenticated_at_ms: now_ms,
+                last_active_at_ms: now_ms,
+                absolute_expires_at_ms: now_ms + context.environment.sessions.absolute_timeout_s * 1000,
+                ended_at_ms: None,
+            },
+        },
+    })
+}
+
+/// Gives an application a code on the strength of the browser's session alone.
+pub(super) async fn issue_code_silently(
+    context: &Context,
+    request: AuthorizationRequest,
+    session: &Session,
+) -> Result<String, Failure> {
+    let code = secret_text(context.entropy());
+    let digest = context.app.secret.digest(Purpose::AuthorizationCode, &code);
+    let grant =
+        new_grant(context, request, session.user_id.clone(), session.id.clone(), session.authenticated_at_ms);
+    context.store().insert_grant(context.environment_id(), &grant, &digest, context.now_ms()).await?;
+    touch(context, session).await?;
+    Ok(success_url(context.issuer(), &grant.authorization, &code))
+}
+
+fn new_grant(
+    context: &Context,
+    authorization: AuthorizationRequest,
+    user_id: String,
+    session_id: String,
+    authenticated_at_ms: i64,
+) -> Grant {
+    let now_ms = context.now_ms();
+    let code_expires_at_ms = now_ms + context.environment.tokens.authorization_code_lifetime_s * 1000;
+    Grant {
+        id: context.new_id(IdKind::Grant),
+        authorization,
+        user_id,
+        session_id,
+        authenticated_at_ms,
+        code_expires_at_ms,
+        code_used_at_ms: None,
+        refresh_generation: None,
+        refresh_rotated_at_ms: now_ms,
+        refresh_expires_at_ms: code_expires_at_ms,
+        revoked_at_ms: None,
+    }
+}
+
+fn success_url(issuer: &str, authorization: &AuthorizationRequest, code: &str) -> String {
+    response_url(&authorization.redirect_uri, &[("code", code)], authorization.state.as_deref(), issuer)
+}

@@ -1,0 +1,274 @@
+//! `/oauth/token`: the three grants.
+
+use serde::Serialize;
+
+use super::Failure;
+use super::sessions::touch;
+use crate::app::Context;
+use crate::crypto::server_secret::Purpose;
+use crate::domain::client::Client;
+use crate::domain::grant::{CodeRedemption, CodeRefusal, Grant, RefreshStanding};
+use crate::domain::ids::{IdKind, token_id_of_grant};
+use crate::domain::token::{
+    self, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim, subject_identifier,
+};
+use crate::domain::user::{Organization, User};
+
+/// A successful answer (RFC 6749 §5.1, OpenID Connect Core 1.0 §3.1.3.3).
+#[derive(Serialize)]
+pub struct TokenResponse {
+    pub access_token: String,
+    pub token_type: &'static str,
+    /// Whole seconds left.
+    pub expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    pub scope: String,
+}
+
+/// Why no token is given (RFC 6749 §5.2).
+#[derive(Debug)]
+pub enum TokenRefusal {
+    InvalidGrant(String),
+    InvalidScope(&'static str),
+    UnauthorizedClient(&'static str),
+    Failure(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for TokenRefusal {
+    fn from(error: E) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+fn invalid_grant(reason: impl ToString) -> TokenRefusal {
+    TokenRefusal::InvalidGrant(reason.to_string())
+}
+
+/// Exchanges an authorization code (RFC 6749 §4.1.3). A code used twice revokes what its first use gave (§4.1.2).
+pub async fn exchange_code(
+    context: &Context,
+    client: &Client,
+    code: &str,
+    redirect_uri: Option<&str>,
+    code_verifier: Option<&str>,
+) -> Result<TokenResponse, TokenRefusal> {
+    let now_ms = context.now_ms();
+    let digest = context.app.secret.digest(Purpose::AuthorizationCode, code);
+    let found = context.store().grant_by_code(context.environment_id(), &digest).await?;
+    let mut grant = found.ok_or_else(|| invalid_grant(CodeRefusal::Unknown))?;
+    let shown = CodeRedemption { client_id: &client.client_id, redirect_uri, code_verifier };
+    match grant.check_code(&shown, now_ms) {
+        Ok(()) => {}
+        Err(CodeRefusal::AlreadyUsed) => return Err(revoke_reused(context, &grant).await),
+        Err(refusal) => return Err(invalid_grant(refusal)),
+    }
+    let holder = holder_of(context, &grant).await?;
+    let tokens = &context.environment.tokens;
+    let (generation, lifetime_s) = if grant.authorization.has_scope("offline_access") {
+        (Some(0), tokens.refresh_token_lifetime_s)
+    } else {
+        (None, access_token_lifetime_s(context, client))
+    };
+    grant.refresh_generation = generation;
+    grant.refresh_expires_at_ms = now_ms + lifetime_s * 1000;
+    if !context.store().consume_code(context.environment_id(), &grant, now_ms).await? {
+        return Err(revoke_reused(context, &grant).await);
+    }
+    issue(context, client, &grant, &holder, &grant.authorization.scope, Some(code))
+}
+
+async fn revoke_reused(context: &Context, grant: &Grant) -> TokenRefusal {
+    tracing::warn!(grant_id = grant.id, client_id = grant.authorization.client_id, "authorization code used twice");
+    match context.store().revoke_grant(context.environment_id(), &grant.id, context.now_ms()).await {
+        Ok(()) => invalid_grant(CodeRefusal::AlreadyUsed),
+        Err(error) => error.into(),
+    }
+}
+
+/// Rotates a refresh token (RFC 6749 §6, RFC 9700 §4.14.2).
+pub async fn refresh(
+    context: &Context,
+    client: &Client,
+    refresh_token: &str,
+    scope: Option<&str>,
+) -> Result<TokenResponse, TokenRefusal> {
+    let unknown = || invalid_grant("the refresh token is not valid");
+    let (grant_id, generation) = context.app.secret.open_refresh_token(refresh_token).ok_or_else(unknown)?;
+    // Twice: a rotation that somebody else won is judged again, as a repetition.
+    for _ in 0..2 {
+        let now_ms = context.now_ms();
+        let found = context.store().grant(context.environment_id(), &grant_id).await?;
+        let mut grant = found.filter(|g| g.authorization.client_id == client.client_id).ok_or_else(unknown)?;
+        let scope = narrow_scope(&grant, scope)?;
+        match grant.refresh_standing(generation, context.environment.tokens.refresh_grace_s, now_ms) {
+            RefreshStanding::Expired => return Err(invalid_grant("the refresh token has expired")),
+            RefreshStanding::Revoked => return Err(invalid_grant("the refresh token was revoked")),
+            RefreshStanding::Reused => {
+                tracing::warn!(grant_id, client_id = client.client_id, "refresh token used twice: family revoked");
+                context.store().revoke_grant(context.environment_id(), &grant_id, now_ms).await?;
+                return Err(invalid_grant("the refresh token was already used; its family is revoked"));
+            }
+            standing @ (RefreshStanding::Current | RefreshStanding::Repeated) => {
+                check_session(context, &grant).await?;
+                let holder = holder_of(context, &grant).await?;
+                if standing == RefreshStanding::Current {
+                    let rotated =
+                        context.store().rotate_refresh(context.environment_id(), &grant_id, generation, now_ms).await?;
+                    if !rotated {
+                        continue;
+                    }
+                    grant.refresh_generation = Some(generation + 1);
+                }
+                return issue(context, client, &grant, &holder, &scope, None);
+            }
+        }
+    }
+    Err(TokenRefusal::Failure(Failure::Contention))
+}
+
+/// The scope asked for, when the grant covers it; else the grant's own (RFC 6749 §6).
+fn narrow_scope(grant: &Grant, asked: Option<&str>) -> Result<Vec<String>, TokenRefusal> {
+    let Some(asked) = asked else { return Ok(grant.authorization.scope.clone()) };
+    let words: Vec<String> = asked.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
+    if words.iter().all(|w| grant.authorization.has_scope(w)) {
+        Ok(words)
+    } else {
+        Err(TokenRefusal::InvalidScope("scope goes beyond what was granted"))
+    }
+}
+
+/// A refresh token lives as long as the session it came from.
+async fn check_session(context: &Context, grant: &Grant) -> Result<(), TokenRefusal> {
+    let session = context.store().session(context.environment_id(), &grant.session_id).await?;
+    let live = session.filter(|s| s.is_live(context.now_ms(), &context.environment.sessions));
+    let session = live.ok_or_else(|| invalid_grant("the session has ended"))?;
+    Ok(touch(context, &session).await?)
+}
+
+/// A client's own token (RFC 6749 §4.4). Nothing is stored.
+pub fn client_credentials(context: &Context, client: &Client, scope: Option<&str>) -> Result<TokenResponse, TokenRefusal> {
+    if client.is_public() {
+        return Err(TokenRefusal::UnauthorizedClient("public clients cannot use client_credentials"));
+    }
+    let scope: Vec<String> =
+        scope.unwrap_or("openid").split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
+    let tokens = &context.environment.tokens;
+    let now_ms = context.now_ms();
+    let jti = context.new_id(IdKind::Token);
+    let claims = token::client_token(tokens, context.issuer(), &client.client_id, &scope, jti, now_ms);
+    Ok(TokenResponse {
+        access_token: sign(context, &claims)?,
+        token_type: "Bearer",
+        expires_in: tokens.client_token_lifetime_s,
+        id_token: None,
+        refresh_token: None,
+        scope: scope.join(" "),
+    })
+}
+
+/// The person behind a grant.
+pub(super) struct Holder {
+    pub user: User,
+    pub organization: Option<Organization>,
+}
+
+pub(super) async fn holder_of(context: &Context, grant: &Grant) -> Result<Holder, TokenRefusal> {
+    let user = context.store().user(context.environment_id(), &grant.user_id).await?;
+    let user = user.ok_or_else(|| invalid_grant("the user no longer exists"))?;
+    let mut organizations = context.store().organizations_of(context.environment_id(), &user.id).await?;
+    let chosen = grant.authorization.organization_id.as_deref();
+    let position = organizations
+        .iter()
+        .position(|o| chosen.is_none_or(|c| o.id == c || o.external_id.as_deref() == Some(c)));
+    Ok(Holder { user, organization: position.map(|i| organizations.swap_remove(i)) })
+}
+
+fn access_token_lifetime_s(context: &Context, client: &Client) -> i64 {
+    client.access_token_lifetime_s.unwrap_or(context.environment.tokens.access_token_lifetime_s)
+}
+
+fn sign(context: &Context, claims: &impl Serialize) -> Result<String, TokenRefusal> {
+    let keys = context.app.keys.current();
+    Ok(keys.signing_key(context.now_ms())?.sign(claims)?)
+}
+
+/// Signs the tokens of a grant. `code` is there when they answer a code, for `c_hash`.
+fn issue(
+    context: &Context,
+    client: &Client,
+    grant: &Grant,
+    holder: &Holder,
+    scope: &[String],
+    code: Option<&str>,
+) -> Result<TokenResponse, TokenRefusal> {
+    let subject = Subject {
+        user: &holder.user,
+        organization: holder.organization.as_ref(),
+        session_id: &grant.session_id,
+        authenticated_at_ms: grant.authenticated_at_ms,
+    };
+    let lifetime_s = access_token_lifetime_s(context, client);
+    let jti = token_id_of_grant(&grant.id, context.entropy());
+    let claims = token::access_token(&token::AccessTokenRequest {
+        environment: &context.environment,
+        issuer: context.issuer(),
+        client_id: &client.client_id,
+        scope,
+        lifetime_s,
+        jti: &jti,
+        now_ms: context.now_ms(),
+    }, &subject);
+    let access_token = sign(context, &claims)?;
+    let id_token = if scope.iter().any(|s| s == "openid") {
+        Some(sign(context, &id_token_claims(context, grant, &subject, scope, &access_token, code))?)
+    } else {
+        None
+    };
+    Ok(TokenResponse {
+        access_token,
+        token_type: "Bearer",
+        expires_in: expires_in_s(lifetime_s),
+        id_token,
+        refresh_token: grant.refresh_generation.map(|g| context.app.secret.refresh_token(&grant.id, g)),
+        scope: scope.join(" "),
+    })
+}
+
+fn id_token_claims(
+    context: &Context,
+    grant: &Grant,
+    subject: &Subject<'_>,
+    scope: &[String],
+    access_token: &str,
+    code: Option<&str>,
+) -> IdTokenClaims {
+    let environment = &context.environment;
+    let client_id = &grant.authorization.client_id;
+    let now_s = token::seconds(context.now_ms());
+    let asked = &grant.authorization.claims.id_token;
+    let allows = |claim: &str| {
+        // Scalekit's ID tokens carry the address whatever the scope.
+        claim.starts_with("email") || scope_allows_claim(scope, claim) || asked.iter().any(|c| c == claim)
+    };
+    IdTokenClaims {
+        iss: context.issuer().to_owned(),
+        sub: subject_identifier(environment, subject.user),
+        aud: vec![client_id.clone()],
+        azp: client_id.clone(),
+        client_id: client_id.clone(),
+        iat: now_s,
+        exp: now_s + environment.tokens.id_token_lifetime_s,
+        auth_time: token::seconds(subject.authenticated_at_ms),
+        amr: vec![environment.passwordless.connection_id.clone()],
+        sid: subject.session_id.to_owned(),
+        oid: subject.organization.filter(|_| environment.tokens.user_management).map(|o| o.id.clone()),
+        nonce: grant.authorization.nonce.clone(),
+        at_hash: Some(half_hash(access_token)),
+        c_hash: code.map(half_hash),
+        person: PersonClaims::of(subject.user, allows),
+        xoid: subject.organization.and_then(|o| o.external_id.clone()),
+    }
+}

@@ -1,0 +1,76 @@
+//! `/userinfo` and what it shares with introspection: is this access token good now?
+
+use serde::Serialize;
+
+use super::Failure;
+use super::token::{TokenRefusal, holder_of};
+use crate::app::Context;
+use crate::domain::grant::Grant;
+use crate::domain::ids::grant_of_token_id;
+use crate::domain::token::{AccessTokenClaims, PersonClaims, scope_allows_claim, seconds};
+
+/// Claims about the person (OpenID Connect Core 1.0 §5.3.2).
+#[derive(Debug, Serialize)]
+pub struct UserInfo {
+    pub sub: String,
+    #[serde(flatten)]
+    pub person: PersonClaims,
+}
+
+/// Why an access token opens nothing (RFC 6750 §3.1).
+#[derive(Debug)]
+pub enum AccessRefusal {
+    /// Malformed, forged, expired, revoked, or of another issuer.
+    InvalidToken(&'static str),
+    InsufficientScope,
+    Failure(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for AccessRefusal {
+    fn from(error: E) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+/// Verifies an access token: signature, issuer, time by our clock, and that neither it nor its grant was revoked.
+pub async fn check_access_token(
+    context: &Context,
+    token: &str,
+) -> Result<(AccessTokenClaims, Option<Grant>), AccessRefusal> {
+    let refuse = |why| Err(AccessRefusal::InvalidToken(why));
+    let Ok(claims) = context.app.keys.current().verify::<AccessTokenClaims>(token) else {
+        return refuse("the access token is not valid");
+    };
+    if !context.environment.public_urls.iter().any(|u| u.issuer() == claims.iss) {
+        return refuse("the access token is of another issuer");
+    }
+    if seconds(context.now_ms()) >= claims.exp {
+        return refuse("the access token has expired");
+    }
+    if context.store().is_token_revoked(context.environment_id(), &claims.jti).await? {
+        return refuse("the access token was revoked");
+    }
+    let grant = match grant_of_token_id(&claims.jti) {
+        None => None,
+        Some(id) => match context.store().grant(context.environment_id(), &id).await? {
+            Some(grant) if grant.revoked_at_ms.is_none() => Some(grant),
+            _ => return refuse("the access token was revoked"),
+        },
+    };
+    Ok((claims, grant))
+}
+
+/// What the bearer of an access token may know about its person.
+pub async fn userinfo(context: &Context, token: &str) -> Result<UserInfo, AccessRefusal> {
+    let (claims, grant) = check_access_token(context, token).await?;
+    let Some(grant) = grant.filter(|_| claims.scopes.iter().any(|s| s == "openid")) else {
+        return Err(AccessRefusal::InsufficientScope);
+    };
+    let holder = holder_of(context, &grant).await.map_err(|refusal| match refusal {
+        TokenRefusal::Failure(failure) => AccessRefusal::Failure(failure),
+        _ => AccessRefusal::InvalidToken("the user no longer exists"),
+    })?;
+    let asked = &grant.authorization.claims.userinfo;
+    let allows = |claim: &str| scope_allows_claim(&claims.scopes, claim) || asked.iter().any(|c| c == claim);
+    Ok(UserInfo { sub: claims.sub, person: PersonClaims::of(&holder.user, allows) })
+}

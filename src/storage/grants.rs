@@ -1,0 +1,174 @@
+//! Grants: authorization codes, refresh token families and revocations.
+
+use super::{Store, StoreError, to_json};
+use crate::domain::clock::UnixMs;
+use crate::domain::grant::Grant;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    authorization_json: String,
+    user_id: String,
+    session_id: String,
+    authenticated_at_ms: i64,
+    code_expires_at_ms: i64,
+    code_used_at_ms: Option<i64>,
+    refresh_generation: Option<i64>,
+    refresh_rotated_at_ms: i64,
+    refresh_expires_at_ms: i64,
+    revoked_at_ms: Option<i64>,
+}
+
+impl TryFrom<Row> for Grant {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            authorization: serde_json::from_str(&row.authorization_json)
+                .map_err(|_| StoreError::Unreadable("grant"))?,
+            id: row.id,
+            user_id: row.user_id,
+            session_id: row.session_id,
+            authenticated_at_ms: row.authenticated_at_ms,
+            code_expires_at_ms: row.code_expires_at_ms,
+            code_used_at_ms: row.code_used_at_ms,
+            refresh_generation: row.refresh_generation,
+            refresh_rotated_at_ms: row.refresh_rotated_at_ms,
+            refresh_expires_at_ms: row.refresh_expires_at_ms,
+            revoked_at_ms: row.revoked_at_ms,
+        })
+    }
+}
+
+impl Store {
+    pub async fn insert_grant(&self, environment_id: &str, grant: &Grant, code_digest: &str, now_ms: UnixMs) -> Result<(), StoreError> {
+        let _turn = self.write_turn().await;
+        insert(&self.pool, environment_id, grant, &grant.user_id, code_digest, now_ms).await
+    }
+
+    pub async fn grant(&self, environment_id: &str, id: &str) -> Result<Option<Grant>, StoreError> {
+        sqlx::query_as::<_, Row>(
+            "SELECT id, authorization_json, user_id, session_id, authenticated_at_ms, code_expires_at_ms, \
+             code_used_at_ms, refresh_generation, refresh_rotated_at_ms, refresh_expires_at_ms, revoked_at_ms \
+             FROM grants WHERE environment_id = $1 AND id = $2",
+        )
+        .bind(environment_id)
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Grant::try_from)
+        .transpose()
+    }
+
+    pub async fn grant_by_code(&self, environment_id: &str, code_digest: &str) -> Result<Option<Grant>, StoreError> {
+        sqlx::query_as::<_, Row>(
+            "SELECT id, authorization_json, user_id, session_id, authenticated_at_ms, code_expires_at_ms, \
+             code_used_at_ms, refresh_generation, refresh_rotated_at_ms, refresh_expires_at_ms, revoked_at_ms \
+             FROM grants WHERE environment_id = $1 AND code_digest = $2",
+        )
+        .bind(environment_id)
+        .bind(code_digest)
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Grant::try_from)
+        .transpose()
+    }
+
+    /// Uses up a code. `false` when it was used or revoked already: whoever asks is too late or a thief.
+    pub async fn consume_code(&self, environment_id: &str, grant: &Grant, now_ms: UnixMs) -> Result<bool, StoreError> {
+        let query = sqlx::query(
+            "UPDATE grants SET code_used_at_ms = $3, refresh_generation = $4, refresh_rotated_at_ms = $3, \
+             refresh_expires_at_ms = $5, expires_at_ms = $6 \
+             WHERE environment_id = $1 AND id = $2 AND code_used_at_ms IS NULL AND revoked_at_ms IS NULL",
+        );
+        let query = query
+            .bind(environment_id.to_owned())
+            .bind(grant.id.clone())
+            .bind(now_ms)
+            .bind(grant.refresh_generation)
+            .bind(grant.refresh_expires_at_ms)
+            .bind(keep_until(grant));
+        Ok(self.execute(query).await? == 1)
+    }
+
+    /// Rotates a refresh token from its current generation to the next. `false` when somebody else just did.
+    pub async fn rotate_refresh(
+        &self,
+        environment_id: &str,
+        grant_id: &str,
+        generation: i64,
+        now_ms: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let query = sqlx::query(
+            "UPDATE grants SET refresh_generation = refresh_generation + 1, refresh_rotated_at_ms = $4 \
+             WHERE environment_id = $1 AND id = $2 AND refresh_generation = $3 AND revoked_at_ms IS NULL",
+        );
+        let query =
+            query.bind(environment_id.to_owned()).bind(grant_id.to_owned()).bind(generation).bind(now_ms);
+        Ok(self.execute(query).await? == 1)
+    }
+
+    /// Revokes a grant and with it every token that came from it. Doing so again changes nothing.
+    pub async fn revoke_grant(&self, environment_id: &str, grant_id: &str, now_ms: UnixMs) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "UPDATE grants SET revoked_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND revoked_at_ms IS NULL",
+        );
+        self.execute(query.bind(environment_id.to_owned()).bind(grant_id.to_owned()).bind(now_ms)).await?;
+        Ok(())
+    }
+
+    /// Revokes one access token, until it would have expired anyway.
+    pub async fn revoke_token(&self, environment_id: &str, jti: &str, expires_at_ms: UnixMs) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "INSERT INTO revoked_tokens (environment_id, jti, expires_at_ms) VALUES ($1, $2, $3) \
+             ON CONFLICT (environment_id, jti) DO NOTHING",
+        );
+        self.execute(query.bind(environment_id.to_owned()).bind(jti.to_owned()).bind(expires_at_ms)).await?;
+        Ok(())
+    }
+
+    pub async fn is_token_revoked(&self, environment_id: &str, jti: &str) -> Result<bool, StoreError> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT expires_at_ms FROM revoked_tokens WHERE environment_id = $1 AND jti = $2")
+                .bind(environment_id)
+                .bind(jti)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(found.is_some())
+    }
+}
+
+/// A grant is kept as long as a token of it may live, so that a second use of its code can still revoke them.
+fn keep_until(grant: &Grant) -> UnixMs {
+    grant.code_expires_at_ms.max(grant.refresh_expires_at_ms)
+}
+
+pub(super) async fn insert<'e>(
+    executor: impl sqlx::Executor<'e, Database = sqlx::Any>,
+    environment_id: &str,
+    grant: &Grant,
+    user_id: &str,
+    code_digest: &str,
+    now_ms: UnixMs,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO grants (environment_id, id, code_digest, authorization_json, user_id, session_id, \
+         authenticated_at_ms, code_expires_at_ms, refresh_rotated_at_ms, refresh_expires_at_ms, created_at_ms, \
+         expires_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind(environment_id)
+    .bind(&grant.id)
+    .bind(code_digest)
+    .bind(to_json(&grant.authorization)?)
+    .bind(user_id)
+    .bind(&grant.session_id)
+    .bind(grant.authenticated_at_ms)
+    .bind(grant.code_expires_at_ms)
+    .bind(now_ms)
+    .bind(grant.refresh_expires_at_ms)
+    .bind(now_ms)
+    .bind(keep_until(grant))
+    .execute(executor)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! The inbox and the outbox.
+
+use super::{Store, StoreError};
+use crate::domain::clock::UnixMs;
+
+/// A mail about to be stored: into the inbox, the outbox, or both.
+#[derive(Clone)]
+pub struct NewMail {
+    pub id: String,
+    pub to_address: String,
+    pub to_key: String,
+    pub subject: String,
+    pub text_body: String,
+    pub html_body: String,
+    pub code: Option<String>,
+    pub link: Option<String>,
+    pub auth_request_id: String,
+    pub kind: &'static str,
+    pub is_test_user: bool,
+    pub into_inbox: bool,
+    pub into_outbox: bool,
+}
+
+/// A mail of the inbox.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct InboxMessage {
+    pub id: String,
+    pub to_address: String,
+    pub subject: String,
+    pub text_body: String,
+    pub html_body: String,
+    pub code: Option<String>,
+    pub link: Option<String>,
+    pub auth_request_id: String,
+    pub kind: String,
+    /// `test_user` or `person`.
+    pub recipient_kind: String,
+    pub created_at_ms: UnixMs,
+}
+
+/// Which mails to list.
+#[derive(Debug, Clone, Default)]
+pub struct InboxFilter {
+    /// Lower-case address.
+    pub to_key: Option<String>,
+    /// Only mails whose id sorts after this one; ids sort by time.
+    pub after_id: Option<String>,
+    pub limit: i64,
+}
+
+/// A mail waiting for the SMTP server.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct OutboxMail {
+    pub environment_id: String,
+    pub id: String,
+    pub to_address: String,
+    pub subject: String,
+    pub text_body: String,
+    pub html_body: String,
+    pub attempts: i64,
+    pub created_at_ms: UnixMs,
+}
+
+pub(super) async fn insert(
+    connection: &mut sqlx::AnyConnection,
+    environment_id: &str,
+    mail: &NewMail,
+    now_ms: UnixMs,
+) -> Result<(), StoreError> {
+    if mail.into_inbox {
+        sqlx::query(
+            "INSERT INTO messages (environment_id, id, to_address, to_key, subject, text_body, html_body, code, link, \
+             auth_request_id, kind, recipient_kind, created_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        )
+        .bind(environment_id)
+        .bind(&mail.id)
+        .bind(&mail.to_address)
+        .bind(&mail.to_key)
+        .bind(&mail.subject)
+        .bind(&mail.text_body)
+        .bind(&mail.html_body)
+        .bind(mail.code.clone())
+        .bind(mail.link.clone())
+        .bind(&mail.auth_request_id)
+        .bind(mail.kind)
+        .bind(if mail.is_test_user { "test_user" } else { "person" })
+        .bind(now_ms)
+        .execute(&mut *connection)
+        .await?;
+    }
+    if mail.into_outbox {
+        sqlx::query(
+            "INSERT INTO outbox (environment_id, id, to_address, subject, text_body, html_body, attempts, \
+             created_at_ms, next_attempt_at_ms) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7)",
+        )
+        .bind(environment_id)
+        .bind(&mail.id)
+        .bind(&mail.to_address)
+        .bind(&mail.subject)
+        .bind(&mail.text_body)
+        .bind(&mail.html_body)
+        .bind(now_ms)
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Mails of the inbox, newest first.
+    pub async fn messages(&self, environment_id: &str, filter: &InboxFilter) -> Result<Vec<InboxMessage>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
+             created_at_ms FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
+             ORDER BY id DESC LIMIT $4",
+        )
+        .bind(environment_id)
+        .bind(filter.to_key.clone().unwrap_or_default())
+        .bind(filter.after_id.clone().unwrap_or_default())
+        .bind(filter.limit)
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    pub async fn message(&self, environment_id: &str, id: &str) -> Result<Option<InboxMessage>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
+             created_at_ms FROM messages WHERE environment_id = $1 AND id = $2",
+        )
+        .bind(environment_id)
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    pub async fn delete_messages(&self, environment_id: &str) -> Result<u64, StoreError> {
+        let query = sqlx::query("DELETE FROM messages WHERE environment_id = $1");
+        self.execute(query.bind(environment_id.to_owned())).await
+    }
+
+    /// Mails whose time has come, oldest first.
+    pub async fn due_mails(&self, now_ms: UnixMs, limit: i64) -> Result<Vec<OutboxMail>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT environment_id, id, to_address, subject, text_body, html_body, attempts, created_at_ms FROM outbox \
+             WHERE next_attempt_at_ms <= $1 ORDER BY next_attempt_at_ms LIMIT $2",
+        )
+        .bind(now_ms)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Takes a mail for delivery until `retry_at_ms`; `false` when another replica has it. A process that dies
+    /// while it delivers leaves the mail to whoever comes after that time.
+    pub async fn claim_mail(&self, mail: &OutboxMail, retry_at_ms: UnixMs) -> Result<bool, StoreError> {
+        let query = sqlx::query(
+            "UPDATE outbox SET attempts = attempts + 1, next_attempt_at_ms = $4 \
+             WHERE environment_id = $1 AND id = $2 AND attempts = $3",
+        );
+        let query =
+            query.bind(mail.environment_id.clone()).bind(mail.id.clone()).bind(mail.attempts).bind(retry_at_ms);
+        Ok(self.execute(query).await? == 1)
+    }
+
+    /// Puts a claimed mail back for a later attempt.
+    pub async fn postpone_mail(&self, mail: &OutboxMail, retry_at_ms: UnixMs) -> Result<(), StoreError> {
+        let query = sqlx::query("UPDATE outbox SET next_attempt_at_ms = $3 WHERE environment_id = $1 AND id = $2");
+        self.execute(query.bind(mail.environment_id.clone()).bind(mail.id.clone()).bind(retry_at_ms)).await?;
+        Ok(())
+    }
+
+    /// Takes a delivered or refused mail out.
+    pub async fn remove_mail(&self, mail: &OutboxMail) -> Result<(), StoreError> {
+        let query = sqlx::query("DELETE FROM outbox WHERE environment_id = $1 AND id = $2");
+        self.execute(query.bind(mail.environment_id.clone()).bind(mail.id.clone())).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! The two writes of a sign-in that touch several tables: sending, and completing. Each is one transaction that
+//! begins with its conditional statement, so that a loser leaves nothing behind.
+
+use super::{NewMail, Store, StoreError, auth_requests, grants, mail, people::UserRow};
+use crate::domain::auth_request::AuthRequest;
+use crate::domain::clock::UnixMs;
+use crate::domain::email::EmailAddress;
+use crate::domain::grant::Grant;
+use crate::domain::limits::RecentTimes;
+use crate::domain::session::Session;
+use crate::domain::user::User;
+
+/// How many mails an address received lately, as read; written back only if nobody else counted meanwhile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// `None`: no row yet.
+    pub version: Option<i64>,
+    pub sent: RecentTimes,
+}
+
+/// What happens to the browser's session when a person has proven an address.
+#[derive(Debug, Clone)]
+pub enum SessionChange {
+    /// A new session; one the browser had for somebody else ends.
+    Start { session: Session, ends_session_id: Option<String> },
+    /// The same person proved the address again: the session goes on under a new cookie.
+    Renew { session: Session },
+}
+
+/// Everything that completing a sign-in writes.
+#[derive(Debug, Clone)]
+pub struct Completion<'a> {
+    /// The judged request, still carrying the version that was read.
+    pub request: &'a AuthRequest,
+    pub email: &'a EmailAddress,
+    /// Id for the user if the address is new.
+    pub new_user_id: &'a str,
+    pub session: SessionChange,
+    pub session_cookie_digest: &'a str,
+    /// Its `user_id` is settled here.
+    pub grant: &'a Grant,
+    pub code_digest: &'a str,
+    pub now_ms: UnixMs,
+}
+
+impl Store {
+    pub async fn mail_budget(&self, environment_id: &str, email: &EmailAddress) -> Result<Budget, StoreError> {
+        let row: Option<(i64, String)> =
+            sqlx::query_as("SELECT version, sent_at_ms FROM mail_budgets WHERE environment_id = $1 AND email_key = $2")
+                .bind(environment_id)
+                .bind(email.key())
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(row.map_or_else(Budget::default, |(version, sent)| Budget {
+            version: Some(version),
+            sent: RecentTimes::parse(&sent),
+        }))
+    }
+
+    /// Commits a send: request, budget and mail together. `false`, and nothing written, when the request or the
+    /// budget moved since they were read. `is_new` inserts the request, for a sign-in that starts with a send.
+    #[expect(clippy::too_many_arguments, reason = "one transaction over three tables")]
+    pub async fn commit_send(
+        &self,
+        environment_id: &str,
+        request: &AuthRequest,
+        is_new: bool,
+        link_digest: &str,
+        budget: Option<(&EmailAddress, &Budget, UnixMs)>,
+        mail: &NewMail,
+        now_ms: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let _turn = self.write_turn().await;
+        let mut tx = self.pool.begin().await?;
+        if is_new {
+            auth_requests::insert(&mut *tx, environment_id, request, Some(link_digest)).await?;
+        } else if !auth_requests::update_credentials(&mut *tx, environment_id, request, link_digest).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        if let Some((email, budget, expires_at_ms)) = budget
+            && !write_budget(&mut tx, environment_id, email, budget, expires_at_ms).await?
+        {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        mail::insert(&mut tx, environment_id, mail, now_ms).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Commits a completed sign-in: request, user, session and grant together. `None`, and nothing written, when
+    /// the request moved since it was read.
+    pub async fn commit_completion(&self, environment_id: &str, done: &Completion<'_>) -> Result<Option<User>, StoreError> {
+        let _turn = self.write_turn().await;
+        let mut tx = self.pool.begin().await?;
+        if !auth_requests::update_judgement(&mut *tx, environment_id, done.request).await? {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        let user: UserRow = sqlx::query_as(
+            "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
+             last_sign_in_at_ms) VALUES ($1, $2, $3, $4, $5, $5, $5) ON CONFLICT (environment_id, email_key) \
+             DO UPDATE SET last_sign_in_at_ms = excluded.last_sign_in_at_ms RETURNING id, email, name, given_name, \
+             family_name, picture, locale, external_id, created_at_ms, updated_at_ms",
+        )
+        .bind(environment_id)
+        .bind(done.new_user_id)
+        .bind(done.email.as_str())
+        .bind(done.email.key())
+        .bind(done.now_ms)
+        .fetch_one(&mut *tx)
+        .await?;
+        let user = User::from(user);
+        write_session(&mut tx, environment_id, done, &user.id).await?;
+        grants::insert(&mut *tx, environment_id, done.grant, &user.id, done.code_digest, done.now_ms).await?;
+        tx.commit().await?;
+        Ok(Some(user))
+    }
+}
+
+async fn write_budget(
+    connection: &mut sqlx::AnyConnection,
+    environment_id: &str,
+    email: &EmailAddress,
+    budget: &Budget,
+    expires_at_ms: UnixMs,
+) -> Result<bool, StoreError> {
+    let query = match budget.version {
+        None => sqlx::query(
+            "INSERT INTO mail_budgets (environment_id, email_key, version, sent_at_ms, expires_at_ms) \
+             VALUES ($1, $2, $3 + 1, $4, $5) ON CONFLICT (environment_id, email_key) DO NOTHING",
+        ),
+        Some(_) => sqlx::query(
+            "UPDATE mail_budgets SET version = version + 1, sent_at_ms = $4, expires_at_ms = $5 \
+             WHERE environment_id = $1 AND email_key = $2 AND version = $3",
+        ),
+    };
+    let done = query
+        .bind(environment_id)
+        .bind(email.key())
+        .bind(budget.version.unwrap_or_default())
+        .bind(budget.sent.to_text())
+        .bind(expires_at_ms)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn write_session(
+    connection: &mut sqlx::AnyConnection,
+    environment_id: &str,
+    done: &Completion<'_>,
+    user_id: &str,
+) -> Result<(), StoreError> {
+    match &done.session {
+        SessionChange::Start { session, ends_session_id } => {
+            if let Some(old) = ends_session_id {
+                sqlx::query(
+                    "UPDATE sessions SET ended_at_ms = $3 \
+                     WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL",
+                )
+                .bind(environment_id)
+                .bind(old)
+                .bind(done.now_ms)
+                .execute(&mut *connection)
+                .await?;
+            }
+            sqlx::query(
+                "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
+                 last_active_at_ms, absolute_expires_at_ms, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $5)",
+            )
+            .bind(environment_id)
+            .bind(&session.id)
+            .bind(user_id)
+            .bind(done.session_cookie_digest)
+            .bind(session.authenticated_at_ms)
+            .bind(session.last_active_at_ms)
+            .bind(session.absolute_expires_at_ms)
+            .execute(connection)
+            .await?;
+        }
+        SessionChange::Renew { session } => {
+            sqlx::query(
+                "UPDATE sessions SET cookie_digest = $3, authenticated_at_ms = $4, last_active_at_ms = $4 \
+                 WHERE environment_id = $1 AND id = $2",
+            )
+            .bind(environment_id)
+            .bind(&session.id)
+            .bind(done.session_cookie_digest)
+            .bind(session.authenticated_at_ms)
+            .execute(connection)
+            .await?;
+        }
+    }
+    Ok(())
+}
