@@ -29,6 +29,9 @@ pub const DEFAULT_FILE: &str = "vestibule.toml";
 pub const DEFAULT_CLIENT_ID: &str = "skc_687000000000000001";
 pub const DEFAULT_CLIENT_SECRET: &str = "test_vestibule_local_development_secret_do_not_deploy_6870";
 
+/// What is logged when nothing is configured: our own words, and trouble of the libraries.
+const DEFAULT_FILTER: &str = "info,actix_server=warn,sqlx=warn";
+
 /// Where to listen. The host is a name or an address; port 0 takes any free one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddress {

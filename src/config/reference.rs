@@ -142,7 +142,7 @@ const SECTIONS: &[Section] = &[
         about: "Logs go to standard error.",
         settings: &[
             Setting("format", "\"text\"", "`text` or `json`."),
-            Setting("filter", "\"info\"", "Level, or levels by module: `warn,vestibule=debug`."),
+            Setting("filter", "\"info,actix_server=warn,sqlx=warn\"", "Level, or levels by module: `warn,vestibule=debug`."),
         ],
     },
     Section {

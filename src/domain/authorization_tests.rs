@@ -1,0 +1,118 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::client::ClientKind;
+use crate::domain::redirect_uri::RedirectPattern;
+
+fn environment() -> Environment {
+    use crate::domain::email::EmailAddress;
+    use crate::domain::environment::*;
+    Environment {
+        id: "env_1".into(),
+        mode: Mode::Development,
+        public_urls: vec![PublicUrl::parse("http://localhost:6870").unwrap()],
+        strict_redirects: true,
+        clients: vec![Client {
+            client_id: "skc_1".into(),
+            name: "App".into(),
+            kind: ClientKind::Web { secrets: vec![] },
+            redirect_uris: vec![RedirectPattern::parse("https://app.example.com/cb", Mode::Development).unwrap()],
+            post_logout_redirect_uris: vec![],
+            initiate_login_uri: None,
+            enforce_pkce: false,
+            access_token_lifetime_s: None,
+        }],
+        passwordless: PasswordlessSettings {
+            enabled: true,
+            passwordless_type: PasswordlessType::Otp,
+            validity_s: 300,
+            enforce_same_browser_origin: true,
+            regenerate_passwordless_credentials_on_resend: true,
+            code_length: 6,
+            connection_id: "conn_1".into(),
+            sign_up_allowed: true,
+        },
+        login_hint: LoginHintMode::Send,
+        test_users: TestUsers { enabled: false, patterns: vec![], static_code: "424242".into() },
+        tokens: TokenSettings {
+            user_management: false,
+            access_token_lifetime_s: 900,
+            id_token_lifetime_s: 900,
+            client_token_lifetime_s: 900,
+            authorization_code_lifetime_s: 600,
+            refresh_token_lifetime_s: 900,
+            refresh_grace_s: 10,
+        },
+        sessions: SessionSettings { absolute_timeout_s: 900, idle_timeout_s: 900 },
+        limits: Limits {
+            code_attempts: 5,
+            code_attempts_window_s: 600,
+            mails_per_address: None,
+            mails_window_s: 60,
+            auth_request_lifetime_s: 3600,
+        },
+        branding: Branding { name: "A".into(), logo_path: None, accent_color: "#000000".into(), support_email: None },
+        mail_from: MailFrom { name: "A".into(), address: EmailAddress::parse("a@example.com").unwrap() },
+    }
+}
+
+fn parameters(more: &[(&str, &str)]) -> Parameters {
+    let base = [("response_type", "code"), ("client_id", "skc_1"), ("redirect_uri", "https://app.example.com/cb")];
+    Parameters::new(base.iter().chain(more).map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+}
+
+#[test]
+fn scopes_without_a_meaning_are_dropped_and_a_missing_scope_is_the_sdks_default() {
+    let parsed = parse(&environment(), &parameters(&[("scope", "openid  foo email openid")])).unwrap();
+    assert_eq!(parsed.scope, ["openid", "email"]);
+    let parsed = parse(&environment(), &parameters(&[])).unwrap();
+    assert_eq!(parsed.scope, ["openid", "profile", "email"]);
+}
+
+#[test]
+fn the_strongest_of_several_prompts_counts() {
+    for (text, prompt) in [("", Prompt::Auto), ("consent", Prompt::Auto), ("login", Prompt::Login), ("select_account login", Prompt::Login), ("login create", Prompt::Create), ("none", Prompt::None)] {
+        assert_eq!(parse(&environment(), &parameters(&[("prompt", text)])).unwrap().prompt, prompt, "{text}");
+    }
+}
+
+#[test]
+fn claims_are_asked_for_by_name() {
+    let asked = r#"{"userinfo":{"name":null},"id_token":{"email":{"essential":true}},"more":1}"#;
+    let claims = parse(&environment(), &parameters(&[("claims", asked)])).unwrap().claims;
+    assert_eq!((claims.userinfo, claims.id_token), (vec!["name".to_owned()], vec!["email".to_owned()]));
+    for bad in ["[]", "1", "{\"userinfo\":[]}"] {
+        assert!(parse(&environment(), &parameters(&[("claims", bad)])).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn an_answer_is_appended_to_whatever_query_there_is() {
+    for (uri, expected) in [("https://a/cb", "https://a/cb?code=x&iss=i"), ("https://a/cb?y=1", "https://a/cb?y=1&code=x&iss=i"), ("https://a/cb?", "https://a/cb?code=x&iss=i")] {
+        assert_eq!(response_url(uri, &[("code", "x")], None, "i"), expected);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_parameters_redirect_anywhere_but_to_the_registered_address(
+        pairs in proptest::collection::vec(("[a-z_]{1,20}", "\\PC{0,40}"), 0..6),
+        uri in prop_oneof![Just("https://app.example.com/cb".to_owned()), "\\PC{0,40}"],
+    ) {
+        let mut all = vec![("client_id".to_owned(), "skc_1".to_owned()), ("redirect_uri".to_owned(), uri.clone())];
+        all.extend(pairs);
+        match parse(&environment(), &Parameters::new(all)) {
+            Ok(request) => prop_assert_eq!(request.redirect_uri, "https://app.example.com/cb"),
+            Err(Refusal::Redirect { redirect_uri, .. }) => prop_assert_eq!(redirect_uri, "https://app.example.com/cb"),
+            Err(Refusal::Page(_)) => {}
+        }
+    }
+
+    #[test]
+    fn state_survives_the_way_through_the_address_bar(state in "\\PC{1,60}") {
+        let url = response_url("https://a/cb", &[("code", "x")], Some(&state), "i");
+        let parsed = url::Url::parse(&url).unwrap();
+        let back = parsed.query_pairs().find(|(n, _)| n == "state").map(|(_, v)| v.into_owned());
+        prop_assert_eq!(back, Some(state));
+    }
+}

@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix_web::middleware::{NormalizePath, TrailingSlash};
 use actix_web::{App as ActixApp, HttpServer, web};
 use tokio::task::JoinSet;
+use tracing_actix_web::TracingLogger;
 
 use crate::app::{App, ControlAccess, Parts, Seed, StartError};
 use crate::config::{Config, Database, SeedSettings};
@@ -21,6 +22,7 @@ use crate::http::context::Provider;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::service::{housekeeping, outbox};
 use crate::storage::{SeedOrganization, SeedUser, Store, StoreError};
+use crate::telemetry::RequestSpan;
 
 /// First and longest pause between attempts to start on a database that does not answer.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -145,6 +147,27 @@ fn stable_organization_id(name: &str) -> String {
     format!("org_{:019}", u64::from_be_bytes(bytes) % 10u64.pow(19))
 }
 
+/// The HTTP server over all routes, not yet running: await it to run it.
+pub fn http_server(
+    provider: Provider,
+    listener: TcpListener,
+    workers: Option<usize>,
+    shutdown_timeout_s: u64,
+) -> std::io::Result<actix_web::dev::Server> {
+    let mut server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(web::Data::new(provider.clone()))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
+            .configure(crate::http::routes)
+    })
+    .shutdown_timeout(shutdown_timeout_s);
+    if let Some(workers) = workers {
+        server = server.workers(workers);
+    }
+    Ok(server.listen(listener)?.run())
+}
+
 /// Runs the server until SIGTERM or SIGINT, then lets requests under way finish.
 pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     let listener = listen(&config)?;
@@ -154,19 +177,7 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     let provider = Provider::default();
     let parts = parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
 
-    let served = provider.clone();
-    let mut server = HttpServer::new(move || {
-        ActixApp::new()
-            .app_data(web::Data::new(served.clone()))
-            .wrap(tracing_actix_web::TracingLogger::<crate::telemetry::RequestSpan>::new())
-            .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
-            .configure(crate::http::routes)
-    })
-    .shutdown_timeout(config.shutdown_timeout_s);
-    if let Some(workers) = config.workers {
-        server = server.workers(workers);
-    }
-    let server = server.listen(listener)?.run();
+    let server = http_server(provider.clone(), listener, config.workers, config.shutdown_timeout_s)?;
     let handle = server.handle();
 
     let mut background = JoinSet::new();

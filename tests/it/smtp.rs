@@ -22,17 +22,17 @@ const LINK: &str = "http://localhost:6870/login/link?link_token=0b9f2c1e-5a77-4d
 const TO: &str = "jane.doe@example.com";
 
 /// A running server and what it tells.
-struct Server {
+pub struct Server {
     child: Child,
     events: Receiver<serde_json::Value>,
-    port: u16,
+    pub port: u16,
     ca_file: Option<PathBuf>,
     _directory: tempfile::TempDir,
 }
 
 impl Server {
     /// `None` when there is no Python to run it with.
-    fn start(mode: &str, more: &[&str]) -> Option<Self> {
+    pub fn start(mode: &str, more: &[&str]) -> Option<Self> {
         let python = std::env::var("VESTIBULE_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
         let has_modules = Command::new(&python)
             .args(["-c", "import aiosmtpd, trustme"])
@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// The next mail the server took.
-    fn message(&self) -> serde_json::Value {
+    pub fn message(&self) -> serde_json::Value {
         loop {
             let event = self.events.recv_timeout(Duration::from_secs(5)).expect("the server took no mail");
             if event["event"] == "message" {

@@ -1,0 +1,210 @@
+//! What an application may ask at `/oauth/authorize`, and who hears about mistakes.
+
+use crate::support::person::Page;
+use crate::support::{CALLBACK, CLIENT_ID, TestServer};
+
+#[tokio::test]
+async fn the_whole_way_from_authorize_to_tokens() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let page = person.sign_in_with("jane@example.com", &[]).await;
+    assert!(page.location.as_deref().unwrap().starts_with(CALLBACK));
+    assert_eq!(page.answer("state").as_deref(), Some("af0ifjsldkj"));
+    assert_eq!(page.answer("iss").as_deref(), Some(server.url.as_str()));
+    let tokens = server.exchange(&page.answer("code").unwrap()).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.body);
+    assert_eq!(tokens.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn an_unknown_client_gets_a_page_that_names_it_and_no_redirect() {
+    let server = TestServer::start().await;
+    let page = server.person().authorize(&[("client_id", "skc_<b>nobody")]).await;
+    assert_eq!((page.status, page.location.is_none()), (400, true));
+    assert!(page.body.contains("skc_&#60;b&#62;nobody"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn an_unregistered_redirect_uri_gets_a_page_that_says_how_to_register_it() {
+    let server = TestServer::start().await;
+    let page = server.person().authorize(&[("redirect_uri", "https://app.example.com/cb")]).await;
+    assert_eq!((page.status, page.location.is_none()), (400, true));
+    assert!(page.body.contains("https://app.example.com/cb") && page.body.contains("redirect_uris"), "{}", page.body);
+    let strict = TestServer::with("strict_redirects = true").await;
+    assert_eq!(strict.person().authorize(&[]).await.status, 400);
+    let registered = TestServer::with(&format!("strict_redirects = true\nredirect_uris = [\"{CALLBACK}\"]")).await;
+    assert_eq!(registered.person().authorize(&[]).await.status, 303);
+}
+
+#[tokio::test]
+async fn every_other_mistake_goes_back_to_the_application() {
+    let server = TestServer::start().await;
+    let cases: &[(&[(&str, &str)], &str)] = &[
+        (&[("response_type", "")], "invalid_request"),
+        (&[("response_type", "token")], "unsupported_response_type"),
+        (&[("response_mode", "fragment")], "invalid_request"),
+        (&[("request", "eyJ")], "request_not_supported"),
+        (&[("request_uri", "https://x.io/r")], "request_uri_not_supported"),
+        (&[("prompt", "none")], "login_required"),
+        (&[("prompt", "none login")], "invalid_request"),
+        (&[("prompt", "dance")], "invalid_request"),
+        (&[("max_age", "-1")], "invalid_request"),
+        (&[("max_age", "soon")], "invalid_request"),
+        (&[("claims", "{")], "invalid_request"),
+        (&[("code_challenge", "x"), ("code_challenge_method", "S256")], "invalid_request"),
+        (&[("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")], "invalid_request"),
+        (&[("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), ("code_challenge_method", "plain")], "invalid_request"),
+        (&[("connection_id", "conn_other")], "invalid_connection_id"),
+        (&[("organization_id", "org_unknown")], "invalid_organization_id"),
+        (&[("provider", "google")], "no_active_connections"),
+    ];
+    for (parameters, error) in cases {
+        let page = server.person().authorize(parameters).await;
+        assert_eq!(page.status, 303, "{parameters:?}: {}", page.body);
+        assert!(page.location.as_deref().unwrap().starts_with(CALLBACK), "{parameters:?}");
+        assert_eq!(page.answer("error").as_deref(), Some(*error), "{parameters:?}");
+        assert!(page.answer("error_description").is_some_and(|d| !d.is_empty()), "{parameters:?}");
+        assert_eq!(page.answer("state").as_deref(), Some("af0ifjsldkj"), "{parameters:?}");
+        assert_eq!(page.answer("iss").as_deref(), Some(server.url.as_str()), "{parameters:?}");
+        assert_eq!(page.answer("code"), None, "{parameters:?}");
+    }
+}
+
+#[tokio::test]
+async fn parameters_without_a_meaning_here_are_accepted() {
+    let server = TestServer::start().await;
+    let page = server
+        .person()
+        .authorize(&[
+            ("ui_locales", "de fr"), ("acr_values", "x"), ("display", "popup"), ("domain_hint", "acme.com"),
+            ("domain", "acme.com"), ("connection_id", "conn_687000000000000001"), ("foo", "bar"),
+            ("claims", r#"{"id_token":{"name":{"essential":true}},"userinfo":{"picture":null}}"#),
+        ])
+        .await;
+    assert_eq!(page.status, 303);
+    assert!(page.location.unwrap().contains("/login/"));
+}
+
+#[tokio::test]
+async fn repeated_parameters_are_refused() {
+    let server = TestServer::start().await;
+    let base = format!("/oauth/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}");
+    for name in ["client_id", "redirect_uri"] {
+        let page = server.get(&format!("{base}&{name}=x")).await;
+        assert_eq!((page.status, page.location), (400, None), "{name}");
+    }
+    for name in ["response_type", "state", "scope", "nonce", "prompt", "ui_locales", "login_hint"] {
+        let page = server.get(&format!("{base}&{name}=a&{name}=b")).await;
+        assert_eq!(page.answer("error").as_deref(), Some("invalid_request"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn state_comes_back_byte_for_byte() {
+    let server = TestServer::start().await;
+    for state in ["Mfhi.l-K_8", "a b+c%20d&e=f?g#h", "ünï ☃ \"<>", "eyJhIjoxfQ=="] {
+        let page = server.person().authorize(&[("prompt", "none"), ("state", state)]).await;
+        assert_eq!(page.answer("state").as_deref(), Some(state));
+    }
+    let absent = server.person().authorize(&[("prompt", "none"), ("state", "")]).await;
+    assert_eq!(absent.answer("state"), None);
+}
+
+#[tokio::test]
+async fn a_registered_query_stays_and_the_answer_is_appended() {
+    let server = TestServer::start().await;
+    let uri = "http://localhost:3000/cb?tenant=7";
+    let page = server.person().authorize(&[("redirect_uri", uri), ("prompt", "none")]).await;
+    assert!(page.location.unwrap().starts_with(&format!("{uri}&error=")));
+}
+
+#[tokio::test]
+async fn post_and_doubled_slashes_work_as_well() {
+    let server = TestServer::start().await;
+    let form = [("response_type", "code"), ("client_id", CLIENT_ID), ("redirect_uri", CALLBACK), ("state", "s p")];
+    let page = server.person().post("/oauth/authorize", &form).await;
+    assert_eq!(page.status, 303);
+    let again = server.person().get(&page.location.unwrap()).await;
+    assert!(again.location.unwrap().contains("/login/"));
+    let page = server.get(&format!("//oauth/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}")).await;
+    assert!(page.location.unwrap().contains("/login/"));
+}
+
+#[tokio::test]
+async fn a_forged_host_never_reaches_mails_or_redirects() {
+    let server = TestServer::start().await;
+    let query = format!("response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}&login_hint=victim@example.com");
+    let request = server
+        .http()
+        .get(format!("{}/oauth/authorize?{query}", server.url))
+        .header("host", "evil.example")
+        .header("x-forwarded-host", "evil.example")
+        .header("x-forwarded-proto", "https")
+        .header("forwarded", "host=evil.example");
+    let page = Page::of(request.send().await.unwrap()).await;
+    assert!(page.location.unwrap().starts_with(&server.url));
+    let mail = server.mail_to("victim@example.com").await;
+    assert!(!mail.to_string().contains("evil.example"), "{mail}");
+    assert!(mail["link"].as_str().unwrap().starts_with(&server.url));
+}
+
+#[tokio::test]
+async fn one_of_several_public_urls_is_chosen_by_host() {
+    let server = TestServer::with("public_urls = [\"http://id.test:6870\", \"http://vestibule:6870\"]").await;
+    for (host, issuer) in [("vestibule:6870", "http://vestibule:6870"), ("other", "http://id.test:6870")] {
+        let request = server.http().get(format!("{}/.well-known/openid-configuration", server.url)).header("host", host);
+        let page = Page::of(request.send().await.unwrap()).await;
+        assert_eq!(page.json()["issuer"], issuer);
+    }
+}
+
+#[tokio::test]
+async fn login_hint_may_fill_the_form_instead_of_sending() {
+    let server = TestServer::with("login_hint = \"prefill\"").await;
+    let person = server.person();
+    let page = person.get(&person.start("jane@example.com").await).await;
+    assert_eq!(page.heading(), "Sign in");
+    assert!(page.body.contains("value=\"jane@example.com\""));
+    assert!(server.mails_to("jane@example.com").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_hint_that_is_no_address_fills_the_form() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let page = person.get(&person.start("not an address").await).await;
+    assert_eq!((page.status, page.heading().as_str()), (200, "Sign in"));
+}
+
+#[tokio::test]
+async fn a_switched_off_method_is_told_to_the_application() {
+    let server = TestServer::with("[passwordless]\nenabled = false").await;
+    let page = server.person().authorize(&[]).await;
+    assert_eq!(page.answer("error").as_deref(), Some("no_active_connections"));
+}
+
+#[tokio::test]
+async fn pages_carry_the_headers_that_protect_them() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let page = person.get(&person.start("jane@example.com").await).await;
+    let policy = page.header("content-security-policy");
+    for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!(page.header("x-frame-options"), "DENY");
+    assert_eq!(page.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn what_is_not_there_says_not_emulated_by_name() {
+    let server = TestServer::start().await;
+    let page = server.get("/api/v1/connections").await;
+    assert_eq!((page.status, page.json()["error"].as_str().unwrap().to_owned()), (404, "not_emulated".to_owned()));
+    assert!(page.body.contains("GET /api/v1/connections"));
+    let request = server.http().get(format!("{}/saml/x", server.url)).header("accept", "text/html");
+    let page = Page::of(request.send().await.unwrap()).await;
+    assert_eq!((page.status, page.heading().as_str()), (404, "Not emulated"));
+    assert!(page.body.contains("/saml/x"));
+}

@@ -1,0 +1,230 @@
+//! The program as a newcomer starts it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The binary with none of this process's settings.
+fn vestibule(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TMPDIR", folder).current_dir(folder);
+    command
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A running server that is killed when dropped.
+struct Running {
+    child: Child,
+    ready: Value,
+}
+
+impl Running {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let ready_file = folder.join("ready.json");
+        let _ = std::fs::remove_file(&ready_file);
+        let child = vestibule(folder)
+            .args(["--listen", "127.0.0.1:0", "--ready-file", "ready.json"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let ready = loop {
+            if let Ok(text) = std::fs::read_to_string(&ready_file) {
+                break serde_json::from_str(&text).unwrap();
+            }
+            assert!(Instant::now() < deadline, "no ready file");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        Self { child, ready }
+    }
+
+    fn url(&self) -> &str {
+        self.ready["environment_url"].as_str().unwrap()
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        let url = format!("{}{path}", self.url());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let response = reqwest::get(url).await.unwrap();
+            (response.status().as_u16(), response.text().await.unwrap())
+        })
+    }
+
+    /// SIGTERM, and what it says until it has ended.
+    fn stop(mut self) -> (Option<i32>, String) {
+        let signalled = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(signalled.success());
+        let mut said = String::new();
+        std::io::Read::read_to_string(self.child.stdout.as_mut().unwrap(), &mut said).unwrap();
+        std::io::Read::read_to_string(self.child.stderr.as_mut().unwrap(), &mut said).unwrap();
+        (self.child.wait().unwrap().code(), said)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn nothing_set_starts_says_what_to_paste_and_stops_with_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path(), &[]);
+    let ready = server.ready.clone();
+    assert_eq!(ready["client_id"], "skc_687000000000000001");
+    assert_eq!(server.get("/health").0, 200);
+    let (status, body) = server.get("/ready");
+    assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()["status"].clone()), (200, "ready".into()));
+    let (code, said) = server.stop();
+    assert_eq!(code, Some(0), "{said}");
+    for word in ["SCALEKIT_ENVIRONMENT_URL=http://localhost:", "SCALEKIT_CLIENT_ID=skc_", "SCALEKIT_CLIENT_SECRET=test_", "/_emulator/inbox"] {
+        assert!(said.contains(word), "{word} is missing in {said}");
+    }
+    assert!(folder.path().join(".vestibule/vestibule.db").is_file());
+}
+
+#[test]
+fn keys_are_kept_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::start(folder.path(), &[]);
+    let keys = first.get("/keys").1;
+    first.stop();
+    let second = Running::start(folder.path(), &[]);
+    assert_eq!(second.get("/keys").1, keys);
+    second.stop();
+}
+
+#[test]
+fn ephemeral_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path(), &["--ephemeral"]);
+    assert_eq!(server.get("/keys").0, 200);
+    let (code, said) = server.stop();
+    assert_eq!(code, Some(0), "{said}");
+    std::fs::remove_file(folder.path().join("ready.json")).unwrap();
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn listening_elsewhere_with_the_well_known_credentials_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = vestibule(folder.path()).args(["--listen", "0.0.0.0:0"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused).contains("VESTIBULE_CLIENT_SECRET"), "{}", text(&refused));
+}
+
+#[test]
+fn a_taken_port_is_said_plainly() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = vestibule(folder.path()).args(["--ephemeral", "--listen", &address]).output().unwrap();
+    assert!(text(&refused).contains("cannot listen on") && !refused.status.success(), "{}", text(&refused));
+}
+
+#[test]
+fn env_prints_what_an_application_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let dotenv = vestibule(folder.path()).args(["env"]).output().unwrap();
+    assert!(text(&dotenv).starts_with("SCALEKIT_ENVIRONMENT_URL=http://localhost:6870\n"), "{}", text(&dotenv));
+    let shell = vestibule(folder.path()).args(["env", "--format", "shell"]).output().unwrap();
+    assert!(text(&shell).contains("export SCALEKIT_CLIENT_ID='skc_"));
+    let json = vestibule(folder.path()).args(["env", "--format", "json"]).output().unwrap();
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["SCALEKIT_ENV_URL"], "http://localhost:6870");
+}
+
+#[test]
+fn config_check_names_every_mistake_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("vestibule.toml"), "modus = 1\n[passwordless]\nvalidity_s = 5\n").unwrap();
+    let checked = vestibule(folder.path()).args(["config", "check"]).env("VESTIBULE_LOG__FORMAT", "xml").output().unwrap();
+    let said = text(&checked);
+    assert_eq!(checked.status.code(), Some(1));
+    for word in ["3 mistakes", "vestibule.toml:1: modus is not a setting", "vestibule.toml:3: passwordless.validity_s", "VESTIBULE_LOG__FORMAT"] {
+        assert!(said.contains(word), "{word} is missing in {said}");
+    }
+    std::fs::write(folder.path().join("vestibule.toml"), "mode = \"development\"\n").unwrap();
+    assert!(vestibule(folder.path()).args(["config", "check"]).output().unwrap().status.success());
+}
+
+#[test]
+fn the_example_file_is_printed_and_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = vestibule(folder.path()).args(["config", "example"]).output().unwrap();
+    std::fs::write(folder.path().join("vestibule.toml"), &example.stdout).unwrap();
+    assert!(vestibule(folder.path()).args(["config", "check"]).output().unwrap().status.success());
+}
+
+#[test]
+fn a_hashed_secret_authenticates() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut hash = vestibule(folder.path()).args(["config", "hash-secret"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    hash.stdin.take().unwrap().write_all(b"open sesame\n").unwrap();
+    let hashed = String::from_utf8(hash.wait_with_output().unwrap().stdout).unwrap();
+    let toml = format!("[[clients]]\nclient_id = \"app\"\nclient_secret_argon2 = '{}'\n", hashed.trim());
+    std::fs::write(folder.path().join("vestibule.toml"), toml).unwrap();
+    let server = Running::start(folder.path(), &["--ephemeral"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (secret, status) in [("open sesame", 200), ("open sesam", 401)] {
+        let form = [("grant_type", "client_credentials"), ("client_id", "app"), ("client_secret", secret)];
+        let url = format!("{}/oauth/token", server.url());
+        let got = runtime.block_on(async { reqwest::Client::new().post(url).form(&form).send().await.unwrap().status().as_u16() });
+        assert_eq!(got, status, "{secret}");
+    }
+}
+
+#[test]
+fn keys_are_listed_and_rotated_while_the_server_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path(), &[]);
+    let rotated = vestibule(folder.path()).args(["keys", "rotate"]).output().unwrap();
+    assert!(rotated.status.success(), "{}", text(&rotated));
+    let listed = vestibule(folder.path()).args(["keys", "list"]).output().unwrap();
+    assert_eq!(text(&listed).lines().count(), 2, "{}", text(&listed));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.get("/keys").1.matches("\"kid\"").count() < 2 {
+        assert!(Instant::now() < deadline, "the server does not publish the new key");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    server.stop();
+}
+
+#[test]
+fn healthcheck_tells_by_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path(), &["--ephemeral"]);
+    let url = server.url().to_owned();
+    assert!(vestibule(folder.path()).args(["healthcheck", "--url", &url]).output().unwrap().status.success());
+    server.stop();
+    assert!(!vestibule(folder.path()).args(["healthcheck", "--url", &url]).output().unwrap().status.success());
+}
+
+#[test]
+fn a_database_that_is_down_at_the_start_is_waited_for_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = vestibule(folder.path())
+        .args(["--listen", "127.0.0.1:0", "--database-url", "postgres://nobody@127.0.0.1:1/none"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    let line = lines.find(|l| l.as_ref().is_ok_and(|l| l.contains("cannot start yet"))).unwrap().unwrap();
+    assert!(line.contains("database"), "{line}");
+    assert!(child.try_wait().unwrap().is_none(), "it went on trying");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

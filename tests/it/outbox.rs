@@ -1,0 +1,62 @@
+//! The outbox: a dead SMTP server loses nothing and slows no request.
+
+use std::time::Duration;
+
+use rstest::rstest;
+
+use crate::smtp::Server;
+use crate::support::{Engine, TestServer};
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(tokio::time::Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn with_smtp(port: u16) -> String {
+    format!("[smtp]\nhost = \"127.0.0.1\"\nport = {port}\nencryption = \"none\"")
+}
+
+async fn waiting_mails(server: &TestServer) -> usize {
+    server.app.store.due_mails(i64::MAX, 100).await.unwrap().len()
+}
+
+#[rstest]
+#[tokio::test]
+async fn mails_go_to_the_smtp_server_but_not_those_of_test_users(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(smtp) = Server::start("plain", &[]) else { return };
+    let Some(server) = TestServer::on(engine, &with_smtp(smtp.port)).await else { return };
+    let person = server.person();
+    person.start("john+sktest@example.com").await;
+    person.start("jane@example.com").await;
+    let received = tokio::task::spawn_blocking(move || smtp.message()).await.unwrap();
+    let code = server.code_for("jane@example.com").await;
+    assert!(received.to_string().contains("jane@example.com"), "{received}");
+    assert!(received.to_string().contains(&code));
+    until("the outbox is empty", async || waiting_mails(&server).await == 0).await;
+    assert_eq!(server.mail_to("john+sktest@example.com").await["test_user"], true);
+}
+
+#[tokio::test]
+async fn a_mail_to_a_dead_server_waits_and_is_delivered_when_it_comes_back() {
+    let Some(smtp) = Server::start("plain", &[]) else { return };
+    let port = smtp.port;
+    drop(smtp);
+    let server = TestServer::with(&with_smtp(port)).await;
+    let person = server.person();
+    let started = std::time::Instant::now();
+    person.start("jane@example.com").await;
+    assert!(started.elapsed() < Duration::from_secs(2), "the request waited for SMTP");
+    until("a first attempt failed", async || {
+        server.app.store.due_mails(i64::MAX, 1).await.unwrap().first().is_some_and(|m| m.attempts == 1)
+    })
+    .await;
+    assert_eq!(server.get("/ready").await.json()["smtp"], "unreachable");
+    let Some(smtp) = Server::start("plain", &["--port", &port.to_string()]) else { return };
+    server.advance_s(600);
+    let received = tokio::task::spawn_blocking(move || smtp.message()).await.unwrap();
+    assert!(received.to_string().contains("jane@example.com"));
+    until("the outbox is empty", async || waiting_mails(&server).await == 0).await;
+}

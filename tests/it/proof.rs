@@ -1,0 +1,306 @@
+//! Proving an address by code: attempts, expiry, resends, limits.
+
+use futures_util::future::join_all;
+use rstest::rstest;
+
+use crate::support::person::other_than;
+use crate::support::{Engine, TestServer};
+
+#[rstest]
+#[tokio::test]
+async fn the_sixth_guess_is_refused_even_if_right_and_the_person_starts_again(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    let code = server.code_for("jane@example.com").await;
+    for left in ["4 attempts", "3 attempts", "2 attempts", "1 attempt", "no attempts"] {
+        let page = person.enter_code(&sign_in, &other_than(&code)).await;
+        assert_eq!(page.status, 400);
+        assert!(page.alert().contains(left), "{}", page.alert());
+    }
+    let page = person.enter_code(&sign_in, &code).await;
+    assert_eq!((page.status, page.heading().as_str()), (429, "Too many attempts"));
+    assert_eq!(person.enter_code(&sign_in, &code).await.status, 429);
+    let again = person.post(&format!("{sign_in}/restart"), &[]).await;
+    let page = person.get(&again.location.unwrap()).await;
+    assert_eq!(page.heading(), "Sign in");
+}
+
+#[rstest]
+#[tokio::test]
+async fn parallel_guesses_over_two_replicas_are_judged_five_times_in_all(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let other = server.beside(&format!("public_urls = [\"{}\"]", server.url)).await;
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    let code = server.code_for("jane@example.com").await;
+    let wrong = other_than(&code);
+    let replicas = [sign_in.clone(), sign_in.replace(&server.url, &other.url)];
+    let host = server.url.trim_start_matches("http://");
+    let guesses = (0..40).map(|i| {
+        // Both replicas are on localhost; the cookie is named after the public URL they share.
+        let address = replicas[i % 2].clone();
+        let (person, wrong) = (&person, &wrong);
+        async move {
+            let request = person.browser.post(format!("{address}/code")).header("host", host);
+            request.form(&[("code", wrong.as_str())]).send().await.unwrap().status().as_u16()
+        }
+    });
+    let statuses = join_all(guesses).await;
+    assert_eq!(statuses.iter().filter(|s| **s == 400).count(), 5, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|s| **s == 429).count(), 35, "{statuses:?}");
+    assert_eq!(person.enter_code(&sign_in, &code).await.status, 429);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_right_code_used_many_times_at_once_signs_in_once(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(server) = TestServer::on(engine, "[limits]\ncode_attempts = 100").await else { return };
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    let code = server.code_for("jane@example.com").await;
+    let pages = join_all((0..30).map(|_| person.enter_code(&sign_in, &code))).await;
+    let codes = pages.iter().filter(|p| p.answer("code").is_some()).count();
+    assert_eq!(codes, 1, "{:?}", pages.iter().map(|p| p.status).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_code_expires_with_its_validity_and_a_new_one_works() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    let code = server.code_for("jane@example.com").await;
+    server.advance_s(300);
+    let page = person.enter_code(&sign_in, &code).await;
+    assert_eq!(page.status, 400);
+    assert!(page.alert().contains("expired"), "{}", page.alert());
+    assert_eq!(person.post(&format!("{sign_in}/resend"), &[]).await.status, 303);
+    let code = server.code_for("jane@example.com").await;
+    assert_eq!(person.enter_code(&sign_in, &code).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_sign_in_left_alone_expires() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    server.advance_s(3600);
+    let page = person.get(&sign_in).await;
+    assert_eq!((page.status, page.heading().as_str()), (410, "This has expired"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_resend_kills_the_earlier_code_and_link_when_credentials_are_regenerated(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    let first = server.mail_to("jane@example.com").await;
+    person.post(&format!("{sign_in}/resend"), &[]).await;
+    let second = server.mail_to("jane@example.com").await;
+    assert_ne!(first["code"], second["code"]);
+    let page = person.enter_code(&sign_in, first["code"].as_str().unwrap()).await;
+    assert_eq!(page.status, 400);
+    assert_eq!(person.get(first["link"].as_str().unwrap()).await.status, 410);
+    assert_eq!(person.enter_code(&sign_in, second["code"].as_str().unwrap()).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_resend_repeats_the_same_credentials_when_set_so() {
+    let server =
+        TestServer::with("[passwordless]\nregenerate_passwordless_credentials_on_resend = false").await;
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    let first = server.mail_to("jane@example.com").await;
+    person.post(&format!("{sign_in}/resend"), &[]).await;
+    let mails = server.mails_to("jane@example.com").await;
+    assert_eq!(mails.len(), 2);
+    assert_eq!((&mails[0]["code"], &mails[0]["link"]), (&first["code"], &first["link"]));
+    assert_eq!(person.enter_code(&sign_in, first["code"].as_str().unwrap()).await.status, 303);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_address_gets_two_mails_a_minute_sends_and_resends_together(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    assert_eq!(person.post(&format!("{sign_in}/resend"), &[]).await.status, 303);
+    let page = person.post(&format!("{sign_in}/resend"), &[]).await;
+    assert_eq!(page.status, 429);
+    assert!(page.alert().contains("Try again in 60 seconds"), "{}", page.alert());
+    // The limit is the address's, however it is spelt and whoever asks.
+    let other = server.person();
+    let page = other.get(&other.start("JANE@example.com").await).await;
+    assert_eq!(page.heading(), "Sign in");
+    let sign_ins = join_all((0..10).map(|_| other.start("bob@example.com"))).await;
+    assert_eq!(sign_ins.len(), 10);
+    assert_eq!(server.mails_to("bob@example.com").await.len(), 2);
+    server.advance_s(60);
+    assert_eq!(person.post(&format!("{sign_in}/resend"), &[]).await.status, 303);
+    assert_eq!(server.mails_to("jane@example.com").await.len(), 3);
+}
+
+#[tokio::test]
+async fn the_mail_limit_can_be_switched_off() {
+    let server = TestServer::with("[limits]\nmails_per_address = 0").await;
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    for _ in 0..5 {
+        assert_eq!(person.post(&format!("{sign_in}/resend"), &[]).await.status, 303);
+    }
+    assert_eq!(server.mails_to("jane@example.com").await.len(), 6);
+}
+
+#[tokio::test]
+async fn each_type_mails_what_it_says() {
+    for (kind, has_code, has_link) in [("OTP", true, false), ("LINK", false, true), ("LINK_OTP", true, true)] {
+        let server = TestServer::with(&format!("[passwordless]\ntype = \"{kind}\"")).await;
+        let person = server.person();
+        let sign_in = person.start("jane@example.com").await;
+        let mail = server.mail_to("jane@example.com").await;
+        assert_eq!((mail["code"].is_string(), mail["link"].is_string()), (has_code, has_link), "{kind}");
+        let page = person.get(&sign_in).await;
+        assert_eq!(page.body.contains("name=\"code\""), has_code, "{kind}");
+        assert_eq!(page.heading(), if has_code { "Enter your code" } else { "Check your mail" });
+    }
+}
+
+#[tokio::test]
+async fn test_users_sign_in_with_the_static_code_and_are_marked() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let sign_in = person.start("john+sktest@example.com").await;
+    let mail = server.mail_to("john+sktest@example.com").await;
+    assert_eq!((mail["test_user"].as_bool(), mail["code"].as_str()), (Some(true), Some("424242")));
+    assert_eq!(person.enter_code(&sign_in, "424242").await.status, 303);
+    // The static code opens nobody else's sign-in.
+    let other = server.person();
+    let sign_in = other.start("john@example.com").await;
+    assert_eq!(other.enter_code(&sign_in, "424242").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_test_user_may_use_the_link_too() {
+    let server = TestServer::with("[passwordless]\ntype = \"LINK\"").await;
+    let person = server.person();
+    person.start("john+sktest@example.com").await;
+    let link = server.link_for("john+sktest@example.com").await;
+    assert_eq!(crate::links::follow(&person, &link).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_code_of_one_sign_in_never_opens_another() {
+    let server = TestServer::start().await;
+    let (jane, eve) = (server.person(), server.person());
+    let of_jane = jane.start("jane@example.com").await;
+    let of_eve = eve.start("eve@example.com").await;
+    let code = server.code_for("eve@example.com").await;
+    assert_eq!(jane.enter_code(&of_jane, &code).await.status, 400);
+    // Nor may another browser use the right code.
+    assert_eq!(jane.enter_code(&of_eve, &code).await.status, 404);
+    assert_eq!(eve.enter_code(&of_eve, &code).await.status, 303);
+}
+
+#[tokio::test]
+async fn only_one_plain_address_is_mailed() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let sign_in = person.start_with(&[]).await;
+    for bad in ["", "jane", "a@x.io,b@y.io", "a@x.io\r\nBcc: b@y.io", "\"a\"@x.io", "x: a@x.io;", "Jane <a@x.io>"] {
+        let page = person.post(&format!("{sign_in}/email"), &[("email", bad)]).await;
+        assert_eq!(page.status, 400, "{bad}");
+        assert!(!page.alert().is_empty(), "{bad}");
+    }
+    let page = Page::list(&server).await;
+    assert!(page.is_empty(), "{page:?}");
+}
+
+struct Page;
+
+impl Page {
+    async fn list(server: &TestServer) -> Vec<serde_json::Value> {
+        server.get("/_emulator/v1/messages").await.json().as_array().unwrap().clone()
+    }
+}
+
+#[tokio::test]
+async fn what_was_typed_is_still_there_beside_the_error() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let sign_in = person.start_with(&[]).await;
+    let page = person.post(&format!("{sign_in}/email"), &[("email", "jane@exam ple.com")]).await;
+    assert!(page.body.contains("value=\"jane@exam ple.com\""), "{}", page.body);
+}
+
+#[tokio::test]
+async fn codes_may_be_typed_in_groups() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    let code = server.code_for("jane@example.com").await;
+    let grouped = format!(" {}-{} ", &code[..3], &code[3..]);
+    assert_eq!(person.enter_code(&sign_in, &grouped).await.status, 303);
+}
+
+#[tokio::test]
+async fn not_you_starts_over_with_an_empty_form() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    assert!(person.get(&sign_in).await.body.contains("Not you?"));
+    let again = person.post(&format!("{sign_in}/restart"), &[]).await.location.unwrap();
+    let page = person.get(&again).await;
+    assert_eq!(page.heading(), "Sign in");
+    assert!(!page.body.contains("jane@example.com"));
+    assert_eq!(person.post(&format!("{again}/email"), &[("email", "bob@example.com")]).await.status, 303);
+    let code = server.code_for("bob@example.com").await;
+    let done = person.enter_code(&again, &code).await;
+    assert_eq!(done.answer("state").as_deref(), Some("af0ifjsldkj"));
+}
+
+#[tokio::test]
+async fn known_and_unknown_addresses_look_alike() {
+    let server = TestServer::start().await;
+    server.person().sign_in("known@example.com").await;
+    let (one, two) = (server.person(), server.person());
+    let known = one.get(&one.start("known@example.com").await).await;
+    let unknown = two.get(&two.start("other@example.com").await).await;
+    assert_eq!(known.status, unknown.status);
+    let neutral = |page: crate::support::person::Page, name: &str| {
+        let id = page.url.rsplit('/').next().unwrap().to_owned();
+        page.body.replace(&id, "ID").replace(name, "ADDRESS")
+    };
+    assert_eq!(neutral(known, "known@example.com"), neutral(unknown, "other@example.com"));
+}
+
+#[tokio::test]
+async fn closed_sign_up_is_told_only_to_who_proved_the_address() {
+    let server = TestServer::with("[passwordless]\nsign_up_allowed = false\n[[users]]\nemail = \"jane@example.com\"").await;
+    assert_eq!(server.person().sign_in_with("jane@example.com", &[]).await.answer("error"), None);
+    let stranger = server.person().sign_in_with("stranger@example.com", &[]).await;
+    assert_eq!(stranger.answer("error").as_deref(), Some("access_denied"));
+    assert_eq!(stranger.answer("code"), None);
+}
+
+#[tokio::test]
+async fn forms_sent_from_another_site_are_refused() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    let code = server.code_for("jane@example.com").await;
+    for (name, value) in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "https://evil.example"), ("origin", "null")] {
+        let request = person.browser.post(format!("{sign_in}/code")).form(&[("code", &code)]).header(name, value);
+        assert_eq!(request.send().await.unwrap().status().as_u16(), 403, "{name}: {value}");
+    }
+    let request = person.browser.post(format!("{sign_in}/code")).form(&[("code", &code)]).header("origin", &server.url);
+    assert_eq!(request.send().await.unwrap().status().as_u16(), 303);
+}

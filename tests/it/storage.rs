@@ -1,0 +1,131 @@
+//! Storage keeps its promises on both engines.
+
+use futures_util::future::join_all;
+use rstest::rstest;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
+
+use vestibule::domain::email::EmailAddress;
+use vestibule::storage::{InboxFilter, SeedOrganization, SeedUser, StoredKey};
+
+use crate::support::{Database, Engine};
+
+const ENV: &str = "env_1";
+
+/// Every statement in the sources, as the compiler reads it.
+fn statements() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/storage");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for literal in text.split('"').skip(1).step_by(2) {
+            let joined: String = literal.split("\\\n").map(str::trim_start).collect();
+            if ["SELECT ", "INSERT ", "UPDATE ", "DELETE "].iter().any(|v| joined.starts_with(v)) {
+                found.push(joined);
+            }
+        }
+    }
+    assert!(found.len() > 30, "only {} statements found", found.len());
+    found
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_statement_prepares(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    database.open().await.migrate().await.unwrap();
+    let mut connection = AnyConnection::connect(&database.connect_url()).await.unwrap();
+    for statement in statements() {
+        let prepared = connection.prepare(AssertSqlSafe(statement.clone()).into_sql_str()).await;
+        assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn migrations_run_once_however_many_start_together(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let stores = join_all((0..6).map(|_| database.open())).await;
+    for outcome in join_all(stores.iter().map(|s| s.migrate())).await {
+        outcome.unwrap();
+    }
+    stores[0].migrate().await.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn secrets_and_keys_are_made_by_whoever_is_first_and_survive(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    let key = |kid: &str| StoredKey { sequence: 1, kid: kid.into(), private_key: vec![0, 255, 7], created_at_ms: 1, signs_from_ms: 2 };
+    let kids: Vec<String> = (0..8).map(|i| format!("snk_{i}")).collect();
+    let offers = join_all(kids.iter().map(|k| {
+        let (store, key) = (store.clone(), key(k));
+        async move { store.offer_signing_key(ENV, &key).await.unwrap() }
+    }))
+    .await;
+    assert_eq!(offers.iter().filter(|won| **won).count(), 1);
+    for value in [b"one", b"two"] {
+        store.offer_server_secret(ENV, "s", value, 1).await.unwrap();
+    }
+    store.close().await;
+    let again = database.open().await;
+    assert_eq!(again.server_secret(ENV, "s").await.unwrap().as_deref(), Some(&b"one"[..]));
+    let keys = again.signing_keys(ENV).await.unwrap();
+    assert_eq!((keys.len(), keys[0].private_key.as_slice()), (1, &[0, 255, 7][..]));
+    assert!(again.signing_keys("env_2").await.unwrap().is_empty(), "another environment sees nothing of it");
+}
+
+#[rstest]
+#[tokio::test]
+async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    let organization = SeedOrganization { id: "org_1".into(), display_name: "Acme".into(), external_id: Some("acme".into()) };
+    let user = |id: &str| SeedUser {
+        id: id.into(),
+        email: EmailAddress::parse("Jane@example.com").unwrap(),
+        name: Some("Jane".into()),
+        given_name: None,
+        family_name: None,
+        picture: None,
+        locale: None,
+        external_id: None,
+        organization_ids: vec!["org_1".into()],
+    };
+    store.seed(ENV, std::slice::from_ref(&organization), &[user("usr_1")], 1).await.unwrap();
+    store.seed(ENV, &[organization], &[user("usr_2")], 2).await.unwrap();
+    let jane = store.user_by_email(ENV, &EmailAddress::parse("jane@EXAMPLE.com").unwrap()).await.unwrap().unwrap();
+    assert_eq!((jane.id.as_str(), jane.name.as_deref()), ("usr_1", Some("Jane")));
+    assert_eq!(store.organizations_of(ENV, "usr_1").await.unwrap().len(), 1);
+    assert_eq!(store.organization(ENV, "acme").await.unwrap().unwrap().id, "org_1");
+    assert!(store.user(ENV, "usr_2").await.unwrap().is_none());
+}
+
+#[rstest]
+#[tokio::test]
+async fn expired_rows_are_deleted_and_living_ones_stay(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    for i in 0..10 {
+        store.revoke_token(ENV, &format!("tkn_{i}"), i).await.unwrap();
+    }
+    assert_eq!(store.delete_expired(5, 3).await.unwrap(), 3, "no more than a batch at a time");
+    assert_eq!(store.delete_expired(5, 3).await.unwrap(), 2);
+    assert_eq!(store.delete_expired(5, 3).await.unwrap(), 0);
+    assert!(store.is_token_revoked(ENV, "tkn_5").await.unwrap());
+    assert!(!store.is_token_revoked(ENV, "tkn_4").await.unwrap());
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_empty_inbox_is_no_error(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    let filter = InboxFilter { to_key: None, after_id: None, limit: 10 };
+    assert!(store.messages(ENV, &filter).await.unwrap().is_empty());
+    assert_eq!(store.delete_messages(ENV).await.unwrap(), 0);
+}

@@ -1,0 +1,144 @@
+//! The harness: a server on a free port with a clock that stands still, and people who use it.
+
+pub mod person;
+pub mod postgres;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use vestibule::app::App;
+use vestibule::config::{Config, Source};
+use vestibule::crypto::entropy::SystemEntropy;
+use vestibule::domain::clock::{Clock, FrozenClock, SystemClock};
+use vestibule::http::context::Provider;
+use vestibule::storage::Store;
+
+pub const CLIENT_ID: &str = vestibule::config::DEFAULT_CLIENT_ID;
+pub const CLIENT_SECRET: &str = vestibule::config::DEFAULT_CLIENT_SECRET;
+pub const CALLBACK: &str = "http://localhost:3000/auth/callback";
+
+/// The databases every rule is tested on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A database of one test.
+pub struct Database {
+    pub engine: Engine,
+    url: String,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Database {
+    /// `None` where PostgreSQL is not installed, on a person's machine.
+    pub async fn fresh(engine: Engine) -> Option<Self> {
+        match engine {
+            Engine::Postgres => {
+                let url = postgres::fresh_database().await?;
+                Some(Self { engine, url, _folder: None })
+            }
+            Engine::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let url = folder.path().join("vestibule.db").to_string_lossy().into_owned();
+                Some(Self { engine, url, _folder: Some(folder) })
+            }
+        }
+    }
+
+    /// What sqlx connects to.
+    pub fn connect_url(&self) -> String {
+        match self.engine {
+            Engine::Postgres => self.url.clone(),
+            Engine::Sqlite => format!("sqlite://{}", self.url),
+        }
+    }
+
+    pub async fn open(&self) -> Store {
+        match self.engine {
+            Engine::Postgres => Store::open_postgres(&self.url, 8).unwrap(),
+            Engine::Sqlite => Store::open_sqlite(Path::new(&self.url)).await.unwrap(),
+        }
+    }
+}
+
+/// A running server.
+pub struct TestServer {
+    pub url: String,
+    pub clock: Arc<FrozenClock>,
+    pub app: Arc<App>,
+    pub database: Arc<Database>,
+    stop: actix_web::dev::ServerHandle,
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        // Asking is enough; nobody waits.
+        drop(self.stop.stop(false));
+    }
+}
+
+/// The configuration that a `vestibule.toml` of this text gives.
+pub fn configuration(toml: &str) -> Config {
+    let mut source = Source::default();
+    source.add_file(Path::new("vestibule.toml"), toml);
+    Config::read(source, Path::new(".")).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+impl TestServer {
+    /// A server on SQLite with nothing configured.
+    pub async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// A server on SQLite with this `vestibule.toml`.
+    pub async fn with(toml: &str) -> Self {
+        Self::on(Engine::Sqlite, toml).await.unwrap()
+    }
+
+    /// A server on the given engine.
+    pub async fn on(engine: Engine, toml: &str) -> Option<Self> {
+        let database = Arc::new(Database::fresh(engine).await?);
+        Some(Self::replica(database, Arc::new(FrozenClock::at(SystemClock.now_ms())), toml).await)
+    }
+
+    /// Another server on the same database and clock.
+    pub async fn beside(&self, toml: &str) -> Self {
+        Self::replica(self.database.clone(), self.clock.clone(), toml).await
+    }
+
+    async fn replica(database: Arc<Database>, clock: Arc<FrozenClock>, toml: &str) -> Self {
+        let mut config = configuration(toml);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        config.settle_public_urls(port);
+        let (tell, told) = mpsc::channel();
+        let (db, its_clock) = (database.clone(), clock.clone());
+        // The server lives on a thread of its own, as it would in a process of its own.
+        std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let store = db.open().await;
+                let parts = vestibule::server::parts(&config, store, its_clock, Arc::new(SystemEntropy)).unwrap();
+                let started = parts.start().await.unwrap();
+                let app = Arc::new(parts.into_app(started));
+                let provider = Provider::default();
+                provider.fill(app.clone());
+                let server = vestibule::server::http_server(provider, listener, Some(2), 1).unwrap();
+                tokio::spawn(vestibule::service::outbox::run(app.clone()));
+                tell.send((app, server.handle())).unwrap();
+                server.await.unwrap();
+            });
+        });
+        let (app, stop) = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+        Self { url: format!("http://localhost:{port}"), clock, app, database, stop }
+    }
+
+    /// Moves the clock on.
+    pub fn advance_s(&self, seconds: i64) {
+        self.clock.advance_ms(seconds * 1000);
+    }
+}
