@@ -1,5 +1,6 @@
 //! The parts of a running provider, put together: database, clock, randomness, keys, mail.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use secrecy::SecretString;
@@ -67,8 +68,20 @@ pub struct MailRoom {
     pub smtp: Option<SmtpMailer>,
     /// Wakes the delivery of the outbox.
     pub outbox_filled: Notify,
+    /// Number of the last mail's id: ids grow even within a millisecond, so that "newest first" holds.
+    last_message: AtomicI64,
     /// Changes with every mail stored by this process; those who wait for one watch it.
     pub inbox_changed: watch::Sender<u64>,
+}
+
+impl MailRoom {
+    /// An id for a mail, greater than every earlier one of this process.
+    pub fn new_message_id(&self, now_ms: UnixMs, entropy: &dyn Entropy) -> String {
+        let fresh = new_id(IdKind::Message, now_ms, entropy);
+        let wanted: i64 = fresh.rsplit('_').next().and_then(|digits| digits.parse().ok()).unwrap_or_default();
+        let last = self.last_message.fetch_max(wanted, Ordering::SeqCst);
+        if wanted > last { fresh } else { format!("msg_{:019}", self.last_message.fetch_add(1, Ordering::SeqCst) + 1) }
+    }
 }
 
 /// Why a provider cannot start.
@@ -85,7 +98,7 @@ pub enum StartError {
 impl StartError {
     /// Is waiting a remedy?
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Unavailable(_) | StoreError::Migration(_)))
+        matches!(self, Self::Store(StoreError::Unavailable(_)))
     }
 }
 
@@ -118,6 +131,7 @@ impl Parts {
             mail: MailRoom {
                 smtp: self.smtp,
                 outbox_filled: Notify::new(),
+                last_message: AtomicI64::new(0),
                 inbox_changed: watch::Sender::new(0),
             },
             control: self.control,

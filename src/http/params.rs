@@ -36,10 +36,18 @@ impl ParamsError {
 
 /// Decodes `application/x-www-form-urlencoded` text. Bytes that are no UTF-8 are refused, not replaced.
 pub fn parse(encoded: &[u8]) -> Result<Parameters, ParamsError> {
-    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(encoded).into_owned().collect();
-    // The decoder marks what it could not decode; nobody sends that mark on purpose.
-    if pairs.iter().any(|(n, v)| n.contains('\u{FFFD}') || v.contains('\u{FFFD}')) {
-        return Err(ParamsError::NotUtf8);
+    let decode = |part: &[u8]| -> Result<String, ParamsError> {
+        let spaced: Vec<u8> = part.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+        let text = percent_encoding::percent_decode(&spaced).decode_utf8().map_err(|_| ParamsError::NotUtf8)?;
+        Ok(text.into_owned())
+    };
+    let mut pairs = Vec::new();
+    for pair in encoded.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
+        let (name, value) = match pair.iter().position(|b| *b == b'=') {
+            Some(at) => (&pair[..at], &pair[at + 1..]),
+            None => (pair, &[][..]),
+        };
+        pairs.push((decode(name)?, decode(value)?));
     }
     Ok(Parameters::new(pairs))
 }
@@ -93,6 +101,7 @@ mod tests {
         assert_eq!(params.one("redirect_uri").unwrap(), Some("https://x/y?z"));
         assert_eq!(params.one("empty").unwrap(), None);
         assert_eq!(parse(b"state=%FF").err(), Some(ParamsError::NotUtf8));
+        assert_eq!(parse("state=\u{FFFD}%EF%BF%BD".as_bytes()).unwrap().one("state").unwrap(), Some("\u{FFFD}\u{FFFD}"));
         assert_eq!(parse(b"%C3=1").err(), Some(ParamsError::NotUtf8));
     }
 }

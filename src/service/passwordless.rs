@@ -10,7 +10,6 @@ use crate::domain::authorization::Prompt;
 use crate::domain::clock::UnixMs;
 use crate::domain::email::{EmailAddress, EmailError};
 use crate::domain::environment::{Environment, Mode};
-use crate::domain::ids::IdKind;
 use crate::domain::test_user::is_test_user;
 use crate::mail::{self, MailContent, MailKind};
 use crate::storage::{Budget, NewMail};
@@ -195,7 +194,7 @@ fn compose(context: &Context, request: &AuthRequest, to: &EmailAddress, link_tok
     })?;
     let is_test_user = is_test_user(&environment.test_users, environment.mode, to);
     Ok(NewMail {
-        id: context.new_id(IdKind::Message),
+        id: context.app.mail.new_message_id(context.now_ms(), context.entropy()),
         to_address: to.as_str().to_owned(),
         to_key: to.key(),
         subject: rendered.subject,

@@ -29,6 +29,9 @@ pub use sign_in::{Budget, Completion, SessionChange};
 /// How long a request waits for a free connection before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a migration of a shared SQLite file is looked at again.
+const MIGRATION_RETRIES: usize = 5;
+
 /// What went wrong between us and the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -40,7 +43,7 @@ pub enum StoreError {
     #[error("the database refused a statement: {0}")]
     Failed(#[source] sqlx::Error),
     #[error("migrations failed: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(#[source] sqlx::migrate::MigrateError),
     /// A row that this version of the program cannot read.
     #[error("a stored {0} cannot be read")]
     Unreadable(&'static str),
@@ -55,6 +58,16 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Exists(error),
             sqlx::Error::Database(db) if is_passing(db.code().as_deref()) => Self::Unavailable(error),
             _ => Self::Failed(error),
+        }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError;
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            other => Self::Migration(other),
         }
     }
 }
@@ -106,11 +119,18 @@ impl Store {
         Ok(Self { pool, write_gate: None })
     }
 
-    /// Brings the schema up to date. Replicas that start together take turns (sqlx holds an advisory lock on
-    /// PostgreSQL; on SQLite the file lock does).
+    /// Brings the schema up to date. Replicas that start together take turns: sqlx holds an advisory lock on
+    /// PostgreSQL. On SQLite it holds none, so whoever loses to another process looks again at what is done.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let _turn = self.write_turn().await;
-        Ok(sqlx::migrate!().run(&self.pool).await?)
+        let mut outcome = sqlx::migrate!().run(&self.pool).await;
+        for _ in 0..MIGRATION_RETRIES {
+            if outcome.is_ok() || !self.is_embedded() {
+                break;
+            }
+            outcome = sqlx::migrate!().run(&self.pool).await;
+        }
+        Ok(outcome?)
     }
 
     /// Is the database there? Answers within the given time.

@@ -82,7 +82,7 @@ impl Server {
     /// The next mail the server took.
     pub fn message(&self) -> serde_json::Value {
         loop {
-            let event = self.events.recv_timeout(Duration::from_secs(5)).expect("the server took no mail");
+            let event = self.events.recv_timeout(Duration::from_secs(30)).expect("the server took no mail");
             if event["event"] == "message" {
                 return event;
             }

@@ -1,0 +1,118 @@
+// Every page: readable for everybody (axe finds no violation), and pictured.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import AxeBuilder from '@axe-core/playwright';
+import { freshPage, startBrowser, takePictures } from './support/browser.mjs';
+import { startApplication, startVestibule } from './support/server.mjs';
+
+let browser;
+let application;
+let vestibule;
+let linkOnly;
+
+before(async () => {
+  [browser, application, vestibule, linkOnly] = await Promise.all([
+    startBrowser(),
+    startApplication(),
+    startVestibule('[branding]\nname = "Acme"\nsupport_email = "help@acme.example"\n[limits]\nmails_per_address = 0\n'),
+    startVestibule('[passwordless]\ntype = "LINK"\nenforce_same_browser_origin = false\n'),
+  ]);
+});
+after(async () => {
+  await browser?.close();
+  await application?.stop();
+  await Promise.all([vestibule?.stop(), linkOnly?.stop()]);
+});
+
+const authorize = (more) => vestibule.authorizeUrl(application.callback, more);
+const press = (page) => page.getByRole('button', { name: 'Continue', exact: true }).click();
+
+async function guess(page, times) {
+  for (let i = 0; i < times; i++) {
+    await page.locator('input[name="code"]').fill('000000');
+    await press(page);
+  }
+}
+
+async function signIn(page, address) {
+  await page.goto(authorize({ login_hint: address }));
+  await page.locator('input[name="code"]').fill((await vestibule.mailTo(address)).code);
+  await press(page);
+  await page.waitForURL(`${application.callback}**`);
+}
+
+const pages = {
+  'sign-in': (page) => page.goto(authorize()),
+  'sign-in-error': async (page) => {
+    await page.goto(authorize());
+    await page.locator('input[name="email"]').fill('jane@');
+    await press(page);
+  },
+  'sign-up': (page) => page.goto(authorize({ prompt: 'create' })),
+  'enter-code': async (page) => {
+    await page.goto(authorize({ login_hint: 'code@example.com' }));
+    await page.locator('input[name="code"]').fill('1234');
+  },
+  'enter-code-error': async (page) => {
+    await page.goto(authorize({ login_hint: 'error@example.com' }));
+    await guess(page, 1);
+  },
+  'check-mail': (page) => page.goto(linkOnly.authorizeUrl(application.callback, { login_hint: 'link@example.com' })),
+  'link-landing': async (page) => {
+    await fetch(linkOnly.authorizeUrl(application.callback, { login_hint: 'land@example.com' }), { redirect: 'manual' });
+    await page.goto((await linkOnly.mailTo('land@example.com')).link);
+  },
+  'wrong-browser': async (page) => {
+    await fetch(authorize({ login_hint: 'wrong@example.com' }), { redirect: 'manual' });
+    await page.goto((await vestibule.mailTo('wrong@example.com')).link);
+  },
+  'too-many-attempts': async (page) => {
+    await page.goto(authorize({ login_hint: 'many@example.com' }));
+    await guess(page, 6);
+  },
+  expired: (page) => page.goto(`${vestibule.url}/login/link?link_token=gone`),
+  'choose-account': async (page) => {
+    await signIn(page, 'choose@example.com');
+    await page.goto(authorize({ prompt: 'select_account' }));
+  },
+  done: async (page) => {
+    await page.goto(authorize({ login_hint: 'done@example.com' }));
+    const address = page.url();
+    await page.locator('input[name="code"]').fill((await vestibule.mailTo('done@example.com')).code);
+    await press(page);
+    await page.waitForURL(`${application.callback}**`);
+    await page.goto(address);
+  },
+  'signed-out': (page) => page.goto(`${vestibule.url}/oidc/logout`),
+  error: (page) => page.goto(authorize({ redirect_uri: 'https://app.example.com/callback' })),
+  'not-emulated': (page) => page.goto(`${vestibule.url}/saml/login`),
+  'inbox-empty': (page) => page.goto(`${vestibule.url}/_emulator/inbox?to=nobody@example.com`),
+  inbox: async (page) => {
+    await fetch(authorize({ login_hint: 'jane@example.com' }), { redirect: 'manual' });
+    await fetch(authorize({ login_hint: 'john+sktest@example.com' }), { redirect: 'manual' });
+    await page.goto(`${vestibule.url}/_emulator/inbox`);
+  },
+  'inbox-message': async (page) => {
+    await fetch(authorize({ login_hint: 'mail@example.com' }), { redirect: 'manual' });
+    await page.goto(`${vestibule.url}/_emulator/inbox/${(await vestibule.mailTo('mail@example.com')).id}`);
+  },
+};
+
+for (const [name, open] of Object.entries(pages)) {
+  test(`${name} has no accessibility violation and fits a phone`, async () => {
+    const { context, page, faults } = await freshPage(browser);
+    await open(page);
+    assert.equal(await page.locator('h1').count(), 1);
+    await takePictures(page, name);
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      const { violations } = await new AxeBuilder({ page }).exclude('iframe').analyze();
+      assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`), [], colorScheme);
+    }
+    await page.setViewportSize({ width: 320, height: 640 });
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.equal(overflow, 0, 'the page scrolls sideways on a narrow phone');
+    assert.deepEqual(faults, []);
+    await context.close();
+  });
+}

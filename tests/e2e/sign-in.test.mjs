@@ -1,0 +1,215 @@
+// People in a real browser.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { freshPage, startBrowser } from './support/browser.mjs';
+import { startApplication, startVestibule } from './support/server.mjs';
+
+let browser;
+let application;
+let vestibule;
+let count = 0;
+const newAddress = () => `person-${++count}@example.com`;
+
+before(async () => {
+  [browser, application, vestibule] = await Promise.all([startBrowser(), startApplication(), startVestibule()]);
+});
+after(async () => {
+  await browser?.close();
+  await application?.stop();
+  await vestibule?.stop();
+});
+
+const press = (page) => page.getByRole('button', { name: 'Continue', exact: true }).click();
+
+/** The steps that Scalekit publishes for Playwright, letter by letter. */
+async function publishedSteps(page, address, code) {
+  await page.locator('input[name="email"]').fill(address);
+  await press(page);
+  const first = page.locator('[data-scope="pin-input"][data-part="input"]').first();
+  await first.click();
+  for (const digit of code ?? (await vestibule.mailTo(address)).code) await page.keyboard.press(digit);
+  await press(page);
+  await page.waitForURL(`${application.callback}**`);
+}
+
+function assertSignedIn(page) {
+  const { searchParams } = new URL(page.url());
+  assert.ok(searchParams.get('code'));
+  assert.equal(searchParams.get('state'), 'st4te');
+}
+
+describe('the published steps', () => {
+  for (const prompt of [undefined, 'create', 'login']) {
+    test(`sign a person in with prompt=${prompt ?? '(none)'}`, async () => {
+      const { context, page, faults } = await freshPage(browser);
+      await page.goto(vestibule.authorizeUrl(application.callback, prompt && { prompt }));
+      await publishedSteps(page, newAddress());
+      assertSignedIn(page);
+      assert.deepEqual(faults, []);
+      await context.close();
+    });
+  }
+
+  test('sign a +sktest user in with the static code', async () => {
+    const { context, page } = await freshPage(browser);
+    await page.goto(vestibule.authorizeUrl(application.callback));
+    await publishedSteps(page, 'john+sktest@example.com', '424242');
+    assertSignedIn(page);
+    await context.close();
+  });
+
+  test('work without JavaScript', async () => {
+    const { context, page } = await freshPage(browser, { javaScriptEnabled: false });
+    await page.goto(vestibule.authorizeUrl(application.callback));
+    await publishedSteps(page, newAddress());
+    assertSignedIn(page);
+    await context.close();
+  });
+});
+
+test('a hinted address is mailed at once, and "Not you?" starts over', async () => {
+  const { context, page, faults } = await freshPage(browser);
+  const address = newAddress();
+  await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: address }));
+  await page.getByText(address).waitFor();
+  await page.getByRole('button', { name: 'Not you?' }).click();
+  await publishedSteps(page, newAddress());
+  assertSignedIn(page);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('the second application signs in silently, and logout ends that', async () => {
+  const { context, page } = await freshPage(browser);
+  await page.goto(vestibule.authorizeUrl(application.callback));
+  await publishedSteps(page, newAddress());
+  await page.goto(vestibule.authorizeUrl(application.callback, { state: 'other' }));
+  assert.equal(new URL(page.url()).searchParams.get('state'), 'other');
+  await page.goto(`${vestibule.url}/oidc/logout`);
+  await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
+  await page.goto(vestibule.authorizeUrl(application.callback));
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  await context.close();
+});
+
+test('a link opened in the same browser signs in by itself, and the waiting tab moves on', async () => {
+  const { context, page, faults } = await freshPage(browser);
+  const address = newAddress();
+  await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: address }));
+  const { link } = await vestibule.mailTo(address);
+  const second = await context.newPage();
+  await second.goto(link);
+  await second.waitForURL(`${application.callback}**`);
+  assertSignedIn(second);
+  await page.bringToFront();
+  await page.getByRole('heading', { name: 'You are signed in' }).waitFor();
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a link opened in another browser is refused and stays usable in the right one', async () => {
+  const mine = await freshPage(browser);
+  const theirs = await freshPage(browser);
+  const address = newAddress();
+  await mine.page.goto(vestibule.authorizeUrl(application.callback, { login_hint: address }));
+  const { link } = await vestibule.mailTo(address);
+  await theirs.page.goto(link);
+  await theirs.page.getByRole('heading', { name: 'Open this link where you started' }).waitFor();
+  await mine.page.goto(link);
+  await mine.page.waitForURL(`${application.callback}**`);
+  assertSignedIn(mine.page);
+  await Promise.all([mine.context.close(), theirs.context.close()]);
+});
+
+test('without enforcement another browser finishes after a click, not before', async () => {
+  const lenient = await startVestibule('[passwordless]\nenforce_same_browser_origin = false\n');
+  const mine = await freshPage(browser);
+  const theirs = await freshPage(browser);
+  const address = newAddress();
+  await mine.page.goto(lenient.authorizeUrl(application.callback, { login_hint: address }));
+  await theirs.page.goto((await lenient.mailTo(address)).link);
+  const status = `${mine.page.url()}/status`;
+  assert.equal((await (await mine.context.request.get(status)).json()).state, 'waiting');
+  await press(theirs.page);
+  await theirs.page.waitForURL(`${application.callback}**`);
+  assertSignedIn(theirs.page);
+  await mine.page.getByRole('heading', { name: 'You are signed in' }).waitFor();
+  await Promise.all([mine.context.close(), theirs.context.close()]);
+  await lenient.stop();
+});
+
+test('a wrong code is told beside the field, and after five the person starts again', async () => {
+  const { context, page } = await freshPage(browser);
+  const address = newAddress();
+  await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: address }));
+  const { code } = await vestibule.mailTo(address);
+  const wrong = code.replace(/.$/, (digit) => (digit === '0' ? '1' : '0'));
+  for (const left of ['4 attempts', '3 attempts', '2 attempts', '1 attempt', 'no attempts']) {
+    await page.locator('input[name="code"]').fill(wrong);
+    await press(page);
+    await page.getByRole('alert').filter({ hasText: left }).waitFor();
+  }
+  await page.locator('input[name="code"]').fill(code);
+  await press(page);
+  await page.getByRole('heading', { name: 'Too many attempts' }).waitFor();
+  await page.getByRole('button', { name: 'Start again' }).click();
+  await publishedSteps(page, newAddress());
+  assertSignedIn(page);
+  await context.close();
+});
+
+test('"send it again" counts down, then sends a new code that kills the first', async () => {
+  const { context, page } = await freshPage(browser);
+  await page.clock.install();
+  const address = newAddress();
+  await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: address }));
+  const first = await vestibule.mailTo(address);
+  const again = page.getByRole('button', { name: /send it again/i });
+  assert.equal(await again.isDisabled(), true);
+  await page.clock.runFor(31_000);
+  await again.click();
+  await page.getByRole('status').waitFor();
+  const second = await vestibule.mailTo(address);
+  assert.notEqual(first.code, second.code);
+  await page.locator('input[name="code"]').fill(second.code);
+  await press(page);
+  await page.waitForURL(`${application.callback}**`);
+  await context.close();
+});
+
+test('a code pasted with spaces and words keeps its digits', async () => {
+  const { context, page } = await freshPage(browser, { permissions: ['clipboard-read', 'clipboard-write'] });
+  const address = newAddress();
+  await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: address }));
+  const { code } = await vestibule.mailTo(address);
+  await page.evaluate((text) => navigator.clipboard.writeText(text), `Your code is ${code.slice(0, 3)} ${code.slice(3)}.`);
+  await page.locator('input[name="code"]').focus();
+  await page.keyboard.press('Control+V');
+  assert.equal(await page.locator('input[name="code"]').inputValue(), code);
+  await context.close();
+});
+
+test('the keyboard alone is enough', async () => {
+  const { context, page } = await freshPage(browser);
+  const address = newAddress();
+  await page.goto(vestibule.authorizeUrl(application.callback));
+  await page.keyboard.type(address);
+  await page.keyboard.press('Enter');
+  await page.locator('input[name="code"]').waitFor();
+  await page.keyboard.type((await vestibule.mailTo(address)).code);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(`${application.callback}**`);
+  assertSignedIn(page);
+  await context.close();
+});
+
+test('a mail appears in the open inbox by itself', async () => {
+  const { context, page, faults } = await freshPage(browser);
+  const address = newAddress();
+  await page.goto(`${vestibule.url}/_emulator/inbox?to=${address}`);
+  await page.getByText(`No mail to ${address}`).waitFor();
+  await fetch(vestibule.authorizeUrl(application.callback, { login_hint: address }), { redirect: 'manual' });
+  await page.getByText((await vestibule.mailTo(address)).code, { exact: true }).first().waitFor();
+  assert.deepEqual(faults, []);
+  await context.close();
+});

@@ -1,0 +1,86 @@
+// A server of one's own, the application it sends people back to, and its inbox.
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:http';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+const binary = process.env.VESTIBULE_BIN ?? new URL('../../../target/debug/vestibule', import.meta.url).pathname;
+
+/** Starts Vestibule on a free port; `toml` is its vestibule.toml. */
+export async function startVestibule(toml = '') {
+  const folder = mkdtempSync(join(tmpdir(), 'vestibule-e2e-'));
+  const ready = join(folder, 'ready.json');
+  writeFileSync(join(folder, 'vestibule.toml'), toml);
+  const child = spawn(binary, ['serve', '--ephemeral', '--listen', '127.0.0.1:0', '--ready-file', ready], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let log = '';
+  child.stderr.on('data', (chunk) => { log += chunk; });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  let stopped = false;
+  ended.then(() => { stopped = true; });
+  for (const deadline = Date.now() + 30_000; !existsSync(ready);) {
+    if (stopped || Date.now() > deadline) throw new Error(`the server did not start: ${log}`);
+    await pause(10);
+  }
+  const { environment_url: url, client_id: clientId, client_secret: clientSecret } = JSON.parse(readFileSync(ready, 'utf8'));
+  return {
+    url,
+    clientId,
+    clientSecret,
+    async stop() {
+      child.kill('SIGTERM');
+      const code = await ended;
+      rmSync(folder, { recursive: true, force: true });
+      if (code !== 0) throw new Error(`the server ended with ${code}: ${log}`);
+    },
+    /** The newest mail to an address, waited for. */
+    async mailTo(address) {
+      const response = await fetch(`${url}/_emulator/v1/messages/latest?to=${encodeURIComponent(address)}`);
+      if (!response.ok) throw new Error(`no mail to ${address}: ${response.status}`);
+      return response.json();
+    },
+    authorizeUrl(callback, more = {}) {
+      const all = { response_type: 'code', client_id: clientId, redirect_uri: callback, scope: 'openid profile email', state: 'st4te', ...more };
+      return `${url}/oauth/authorize?${new URLSearchParams(all)}`;
+    },
+  };
+}
+
+/** An application that does nothing but show that it was called back. */
+export async function startApplication() {
+  const server = createServer((request, response) => {
+    response.setHeader('content-type', 'text/html; charset=utf-8');
+    response.end('<!doctype html><html lang="en"><title>Application</title><link rel="icon" href="data:,"><h1>Application</h1>');
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    callback: `http://localhost:${server.address().port}/auth/callback`,
+    stop: () => new Promise((resolve) => server.close(resolve)),
+  };
+}
+
+/** A person without a browser: follows redirects by hand and keeps cookies. Returns the callback's URL. */
+export async function signInOverHttp(vestibule, authorizeUrl, address) {
+  const cookies = new Map();
+  const call = async (url, form) => {
+    const response = await fetch(url, {
+      method: form ? 'POST' : 'GET',
+      body: form && new URLSearchParams(form),
+      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
+      redirect: 'manual',
+    });
+    for (const cookie of response.headers.getSetCookie()) {
+      const [name, value] = cookie.split(';')[0].split('=');
+      cookies.set(name, value);
+    }
+    return new URL(response.headers.get('location') ?? url, url);
+  };
+  const page = await call(authorizeUrl);
+  await call(`${page}/email`, { email: address });
+  const { code } = await vestibule.mailTo(address);
+  return call(`${page}/code`, { code });
+}
