@@ -80,7 +80,11 @@ impl MailRoom {
         let fresh = new_id(IdKind::Message, now_ms, entropy);
         let wanted: i64 = fresh.rsplit('_').next().and_then(|digits| digits.parse().ok()).unwrap_or_default();
         let last = self.last_message.fetch_max(wanted, Ordering::SeqCst);
-        if wanted > last { fresh } else { format!("msg_{:019}", self.last_message.fetch_add(1, Ordering::SeqCst) + 1) }
+        if wanted > last {
+            fresh
+        } else {
+            format!("msg_{:019}", self.last_message.fetch_add(1, Ordering::SeqCst) + 1)
+        }
     }
 }
 
@@ -109,7 +113,8 @@ impl Parts {
         let now_ms = self.clock.now_ms();
         let at_rest = AtRest::new(self.master_key.as_ref())?;
         self.store.migrate().await?;
-        let secret = server_secret(&self.store, &self.environment.id, &at_rest, &*self.entropy, now_ms).await?;
+        let secret =
+            server_secret(&self.store, &self.environment.id, &at_rest, &*self.entropy, now_ms).await?;
         let keys = KeyRing { keys: RwLock::default(), at_rest };
         if keys.reload(&self.store, &self.environment.id).await?.keys().is_empty() {
             keys.add(&self.store, &self.environment.id, self.entropy.clone(), now_ms, 0).await?;
@@ -189,7 +194,8 @@ impl KeyRing {
                 Some(key) => keys.push(key.clone()),
                 None => {
                     let der = self.at_rest.open(SIGNING_KEY, &stored.private_key)?;
-                    let key = SigningKey::from_pkcs8(stored.sequence, &stored.kid, stored.signs_from_ms, &der)?;
+                    let key =
+                        SigningKey::from_pkcs8(stored.sequence, &stored.kid, stored.signs_from_ms, &der)?;
                     keys.push(Arc::new(key));
                 }
             }

@@ -154,7 +154,10 @@ fn dotenv_quoted(value: &str) -> String {
     if value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:/@+,".contains(&b)) {
         value.to_owned()
     } else {
-        format!("\"{}\"", value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('\n', r"\n"))
+        format!(
+            "\"{}\"",
+            value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('\n', r"\n")
+        )
     }
 }
 
@@ -176,8 +179,14 @@ mod tests {
     #[test]
     fn variables_are_quoted_for_their_reader() {
         let variables = [("A", "http://localhost:1".to_owned()), ("B", "it's \"$x\"".to_owned())];
-        assert_eq!(render_env(EnvFormat::Dotenv, &variables), "A=http://localhost:1\nB=\"it's \\\"\\$x\\\"\"\n");
-        assert_eq!(render_env(EnvFormat::Shell, &variables), "export A='http://localhost:1'\nexport B='it'\\''s \"$x\"'\n");
+        assert_eq!(
+            render_env(EnvFormat::Dotenv, &variables),
+            "A=http://localhost:1\nB=\"it's \\\"\\$x\\\"\"\n"
+        );
+        assert_eq!(
+            render_env(EnvFormat::Shell, &variables),
+            "export A='http://localhost:1'\nexport B='it'\\''s \"$x\"'\n"
+        );
         let json: serde_json::Value = serde_json::from_str(&render_env(EnvFormat::Json, &variables)).unwrap();
         assert_eq!(json["B"], "it's \"$x\"");
     }

@@ -9,7 +9,9 @@ use anyhow::{Context as _, bail};
 use clap::Parser as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use vestibule::cli::{Cli, Command, ConfigAction, EnvFormat, KeysAction, Settings, env_variables, render_env};
+use vestibule::cli::{
+    Cli, Command, ConfigAction, EnvFormat, KeysAction, Settings, env_variables, render_env,
+};
 use vestibule::config::{Config, Overrides, example_toml};
 use vestibule::crypto::client_secrets::hash_secret;
 use vestibule::crypto::entropy::SystemEntropy;
@@ -28,7 +30,8 @@ fn main() -> ExitCode {
 }
 
 fn load(settings: Settings) -> anyhow::Result<Config> {
-    let variables = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
+    let variables =
+        std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
     Ok(Config::load(&Overrides::from(settings), variables)?)
 }
 
@@ -99,7 +102,10 @@ async fn rotate_keys(config: Config, delay_ms: i64) -> anyhow::Result<()> {
         .keys
         .add(&app.store, &app.environment.id, app.entropy.clone(), app.clock.now_ms(), delay_ms)
         .await?;
-    print(&format!("{kid} is published now and signs in {} s; earlier keys go on verifying.\n", delay_ms / 1000))
+    print(&format!(
+        "{kid} is published now and signs in {} s; earlier keys go on verifying.\n",
+        delay_ms / 1000
+    ))
 }
 
 /// A minimal HTTP request, so that the check needs nothing but this binary.
@@ -108,7 +114,10 @@ async fn healthcheck(url: Option<String>, settings: Settings) -> anyhow::Result<
         Some(url) => {
             let url = url::Url::parse(&url).context("--url")?;
             let host = url.host_str().context("--url has no host")?.to_owned();
-            (format!("{host}:{}", url.port_or_known_default().unwrap_or(80)), format!("{}/ready", url.path().trim_end_matches('/')))
+            (
+                format!("{host}:{}", url.port_or_known_default().unwrap_or(80)),
+                format!("{}/ready", url.path().trim_end_matches('/')),
+            )
         }
         None => {
             let listen = load(settings)?.listen;
@@ -126,7 +135,8 @@ async fn healthcheck(url: Option<String>, settings: Settings) -> anyhow::Result<
         stream.take(64 * 1024).read_to_string(&mut answer).await?;
         anyhow::Ok(answer)
     };
-    let answer = tokio::time::timeout(Duration::from_secs(5), ask).await.context("no answer within 5 s")??;
+    let answer =
+        tokio::time::timeout(Duration::from_secs(5), ask).await.context("no answer within 5 s")??;
     let status = answer.split(' ').nth(1).unwrap_or_default();
     if status == "200" { print("ready\n") } else { bail!("not ready (HTTP {status})") }
 }

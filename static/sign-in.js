@@ -45,7 +45,13 @@
     if (!window.fetch) { return; }
     var url = element.getAttribute('data-status-url');
     var pause = 1000;
+    var timer;
+    function later() {
+      window.clearTimeout(timer);
+      timer = window.setTimeout(ask, pause);
+    }
     function ask() {
+      // A hidden tab does not ask; it does so when it is looked at again.
       if (document.hidden) { return; }
       fetch(url, { credentials: 'same-origin', cache: 'no-store' })
         .then(function (response) { return response.json(); })
@@ -54,17 +60,17 @@
             window.location.replace(url.replace(/\/status$/, ''));
           } else {
             pause = Math.min(pause * 1.1, 5000);
-            window.setTimeout(ask, pause);
+            later();
           }
         })
         .catch(function () {
           pause = Math.min(pause * 2, 15000);
-          window.setTimeout(ask, pause);
+          later();
         });
     }
     document.addEventListener('visibilitychange', function () {
-      if (!document.hidden) { pause = 1000; ask(); }
+      if (!document.hidden) { pause = 1000; later(); }
     });
-    window.setTimeout(ask, pause);
+    later();
   });
 })();

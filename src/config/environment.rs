@@ -9,8 +9,8 @@ use super::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
 use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::{
-    Branding, DEFAULT_ENVIRONMENT_ID, Environment, Limits, LoginHintMode, MailFrom, Mode, PasswordlessSettings,
-    PasswordlessType, PublicUrl, SessionSettings, TestUsers, TokenSettings,
+    Branding, DEFAULT_ENVIRONMENT_ID, Environment, Limits, LoginHintMode, MailFrom, Mode,
+    PasswordlessSettings, PasswordlessType, PublicUrl, SessionSettings, TestUsers, TokenSettings,
 };
 use crate::domain::redirect_uri::RedirectPattern;
 
@@ -107,7 +107,10 @@ fn read_test_users(source: &mut Source, mode: Mode, passwordless: &PasswordlessS
     let default_code = "4242424242"[..length.min(10)].to_owned();
     let static_code = source.filled("test_users.static_code").unwrap_or(default_code);
     if static_code.len() != length || !static_code.bytes().all(|b| b.is_ascii_digit()) {
-        source.problem("test_users.static_code", format!("must be {length} digits, as passwordless.code_length says"));
+        source.problem(
+            "test_users.static_code",
+            format!("must be {length} digits, as passwordless.code_length says"),
+        );
     }
     TestUsers {
         enabled,
@@ -125,7 +128,11 @@ fn read_tokens(source: &mut Source) -> TokenSettings {
         id_token_lifetime_s: source.integer("tokens.id_token_lifetime_s", 5..=2_592_000, id_s),
         client_token_lifetime_s: source.integer("tokens.client_token_lifetime_s", 5..=2_592_000, 86_399),
         authorization_code_lifetime_s: source.integer("tokens.authorization_code_lifetime_s", 5..=600, 600),
-        refresh_token_lifetime_s: source.integer("tokens.refresh_token_lifetime_s", 60..=31_536_000, 2_592_000),
+        refresh_token_lifetime_s: source.integer(
+            "tokens.refresh_token_lifetime_s",
+            60..=31_536_000,
+            2_592_000,
+        ),
         refresh_grace_s: source.integer("tokens.refresh_grace_s", 0..=120, 10),
     }
 }
@@ -159,7 +166,10 @@ fn read_branding(source: &mut Source, base: &Path) -> Branding {
             ["svg", "png", "jpg", "jpeg", "webp"].contains(&e.to_ascii_lowercase().as_str())
         });
         if !path.is_file() {
-            source.problem("branding.logo", format!("= {:?}: there is no such file", path.display().to_string()));
+            source.problem(
+                "branding.logo",
+                format!("= {:?}: there is no such file", path.display().to_string()),
+            );
         } else if !known {
             source.problem("branding.logo", "must be an svg, png, jpg or webp file");
         }
@@ -204,7 +214,8 @@ fn read_short_client(source: &mut Source, mode: Mode, branding: &Branding, is_on
     let client_secret = source.filled("client_secret");
     let pattern = |text: &str| RedirectPattern::parse(text, mode);
     let redirect_uris = source.parsed_list("redirect_uris", pattern).unwrap_or_default();
-    let post_logout_redirect_uris = source.parsed_list("post_logout_redirect_uris", pattern).unwrap_or_default();
+    let post_logout_redirect_uris =
+        source.parsed_list("post_logout_redirect_uris", pattern).unwrap_or_default();
     if !is_only && client_id.is_none() {
         return None;
     }
@@ -241,11 +252,17 @@ fn read_client(source: &mut Source, table: &str, mode: Mode, branding: &Branding
     let kinds = [("web", KindName::Web), ("spa", KindName::Spa), ("native", KindName::Native)];
     let kind = source.choice(&key("type"), &kinds, KindName::Web);
     let mut secrets: Vec<ClientSecret> = Vec::new();
-    let plain = source.filled(&key("client_secret")).into_iter().chain(source.list(&key("client_secrets")).unwrap_or_default());
+    let plain = source
+        .filled(&key("client_secret"))
+        .into_iter()
+        .chain(source.list(&key("client_secrets")).unwrap_or_default());
     secrets.extend(plain.map(|s| ClientSecret::Plain(SecretString::from(s))));
     let hashes = source.filled(&key("client_secret_argon2"));
     if hashes.as_ref().is_some_and(|h| argon2::password_hash::phc::PasswordHash::new(h).is_err()) {
-        source.problem(&key("client_secret_argon2"), "is not a hash in PHC form ($argon2id$…): vestibule config hash-secret makes one");
+        source.problem(
+            &key("client_secret_argon2"),
+            "is not a hash in PHC form ($argon2id$…): vestibule config hash-secret makes one",
+        );
     }
     secrets.extend(hashes.map(ClientSecret::Argon2));
     match (kind, secrets.len()) {
@@ -253,7 +270,9 @@ fn read_client(source: &mut Source, table: &str, mode: Mode, branding: &Branding
         (KindName::Web, 1 | 2) => {}
         (KindName::Web, _) => source.problem(&key("client_secrets"), "holds more than two secrets"),
         (_, 0) => {}
-        _ => source.problem(&key("client_secret"), "must be left out: public clients (spa, native) have none"),
+        _ => {
+            source.problem(&key("client_secret"), "must be left out: public clients (spa, native) have none")
+        }
     }
     let pattern = |text: &str| RedirectPattern::parse(text, mode);
     let client_id = source.filled(&key("client_id"));
@@ -263,7 +282,9 @@ fn read_client(source: &mut Source, table: &str, mode: Mode, branding: &Branding
     Some(Client {
         name: source.filled(&key("name")).unwrap_or_else(|| branding.name.clone()),
         redirect_uris: source.parsed_list(&key("redirect_uris"), pattern).unwrap_or_default(),
-        post_logout_redirect_uris: source.parsed_list(&key("post_logout_redirect_uris"), pattern).unwrap_or_default(),
+        post_logout_redirect_uris: source
+            .parsed_list(&key("post_logout_redirect_uris"), pattern)
+            .unwrap_or_default(),
         initiate_login_uri: source.parsed(&key("initiate_login_uri"), pattern).map(|p| p.as_str().to_owned()),
         enforce_pkce: source.boolean(&key("enforce_pkce"), false),
         access_token_lifetime_s: source.optional_integer(&key("access_token_lifetime_s"), 5..=2_592_000),
@@ -307,9 +328,10 @@ fn read_user(source: &mut Source, table: &str, organizations: &[SeedOrganization
     }
     let member_of = source.list(&key("organizations")).unwrap_or_default();
     for named in &member_of {
-        let named = Some(named.as_str());
-        if !organizations.iter().any(|o| o.id.as_deref() == named || o.external_id.as_deref() == named) {
-            let text = format!("names {:?}, which is neither id nor external_id of one of [[organizations]]", named.unwrap_or_default());
+        let is_named = |id: &Option<String>| id.as_ref() == Some(named);
+        if !organizations.iter().any(|o| is_named(&o.id) || is_named(&o.external_id)) {
+            let text =
+                format!("names {named:?}, which is neither id nor external_id of one of [[organizations]]");
             source.problem(&key("organizations"), text);
         }
     }

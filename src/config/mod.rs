@@ -57,7 +57,11 @@ impl ListenAddress {
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -68,7 +72,10 @@ pub enum Database {
     Sqlite,
     /// A private file that is deleted at the end.
     Ephemeral,
-    Postgres { url: SecretString, max_connections: u32 },
+    Postgres {
+        url: SecretString,
+        max_connections: u32,
+    },
 }
 
 /// The inbox and the control API.
@@ -130,17 +137,26 @@ pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration has {} mistake{}:", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
+        write!(
+            f,
+            "the configuration has {} mistake{}:",
+            self.0.len(),
+            if self.0.len() == 1 { "" } else { "s" }
+        )?;
         self.0.iter().try_for_each(|p| write!(f, "\n  {p}"))
     }
 }
 
 impl Config {
     /// Reads and checks everything. `variables` are the process's environment variables.
-    pub fn load(overrides: &Overrides, variables: impl Iterator<Item = (String, String)>) -> Result<Self, Problems> {
+    pub fn load(
+        overrides: &Overrides,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
         let mut source = Source::default();
         let variables: Vec<(String, String)> = variables.collect();
-        let named_by_variable = variables.iter().find(|(n, _)| n == "VESTIBULE_CONFIG").map(|(_, v)| PathBuf::from(v));
+        let named_by_variable =
+            variables.iter().find(|(n, _)| n == "VESTIBULE_CONFIG").map(|(_, v)| PathBuf::from(v));
         let named = overrides.config_file.clone().or(named_by_variable);
         let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
         match std::fs::read_to_string(&path) {
@@ -175,7 +191,8 @@ impl Config {
     /// and the banner show.
     pub fn shown_client(&self) -> Option<(&str, Option<&SecretString>)> {
         use crate::domain::client::{ClientKind, ClientSecret};
-        let first = self.environment.clients.iter().find(|c| !c.is_public()).or(self.environment.clients.first())?;
+        let first =
+            self.environment.clients.iter().find(|c| !c.is_public()).or(self.environment.clients.first())?;
         let secret = match &first.kind {
             ClientKind::Web { secrets } => secrets.iter().find_map(|s| match s {
                 ClientSecret::Plain(secret) => Some(secret),
@@ -227,7 +244,11 @@ fn read(source: &mut Source, base: &Path) -> Config {
             token: source.filled("control.token").map(SecretString::from),
         },
         log: LogSettings {
-            format: source.choice("log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)], LogFormat::Text),
+            format: source.choice(
+                "log.format",
+                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                LogFormat::Text,
+            ),
             filter: source.filled("log.filter").unwrap_or_else(|| DEFAULT_FILTER.to_owned()),
         },
         seed: environment::read_seed(source),
@@ -250,7 +271,10 @@ fn read_database(source: &mut Source) -> Database {
             }
         }
         Some(_) => {
-            source.problem("database.url", "must start with postgres://; leave it out for the embedded database");
+            source.problem(
+                "database.url",
+                "must start with postgres://; leave it out for the embedded database",
+            );
             Database::Sqlite
         }
         None if ephemeral => Database::Ephemeral,
@@ -259,7 +283,8 @@ fn read_database(source: &mut Source) -> Database {
 }
 
 fn read_smtp(source: &mut Source, base: &Path) -> Option<SmtpSettings> {
-    let encryptions = [("none", Encryption::None), ("starttls", Encryption::StartTls), ("tls", Encryption::Tls)];
+    let encryptions =
+        [("none", Encryption::None), ("starttls", Encryption::StartTls), ("tls", Encryption::Tls)];
     let host = source.filled("smtp.host");
     let encryption = source.choice("smtp.encryption", &encryptions, Encryption::StartTls);
     let default_port = match encryption {
@@ -320,7 +345,10 @@ fn check_exposure(source: &mut Source, config: &Config) {
     }
     if production {
         if config.control.enabled {
-            source.problem("control.enabled", "must be false in production mode: mails of real people are not kept");
+            source.problem(
+                "control.enabled",
+                "must be false in production mode: mails of real people are not kept",
+            );
         }
         if config.smtp.is_none() {
             source.problem("smtp.host", "is missing: production mode sends its mails by SMTP");

@@ -16,29 +16,89 @@ const SECTIONS: &[Section] = &[
         header: "",
         about: "The server.",
         settings: &[
-            Setting("listen", "\"127.0.0.1:6870\"", "HOST:PORT to listen on; port 0 takes a free one. Beyond loopback, own credentials, a control token and public_urls are demanded."),
-            Setting("public_urls", "[\"http://localhost:6870\"]", "URLs under which browsers and applications reach the server. Issuer, mails and redirects are built from these alone; the request's Host chooses among them, and an unknown Host gets the first. Default: localhost, 127.0.0.1 and [::1] with the port really bound."),
-            Setting("mode", "\"development\"", "`development` or `production`. Production has no inbox, no test users and no loopback redirects, and needs https public_urls and SMTP."),
+            Setting(
+                "listen",
+                "\"127.0.0.1:6870\"",
+                "HOST:PORT to listen on; port 0 takes a free one. Beyond loopback, own credentials, a control token and public_urls are demanded.",
+            ),
+            Setting(
+                "public_urls",
+                "[\"http://localhost:6870\"]",
+                "URLs under which browsers and applications reach the server. Issuer, mails and redirects are built from these alone; the request's Host chooses among them, and an unknown Host gets the first. Default: localhost, 127.0.0.1 and [::1] with the port really bound.",
+            ),
+            Setting(
+                "mode",
+                "\"development\"",
+                "`development` or `production`. Production has no inbox, no test users and no loopback redirects, and needs https public_urls and SMTP.",
+            ),
             Setting("data_dir", "\".vestibule\"", "Folder of the embedded database."),
-            Setting("ephemeral", "false", "Keep nothing: the database is a private temporary file, deleted at the end."),
-            Setting("ready_file", "\"ready.json\"", "Write address and credentials there as JSON once the server answers."),
-            Setting("master_key", "\"a long random text\"", "Encrypts the keys kept in the database. Best set as VESTIBULE_MASTER_KEY."),
+            Setting(
+                "ephemeral",
+                "false",
+                "Keep nothing: the database is a private temporary file, deleted at the end.",
+            ),
+            Setting(
+                "ready_file",
+                "\"ready.json\"",
+                "Write address and credentials there as JSON once the server answers.",
+            ),
+            Setting(
+                "master_key",
+                "\"a long random text\"",
+                "Encrypts the keys kept in the database. Best set as VESTIBULE_MASTER_KEY.",
+            ),
             Setting("workers", "2", "Worker threads. Default: one per core."),
-            Setting("shutdown_timeout_s", "30", "Seconds that requests under way get to finish after SIGTERM."),
-            Setting("environment_id", "\"env_687000000000000001\"", "Name of the environment in the database."),
-            Setting("strict_redirects", "false", "In development too, refuse loopback http redirect URIs that are not registered."),
-            Setting("login_hint", "\"send\"", "`send`: mail the hinted address at once. `prefill`: fill it into the form."),
-            Setting("client_id", "\"skc_687000000000000001\"", "Id of the default web client, when no [[clients]] are wanted; meant for VESTIBULE_CLIENT_ID."),
-            Setting("client_secret", "\"test_…\"", "Its secret. The default pair is the same on every machine and accepted on loopback only."),
-            Setting("redirect_uris", "[\"https://app.example.com/callback\"]", "Its registered callbacks. Loopback http URLs need no registration in development."),
-            Setting("post_logout_redirect_uris", "[\"https://app.example.com/\"]", "Where browsers may go after logout; the first is used when the application names none."),
+            Setting(
+                "shutdown_timeout_s",
+                "30",
+                "Seconds that requests under way get to finish after SIGTERM.",
+            ),
+            Setting(
+                "environment_id",
+                "\"env_687000000000000001\"",
+                "Name of the environment in the database.",
+            ),
+            Setting(
+                "strict_redirects",
+                "false",
+                "In development too, refuse loopback http redirect URIs that are not registered.",
+            ),
+            Setting(
+                "login_hint",
+                "\"send\"",
+                "`send`: mail the hinted address at once. `prefill`: fill it into the form.",
+            ),
+            Setting(
+                "client_id",
+                "\"skc_687000000000000001\"",
+                "Id of the default web client, when no [[clients]] are wanted; meant for VESTIBULE_CLIENT_ID.",
+            ),
+            Setting(
+                "client_secret",
+                "\"test_…\"",
+                "Its secret. The default pair is the same on every machine and accepted on loopback only.",
+            ),
+            Setting(
+                "redirect_uris",
+                "[\"https://app.example.com/callback\"]",
+                "Its registered callbacks. Loopback http URLs need no registration in development.",
+            ),
+            Setting(
+                "post_logout_redirect_uris",
+                "[\"https://app.example.com/\"]",
+                "Where browsers may go after logout; the first is used when the application names none.",
+            ),
         ],
     },
     Section {
         header: "[database]",
         about: "PostgreSQL instead of the embedded database.",
         settings: &[
-            Setting("url", "\"postgres://user:password@localhost/vestibule\"", "Also read from DATABASE_URL. Several servers may share one database."),
+            Setting(
+                "url",
+                "\"postgres://user:password@localhost/vestibule\"",
+                "Also read from DATABASE_URL. Several servers may share one database.",
+            ),
             Setting("max_connections", "10", "Connections per server."),
         ],
     },
@@ -47,13 +107,33 @@ const SECTIONS: &[Section] = &[
         about: "Scalekit's panel \"Magic link & OTP\".",
         settings: &[
             Setting("enabled", "true", "Offer sign-in by e-mail at all."),
-            Setting("type", "\"LINK_OTP\"", "What mails carry: `OTP` a code, `LINK` a link, `LINK_OTP` both."),
+            Setting(
+                "type",
+                "\"LINK_OTP\"",
+                "What mails carry: `OTP` a code, `LINK` a link, `LINK_OTP` both.",
+            ),
             Setting("validity_s", "300", "Seconds that code and link live: 60 to 3600."),
-            Setting("enforce_same_browser_origin", "true", "A link signs in only in the browser that asked for it."),
-            Setting("regenerate_passwordless_credentials_on_resend", "true", "A resend makes a new code and link, and the earlier ones die. Off: the same are sent again."),
+            Setting(
+                "enforce_same_browser_origin",
+                "true",
+                "A link signs in only in the browser that asked for it.",
+            ),
+            Setting(
+                "regenerate_passwordless_credentials_on_resend",
+                "true",
+                "A resend makes a new code and link, and the earlier ones die. Off: the same are sent again.",
+            ),
             Setting("code_length", "6", "Digits of a code: 6 to 10."),
-            Setting("connection_id", "\"conn_687000000000000001\"", "In `amr`, and in `sub` of the modular profile."),
-            Setting("sign_up_allowed", "true", "May unknown addresses sign up? If not, they learn so only after they proved the address."),
+            Setting(
+                "connection_id",
+                "\"conn_687000000000000001\"",
+                "In `amr`, and in `sub` of the modular profile.",
+            ),
+            Setting(
+                "sign_up_allowed",
+                "true",
+                "May unknown addresses sign up? If not, they learn so only after they proved the address.",
+            ),
         ],
     },
     Section {
@@ -61,7 +141,11 @@ const SECTIONS: &[Section] = &[
         about: "Addresses that sign in with a fixed code and get no mail by SMTP. Never in production mode.",
         settings: &[
             Setting("enabled", "true", "Scalekit's switch \"Test users\"."),
-            Setting("patterns", "[\"*+sktest*@*\"]", "Addresses; `*` stands for any characters. Any number may match, and links work too."),
+            Setting(
+                "patterns",
+                "[\"*+sktest*@*\"]",
+                "Addresses; `*` stands for any characters. Any number may match, and links work too.",
+            ),
             Setting("static_code", "\"424242\"", "Their code."),
         ],
     },
@@ -69,13 +153,21 @@ const SECTIONS: &[Section] = &[
         header: "[tokens]",
         about: "Token profile and lifetimes, in seconds.",
         settings: &[
-            Setting("user_management", "false", "false: Scalekit's modular profile, `sub` is `conn_…;email`. true: full-stack, `sub` is `usr_…`, with `oid` and `sid`."),
+            Setting(
+                "user_management",
+                "false",
+                "false: Scalekit's modular profile, `sub` is `conn_…;email`. true: full-stack, `sub` is `usr_…`, with `oid` and `sid`.",
+            ),
             Setting("access_token_lifetime_s", "900", "300 by default in the full-stack profile."),
             Setting("id_token_lifetime_s", "259200", "1800 by default in the full-stack profile."),
             Setting("client_token_lifetime_s", "86399", "Tokens of client_credentials."),
             Setting("authorization_code_lifetime_s", "600", "At most 600."),
             Setting("refresh_token_lifetime_s", "2592000", "Of the whole family, from the first token on."),
-            Setting("refresh_grace_s", "10", "Within these, a refresh whose answer was lost may be repeated and gets the same successor."),
+            Setting(
+                "refresh_grace_s",
+                "10",
+                "Within these, a refresh whose answer was lost may be repeated and gets the same successor.",
+            ),
         ],
     },
     Section {
@@ -90,9 +182,17 @@ const SECTIONS: &[Section] = &[
         header: "[limits]",
         about: "Limits against guessing and flooding, counted in the database.",
         settings: &[
-            Setting("code_attempts", "5", "Codes judged per sign-in within the window; one more closes the sign-in."),
+            Setting(
+                "code_attempts",
+                "5",
+                "Codes judged per sign-in within the window; one more closes the sign-in.",
+            ),
             Setting("code_attempts_window_s", "600", "That window."),
-            Setting("mails_per_address", "2", "Mails per address within the window, sends and resends together; 0 switches the limit off."),
+            Setting(
+                "mails_per_address",
+                "2",
+                "Mails per address within the window, sends and resends together; 0 switches the limit off.",
+            ),
             Setting("mails_window_s", "60", "That window."),
             Setting("auth_request_lifetime_s", "3600", "Seconds from the first page to the proof."),
         ],
@@ -102,8 +202,16 @@ const SECTIONS: &[Section] = &[
         about: "What people see.",
         settings: &[
             Setting("name", "\"Vestibule\"", "On pages and in mails."),
-            Setting("logo", "\"logo.svg\"", "A file (svg, png, jpg, webp), relative to this one; served by the server itself."),
-            Setting("accent_color", "\"#3f4a8a\"", "Buttons and links; shades that stay readable are derived from it."),
+            Setting(
+                "logo",
+                "\"logo.svg\"",
+                "A file (svg, png, jpg, webp), relative to this one; served by the server itself.",
+            ),
+            Setting(
+                "accent_color",
+                "\"#3f4a8a\"",
+                "Buttons and links; shades that stay readable are derived from it.",
+            ),
             Setting("support_email", "\"help@example.com\"", "Shown where people get stuck."),
         ],
     },
@@ -134,7 +242,11 @@ const SECTIONS: &[Section] = &[
         about: "The inbox and the control API below /_emulator.",
         settings: &[
             Setting("enabled", "true", "In production mode it must be false."),
-            Setting("token", "\"a long random text\"", "Demanded of every caller when set: as Bearer token, or as the password a browser asks for."),
+            Setting(
+                "token",
+                "\"a long random text\"",
+                "Demanded of every caller when set: as Bearer token, or as the password a browser asks for.",
+            ),
         ],
     },
     Section {
@@ -142,7 +254,11 @@ const SECTIONS: &[Section] = &[
         about: "Logs go to standard error.",
         settings: &[
             Setting("format", "\"text\"", "`text` or `json`."),
-            Setting("filter", "\"info,actix_server=warn,sqlx=warn\"", "Level, or levels by module: `warn,vestibule=debug`."),
+            Setting(
+                "filter",
+                "\"info,actix_server=warn,sqlx=warn\"",
+                "Level, or levels by module: `warn,vestibule=debug`.",
+            ),
         ],
     },
     Section {
@@ -154,10 +270,26 @@ const SECTIONS: &[Section] = &[
             Setting("type", "\"web\"", "`web` has a secret; `spa` and `native` are public and use PKCE."),
             Setting("client_secret", "\"test_secret\"", "Of a web client."),
             Setting("client_secrets", "[]", "Further ones while a secret is replaced: two in all."),
-            Setting("client_secret_argon2", "\"$argon2id$…\"", "Instead of the secret itself; `vestibule config hash-secret` makes it."),
-            Setting("redirect_uris", "[\"https://app.example.com/callback\"]", "Callbacks. In development one `*` may stand in the leftmost host label."),
-            Setting("post_logout_redirect_uris", "[\"https://app.example.com/\"]", "Where browsers may go after logout."),
-            Setting("initiate_login_uri", "\"https://app.example.com/login\"", "Where a browser goes that lost its sign-in."),
+            Setting(
+                "client_secret_argon2",
+                "\"$argon2id$…\"",
+                "Instead of the secret itself; `vestibule config hash-secret` makes it.",
+            ),
+            Setting(
+                "redirect_uris",
+                "[\"https://app.example.com/callback\"]",
+                "Callbacks. In development one `*` may stand in the leftmost host label.",
+            ),
+            Setting(
+                "post_logout_redirect_uris",
+                "[\"https://app.example.com/\"]",
+                "Where browsers may go after logout.",
+            ),
+            Setting(
+                "initiate_login_uri",
+                "\"https://app.example.com/login\"",
+                "Where a browser goes that lost its sign-in.",
+            ),
             Setting("enforce_pkce", "false", "Demand PKCE of a web client too."),
             Setting("access_token_lifetime_s", "900", "Of this client alone."),
         ],
@@ -222,8 +354,12 @@ pub fn example_toml() -> String {
 pub fn reference_markdown() -> String {
     let mut out = String::new();
     for section in SECTIONS {
-        let title = if section.header.is_empty() { "Top level".to_owned() } else { format!("`{}`", section.header) };
-        out.push_str(&format!("## {title}\n\n{}\n\n| setting | default or example | meaning |\n|---|---|---|\n", section.about));
+        let title =
+            if section.header.is_empty() { "Top level".to_owned() } else { format!("`{}`", section.header) };
+        out.push_str(&format!(
+            "## {title}\n\n{}\n\n| setting | default or example | meaning |\n|---|---|---|\n",
+            section.about
+        ));
         for setting in section.settings {
             let Setting(name, example, about) = setting;
             let variable = variable(section, setting).map(|v| format!("<br>`{v}`")).unwrap_or_default();
@@ -241,7 +377,10 @@ pub(super) fn names() -> std::collections::BTreeSet<String> {
         .iter()
         .flat_map(|section| {
             let table = section.header.trim_matches(['[', ']']);
-            section.settings.iter().map(move |s| if table.is_empty() { s.0.to_owned() } else { format!("{table}.{}", s.0) })
+            section
+                .settings
+                .iter()
+                .map(move |s| if table.is_empty() { s.0.to_owned() } else { format!("{table}.{}", s.0) })
         })
         .collect()
 }

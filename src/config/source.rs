@@ -10,7 +10,10 @@ use toml::de::{DeTable, DeValue};
 /// Where a setting was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
-    File { path: PathBuf, line: usize },
+    File {
+        path: PathBuf,
+        line: usize,
+    },
     Variable(String),
     Flag(&'static str),
     /// Nobody wrote it: a default, or something missing.
@@ -34,7 +37,11 @@ impl fmt::Display for Problem {
             Location::Flag(name) => write!(f, "{name}: ")?,
             Location::Unwritten => {}
         }
-        if self.key.is_empty() { f.write_str(&self.message) } else { write!(f, "{} {}", self.key, self.message) }
+        if self.key.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{} {}", self.key, self.message)
+        }
     }
 }
 
@@ -71,12 +78,19 @@ impl Source {
             let line = error.span().map_or(1, |s| line_at(s.start));
             self.problem_at(Location::File { path: path.to_owned(), line }, "", error.message().to_owned());
         }
-        self.add_table("", table.get_ref(), &|offset| Location::File { path: path.to_owned(), line: line_at(offset) });
+        self.add_table("", table.get_ref(), &|offset| Location::File {
+            path: path.to_owned(),
+            line: line_at(offset),
+        });
     }
 
     fn add_table(&mut self, prefix: &str, table: &DeTable<'_>, at: &dyn Fn(usize) -> Location) {
         for (name, value) in table {
-            let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
+            let key = if prefix.is_empty() {
+                name.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", name.get_ref())
+            };
             match value.get_ref() {
                 DeValue::Table(inner) => self.add_table(&key, inner, at),
                 DeValue::Array(items) if items.iter().any(|i| i.get_ref().is_table()) => {
@@ -102,7 +116,10 @@ impl Source {
             let key = match name.as_str() {
                 "DATABASE_URL" => "database.url".to_owned(),
                 // Which file to read, and what only the tests read.
-                "VESTIBULE_CONFIG" | "VESTIBULE_BIN" | "VESTIBULE_TEST_POSTGRES_URL" | "VESTIBULE_TEST_PYTHON" => continue,
+                "VESTIBULE_CONFIG"
+                | "VESTIBULE_BIN"
+                | "VESTIBULE_TEST_POSTGRES_URL"
+                | "VESTIBULE_TEST_PYTHON" => continue,
                 _ => match name.strip_prefix("VESTIBULE_") {
                     Some(rest) => rest.to_lowercase().replace("__", "."),
                     None => continue,
@@ -229,7 +246,11 @@ impl Source {
     }
 
     /// A value with a parser of its own.
-    pub fn parsed<T, E: fmt::Display>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
+    pub fn parsed<T, E: fmt::Display>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let text = self.filled(key)?;
         match parse(&text) {
             Ok(value) => Some(value),
@@ -241,7 +262,11 @@ impl Source {
     }
 
     /// A list of values with a parser of their own.
-    pub fn parsed_list<T, E: fmt::Display>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<Vec<T>> {
+    pub fn parsed_list<T, E: fmt::Display>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
         let texts = self.list(key)?;
         let mut values = Vec::new();
         for text in texts {

@@ -34,7 +34,8 @@ fn nothing_set_is_a_whole_configuration() {
 #[test]
 fn variables_win_over_the_file() {
     let file = "[passwordless]\ntype = \"OTP\"\nvalidity_s = 600\n";
-    let variables = [("VESTIBULE_PASSWORDLESS__TYPE", "LINK"), ("DATABASE_URL", "postgres://localhost/x"), ("HOME", "/")];
+    let variables =
+        [("VESTIBULE_PASSWORDLESS__TYPE", "LINK"), ("DATABASE_URL", "postgres://localhost/x"), ("HOME", "/")];
     let config = load_with(file, &variables).unwrap();
     assert_eq!(config.environment.passwordless.passwordless_type, PasswordlessType::Link);
     assert_eq!(config.environment.passwordless.validity_s, 600);
@@ -74,7 +75,11 @@ fn every_mistake_is_named_at_once_with_file_and_line() {
     for text in expected {
         assert!(found.iter().any(|p| p == text), "{text}\nis missing in {found:#?}");
     }
-    assert_eq!(found.iter().filter(|p| p.starts_with("vestibule.toml:10: clients[0].redirect_uris")).count(), 2, "{found:#?}");
+    assert_eq!(
+        found.iter().filter(|p| p.starts_with("vestibule.toml:10: clients[0].redirect_uris")).count(),
+        2,
+        "{found:#?}"
+    );
 }
 
 #[test]
@@ -85,9 +90,13 @@ fn a_file_that_is_no_toml_is_named_with_its_line() {
 
 #[test]
 fn a_wrong_variable_is_named() {
-    let found = load_with("", &[("VESTIBULE_LIMITS__CODE_ATTEMPTS", "many"), ("VESTIBULE_LISTENN", "x")]).unwrap_err();
+    let found = load_with("", &[("VESTIBULE_LIMITS__CODE_ATTEMPTS", "many"), ("VESTIBULE_LISTENN", "x")])
+        .unwrap_err();
     let found: Vec<String> = found.0.iter().map(ToString::to_string).collect();
-    assert_eq!(found[0], "VESTIBULE_LIMITS__CODE_ATTEMPTS: limits.code_attempts must be a whole number from 1 to 100");
+    assert_eq!(
+        found[0],
+        "VESTIBULE_LIMITS__CODE_ATTEMPTS: limits.code_attempts must be a whole number from 1 to 100"
+    );
     assert_eq!(found[1], "VESTIBULE_LISTENN: listenn is not a setting; did you mean listen?");
 }
 
@@ -105,8 +114,12 @@ fn well_known_credentials_are_for_loopback_only() {
 
 #[test]
 fn production_mode_demands_what_real_people_need() {
-    let found = problems("mode = \"production\"\npublic_urls = [\"http://id.example.com\"]\n[control]\nenabled = true\n");
-    for name in ["client_secret", "vestibule.toml:4: control.enabled", "smtp.host", "vestibule.toml:2: public_urls"] {
+    let found = problems(
+        "mode = \"production\"\npublic_urls = [\"http://id.example.com\"]\n[control]\nenabled = true\n",
+    );
+    for name in
+        ["client_secret", "vestibule.toml:4: control.enabled", "smtp.host", "vestibule.toml:2: public_urls"]
+    {
         assert!(found.iter().any(|p| p.starts_with(name)), "{name} is missing in {found:?}");
     }
     let good = "mode = \"production\"\nclient_id = \"skc_1\"\nclient_secret = \"own\"\n\
@@ -147,14 +160,23 @@ fn clients_users_and_organizations_are_read() {
 
 #[test]
 fn secrets_do_not_show_in_debug_output() {
-    let config = load_with("", &[("VESTIBULE_CLIENT_ID", "a"), ("VESTIBULE_CLIENT_SECRET", "sesame"), ("VESTIBULE_MASTER_KEY", "sesame"), ("VESTIBULE_CONTROL__TOKEN", "sesame")]);
+    let config = load_with(
+        "",
+        &[
+            ("VESTIBULE_CLIENT_ID", "a"),
+            ("VESTIBULE_CLIENT_SECRET", "sesame"),
+            ("VESTIBULE_MASTER_KEY", "sesame"),
+            ("VESTIBULE_CONTROL__TOKEN", "sesame"),
+        ],
+    );
     assert!(!format!("{:?}", config.unwrap()).contains("sesame"));
 }
 
 /// The example with its settings uncommented: what a reader would do.
 fn uncommented(example: &str) -> String {
     let is_setting = |line: &str| {
-        line.strip_prefix('#').is_some_and(|l| l.starts_with('[') || l.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
+        line.strip_prefix('#')
+            .is_some_and(|l| l.starts_with('[') || l.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
     };
     example.lines().map(|l| if is_setting(l) { &l[1..] } else { l }).collect::<Vec<_>>().join("\n")
 }
@@ -191,5 +213,8 @@ fn example_and_documentation_are_what_the_reference_says() {
     }
     let example = std::fs::read_to_string(root.join("vestibule.example.toml")).unwrap_or_default();
     assert!(example == example_toml(), "vestibule.example.toml is stale");
-    assert!(docs == wanted_docs || std::env::var_os("UPDATE_REFERENCE").is_some(), "docs/CONFIGURATION.md is stale");
+    assert!(
+        docs == wanted_docs || std::env::var_os("UPDATE_REFERENCE").is_some(),
+        "docs/CONFIGURATION.md is stale"
+    );
 }

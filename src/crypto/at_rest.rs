@@ -29,7 +29,8 @@ pub struct AtRest(Option<LessSafeKey>);
 impl AtRest {
     /// The key is the SHA-256 of the master key, which therefore should be long and random itself.
     pub fn new(master_key: Option<&SecretString>) -> Result<Self, AtRestError> {
-        let key = master_key.map(|m| UnboundKey::new(&AES_256_GCM, &Sha256::digest(m.expose_secret().as_bytes())));
+        let key =
+            master_key.map(|m| UnboundKey::new(&AES_256_GCM, &Sha256::digest(m.expose_secret().as_bytes())));
         Ok(Self(key.transpose().map_err(|_| AtRestError::Failed)?.map(LessSafeKey::new)))
     }
 
@@ -39,8 +40,12 @@ impl AtRest {
         let mut nonce = [0; NONCE_LEN];
         entropy.fill(&mut nonce);
         let mut sealed = value.to_vec();
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name.as_bytes()), &mut sealed)
-            .map_err(|_| AtRestError::Failed)?;
+        key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(name.as_bytes()),
+            &mut sealed,
+        )
+        .map_err(|_| AtRestError::Failed)?;
         Ok([&[SEALED][..], &nonce, &sealed].concat())
     }
 

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
 use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 
@@ -48,14 +48,16 @@ impl ClientSecrets {
     }
 
     async fn verify_argon2(&self, client: &Client, hash: &str, shown: &str) -> bool {
-        let memory = self.secret.digest(Purpose::ClientSecret, &format!("{}\n{hash}\n{shown}", client.client_id));
+        let memory =
+            self.secret.digest(Purpose::ClientSecret, &format!("{}\n{hash}\n{shown}", client.client_id));
         if self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&memory) {
             return true;
         }
         let Ok(_permit) = self.permits.acquire().await else { return false };
         let (hash, shown) = (hash.to_owned(), shown.to_owned());
         let verified = tokio::task::spawn_blocking(move || {
-            PasswordHash::new(&hash).is_ok_and(|h| Argon2::default().verify_password(shown.as_bytes(), &h).is_ok())
+            PasswordHash::new(&hash)
+                .is_ok_and(|h| Argon2::default().verify_password(shown.as_bytes(), &h).is_ok())
         })
         .await
         .unwrap_or(false);

@@ -32,7 +32,8 @@ pub enum SigningError {
 
 /// Makes a new RSA key: PKCS#8 DER. Takes a good tenth of a second, so call it where blocking is allowed.
 pub fn generate_pkcs8(entropy: &dyn Entropy) -> Result<Vec<u8>, SigningError> {
-    let key = rsa::PrivateKey::new(&mut EntropyRng(entropy), KEY_BITS).map_err(|_| SigningError::Generation)?;
+    let key =
+        rsa::PrivateKey::new(&mut EntropyRng(entropy), KEY_BITS).map_err(|_| SigningError::Generation)?;
     let der = key.to_pkcs8_der().map_err(|_| SigningError::Generation)?;
     Ok(der.as_bytes().to_vec())
 }
@@ -66,7 +67,12 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    pub fn from_pkcs8(sequence: i64, kid: &str, signs_from_ms: UnixMs, der: &[u8]) -> Result<Self, SigningError> {
+    pub fn from_pkcs8(
+        sequence: i64,
+        kid: &str,
+        signs_from_ms: UnixMs,
+        der: &[u8],
+    ) -> Result<Self, SigningError> {
         let unreadable = |_| SigningError::Unreadable;
         let numbers = rsa::PrivateKey::from_pkcs8_der(der).map_err(|_| SigningError::Unreadable)?;
         let n = URL_SAFE_NO_PAD.encode(numbers.n_bytes());
@@ -141,7 +147,11 @@ impl KeySet {
     /// Verifies a token's signature; times and audience are the caller's to judge, by its own clock.
     pub fn verify<T: DeserializeOwned>(&self, token: &str) -> Result<T, TokenRejection> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenRejection::Malformed)?;
-        let key = self.0.iter().find(|k| Some(k.kid()) == header.kid.as_deref()).ok_or(TokenRejection::UnknownKey)?;
+        let key = self
+            .0
+            .iter()
+            .find(|k| Some(k.kid()) == header.kid.as_deref())
+            .ok_or(TokenRejection::UnknownKey)?;
         let mut validation = Validation::new(Algorithm::RS256);
         validation.validate_exp = false;
         validation.validate_aud = false;

@@ -67,7 +67,9 @@ impl Stage {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::AwaitingEmail, Self::AwaitingProof, Self::Completed, Self::Dead].into_iter().find(|s| s.as_str() == text)
+        [Self::AwaitingEmail, Self::AwaitingProof, Self::Completed, Self::Dead]
+            .into_iter()
+            .find(|s| s.as_str() == text)
     }
 }
 
@@ -96,7 +98,9 @@ pub enum SendRefusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeOutcome {
     Accepted,
-    Wrong { attempts_left: usize },
+    Wrong {
+        attempts_left: usize,
+    },
     /// The code's time is over; a new one can be sent.
     Expired,
     /// This was one attempt too many: the request is dead.
@@ -148,7 +152,9 @@ impl AuthRequest {
         match self.stage {
             Stage::Completed => Some(Closed::Completed),
             Stage::Dead => Some(Closed::TooManyAttempts),
-            Stage::AwaitingEmail | Stage::AwaitingProof => (now_ms >= self.expires_at_ms).then_some(Closed::Expired),
+            Stage::AwaitingEmail | Stage::AwaitingProof => {
+                (now_ms >= self.expires_at_ms).then_some(Closed::Expired)
+            }
         }
     }
 
@@ -242,7 +248,12 @@ impl AuthRequest {
     }
 
     /// What using the link would come to, without using it: the landing page asks this.
-    pub fn link_outcome(&self, same_browser: bool, settings: &PasswordlessSettings, now_ms: UnixMs) -> LinkOutcome {
+    pub fn link_outcome(
+        &self,
+        same_browser: bool,
+        settings: &PasswordlessSettings,
+        now_ms: UnixMs,
+    ) -> LinkOutcome {
         if let Some(closed) = self.closed(now_ms) {
             LinkOutcome::Closed(closed)
         } else if self.credentials_expired(now_ms) || self.stage != Stage::AwaitingProof {

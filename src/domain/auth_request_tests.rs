@@ -76,7 +76,10 @@ fn five_guesses_are_judged_and_the_sixth_is_refused_even_if_right() {
     assert_eq!(request.stage, Stage::Dead);
     let (_, outcome) = request.clone().verify_code(true, &LIMITS, 3_000_000);
     assert_eq!(outcome, CodeOutcome::Closed(Closed::TooManyAttempts));
-    assert_eq!(request.verify_link(true, &settings(true), 2_000).1, LinkOutcome::Closed(Closed::TooManyAttempts));
+    assert_eq!(
+        request.verify_link(true, &settings(true), 2_000).1,
+        LinkOutcome::Closed(Closed::TooManyAttempts)
+    );
 }
 
 #[test]
@@ -120,7 +123,10 @@ fn a_code_lives_for_its_validity_and_not_a_millisecond_longer() {
 fn a_completed_request_proves_nothing_twice() {
     let (request, _) = sent().verify_code(true, &LIMITS, 1);
     assert_eq!(request.clone().verify_code(true, &LIMITS, 2).1, CodeOutcome::Closed(Closed::Completed));
-    assert_eq!(request.clone().verify_link(true, &settings(true), 2).1, LinkOutcome::Closed(Closed::Completed));
+    assert_eq!(
+        request.clone().verify_link(true, &settings(true), 2).1,
+        LinkOutcome::Closed(Closed::Completed)
+    );
     assert_eq!(request.resend(&settings(true), 2), Err(SendRefusal::Closed(Closed::Completed)));
 }
 

@@ -245,7 +245,11 @@ fn check_response(response_type: Option<&str>, response_mode: Option<&str>) -> R
 }
 
 /// Selectors of single sign-on and social connections, which are not emulated.
-fn check_selectors(environment: &Environment, connection_id: Option<&str>, provider: Option<&str>) -> Result<(), Mistake> {
+fn check_selectors(
+    environment: &Environment,
+    connection_id: Option<&str>,
+    provider: Option<&str>,
+) -> Result<(), Mistake> {
     if let Some(id) = connection_id
         && id != environment.passwordless.connection_id
     {
@@ -256,7 +260,8 @@ fn check_selectors(environment: &Environment, connection_id: Option<&str>, provi
         return Err((ErrorCode::InvalidConnectionId, text));
     }
     if provider.is_some() {
-        let text = "the social login named by provider is not emulated; leave provider out to sign in by e-mail";
+        let text =
+            "the social login named by provider is not emulated; leave provider out to sign in by e-mail";
         return Err((ErrorCode::NoActiveConnections, text.to_owned()));
     }
     if !environment.passwordless.enabled {
@@ -320,7 +325,10 @@ fn parse_challenge(
         (None, Some(_)) => Err(invalid("code_challenge_method was sent without code_challenge")),
         (Some(text), Some("S256")) => {
             let challenge = CodeChallenge::parse(text);
-            Ok(Some(challenge.ok_or_else(|| invalid("code_challenge is not the base64url text of a SHA-256 digest"))?))
+            Ok(Some(
+                challenge
+                    .ok_or_else(|| invalid("code_challenge is not the base64url text of a SHA-256 digest"))?,
+            ))
         }
         // RFC 7636 §4.3: a missing method means plain, which is not accepted.
         (Some(_), _) => Err(invalid("code_challenge_method must be S256")),
@@ -341,7 +349,12 @@ fn parse_claims(text: Option<&str>) -> Result<RequestedClaims, Mistake> {
 }
 
 /// The redirect that answers an authorization request: code or error, `state`, and `iss` (RFC 9207).
-pub fn response_url(redirect_uri: &str, parameters: &[(&str, &str)], state: Option<&str>, issuer: &str) -> String {
+pub fn response_url(
+    redirect_uri: &str,
+    parameters: &[(&str, &str)],
+    state: Option<&str>,
+    issuer: &str,
+) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(parameters);
     if let Some(state) = state {

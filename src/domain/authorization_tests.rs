@@ -16,7 +16,9 @@ fn environment() -> Environment {
             client_id: "skc_1".into(),
             name: "App".into(),
             kind: ClientKind::Web { secrets: vec![] },
-            redirect_uris: vec![RedirectPattern::parse("https://app.example.com/cb", Mode::Development).unwrap()],
+            redirect_uris: vec![
+                RedirectPattern::parse("https://app.example.com/cb", Mode::Development).unwrap(),
+            ],
             post_logout_redirect_uris: vec![],
             initiate_login_uri: None,
             enforce_pkce: false,
@@ -51,13 +53,19 @@ fn environment() -> Environment {
             mails_window_s: 60,
             auth_request_lifetime_s: 3600,
         },
-        branding: Branding { name: "A".into(), logo_path: None, accent_color: "#000000".into(), support_email: None },
+        branding: Branding {
+            name: "A".into(),
+            logo_path: None,
+            accent_color: "#000000".into(),
+            support_email: None,
+        },
         mail_from: MailFrom { name: "A".into(), address: EmailAddress::parse("a@example.com").unwrap() },
     }
 }
 
 fn parameters(more: &[(&str, &str)]) -> Parameters {
-    let base = [("response_type", "code"), ("client_id", "skc_1"), ("redirect_uri", "https://app.example.com/cb")];
+    let base =
+        [("response_type", "code"), ("client_id", "skc_1"), ("redirect_uri", "https://app.example.com/cb")];
     Parameters::new(base.iter().chain(more).map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
 }
 
@@ -71,7 +79,14 @@ fn scopes_without_a_meaning_are_dropped_and_a_missing_scope_is_the_sdks_default(
 
 #[test]
 fn the_strongest_of_several_prompts_counts() {
-    for (text, prompt) in [("", Prompt::Auto), ("consent", Prompt::Auto), ("login", Prompt::Login), ("select_account login", Prompt::Login), ("login create", Prompt::Create), ("none", Prompt::None)] {
+    for (text, prompt) in [
+        ("", Prompt::Auto),
+        ("consent", Prompt::Auto),
+        ("login", Prompt::Login),
+        ("select_account login", Prompt::Login),
+        ("login create", Prompt::Create),
+        ("none", Prompt::None),
+    ] {
         assert_eq!(parse(&environment(), &parameters(&[("prompt", text)])).unwrap().prompt, prompt, "{text}");
     }
 }
@@ -88,7 +103,11 @@ fn claims_are_asked_for_by_name() {
 
 #[test]
 fn an_answer_is_appended_to_whatever_query_there_is() {
-    for (uri, expected) in [("https://a/cb", "https://a/cb?code=x&iss=i"), ("https://a/cb?y=1", "https://a/cb?y=1&code=x&iss=i"), ("https://a/cb?", "https://a/cb?code=x&iss=i")] {
+    for (uri, expected) in [
+        ("https://a/cb", "https://a/cb?code=x&iss=i"),
+        ("https://a/cb?y=1", "https://a/cb?y=1&code=x&iss=i"),
+        ("https://a/cb?", "https://a/cb?code=x&iss=i"),
+    ] {
         assert_eq!(response_url(uri, &[("code", "x")], None, "i"), expected);
     }
 }

@@ -78,7 +78,9 @@ impl Grant {
         }
         match shown.redirect_uri {
             None => return Err(CodeRefusal::RedirectUriMissing),
-            Some(uri) if uri != self.authorization.redirect_uri => return Err(CodeRefusal::RedirectUriMismatch),
+            Some(uri) if uri != self.authorization.redirect_uri => {
+                return Err(CodeRefusal::RedirectUriMismatch);
+            }
             Some(_) => {}
         }
         pkce::check(self.authorization.code_challenge.as_ref(), shown.code_verifier)?;
@@ -137,7 +139,11 @@ mod tests {
     }
 
     fn shown<'a>() -> CodeRedemption<'a> {
-        CodeRedemption { client_id: "skc_1", redirect_uri: Some("https://app.example.com/cb"), code_verifier: None }
+        CodeRedemption {
+            client_id: "skc_1",
+            redirect_uri: Some("https://app.example.com/cb"),
+            code_verifier: None,
+        }
     }
 
     #[test]

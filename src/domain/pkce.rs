@@ -24,7 +24,8 @@ pub enum PkceRefusal {
 impl CodeChallenge {
     /// Accepts the base64url text of a SHA-256 digest.
     pub fn parse(text: &str) -> Option<Self> {
-        let well_formed = text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let well_formed =
+            text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         well_formed.then(|| Self(text.to_owned()))
     }
 

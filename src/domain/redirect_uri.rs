@@ -35,7 +35,9 @@ pub enum RedirectUriError {
     Fragment,
     #[error("must not contain a user name or password")]
     Userinfo,
-    #[error("may contain one *, only in the leftmost label of the host and never directly under the top-level domain")]
+    #[error(
+        "may contain one *, only in the leftmost label of the host and never directly under the top-level domain"
+    )]
     Wildcard,
     #[error("must use https or a custom scheme in production mode")]
     HttpInProduction,
@@ -63,7 +65,10 @@ impl RedirectPattern {
         let wildcard = split_wildcard(text)?;
         // A wildcard is no URL character everywhere: parse with a letter in its place.
         let url = Url::parse(&text.replacen('*', "w", 1)).map_err(|_| RedirectUriError::NotAbsolute)?;
-        if matches!(url.scheme(), "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "view-source") {
+        if matches!(
+            url.scheme(),
+            "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "view-source"
+        ) {
             return Err(RedirectUriError::DangerousScheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -139,7 +144,10 @@ fn is_loopback(url: &Url) -> bool {
 
 /// A loopback `http` URL that a development environment may send browsers to.
 fn parse_loopback(text: &str) -> Option<Url> {
-    if text.len() > 2048 || text.contains('#') || text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
+    if text.len() > 2048
+        || text.contains('#')
+        || text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\')
+    {
         return None;
     }
     let url = Url::parse(text).ok()?;
@@ -148,7 +156,9 @@ fn parse_loopback(text: &str) -> Option<Url> {
 }
 
 fn same_but_for_port(registered: &str, requested: &str) -> bool {
-    let (Some(mut a), Some(mut b)) = (parse_loopback(registered), parse_loopback(requested)) else { return false };
+    let (Some(mut a), Some(mut b)) = (parse_loopback(registered), parse_loopback(requested)) else {
+        return false;
+    };
     a.set_port(None).is_ok() && b.set_port(None).is_ok() && a == b
 }
 
@@ -177,7 +187,13 @@ pub fn check_post_logout_uri(client: &Client, requested: &str, mode: Mode, stric
     verdict(client, &client.post_logout_redirect_uris, requested, mode, strict)
 }
 
-fn verdict(client: &Client, registered: &[RedirectPattern], requested: &str, mode: Mode, strict: bool) -> RedirectVerdict {
+fn verdict(
+    client: &Client,
+    registered: &[RedirectPattern],
+    requested: &str,
+    mode: Mode,
+    strict: bool,
+) -> RedirectVerdict {
     let any_loopback_port = matches!(client.kind, ClientKind::Native);
     if registered.iter().any(|p| p.allows(requested, any_loopback_port)) {
         RedirectVerdict::Registered
@@ -194,7 +210,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn client(kind: ClientKind, uris: &[&str]) -> Client {
-        let uris: Vec<_> = uris.iter().map(|u| RedirectPattern::parse(u, Mode::Development).unwrap()).collect();
+        let uris: Vec<_> =
+            uris.iter().map(|u| RedirectPattern::parse(u, Mode::Development).unwrap()).collect();
         Client {
             client_id: "skc_1".into(),
             name: "App".into(),
@@ -252,9 +269,15 @@ mod tests {
         let c = web(&["https://app.example.com/cb"]);
         assert!(strict(&c, "https://app.example.com/cb"));
         for near in [
-            "https://app.example.com/cb/", "https://app.example.com/cb?x=1", "https://app.example.com:443/cb",
-            "https://APP.example.com/cb", "http://app.example.com/cb", "https://app.example.com/cb#x",
-            "https://app.example.com.evil.io/cb", "https://app.example.com/%63b", "",
+            "https://app.example.com/cb/",
+            "https://app.example.com/cb?x=1",
+            "https://app.example.com:443/cb",
+            "https://APP.example.com/cb",
+            "http://app.example.com/cb",
+            "https://app.example.com/cb#x",
+            "https://app.example.com.evil.io/cb",
+            "https://app.example.com/%63b",
+            "",
         ] {
             assert!(!strict(&c, near), "{near}");
         }
@@ -264,8 +287,14 @@ mod tests {
     fn a_wildcard_stands_for_part_of_one_label() {
         let c = web(&["https://auth-*.acme.com/cb"]);
         assert!(strict(&c, "https://auth-eu.acme.com/cb"));
-        for bad in ["https://auth-.acme.com/cb", "https://auth-a.b.acme.com/cb", "https://auth-x/.acme.com/cb",
-            "https://auth-evil.io?.acme.com/cb", "https://auth-a@b.acme.com/cb", "https://auth-eu.acme.com/cb/x"] {
+        for bad in [
+            "https://auth-.acme.com/cb",
+            "https://auth-a.b.acme.com/cb",
+            "https://auth-x/.acme.com/cb",
+            "https://auth-evil.io?.acme.com/cb",
+            "https://auth-a@b.acme.com/cb",
+            "https://auth-eu.acme.com/cb/x",
+        ] {
             assert!(!strict(&c, bad), "{bad}");
         }
     }
@@ -282,13 +311,29 @@ mod tests {
     #[test]
     fn development_lets_loopback_through_unless_strict() {
         let c = web(&[]);
-        for uri in ["http://localhost:3000/cb", "http://127.0.0.1/cb?x=1", "http://[::1]:9/", "http://app.localhost:1/cb"] {
-            assert_eq!(check_redirect_uri(&c, uri, Mode::Development, false), RedirectVerdict::LoopbackInDevelopment);
+        for uri in [
+            "http://localhost:3000/cb",
+            "http://127.0.0.1/cb?x=1",
+            "http://[::1]:9/",
+            "http://app.localhost:1/cb",
+        ] {
+            assert_eq!(
+                check_redirect_uri(&c, uri, Mode::Development, false),
+                RedirectVerdict::LoopbackInDevelopment
+            );
             assert!(!strict(&c, uri));
             assert!(!check_redirect_uri(&c, uri, Mode::Production, false).is_allowed());
         }
-        for uri in ["http://localhost.evil.io/cb", "http://localhost@evil.io/cb", "http://127.0.0.1.evil.io/", "https://evil.io/",
-            "http://localhost:3000/cb#x", "http://localhost\\@evil.io/", "//localhost/", "http://evil.io/?http://localhost"] {
+        for uri in [
+            "http://localhost.evil.io/cb",
+            "http://localhost@evil.io/cb",
+            "http://127.0.0.1.evil.io/",
+            "https://evil.io/",
+            "http://localhost:3000/cb#x",
+            "http://localhost\\@evil.io/",
+            "//localhost/",
+            "http://evil.io/?http://localhost",
+        ] {
             assert!(!check_redirect_uri(&c, uri, Mode::Development, false).is_allowed(), "{uri}");
         }
     }

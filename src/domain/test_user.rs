@@ -7,7 +7,9 @@ use super::environment::{Mode, TestUsers};
 /// number may match.
 pub fn is_test_user(settings: &TestUsers, mode: Mode, email: &EmailAddress) -> bool {
     let key = email.key();
-    mode == Mode::Development && settings.enabled && settings.patterns.iter().any(|p| matches(&p.to_lowercase(), &key))
+    mode == Mode::Development
+        && settings.enabled
+        && settings.patterns.iter().any(|p| matches(&p.to_lowercase(), &key))
 }
 
 /// Glob match with `*` for any run of characters.

@@ -37,7 +37,10 @@ impl FromRequest for Ctx {
 }
 
 fn context_of(request: &HttpRequest) -> Result<Context, Problem> {
-    let app = request.app_data::<web::Data<Provider>>().and_then(|p| p.get().cloned()).ok_or_else(Problem::starting)?;
+    let app = request
+        .app_data::<web::Data<Provider>>()
+        .and_then(|p| p.get().cloned())
+        .ok_or_else(Problem::starting)?;
     // Only the Host header itself: forwarded headers are anybody's to write.
     let authority = request_authority(request);
     let public_url = app.environment.public_url_for(false, authority).clone();

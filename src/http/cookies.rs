@@ -19,7 +19,8 @@ fn name(context: &Context, what: &str) -> String {
 
 /// What the browser sent.
 pub fn browser(request: &HttpRequest, context: &Context) -> Browser {
-    let value = |what| request.cookie(&name(context, what)).map(|c| c.value().to_owned()).filter(|v| is_ours(v));
+    let value =
+        |what| request.cookie(&name(context, what)).map(|c| c.value().to_owned()).filter(|v| is_ours(v));
     Browser { browser_cookie: value("browser"), session_cookie: value("session") }
 }
 

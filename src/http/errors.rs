@@ -27,7 +27,12 @@ impl std::fmt::Display for Problem {
 }
 
 impl Problem {
-    pub fn new(status: StatusCode, code: &'static str, heading: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        heading: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self { status, code, heading, message: message.into(), details: vec![], how_to: None }
     }
 
@@ -51,7 +56,8 @@ impl Problem {
     pub fn failure(failure: &Failure) -> Self {
         if failure.is_passing() {
             tracing::error!(error = %failure, "request failed for now");
-            let text = "The server cannot reach its database right now. Nothing was lost; try again in a moment.";
+            let text =
+                "The server cannot reach its database right now. Nothing was lost; try again in a moment.";
             Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "One moment", text)
         } else {
             tracing::error!(error = ?failure, "request failed");

@@ -35,7 +35,8 @@ pub fn control(request: &HttpRequest, context: &Context) -> Result<(), HttpRespo
             let text = "The control API needs its token: Authorization: Bearer …, or the password a browser asks for.";
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Token needed", text);
             let mut response = problem.response_for(request);
-            let challenge = header::HeaderValue::from_static(r#"Basic realm="vestibule control", charset="UTF-8""#);
+            let challenge =
+                header::HeaderValue::from_static(r#"Basic realm="vestibule control", charset="UTF-8""#);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
             Err(response)
         }
@@ -61,7 +62,9 @@ fn is_local_name(request: &HttpRequest, context: &Context) -> bool {
         _ => authority,
     };
     let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Refuses forms that another site made a browser send (login CSRF): cookies alone do not cover the forms that
@@ -70,12 +73,15 @@ pub fn same_origin(request: &HttpRequest) -> Result<(), HttpResponse> {
     let text_of = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
     let is_same = match (text_of("sec-fetch-site"), text_of("origin")) {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
-        (None, Some(origin)) => origin.split_once("://").is_some_and(|(_, a)| Some(a) == request_authority(request)),
+        (None, Some(origin)) => {
+            origin.split_once("://").is_some_and(|(_, a)| Some(a) == request_authority(request))
+        }
         (None, None) => true,
     };
     if is_same {
         return Ok(());
     }
-    let text = "This form was sent from another site. Go back to the application and sign in again from there.";
+    let text =
+        "This form was sent from another site. Go back to the application and sign in again from there.";
     Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not sent from here", text).page(request))
 }

@@ -24,10 +24,19 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/oauth/token").cross_origin().post(oidc::token::post).end())
         .service(endpoint("/oauth/introspect").cross_origin().post(oidc::introspection::introspect).end())
         .service(endpoint("/revoke").cross_origin().post(oidc::introspection::revoke).end())
-        .service(endpoint("/userinfo").cross_origin().get(oidc::userinfo::get).post(oidc::userinfo::post).end())
+        .service(
+            endpoint("/userinfo").cross_origin().get(oidc::userinfo::get).post(oidc::userinfo::post).end(),
+        )
         .service(endpoint("/keys").cross_origin().get(oidc::metadata::keys).end())
-        .service(endpoint("/.well-known/openid-configuration").cross_origin().get(oidc::metadata::discovery).end())
-        .service(endpoint("/.well-known/oauth-authorization-server").cross_origin().get(oidc::metadata::discovery).end())
+        .service(
+            endpoint("/.well-known/openid-configuration").cross_origin().get(oidc::metadata::discovery).end(),
+        )
+        .service(
+            endpoint("/.well-known/oauth-authorization-server")
+                .cross_origin()
+                .get(oidc::metadata::discovery)
+                .end(),
+        )
         .service(endpoint("/oidc/logout").get(oidc::logout::get).post(oidc::logout::post).end())
         // Pages that people see while they sign in.
         .service(endpoint("/login/link").get(link::landing).post(link::sign_in).end())

@@ -38,7 +38,8 @@ impl ParamsError {
 pub fn parse(encoded: &[u8]) -> Result<Parameters, ParamsError> {
     let decode = |part: &[u8]| -> Result<String, ParamsError> {
         let spaced: Vec<u8> = part.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-        let text = percent_encoding::percent_decode(&spaced).decode_utf8().map_err(|_| ParamsError::NotUtf8)?;
+        let text =
+            percent_encoding::percent_decode(&spaced).decode_utf8().map_err(|_| ParamsError::NotUtf8)?;
         Ok(text.into_owned())
     };
     let mut pairs = Vec::new();
@@ -81,7 +82,8 @@ async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Parameters
         }
         body.extend_from_slice(&chunk);
     }
-    let content_type = request.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let content_type =
+        request.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     // A POST without a body needs no type.
     if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !body.is_empty() {
@@ -101,7 +103,10 @@ mod tests {
         assert_eq!(params.one("redirect_uri").unwrap(), Some("https://x/y?z"));
         assert_eq!(params.one("empty").unwrap(), None);
         assert_eq!(parse(b"state=%FF").err(), Some(ParamsError::NotUtf8));
-        assert_eq!(parse("state=\u{FFFD}%EF%BF%BD".as_bytes()).unwrap().one("state").unwrap(), Some("\u{FFFD}\u{FFFD}"));
+        assert_eq!(
+            parse("state=\u{FFFD}%EF%BF%BD".as_bytes()).unwrap().one("state").unwrap(),
+            Some("\u{FFFD}\u{FFFD}")
+        );
         assert_eq!(parse(b"%C3=1").err(), Some(ParamsError::NotUtf8));
     }
 }

@@ -31,7 +31,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// Why the server stops before it served anything.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error("cannot listen on {address}: {source}. Is another server running there? --listen 127.0.0.1:0 takes a free port")]
+    #[error(
+        "cannot listen on {address}: {source}. Is another server running there? --listen 127.0.0.1:0 takes a free port"
+    )]
     Listen { address: String, source: std::io::Error },
     #[error("cannot use the data folder {path}: {source}")]
     DataFolder { path: PathBuf, source: std::io::Error },
@@ -87,7 +89,12 @@ fn make_private_folder(path: &std::path::Path) -> std::io::Result<()> {
 }
 
 /// The parts of a provider as configured, on the machine's clock and randomness.
-pub fn parts(config: &Config, store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Parts, ServeError> {
+pub fn parts(
+    config: &Config,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Parts, ServeError> {
     let control = match (&config.control.token, config.control.enabled) {
         (_, false) => ControlAccess::Off,
         (Some(token), true) => ControlAccess::Token(token.clone()),
@@ -112,7 +119,9 @@ fn seed(settings: &SeedSettings, clock: &dyn Clock, entropy: &dyn Entropy) -> Se
         .organizations
         .iter()
         .map(|o| SeedOrganization {
-            id: o.id.clone().unwrap_or_else(|| stable_organization_id(o.external_id.as_deref().unwrap_or(&o.display_name))),
+            id: o.id.clone().unwrap_or_else(|| {
+                stable_organization_id(o.external_id.as_deref().unwrap_or(&o.display_name))
+            }),
             display_name: o.display_name.clone(),
             external_id: o.external_id.clone(),
         })
@@ -216,7 +225,12 @@ async fn first_failure(background: &mut JoinSet<Result<(), ServeError>>) -> Serv
 }
 
 /// Starts the provider, opens it for requests, tells so, and does what happens without being asked.
-async fn run_provider(parts: Parts, provider: Provider, config: Config, address: SocketAddr) -> Result<(), ServeError> {
+async fn run_provider(
+    parts: Parts,
+    provider: Provider,
+    config: Config,
+    address: SocketAddr,
+) -> Result<(), ServeError> {
     let started = start_patiently(&parts).await?;
     let app = Arc::new(parts.into_app(started));
     provider.fill(app.clone());

@@ -39,7 +39,11 @@ impl<E: Into<Failure>> From<E> for NotAuthorized {
 }
 
 /// Answers an authorization request (RFC 6749 §4.1.1, OpenID Connect Core 1.0 §3.1.2).
-pub async fn authorize(context: &Context, params: &Parameters, browser: &Browser) -> Result<Authorized, NotAuthorized> {
+pub async fn authorize(
+    context: &Context,
+    params: &Parameters,
+    browser: &Browser,
+) -> Result<Authorized, NotAuthorized> {
     let request = match authorization::parse(&context.environment, params) {
         Ok(request) => request,
         Err(Refusal::Page(refusal)) => return Err(NotAuthorized::Page(refusal)),
@@ -69,12 +73,23 @@ pub async fn authorize(context: &Context, params: &Parameters, browser: &Browser
 }
 
 /// The address of the application with an error (RFC 6749 §4.1.2.1, RFC 9207).
-fn error_url(context: &Context, redirect_uri: &str, state: Option<&str>, code: ErrorCode, description: &str) -> String {
+fn error_url(
+    context: &Context,
+    redirect_uri: &str,
+    state: Option<&str>,
+    code: ErrorCode,
+    description: &str,
+) -> String {
     let parameters = [("error", code.as_str()), ("error_description", description)];
     response_url(redirect_uri, &parameters, state, context.issuer())
 }
 
-pub(super) fn refuse(context: &Context, request: &AuthorizationRequest, code: ErrorCode, text: &str) -> Authorized {
+pub(super) fn refuse(
+    context: &Context,
+    request: &AuthorizationRequest,
+    code: ErrorCode,
+    text: &str,
+) -> Authorized {
     let location = error_url(context, &request.redirect_uri, request.state.as_deref(), code, text);
     Authorized::Redirect { location }
 }

@@ -26,7 +26,10 @@ pub enum ClientRefusal {
 }
 
 /// The client, authenticated with its secret; a public client by its id alone, when it sends no secret.
-pub async fn authenticate<'c>(context: &'c Context, shown: &ClientCredentials) -> Result<&'c Client, ClientRefusal> {
+pub async fn authenticate<'c>(
+    context: &'c Context,
+    shown: &ClientCredentials,
+) -> Result<&'c Client, ClientRefusal> {
     let client_id = shown.client_id.as_deref().ok_or(ClientRefusal::IdMissing)?;
     let client = context.environment.client(client_id).ok_or(ClientRefusal::Failed)?;
     match shown.client_secret.as_deref() {
@@ -41,5 +44,7 @@ pub async fn authenticate_confidential<'c>(
     context: &'c Context,
     shown: &ClientCredentials,
 ) -> Result<&'c Client, ClientRefusal> {
-    authenticate(context, shown).await.and_then(|c| if c.is_public() { Err(ClientRefusal::Failed) } else { Ok(c) })
+    authenticate(context, shown)
+        .await
+        .and_then(|c| if c.is_public() { Err(ClientRefusal::Failed) } else { Ok(c) })
 }

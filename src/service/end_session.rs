@@ -11,11 +11,15 @@ use crate::domain::token::IdTokenClaims;
 /// Where the browser goes. Whatever it is, the session of its cookie has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LoggedOut {
-    Redirect { location: String },
+    Redirect {
+        location: String,
+    },
     /// The plain "signed out" page.
     Page,
     /// Signed out, but the address asked for is not registered.
-    UriNotRegistered { uri: String },
+    UriNotRegistered {
+        uri: String,
+    },
     /// Signed out, but the hint is not an ID token of ours.
     BadHint,
     Repeated(&'static str),
@@ -29,7 +33,11 @@ impl From<RepeatedParameter> for LoggedOut {
 
 /// Ends the session that the browser's cookie names, and decides where the browser goes. Without the cookie
 /// nothing ends: a hint alone is no proof of being in that browser.
-pub async fn end_session(context: &Context, params: &Parameters, browser: &Browser) -> Result<LoggedOut, Failure> {
+pub async fn end_session(
+    context: &Context,
+    params: &Parameters,
+    browser: &Browser,
+) -> Result<LoggedOut, Failure> {
     if let Some((session, _)) = live_session(context, browser).await? {
         context.store().end_session(context.environment_id(), &session.id, context.now_ms()).await?;
     }
@@ -55,9 +63,10 @@ fn destination(context: &Context, params: &Parameters) -> Result<LoggedOut, Logg
                 Some(client) => vec![client],
                 None => environment.clients.iter().collect(),
             };
-            let allows =
-                |c: &&Client| check_post_logout_uri(c, uri, environment.mode, environment.strict_redirects).is_allowed();
-            if candidates.iter().any(|c| allows(&c)) {
+            let allows = |c: &Client| {
+                check_post_logout_uri(c, uri, environment.mode, environment.strict_redirects).is_allowed()
+            };
+            if candidates.iter().any(|c| allows(c)) {
                 Ok(LoggedOut::Redirect { location: with_state(uri, state) })
             } else {
                 Err(LoggedOut::UriNotRegistered { uri: uri.to_owned() })
@@ -65,8 +74,11 @@ fn destination(context: &Context, params: &Parameters) -> Result<LoggedOut, Logg
         }
         None => {
             let client = client.or(environment.clients.first());
-            let first = client.and_then(|c| c.post_logout_redirect_uris.iter().find(|u| !u.as_str().contains('*')));
-            Ok(first.map_or(LoggedOut::Page, |uri| LoggedOut::Redirect { location: with_state(uri.as_str(), state) }))
+            let first =
+                client.and_then(|c| c.post_logout_redirect_uris.iter().find(|u| !u.as_str().contains('*')));
+            Ok(first.map_or(LoggedOut::Page, |uri| LoggedOut::Redirect {
+                location: with_state(uri.as_str(), state),
+            }))
         }
     }
 }

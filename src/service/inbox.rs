@@ -19,7 +19,11 @@ pub fn filter(to: Option<&EmailAddress>, after_id: Option<String>, limit: i64) -
 }
 
 /// Mails, newest first; with `wait`, not before there is one or the time is over.
-pub async fn messages(context: &Context, filter: &InboxFilter, wait: Duration) -> Result<Vec<InboxMessage>, Failure> {
+pub async fn messages(
+    context: &Context,
+    filter: &InboxFilter,
+    wait: Duration,
+) -> Result<Vec<InboxMessage>, Failure> {
     let deadline = tokio::time::Instant::now() + wait;
     let mut changed = context.app.mail.inbox_changed.subscribe();
     loop {

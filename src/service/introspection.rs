@@ -49,9 +49,12 @@ pub async fn introspect(context: &Context, client: &Client, token: &str) -> Resu
         }));
     }
     match check_access_token(context, token).await {
-        Ok((claims, _)) => {
-            Ok(Introspection { active: true, token_type: Some("Bearer"), claims: Some(claims), refresh: None })
-        }
+        Ok((claims, _)) => Ok(Introspection {
+            active: true,
+            token_type: Some("Bearer"),
+            claims: Some(claims),
+            refresh: None,
+        }),
         Err(AccessRefusal::Failure(failure)) => Err(failure),
         Err(_) => Ok(Introspection::default()),
     }

@@ -27,7 +27,9 @@ pub enum Refusal {
     /// Nothing to resend or verify yet.
     NothingSent,
     /// The address received its share of mails for now.
-    TooManyMails { retry_after_s: i64 },
+    TooManyMails {
+        retry_after_s: i64,
+    },
     Failure(Failure),
 }
 
@@ -70,8 +72,13 @@ pub struct LinkPreview {
 }
 
 /// The authentication request, if this browser started it.
-pub async fn request_of_browser(context: &Context, browser: &Browser, id: &str) -> Result<AuthRequest, Refusal> {
-    let request = context.store().auth_request(context.environment_id(), id).await?.ok_or(Refusal::NotYours)?;
+pub async fn request_of_browser(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+) -> Result<AuthRequest, Refusal> {
+    let request =
+        context.store().auth_request(context.environment_id(), id).await?.ok_or(Refusal::NotYours)?;
     if !started_here(context, browser, &request) {
         return Err(Refusal::NotYours);
     }
@@ -84,9 +91,13 @@ fn started_here(context: &Context, browser: &Browser, request: &AuthRequest) -> 
 
 /// Stores a new request and sends its first mail in one write. When the address has had its share of mails, the
 /// request is stored without a send, and the form asks.
-pub(super) async fn start_with_send(context: &Context, request: AuthRequest, email: EmailAddress) -> Result<(), Failure> {
+pub(super) async fn start_with_send(
+    context: &Context,
+    request: AuthRequest,
+    email: EmailAddress,
+) -> Result<(), Failure> {
     let bare = request.clone();
-    match try_send(context, Origin::New(request), Some(email)).await {
+    match try_send(context, Origin::New(Box::new(request)), Some(email)).await {
         Ok(()) => Ok(()),
         Err(Refusal::Failure(failure)) => Err(failure),
         Err(_) => Ok(context.store().insert_auth_request(context.environment_id(), &bare).await?),
@@ -108,7 +119,7 @@ pub async fn resend(context: &Context, browser: &Browser, id: &str) -> Result<()
 
 /// Where the request that a mail is sent for comes from.
 enum Origin<'a> {
-    New(AuthRequest),
+    New(Box<AuthRequest>),
     Stored(&'a str),
 }
 
@@ -119,7 +130,7 @@ async fn try_send(context: &Context, origin: Origin<'_>, email: Option<EmailAddr
     for _ in 0..MAX_CONFLICTS {
         let now_ms = context.now_ms();
         let (request, is_new) = match &origin {
-            Origin::New(request) => (request.clone(), true),
+            Origin::New(request) => ((**request).clone(), true),
             Origin::Stored(id) => {
                 (context.store().auth_request(environment_id, id).await?.ok_or(Refusal::NotYours)?, false)
             }
@@ -174,14 +185,20 @@ fn expected_code(context: &Context, request: &AuthRequest, email: &EmailAddress)
 }
 
 /// Writes the mail of a request's living credentials.
-fn compose(context: &Context, request: &AuthRequest, to: &EmailAddress, link_token: &str) -> Result<NewMail, Failure> {
+fn compose(
+    context: &Context,
+    request: &AuthRequest,
+    to: &EmailAddress,
+    link_token: &str,
+) -> Result<NewMail, Failure> {
     let environment = &context.environment;
     let code = request.passwordless_type.has_code().then(|| expected_code(context, request, to));
     let link = request
         .passwordless_type
         .has_link()
         .then(|| format!("{}{LINK_PATH}?link_token={link_token}", request.issuer));
-    let kind = if request.authorization.prompt == Prompt::Create { MailKind::SignUp } else { MailKind::SignIn };
+    let kind =
+        if request.authorization.prompt == Prompt::Create { MailKind::SignUp } else { MailKind::SignIn };
     let rendered = mail::render(&MailContent {
         kind,
         to,
@@ -212,7 +229,9 @@ fn compose(context: &Context, request: &AuthRequest, to: &EmailAddress, link_tok
 
 /// What people call the application that asked.
 pub fn app_name<'a>(environment: &'a Environment, request: &AuthRequest) -> &'a str {
-    environment.client(&request.authorization.client_id).map_or(environment.branding.name.as_str(), |c| &c.name)
+    environment
+        .client(&request.authorization.client_id)
+        .map_or(environment.branding.name.as_str(), |c| &c.name)
 }
 
 fn announce(context: &Context, mail: &NewMail) {
@@ -224,10 +243,17 @@ fn announce(context: &Context, mail: &NewMail) {
 
 /// Judges a code attempt. The attempt is counted by the same write that judges it, so parallel guesses, here or
 /// on other replicas, cannot exceed the limit.
-pub async fn verify_code(context: &Context, browser: &Browser, id: &str, code: &str) -> Result<CodeResult, Refusal> {
+pub async fn verify_code(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+    code: &str,
+) -> Result<CodeResult, Refusal> {
     for _ in 0..MAX_CONFLICTS {
         let request = request_of_browser(context, browser, id).await?;
-        let Some(email) = request.email.clone() else { return Ok(CodeResult::Refused(CodeOutcome::NotOffered)) };
+        let Some(email) = request.email.clone() else {
+            return Ok(CodeResult::Refused(CodeOutcome::NotOffered));
+        };
         let is_right = constant_time_eq(&expected_code(context, &request, &email), code);
         let (judged, outcome) = request.verify_code(is_right, &context.environment.limits, context.now_ms());
         match outcome {
@@ -248,7 +274,11 @@ pub async fn verify_code(context: &Context, browser: &Browser, id: &str, code: &
 }
 
 /// What opening a link would come to. Reads only: mail scanners open links too.
-pub async fn preview_link(context: &Context, browser: &Browser, link_token: &str) -> Result<LinkPreview, Refusal> {
+pub async fn preview_link(
+    context: &Context,
+    browser: &Browser,
+    link_token: &str,
+) -> Result<LinkPreview, Refusal> {
     let request = request_by_link(context, link_token).await?;
     let same_browser = started_here(context, browser, &request);
     let outcome = request.link_outcome(same_browser, &context.environment.passwordless, context.now_ms());
@@ -256,12 +286,17 @@ pub async fn preview_link(context: &Context, browser: &Browser, link_token: &str
 }
 
 /// Uses a link.
-pub async fn verify_link(context: &Context, browser: &Browser, link_token: &str) -> Result<LinkResult, Refusal> {
+pub async fn verify_link(
+    context: &Context,
+    browser: &Browser,
+    link_token: &str,
+) -> Result<LinkResult, Refusal> {
     for _ in 0..MAX_CONFLICTS {
         let request = request_by_link(context, link_token).await?;
         let Some(email) = request.email.clone() else { return Err(Refusal::NotYours) };
         let same_browser = started_here(context, browser, &request);
-        let (judged, outcome) = request.verify_link(same_browser, &context.environment.passwordless, context.now_ms());
+        let (judged, outcome) =
+            request.verify_link(same_browser, &context.environment.passwordless, context.now_ms());
         if outcome != LinkOutcome::Accepted {
             return Ok(LinkResult::Refused(outcome));
         }
@@ -283,7 +318,8 @@ async fn request_by_link(context: &Context, link_token: &str) -> Result<AuthRequ
 /// what the person wants to change.
 pub async fn restart(context: &Context, browser: &Browser, id: &str) -> Result<String, Refusal> {
     let request = request_of_browser(context, browser, id).await?;
-    let authorization = crate::domain::authorization::AuthorizationRequest { login_hint: None, ..request.authorization };
+    let authorization =
+        crate::domain::authorization::AuthorizationRequest { login_hint: None, ..request.authorization };
     match authorize::start(context, authorization, browser).await? {
         authorize::Authorized::ShowPages { auth_request_id, .. } => Ok(auth_request_id),
         authorize::Authorized::Redirect { location } => Ok(location),
@@ -291,7 +327,11 @@ pub async fn restart(context: &Context, browser: &Browser, id: &str) -> Result<S
 }
 
 /// "Continue as …" of the account chooser: the live session answers a request that asked to choose.
-pub async fn continue_with_session(context: &Context, browser: &Browser, id: &str) -> Result<Option<SignedIn>, Refusal> {
+pub async fn continue_with_session(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+) -> Result<Option<SignedIn>, Refusal> {
     let request = request_of_browser(context, browser, id).await?;
     if let Some(closed) = request.closed(context.now_ms()) {
         return Err(Refusal::Closed(closed));

@@ -75,13 +75,17 @@ async fn deny_sign_up(context: &Context, judged: &AuthRequest) -> Result<Option<
 }
 
 /// The same person's proof renews the browser's session; anybody else's starts a new one.
-async fn session_change(context: &Context, email: &EmailAddress, browser: &Browser) -> Result<SessionChange, Failure> {
+async fn session_change(
+    context: &Context,
+    email: &EmailAddress,
+    browser: &Browser,
+) -> Result<SessionChange, Failure> {
     let now_ms = context.now_ms();
     let held = live_session(context, browser).await?;
     Ok(match held {
-        Some((session, user)) if user.email.to_lowercase() == email.key() => {
-            SessionChange::Renew { session: Session { authenticated_at_ms: now_ms, last_active_at_ms: now_ms, ..session } }
-        }
+        Some((session, user)) if user.email.to_lowercase() == email.key() => SessionChange::Renew {
+            session: Session { authenticated_at_ms: now_ms, last_active_at_ms: now_ms, ..session },
+        },
         other => SessionChange::Start {
             ends_session_id: other.map(|(session, _)| session.id),
             session: Session {

@@ -10,7 +10,8 @@ use crate::domain::client::Client;
 use crate::domain::grant::{CodeRedemption, CodeRefusal, Grant, RefreshStanding};
 use crate::domain::ids::{IdKind, token_id_of_grant};
 use crate::domain::token::{
-    self, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim, subject_identifier,
+    self, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim,
+    subject_identifier,
 };
 use crate::domain::user::{Organization, User};
 
@@ -43,8 +44,12 @@ impl<E: Into<Failure>> From<E> for TokenRefusal {
     }
 }
 
-fn invalid_grant(reason: impl ToString) -> TokenRefusal {
-    TokenRefusal::InvalidGrant(reason.to_string())
+fn invalid_grant(reason: impl Into<String>) -> TokenRefusal {
+    TokenRefusal::InvalidGrant(reason.into())
+}
+
+fn refused_code(refusal: CodeRefusal) -> TokenRefusal {
+    invalid_grant(refusal.to_string())
 }
 
 /// Exchanges an authorization code (RFC 6749 §4.1.3). A code used twice revokes what its first use gave (§4.1.2).
@@ -58,12 +63,12 @@ pub async fn exchange_code(
     let now_ms = context.now_ms();
     let digest = context.app.secret.digest(Purpose::AuthorizationCode, code);
     let found = context.store().grant_by_code(context.environment_id(), &digest).await?;
-    let mut grant = found.ok_or_else(|| invalid_grant(CodeRefusal::Unknown))?;
+    let mut grant = found.ok_or_else(|| refused_code(CodeRefusal::Unknown))?;
     let shown = CodeRedemption { client_id: &client.client_id, redirect_uri, code_verifier };
     match grant.check_code(&shown, now_ms) {
         Ok(()) => {}
         Err(CodeRefusal::AlreadyUsed) => return Err(revoke_reused(context, &grant).await),
-        Err(refusal) => return Err(invalid_grant(refusal)),
+        Err(refusal) => return Err(refused_code(refusal)),
     }
     let holder = holder_of(context, &grant).await?;
     let tokens = &context.environment.tokens;
@@ -81,9 +86,13 @@ pub async fn exchange_code(
 }
 
 async fn revoke_reused(context: &Context, grant: &Grant) -> TokenRefusal {
-    tracing::warn!(grant_id = grant.id, client_id = grant.authorization.client_id, "authorization code used twice");
+    tracing::warn!(
+        grant_id = grant.id,
+        client_id = grant.authorization.client_id,
+        "authorization code used twice"
+    );
     match context.store().revoke_grant(context.environment_id(), &grant.id, context.now_ms()).await {
-        Ok(()) => invalid_grant(CodeRefusal::AlreadyUsed),
+        Ok(()) => refused_code(CodeRefusal::AlreadyUsed),
         Err(error) => error.into(),
     }
 }
@@ -101,13 +110,18 @@ pub async fn refresh(
     for _ in 0..2 {
         let now_ms = context.now_ms();
         let found = context.store().grant(context.environment_id(), &grant_id).await?;
-        let mut grant = found.filter(|g| g.authorization.client_id == client.client_id).ok_or_else(unknown)?;
+        let mut grant =
+            found.filter(|g| g.authorization.client_id == client.client_id).ok_or_else(unknown)?;
         let scope = narrow_scope(&grant, scope)?;
         match grant.refresh_standing(generation, context.environment.tokens.refresh_grace_s, now_ms) {
             RefreshStanding::Expired => return Err(invalid_grant("the refresh token has expired")),
             RefreshStanding::Revoked => return Err(invalid_grant("the refresh token was revoked")),
             RefreshStanding::Reused => {
-                tracing::warn!(grant_id, client_id = client.client_id, "refresh token used twice: family revoked");
+                tracing::warn!(
+                    grant_id,
+                    client_id = client.client_id,
+                    "refresh token used twice: family revoked"
+                );
                 context.store().revoke_grant(context.environment_id(), &grant_id, now_ms).await?;
                 return Err(invalid_grant("the refresh token was already used; its family is revoked"));
             }
@@ -115,8 +129,10 @@ pub async fn refresh(
                 check_session(context, &grant).await?;
                 let holder = holder_of(context, &grant).await?;
                 if standing == RefreshStanding::Current {
-                    let rotated =
-                        context.store().rotate_refresh(context.environment_id(), &grant_id, generation, now_ms).await?;
+                    let rotated = context
+                        .store()
+                        .rotate_refresh(context.environment_id(), &grant_id, generation, now_ms)
+                        .await?;
                     if !rotated {
                         continue;
                     }
@@ -149,7 +165,11 @@ async fn check_session(context: &Context, grant: &Grant) -> Result<(), TokenRefu
 }
 
 /// A client's own token (RFC 6749 §4.4). Nothing is stored.
-pub fn client_credentials(context: &Context, client: &Client, scope: Option<&str>) -> Result<TokenResponse, TokenRefusal> {
+pub fn client_credentials(
+    context: &Context,
+    client: &Client,
+    scope: Option<&str>,
+) -> Result<TokenResponse, TokenRefusal> {
     if client.is_public() {
         return Err(TokenRefusal::UnauthorizedClient("public clients cannot use client_credentials"));
     }
@@ -212,15 +232,18 @@ fn issue(
     };
     let lifetime_s = access_token_lifetime_s(context, client);
     let jti = token_id_of_grant(&grant.id, context.entropy());
-    let claims = token::access_token(&token::AccessTokenRequest {
-        environment: &context.environment,
-        issuer: context.issuer(),
-        client_id: &client.client_id,
-        scope,
-        lifetime_s,
-        jti: &jti,
-        now_ms: context.now_ms(),
-    }, &subject);
+    let claims = token::access_token(
+        &token::AccessTokenRequest {
+            environment: &context.environment,
+            issuer: context.issuer(),
+            client_id: &client.client_id,
+            scope,
+            lifetime_s,
+            jti: &jti,
+            now_ms: context.now_ms(),
+        },
+        &subject,
+    );
     let access_token = sign(context, &claims)?;
     let id_token = if scope.iter().any(|s| s == "openid") {
         Some(sign(context, &id_token_claims(context, grant, &subject, scope, &access_token, code))?)

@@ -47,12 +47,20 @@ impl TryFrom<Row> for AuthRequest {
 }
 
 impl Store {
-    pub async fn insert_auth_request(&self, environment_id: &str, request: &AuthRequest) -> Result<(), StoreError> {
+    pub async fn insert_auth_request(
+        &self,
+        environment_id: &str,
+        request: &AuthRequest,
+    ) -> Result<(), StoreError> {
         let _turn = self.write_turn().await;
         insert(&self.pool, environment_id, request, None).await
     }
 
-    pub async fn auth_request(&self, environment_id: &str, id: &str) -> Result<Option<AuthRequest>, StoreError> {
+    pub async fn auth_request(
+        &self,
+        environment_id: &str,
+        id: &str,
+    ) -> Result<Option<AuthRequest>, StoreError> {
         sqlx::query_as::<_, Row>(
             "SELECT id, version, stage, authorization_json, browser_digest, issuer, email, passwordless_type, \
              generation, credentials_expire_at_ms, attempts_at_ms, created_at_ms, expires_at_ms \
@@ -87,7 +95,11 @@ impl Store {
 
     /// Commits a judged attempt: stage and attempts alone. `false` when somebody else moved the request since it
     /// was read.
-    pub async fn update_auth_request(&self, environment_id: &str, next: &AuthRequest) -> Result<bool, StoreError> {
+    pub async fn update_auth_request(
+        &self,
+        environment_id: &str,
+        next: &AuthRequest,
+    ) -> Result<bool, StoreError> {
         let _turn = self.write_turn().await;
         update_judgement(&self.pool, environment_id, next).await
     }

@@ -41,7 +41,13 @@ impl TryFrom<Row> for Grant {
 }
 
 impl Store {
-    pub async fn insert_grant(&self, environment_id: &str, grant: &Grant, code_digest: &str, now_ms: UnixMs) -> Result<(), StoreError> {
+    pub async fn insert_grant(
+        &self,
+        environment_id: &str,
+        grant: &Grant,
+        code_digest: &str,
+        now_ms: UnixMs,
+    ) -> Result<(), StoreError> {
         let _turn = self.write_turn().await;
         insert(&self.pool, environment_id, grant, &grant.user_id, code_digest, now_ms).await
     }
@@ -60,7 +66,11 @@ impl Store {
         .transpose()
     }
 
-    pub async fn grant_by_code(&self, environment_id: &str, code_digest: &str) -> Result<Option<Grant>, StoreError> {
+    pub async fn grant_by_code(
+        &self,
+        environment_id: &str,
+        code_digest: &str,
+    ) -> Result<Option<Grant>, StoreError> {
         sqlx::query_as::<_, Row>(
             "SELECT id, authorization_json, user_id, session_id, authenticated_at_ms, code_expires_at_ms, \
              code_used_at_ms, refresh_generation, refresh_rotated_at_ms, refresh_expires_at_ms, revoked_at_ms \
@@ -75,7 +85,12 @@ impl Store {
     }
 
     /// Uses up a code. `false` when it was used or revoked already: whoever asks is too late or a thief.
-    pub async fn consume_code(&self, environment_id: &str, grant: &Grant, now_ms: UnixMs) -> Result<bool, StoreError> {
+    pub async fn consume_code(
+        &self,
+        environment_id: &str,
+        grant: &Grant,
+        now_ms: UnixMs,
+    ) -> Result<bool, StoreError> {
         let query = sqlx::query(
             "UPDATE grants SET code_used_at_ms = $3, refresh_generation = $4, refresh_rotated_at_ms = $3, \
              refresh_expires_at_ms = $5, expires_at_ms = $6 \
@@ -109,7 +124,12 @@ impl Store {
     }
 
     /// Revokes a grant and with it every token that came from it. Doing so again changes nothing.
-    pub async fn revoke_grant(&self, environment_id: &str, grant_id: &str, now_ms: UnixMs) -> Result<(), StoreError> {
+    pub async fn revoke_grant(
+        &self,
+        environment_id: &str,
+        grant_id: &str,
+        now_ms: UnixMs,
+    ) -> Result<(), StoreError> {
         let query = sqlx::query(
             "UPDATE grants SET revoked_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND revoked_at_ms IS NULL",
         );
@@ -118,7 +138,12 @@ impl Store {
     }
 
     /// Revokes one access token, until it would have expired anyway.
-    pub async fn revoke_token(&self, environment_id: &str, jti: &str, expires_at_ms: UnixMs) -> Result<(), StoreError> {
+    pub async fn revoke_token(
+        &self,
+        environment_id: &str,
+        jti: &str,
+        expires_at_ms: UnixMs,
+    ) -> Result<(), StoreError> {
         let query = sqlx::query(
             "INSERT INTO revoked_tokens (environment_id, jti, expires_at_ms) VALUES ($1, $2, $3) \
              ON CONFLICT (environment_id, jti) DO NOTHING",
@@ -128,12 +153,13 @@ impl Store {
     }
 
     pub async fn is_token_revoked(&self, environment_id: &str, jti: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT expires_at_ms FROM revoked_tokens WHERE environment_id = $1 AND jti = $2")
-                .bind(environment_id)
-                .bind(jti)
-                .fetch_optional(&self.pool)
-                .await?;
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT expires_at_ms FROM revoked_tokens WHERE environment_id = $1 AND jti = $2",
+        )
+        .bind(environment_id)
+        .bind(jti)
+        .fetch_optional(&self.pool)
+        .await?;
         Ok(found.is_some())
     }
 }

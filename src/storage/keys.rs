@@ -15,7 +15,11 @@ pub struct StoredKey {
 }
 
 impl Store {
-    pub async fn server_secret(&self, environment_id: &str, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn server_secret(
+        &self,
+        environment_id: &str,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(sqlx::query_scalar("SELECT value FROM server_secrets WHERE environment_id = $1 AND name = $2")
             .bind(environment_id)
             .bind(name)
@@ -35,8 +39,10 @@ impl Store {
             "INSERT INTO server_secrets (environment_id, name, value, created_at_ms) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (environment_id, name) DO NOTHING",
         );
-        self.execute(query.bind(environment_id.to_owned()).bind(name.to_owned()).bind(value.to_vec()).bind(now_ms))
-            .await?;
+        self.execute(
+            query.bind(environment_id.to_owned()).bind(name.to_owned()).bind(value.to_vec()).bind(now_ms),
+        )
+        .await?;
         Ok(())
     }
 

@@ -109,7 +109,11 @@ pub(super) async fn insert(
 
 impl Store {
     /// Mails of the inbox, newest first.
-    pub async fn messages(&self, environment_id: &str, filter: &InboxFilter) -> Result<Vec<InboxMessage>, StoreError> {
+    pub async fn messages(
+        &self,
+        environment_id: &str,
+        filter: &InboxFilter,
+    ) -> Result<Vec<InboxMessage>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
              created_at_ms FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
@@ -158,14 +162,18 @@ impl Store {
             "UPDATE outbox SET attempts = attempts + 1, next_attempt_at_ms = $4 \
              WHERE environment_id = $1 AND id = $2 AND attempts = $3",
         );
-        let query =
-            query.bind(mail.environment_id.clone()).bind(mail.id.clone()).bind(mail.attempts).bind(retry_at_ms);
+        let query = query
+            .bind(mail.environment_id.clone())
+            .bind(mail.id.clone())
+            .bind(mail.attempts)
+            .bind(retry_at_ms);
         Ok(self.execute(query).await? == 1)
     }
 
     /// Puts a claimed mail back for a later attempt.
     pub async fn postpone_mail(&self, mail: &OutboxMail, retry_at_ms: UnixMs) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE outbox SET next_attempt_at_ms = $3 WHERE environment_id = $1 AND id = $2");
+        let query =
+            sqlx::query("UPDATE outbox SET next_attempt_at_ms = $3 WHERE environment_id = $1 AND id = $2");
         self.execute(query.bind(mail.environment_id.clone()).bind(mail.id.clone()).bind(retry_at_ms)).await?;
         Ok(())
     }

@@ -86,7 +86,11 @@ impl Store {
     }
 
     /// The user of an address, compared without case.
-    pub async fn user_by_email(&self, environment_id: &str, email: &EmailAddress) -> Result<Option<User>, StoreError> {
+    pub async fn user_by_email(
+        &self,
+        environment_id: &str,
+        email: &EmailAddress,
+    ) -> Result<Option<User>, StoreError> {
         let row: Option<UserRow> = sqlx::query_as(
             "SELECT id, email, name, given_name, family_name, picture, locale, external_id, created_at_ms, \
              updated_at_ms FROM users WHERE environment_id = $1 AND email_key = $2",
@@ -99,7 +103,11 @@ impl Store {
     }
 
     /// An organization by our id or by the application's own.
-    pub async fn organization(&self, environment_id: &str, id: &str) -> Result<Option<Organization>, StoreError> {
+    pub async fn organization(
+        &self,
+        environment_id: &str,
+        id: &str,
+    ) -> Result<Option<Organization>, StoreError> {
         let row: Option<OrganizationRow> = sqlx::query_as(
             "SELECT id, display_name, external_id FROM organizations \
              WHERE environment_id = $1 AND (id = $2 OR external_id = $2)",
@@ -112,7 +120,11 @@ impl Store {
     }
 
     /// The organizations a user belongs to, oldest membership first.
-    pub async fn organizations_of(&self, environment_id: &str, user_id: &str) -> Result<Vec<Organization>, StoreError> {
+    pub async fn organizations_of(
+        &self,
+        environment_id: &str,
+        user_id: &str,
+    ) -> Result<Vec<Organization>, StoreError> {
         let rows: Vec<OrganizationRow> = sqlx::query_as(
             "SELECT o.id, o.display_name, o.external_id FROM organizations o \
              JOIN memberships m ON m.environment_id = o.environment_id AND m.organization_id = o.id \

@@ -40,7 +40,11 @@ impl Store {
         Ok(row.map(Session::from))
     }
 
-    pub async fn session_by_cookie(&self, environment_id: &str, digest: &str) -> Result<Option<Session>, StoreError> {
+    pub async fn session_by_cookie(
+        &self,
+        environment_id: &str,
+        digest: &str,
+    ) -> Result<Option<Session>, StoreError> {
         let row: Option<Row> = sqlx::query_as(
             "SELECT id, user_id, authenticated_at_ms, last_active_at_ms, absolute_expires_at_ms, ended_at_ms \
              FROM sessions WHERE environment_id = $1 AND cookie_digest = $2",
@@ -53,7 +57,12 @@ impl Store {
     }
 
     /// Notes activity, for the idle timeout.
-    pub async fn touch_session(&self, environment_id: &str, id: &str, now_ms: UnixMs) -> Result<(), StoreError> {
+    pub async fn touch_session(
+        &self,
+        environment_id: &str,
+        id: &str,
+        now_ms: UnixMs,
+    ) -> Result<(), StoreError> {
         let query = sqlx::query(
             "UPDATE sessions SET last_active_at_ms = $3 \
              WHERE environment_id = $1 AND id = $2 AND last_active_at_ms < $3 AND ended_at_ms IS NULL",
@@ -63,7 +72,12 @@ impl Store {
     }
 
     /// Ends a session; `false` when it had ended before.
-    pub async fn end_session(&self, environment_id: &str, id: &str, now_ms: UnixMs) -> Result<bool, StoreError> {
+    pub async fn end_session(
+        &self,
+        environment_id: &str,
+        id: &str,
+        now_ms: UnixMs,
+    ) -> Result<bool, StoreError> {
         let query = sqlx::query(
             "UPDATE sessions SET ended_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL",
         );

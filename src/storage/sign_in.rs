@@ -44,13 +44,18 @@ pub struct Completion<'a> {
 }
 
 impl Store {
-    pub async fn mail_budget(&self, environment_id: &str, email: &EmailAddress) -> Result<Budget, StoreError> {
-        let row: Option<(i64, String)> =
-            sqlx::query_as("SELECT version, sent_at_ms FROM mail_budgets WHERE environment_id = $1 AND email_key = $2")
-                .bind(environment_id)
-                .bind(email.key())
-                .fetch_optional(&self.pool)
-                .await?;
+    pub async fn mail_budget(
+        &self,
+        environment_id: &str,
+        email: &EmailAddress,
+    ) -> Result<Budget, StoreError> {
+        let row: Option<(i64, String)> = sqlx::query_as(
+            "SELECT version, sent_at_ms FROM mail_budgets WHERE environment_id = $1 AND email_key = $2",
+        )
+        .bind(environment_id)
+        .bind(email.key())
+        .fetch_optional(&self.pool)
+        .await?;
         Ok(row.map_or_else(Budget::default, |(version, sent)| Budget {
             version: Some(version),
             sent: RecentTimes::parse(&sent),
@@ -91,7 +96,11 @@ impl Store {
 
     /// Commits a completed sign-in: request, user, session and grant together. `None`, and nothing written, when
     /// the request moved since it was read.
-    pub async fn commit_completion(&self, environment_id: &str, done: &Completion<'_>) -> Result<Option<User>, StoreError> {
+    pub async fn commit_completion(
+        &self,
+        environment_id: &str,
+        done: &Completion<'_>,
+    ) -> Result<Option<User>, StoreError> {
         let _turn = self.write_turn().await;
         let mut tx = self.pool.begin().await?;
         if !auth_requests::update_judgement(&mut *tx, environment_id, done.request).await? {

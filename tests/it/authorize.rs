@@ -29,10 +29,15 @@ async fn an_unregistered_redirect_uri_gets_a_page_that_says_how_to_register_it()
     let server = TestServer::start().await;
     let page = server.person().authorize(&[("redirect_uri", "https://app.example.com/cb")]).await;
     assert_eq!((page.status, page.location.is_none()), (400, true));
-    assert!(page.body.contains("https://app.example.com/cb") && page.body.contains("redirect_uris"), "{}", page.body);
+    assert!(
+        page.body.contains("https://app.example.com/cb") && page.body.contains("redirect_uris"),
+        "{}",
+        page.body
+    );
     let strict = TestServer::with("strict_redirects = true").await;
     assert_eq!(strict.person().authorize(&[]).await.status, 400);
-    let registered = TestServer::with(&format!("strict_redirects = true\nredirect_uris = [\"{CALLBACK}\"]")).await;
+    let registered =
+        TestServer::with(&format!("strict_redirects = true\nredirect_uris = [\"{CALLBACK}\"]")).await;
     assert_eq!(registered.person().authorize(&[]).await.status, 303);
 }
 
@@ -53,7 +58,13 @@ async fn every_other_mistake_goes_back_to_the_application() {
         (&[("claims", "{")], "invalid_request"),
         (&[("code_challenge", "x"), ("code_challenge_method", "S256")], "invalid_request"),
         (&[("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")], "invalid_request"),
-        (&[("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), ("code_challenge_method", "plain")], "invalid_request"),
+        (
+            &[
+                ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+                ("code_challenge_method", "plain"),
+            ],
+            "invalid_request",
+        ),
         (&[("connection_id", "conn_other")], "invalid_connection_id"),
         (&[("organization_id", "org_unknown")], "invalid_organization_id"),
         (&[("provider", "google")], "no_active_connections"),
@@ -76,8 +87,13 @@ async fn parameters_without_a_meaning_here_are_accepted() {
     let page = server
         .person()
         .authorize(&[
-            ("ui_locales", "de fr"), ("acr_values", "x"), ("display", "popup"), ("domain_hint", "acme.com"),
-            ("domain", "acme.com"), ("connection_id", "conn_687000000000000001"), ("foo", "bar"),
+            ("ui_locales", "de fr"),
+            ("acr_values", "x"),
+            ("display", "popup"),
+            ("domain_hint", "acme.com"),
+            ("domain", "acme.com"),
+            ("connection_id", "conn_687000000000000001"),
+            ("foo", "bar"),
             ("claims", r#"{"id_token":{"name":{"essential":true}},"userinfo":{"picture":null}}"#),
         ])
         .await;
@@ -121,19 +137,24 @@ async fn a_registered_query_stays_and_the_answer_is_appended() {
 #[tokio::test]
 async fn post_and_doubled_slashes_work_as_well() {
     let server = TestServer::start().await;
-    let form = [("response_type", "code"), ("client_id", CLIENT_ID), ("redirect_uri", CALLBACK), ("state", "s p")];
+    let form =
+        [("response_type", "code"), ("client_id", CLIENT_ID), ("redirect_uri", CALLBACK), ("state", "s p")];
     let page = server.person().post("/oauth/authorize", &form).await;
     assert_eq!(page.status, 303);
     let again = server.person().get(&page.location.unwrap()).await;
     assert!(again.location.unwrap().contains("/login/"));
-    let page = server.get(&format!("//oauth/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}")).await;
+    let page = server
+        .get(&format!("//oauth/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}"))
+        .await;
     assert!(page.location.unwrap().contains("/login/"));
 }
 
 #[tokio::test]
 async fn a_forged_host_never_reaches_mails_or_redirects() {
     let server = TestServer::start().await;
-    let query = format!("response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}&login_hint=victim@example.com");
+    let query = format!(
+        "response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}&login_hint=victim@example.com"
+    );
     let request = server
         .http()
         .get(format!("{}/oauth/authorize?{query}", server.url))
@@ -152,7 +173,10 @@ async fn a_forged_host_never_reaches_mails_or_redirects() {
 async fn one_of_several_public_urls_is_chosen_by_host() {
     let server = TestServer::with("public_urls = [\"http://id.test:6870\", \"http://vestibule:6870\"]").await;
     for (host, issuer) in [("vestibule:6870", "http://vestibule:6870"), ("other", "http://id.test:6870")] {
-        let request = server.http().get(format!("{}/.well-known/openid-configuration", server.url)).header("host", host);
+        let request = server
+            .http()
+            .get(format!("{}/.well-known/openid-configuration", server.url))
+            .header("host", host);
         let page = Page::of(request.send().await.unwrap()).await;
         assert_eq!(page.json()["issuer"], issuer);
     }
@@ -189,7 +213,13 @@ async fn pages_carry_the_headers_that_protect_them() {
     let person = server.person();
     let page = person.get(&person.start("jane@example.com").await).await;
     let policy = page.header("content-security-policy");
-    for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+    for part in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ] {
         assert!(policy.contains(part), "{policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
@@ -201,7 +231,10 @@ async fn pages_carry_the_headers_that_protect_them() {
 async fn what_is_not_there_says_not_emulated_by_name() {
     let server = TestServer::start().await;
     let page = server.get("/api/v1/connections").await;
-    assert_eq!((page.status, page.json()["error"].as_str().unwrap().to_owned()), (404, "not_emulated".to_owned()));
+    assert_eq!(
+        (page.status, page.json()["error"].as_str().unwrap().to_owned()),
+        (404, "not_emulated".to_owned())
+    );
     assert!(page.body.contains("GET /api/v1/connections"));
     let request = server.http().get(format!("{}/saml/x", server.url)).header("accept", "text/html");
     let page = Page::of(request.send().await.unwrap()).await;

@@ -10,7 +10,11 @@ use serde_json::Value;
 /// The binary with none of this process's settings.
 fn vestibule(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TMPDIR", folder).current_dir(folder);
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("TMPDIR", folder)
+        .current_dir(folder);
     command
 }
 
@@ -85,10 +89,18 @@ fn nothing_set_starts_says_what_to_paste_and_stops_with_0() {
     assert_eq!(ready["client_id"], "skc_687000000000000001");
     assert_eq!(server.get("/health").0, 200);
     let (status, body) = server.get("/ready");
-    assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()["status"].clone()), (200, "ready".into()));
+    assert_eq!(
+        (status, serde_json::from_str::<Value>(&body).unwrap()["status"].clone()),
+        (200, "ready".into())
+    );
     let (code, said) = server.stop();
     assert_eq!(code, Some(0), "{said}");
-    for word in ["SCALEKIT_ENVIRONMENT_URL=http://localhost:", "SCALEKIT_CLIENT_ID=skc_", "SCALEKIT_CLIENT_SECRET=test_", "/_emulator/inbox"] {
+    for word in [
+        "SCALEKIT_ENVIRONMENT_URL=http://localhost:",
+        "SCALEKIT_CLIENT_ID=skc_",
+        "SCALEKIT_CLIENT_SECRET=test_",
+        "/_emulator/inbox",
+    ] {
         assert!(said.contains(word), "{word} is missing in {said}");
     }
     assert!(folder.path().join(".vestibule/vestibule.db").is_file());
@@ -138,7 +150,11 @@ fn a_taken_port_is_said_plainly() {
 fn env_prints_what_an_application_needs() {
     let folder = tempfile::tempdir().unwrap();
     let dotenv = vestibule(folder.path()).args(["env"]).output().unwrap();
-    assert!(text(&dotenv).starts_with("SCALEKIT_ENVIRONMENT_URL=http://localhost:6870\n"), "{}", text(&dotenv));
+    assert!(
+        text(&dotenv).starts_with("SCALEKIT_ENVIRONMENT_URL=http://localhost:6870\n"),
+        "{}",
+        text(&dotenv)
+    );
     let shell = vestibule(folder.path()).args(["env", "--format", "shell"]).output().unwrap();
     assert!(text(&shell).contains("export SCALEKIT_CLIENT_ID='skc_"));
     let json = vestibule(folder.path()).args(["env", "--format", "json"]).output().unwrap();
@@ -149,11 +165,21 @@ fn env_prints_what_an_application_needs() {
 #[test]
 fn config_check_names_every_mistake_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("vestibule.toml"), "modus = 1\n[passwordless]\nvalidity_s = 5\n").unwrap();
-    let checked = vestibule(folder.path()).args(["config", "check"]).env("VESTIBULE_LOG__FORMAT", "xml").output().unwrap();
+    std::fs::write(folder.path().join("vestibule.toml"), "modus = 1\n[passwordless]\nvalidity_s = 5\n")
+        .unwrap();
+    let checked = vestibule(folder.path())
+        .args(["config", "check"])
+        .env("VESTIBULE_LOG__FORMAT", "xml")
+        .output()
+        .unwrap();
     let said = text(&checked);
     assert_eq!(checked.status.code(), Some(1));
-    for word in ["3 mistakes", "vestibule.toml:1: modus is not a setting", "vestibule.toml:3: passwordless.validity_s", "VESTIBULE_LOG__FORMAT"] {
+    for word in [
+        "3 mistakes",
+        "vestibule.toml:1: modus is not a setting",
+        "vestibule.toml:3: passwordless.validity_s",
+        "VESTIBULE_LOG__FORMAT",
+    ] {
         assert!(said.contains(word), "{word} is missing in {said}");
     }
     std::fs::write(folder.path().join("vestibule.toml"), "mode = \"development\"\n").unwrap();
@@ -171,7 +197,12 @@ fn the_example_file_is_printed_and_valid() {
 #[test]
 fn a_hashed_secret_authenticates() {
     let folder = tempfile::tempdir().unwrap();
-    let mut hash = vestibule(folder.path()).args(["config", "hash-secret"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut hash = vestibule(folder.path())
+        .args(["config", "hash-secret"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     hash.stdin.take().unwrap().write_all(b"open sesame\n").unwrap();
     let hashed = String::from_utf8(hash.wait_with_output().unwrap().stdout).unwrap();
     let toml = format!("[[clients]]\nclient_id = \"app\"\nclient_secret_argon2 = '{}'\n", hashed.trim());
@@ -181,7 +212,9 @@ fn a_hashed_secret_authenticates() {
     for (secret, status) in [("open sesame", 200), ("open sesam", 401)] {
         let form = [("grant_type", "client_credentials"), ("client_id", "app"), ("client_secret", secret)];
         let url = format!("{}/oauth/token", server.url());
-        let got = runtime.block_on(async { reqwest::Client::new().post(url).form(&form).send().await.unwrap().status().as_u16() });
+        let got = runtime.block_on(async {
+            reqwest::Client::new().post(url).form(&form).send().await.unwrap().status().as_u16()
+        });
         assert_eq!(got, status, "{secret}");
     }
 }
@@ -209,7 +242,9 @@ fn healthcheck_tells_by_its_exit_code() {
     let url = server.url().to_owned();
     assert!(vestibule(folder.path()).args(["healthcheck", "--url", &url]).output().unwrap().status.success());
     server.stop();
-    assert!(!vestibule(folder.path()).args(["healthcheck", "--url", &url]).output().unwrap().status.success());
+    assert!(
+        !vestibule(folder.path()).args(["healthcheck", "--url", &url]).output().unwrap().status.success()
+    );
 }
 
 #[test]

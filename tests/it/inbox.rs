@@ -41,22 +41,45 @@ async fn mails_are_listed_newest_first_by_address_and_since_a_message() {
         server.advance_s(1);
     }
     let mails = server.mails_to("JANE@example.com").await;
-    assert_eq!(mails.iter().map(|m| m["to"].as_str().unwrap()).collect::<Vec<_>>(), ["Jane@Example.com", "jane@example.com"]);
+    assert_eq!(
+        mails.iter().map(|m| m["to"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["Jane@Example.com", "jane@example.com"]
+    );
     let mail = &mails[0];
-    for name in ["id", "to", "subject", "text", "html", "code", "link", "auth_request_id", "kind", "created_at"] {
+    for name in
+        ["id", "to", "subject", "text", "html", "code", "link", "auth_request_id", "kind", "created_at"]
+    {
         assert!(mail[name].as_str().is_some_and(|t| !t.is_empty()), "{name}: {mail}");
     }
     assert_eq!(mail["test_user"], false);
-    let since = server.get(&format!("/_emulator/v1/messages?since={}", mails[1]["id"].as_str().unwrap())).await.json();
+    let since = server
+        .get(&format!("/_emulator/v1/messages?since={}", mails[1]["id"].as_str().unwrap()))
+        .await
+        .json();
     assert_eq!(since.as_array().unwrap().len(), 2);
-    assert_eq!(server.http().delete(format!("{}/_emulator/v1/messages", server.url)).send().await.unwrap().status().as_u16(), 200);
+    assert_eq!(
+        server
+            .http()
+            .delete(format!("{}/_emulator/v1/messages", server.url))
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16(),
+        200
+    );
     assert!(server.mails_to("jane@example.com").await.is_empty());
 }
 
 #[tokio::test]
 async fn bad_queries_are_named() {
     let server = TestServer::start().await;
-    for (query, word) in [("to=x", "to"), ("wait_ms=soon", "wait_ms"), ("since=yesterday", "since"), ("to=a@b.io&to=c@d.io", "to")] {
+    for (query, word) in [
+        ("to=x", "to"),
+        ("wait_ms=soon", "wait_ms"),
+        ("since=yesterday", "since"),
+        ("to=a@b.io&to=c@d.io", "to"),
+    ] {
         let page = server.get(&format!("/_emulator/v1/messages?{query}")).await;
         assert_eq!(page.status, 400, "{query}");
         assert!(page.json()["error_description"].as_str().unwrap().contains(word), "{}", page.body);
@@ -83,18 +106,29 @@ async fn the_pages_show_mails_and_their_html_part_can_do_nothing() {
 async fn a_token_guards_the_control_api_where_one_is_set() {
     let server = TestServer::with("[control]\ntoken = \"sesame\"").await;
     let url = format!("{}/_emulator/v1/messages", server.url);
-    for path in ["/_emulator/v1/messages", "/_emulator/v1/messages/latest?wait_ms=0", "/_emulator/inbox", "/_emulator/inbox/msg_1", "/_emulator/inbox/msg_1/html"] {
+    for path in [
+        "/_emulator/v1/messages",
+        "/_emulator/v1/messages/latest?wait_ms=0",
+        "/_emulator/inbox",
+        "/_emulator/inbox/msg_1",
+        "/_emulator/inbox/msg_1/html",
+    ] {
         assert_eq!(server.get(path).await.status, 401, "{path}");
     }
     assert_eq!(server.http().delete(&url).bearer_auth("wrong").send().await.unwrap().status().as_u16(), 401);
     assert_eq!(server.http().get(&url).bearer_auth("sesame").send().await.unwrap().status().as_u16(), 200);
-    assert_eq!(server.http().get(&url).basic_auth("any", Some("sesame")).send().await.unwrap().status().as_u16(), 200);
+    assert_eq!(
+        server.http().get(&url).basic_auth("any", Some("sesame")).send().await.unwrap().status().as_u16(),
+        200
+    );
 }
 
 #[tokio::test]
 async fn a_foreign_name_that_points_here_may_not_read_the_inbox() {
     let server = TestServer::start().await;
-    for (host, status) in [("rebound.example:6870", 403), ("127.0.0.1:1", 200), ("app.localhost", 200), ("[::1]:6870", 200)] {
+    for (host, status) in
+        [("rebound.example:6870", 403), ("127.0.0.1:1", 200), ("app.localhost", 200), ("[::1]:6870", 200)]
+    {
         let request = server.http().get(format!("{}/_emulator/v1/messages", server.url)).header("host", host);
         assert_eq!(Page::of(request.send().await.unwrap()).await.status, status, "{host}");
     }

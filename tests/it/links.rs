@@ -17,7 +17,9 @@ const LENIENT: &str = "[passwordless]\nenforce_same_browser_origin = false";
 
 #[rstest]
 #[tokio::test]
-async fn a_link_signs_in_where_the_sign_in_was_started(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn a_link_signs_in_where_the_sign_in_was_started(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(server) = TestServer::on(engine, "").await else { return };
     let person = server.person();
     let sign_in = person.start("jane@example.com").await;
@@ -77,7 +79,9 @@ async fn opening_a_link_changes_nothing_however_often_a_scanner_does() {
 
 #[rstest]
 #[tokio::test]
-async fn a_link_used_many_times_at_once_signs_in_once(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn a_link_used_many_times_at_once_signs_in_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(server) = TestServer::on(engine, LENIENT).await else { return };
     let person = server.person();
     person.start("jane@example.com").await;

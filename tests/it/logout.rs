@@ -2,7 +2,8 @@
 
 use crate::support::TestServer;
 
-const REGISTERED: &str = "post_logout_redirect_uris = [\"https://app.example.com/bye\", \"https://app.example.com/other?x=1\"]";
+const REGISTERED: &str =
+    "post_logout_redirect_uris = [\"https://app.example.com/bye\", \"https://app.example.com/other?x=1\"]";
 
 #[tokio::test]
 async fn the_cookie_alone_ends_the_session_and_the_next_sign_in_asks_again() {
@@ -11,7 +12,10 @@ async fn the_cookie_alone_ends_the_session_and_the_next_sign_in_asks_again() {
     person.sign_in("jane@example.com").await;
     let page = person.get("/oidc/logout").await;
     assert_eq!((page.status, page.heading().as_str()), (200, "You are signed out"));
-    assert_eq!(person.authorize(&[("prompt", "none")]).await.answer("error").as_deref(), Some("login_required"));
+    assert_eq!(
+        person.authorize(&[("prompt", "none")]).await.answer("error").as_deref(),
+        Some("login_required")
+    );
 }
 
 #[tokio::test]
@@ -44,8 +48,13 @@ async fn an_unregistered_address_or_a_forged_hint_gets_a_page_and_no_redirect() 
     let page = person.get("/oidc/logout?post_logout_redirect_uri=https://evil.example/").await;
     assert_eq!((page.status, page.location.is_none()), (400, true));
     assert!(page.body.contains("https://evil.example/"));
-    assert_eq!(person.authorize(&[("prompt", "none")]).await.answer("error").as_deref(), Some("login_required"));
-    let page = person.get("/oidc/logout?id_token_hint=forged&post_logout_redirect_uri=https://app.example.com/bye").await;
+    assert_eq!(
+        person.authorize(&[("prompt", "none")]).await.answer("error").as_deref(),
+        Some("login_required")
+    );
+    let page = person
+        .get("/oidc/logout?id_token_hint=forged&post_logout_redirect_uri=https://app.example.com/bye")
+        .await;
     assert_eq!((page.status, page.location.is_none()), (400, true));
 }
 
@@ -64,6 +73,7 @@ async fn a_refresh_token_ends_with_the_session() {
     let person = server.person();
     let tokens = person.tokens("jane@example.com").await;
     person.get("/oidc/logout").await;
-    let form = [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
+    let form =
+        [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
     assert_eq!(server.token(&form).await.json()["error"], "invalid_grant");
 }

@@ -7,6 +7,7 @@ mod abuse;
 mod architecture;
 mod authorize;
 mod command_line;
+mod containers;
 mod inbox;
 mod links;
 mod logout;

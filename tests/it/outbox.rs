@@ -25,7 +25,9 @@ async fn waiting_mails(server: &TestServer) -> usize {
 
 #[rstest]
 #[tokio::test]
-async fn mails_go_to_the_smtp_server_but_not_those_of_test_users(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn mails_go_to_the_smtp_server_but_not_those_of_test_users(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(smtp) = Server::start("plain", &[]) else { return };
     let Some(server) = TestServer::on(engine, &with_smtp(smtp.port)).await else { return };
     let person = server.person();

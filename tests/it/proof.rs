@@ -60,7 +60,9 @@ async fn parallel_guesses_over_two_replicas_are_judged_five_times_in_all(
 
 #[rstest]
 #[tokio::test]
-async fn a_right_code_used_many_times_at_once_signs_in_once(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn a_right_code_used_many_times_at_once_signs_in_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(server) = TestServer::on(engine, "[limits]\ncode_attempts = 100").await else { return };
     let person = server.person();
     let sign_in = person.start("jane@example.com").await;
@@ -164,7 +166,8 @@ async fn the_mail_limit_can_be_switched_off() {
 
 #[tokio::test]
 async fn each_type_mails_what_it_says() {
-    for (kind, has_code, has_link) in [("OTP", true, false), ("LINK", false, true), ("LINK_OTP", true, true)] {
+    for (kind, has_code, has_link) in [("OTP", true, false), ("LINK", false, true), ("LINK_OTP", true, true)]
+    {
         let server = TestServer::with(&format!("[passwordless]\ntype = \"{kind}\"")).await;
         let person = server.person();
         let sign_in = person.start("jane@example.com").await;
@@ -217,7 +220,9 @@ async fn only_one_plain_address_is_mailed() {
     let server = TestServer::start().await;
     let person = server.person();
     let sign_in = person.start_with(&[]).await;
-    for bad in ["", "jane", "a@x.io,b@y.io", "a@x.io\r\nBcc: b@y.io", "\"a\"@x.io", "x: a@x.io;", "Jane <a@x.io>"] {
+    for bad in
+        ["", "jane", "a@x.io,b@y.io", "a@x.io\r\nBcc: b@y.io", "\"a\"@x.io", "x: a@x.io;", "Jane <a@x.io>"]
+    {
         let page = person.post(&format!("{sign_in}/email"), &[("email", bad)]).await;
         assert_eq!(page.status, 400, "{bad}");
         assert!(!page.alert().is_empty(), "{bad}");
@@ -286,7 +291,9 @@ async fn known_and_unknown_addresses_look_alike() {
 
 #[tokio::test]
 async fn closed_sign_up_is_told_only_to_who_proved_the_address() {
-    let server = TestServer::with("[passwordless]\nsign_up_allowed = false\n[[users]]\nemail = \"jane@example.com\"").await;
+    let server =
+        TestServer::with("[passwordless]\nsign_up_allowed = false\n[[users]]\nemail = \"jane@example.com\"")
+            .await;
     assert_eq!(server.person().sign_in_with("jane@example.com", &[]).await.answer("error"), None);
     let stranger = server.person().sign_in_with("stranger@example.com", &[]).await;
     assert_eq!(stranger.answer("error").as_deref(), Some("access_denied"));
@@ -299,10 +306,17 @@ async fn forms_sent_from_another_site_are_refused() {
     let person = server.person();
     let sign_in = person.start("jane@example.com").await;
     let code = server.code_for("jane@example.com").await;
-    for (name, value) in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "https://evil.example"), ("origin", "null")] {
-        let request = person.browser.post(format!("{sign_in}/code")).form(&[("code", &code)]).header(name, value);
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+    ] {
+        let request =
+            person.browser.post(format!("{sign_in}/code")).form(&[("code", &code)]).header(name, value);
         assert_eq!(request.send().await.unwrap().status().as_u16(), 403, "{name}: {value}");
     }
-    let request = person.browser.post(format!("{sign_in}/code")).form(&[("code", &code)]).header("origin", &server.url);
+    let request =
+        person.browser.post(format!("{sign_in}/code")).form(&[("code", &code)]).header("origin", &server.url);
     assert_eq!(request.send().await.unwrap().status().as_u16(), 303);
 }

@@ -2,8 +2,9 @@
 
 use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata};
 use openidconnect::{
-    AccessTokenHash, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce,
-    OAuth2TokenResponse as _, PkceCodeChallenge, RedirectUrl, Scope, TokenResponse as _, UserInfoClaims,
+    AccessTokenHash, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet,
+    EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, RedirectUrl, Scope,
+    TokenResponse as _, UserInfoClaims,
 };
 use openidconnect::{EmptyAdditionalClaims, HttpRequest, HttpResponse, core::CoreGenderClaim};
 
@@ -25,13 +26,21 @@ async fn send(request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
     Ok(answer)
 }
 
-type Party = CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
+type Party = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
 
 async fn discovered(server: &TestServer) -> Party {
     let issuer = IssuerUrl::new(server.url.clone()).unwrap();
     let metadata = CoreProviderMetadata::discover_async(issuer, &send).await.unwrap();
     let (id, secret) = (ClientId::new(CLIENT_ID.into()), ClientSecret::new(CLIENT_SECRET.into()));
-    CoreClient::from_provider_metadata(metadata, id, Some(secret)).set_redirect_uri(RedirectUrl::new(CALLBACK.into()).unwrap())
+    CoreClient::from_provider_metadata(metadata, id, Some(secret))
+        .set_redirect_uri(RedirectUrl::new(CALLBACK.into()).unwrap())
 }
 
 #[tokio::test]
@@ -54,7 +63,8 @@ async fn the_openidconnect_crate_signs_a_person_in_and_believes_every_token() {
     assert_eq!(back.answer("state").as_deref(), Some(csrf.secret().as_str()));
 
     let code = AuthorizationCode::new(back.answer("code").unwrap());
-    let tokens = client.exchange_code(code).unwrap().set_pkce_verifier(verifier).request_async(&send).await.unwrap();
+    let tokens =
+        client.exchange_code(code).unwrap().set_pkce_verifier(verifier).request_async(&send).await.unwrap();
     let id_token = tokens.id_token().unwrap();
     let verifier = client.id_token_verifier();
     let claims = id_token.claims(&verifier, &nonce).unwrap();
@@ -67,9 +77,18 @@ async fn the_openidconnect_crate_signs_a_person_in_and_believes_every_token() {
     assert_eq!(claims.access_token_hash(), Some(&hash.unwrap()));
 
     let subject = claims.subject().clone();
-    let info: UserInfoClaims<EmptyAdditionalClaims, CoreGenderClaim> =
-        client.user_info(tokens.access_token().clone(), Some(subject)).unwrap().request_async(&send).await.unwrap();
+    let info: UserInfoClaims<EmptyAdditionalClaims, CoreGenderClaim> = client
+        .user_info(tokens.access_token().clone(), Some(subject))
+        .unwrap()
+        .request_async(&send)
+        .await
+        .unwrap();
     assert_eq!(info.email().unwrap().as_str(), "jane@example.com");
-    let renewed = client.exchange_refresh_token(tokens.refresh_token().unwrap()).unwrap().request_async(&send).await.unwrap();
+    let renewed = client
+        .exchange_refresh_token(tokens.refresh_token().unwrap())
+        .unwrap()
+        .request_async(&send)
+        .await
+        .unwrap();
     assert!(renewed.refresh_token().is_some());
 }

@@ -21,7 +21,13 @@ async fn a_session_signs_in_silently_at_another_application() {
     let exchange = |client: &'static str, secret: &'static str, code: String| {
         let server = &server;
         async move {
-            let form = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK), ("client_id", client), ("client_secret", secret)];
+            let form = [
+                ("grant_type", "authorization_code"),
+                ("code", code.as_str()),
+                ("redirect_uri", CALLBACK),
+                ("client_id", client),
+                ("client_secret", secret),
+            ];
             server.post("/oauth/token", &form).await.json()
         }
     };
@@ -47,7 +53,8 @@ async fn prompt_login_and_max_age_demand_a_new_proof() {
     let person = server.person();
     let first = person.tokens("jane@example.com").await;
     server.advance_s(120);
-    for parameters in [[("prompt", "login")], [("max_age", "60")], [("max_age", "0")], [("prompt", "create")]] {
+    for parameters in [[("prompt", "login")], [("max_age", "60")], [("max_age", "0")], [("prompt", "create")]]
+    {
         let page = person.authorize(&parameters).await;
         assert!(page.location.as_deref().unwrap().contains("/login/"), "{parameters:?}");
     }
@@ -67,7 +74,8 @@ async fn signing_in_as_somebody_else_ends_the_first_session() {
     let bob = person.sign_in_with("bob@example.com", &[("prompt", "login")]).await;
     let bob = server.exchange(&bob.answer("code").unwrap()).await.json();
     assert_ne!(claims(&jane["id_token"])["sid"], claims(&bob["id_token"])["sid"]);
-    let refresh = [("grant_type", "refresh_token"), ("refresh_token", jane["refresh_token"].as_str().unwrap())];
+    let refresh =
+        [("grant_type", "refresh_token"), ("refresh_token", jane["refresh_token"].as_str().unwrap())];
     assert_eq!(server.token(&refresh).await.json()["error"], "invalid_grant");
 }
 
@@ -81,7 +89,10 @@ async fn a_session_ends_by_idling() {
         assert!(person.authorize(&[("prompt", "none")]).await.answer("code").is_some());
     }
     server.advance_s(600);
-    assert_eq!(person.authorize(&[("prompt", "none")]).await.answer("error").as_deref(), Some("login_required"));
+    assert_eq!(
+        person.authorize(&[("prompt", "none")]).await.answer("error").as_deref(),
+        Some("login_required")
+    );
 }
 
 #[tokio::test]
@@ -129,7 +140,10 @@ async fn cookies_are_http_only_and_lax() {
     let person = server.person();
     let page = person.sign_in_with("jane@example.com", &[]).await;
     let cookie = page.header("set-cookie");
-    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Path=/"), "{cookie}");
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Path=/"),
+        "{cookie}"
+    );
     let secure = TestServer::with("public_urls = [\"https://id.test\"]").await;
     let page = secure.person().authorize(&[]).await;
     let cookie = page.header("set-cookie");

@@ -42,7 +42,9 @@ async fn every_statement_prepares(#[values(Engine::Sqlite, Engine::Postgres)] en
 
 #[rstest]
 #[tokio::test]
-async fn migrations_run_once_however_many_start_together(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn migrations_run_once_however_many_start_together(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(database) = Database::fresh(engine).await else { return };
     let stores = join_all((0..6).map(|_| database.open())).await;
     for outcome in join_all(stores.iter().map(|s| s.migrate())).await {
@@ -53,11 +55,19 @@ async fn migrations_run_once_however_many_start_together(#[values(Engine::Sqlite
 
 #[rstest]
 #[tokio::test]
-async fn secrets_and_keys_are_made_by_whoever_is_first_and_survive(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn secrets_and_keys_are_made_by_whoever_is_first_and_survive(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(database) = Database::fresh(engine).await else { return };
     let store = database.open().await;
     store.migrate().await.unwrap();
-    let key = |kid: &str| StoredKey { sequence: 1, kid: kid.into(), private_key: vec![0, 255, 7], created_at_ms: 1, signs_from_ms: 2 };
+    let key = |kid: &str| StoredKey {
+        sequence: 1,
+        kid: kid.into(),
+        private_key: vec![0, 255, 7],
+        created_at_ms: 1,
+        signs_from_ms: 2,
+    };
     let kids: Vec<String> = (0..8).map(|i| format!("snk_{i}")).collect();
     let offers = join_all(kids.iter().map(|k| {
         let (store, key) = (store.clone(), key(k));
@@ -78,11 +88,17 @@ async fn secrets_and_keys_are_made_by_whoever_is_first_and_survive(#[values(Engi
 
 #[rstest]
 #[tokio::test]
-async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(database) = Database::fresh(engine).await else { return };
     let store = database.open().await;
     store.migrate().await.unwrap();
-    let organization = SeedOrganization { id: "org_1".into(), display_name: "Acme".into(), external_id: Some("acme".into()) };
+    let organization = SeedOrganization {
+        id: "org_1".into(),
+        display_name: "Acme".into(),
+        external_id: Some("acme".into()),
+    };
     let user = |id: &str| SeedUser {
         id: id.into(),
         email: EmailAddress::parse("Jane@example.com").unwrap(),
@@ -96,7 +112,8 @@ async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(#[values
     };
     store.seed(ENV, std::slice::from_ref(&organization), &[user("usr_1")], 1).await.unwrap();
     store.seed(ENV, &[organization], &[user("usr_2")], 2).await.unwrap();
-    let jane = store.user_by_email(ENV, &EmailAddress::parse("jane@EXAMPLE.com").unwrap()).await.unwrap().unwrap();
+    let jane =
+        store.user_by_email(ENV, &EmailAddress::parse("jane@EXAMPLE.com").unwrap()).await.unwrap().unwrap();
     assert_eq!((jane.id.as_str(), jane.name.as_deref()), ("usr_1", Some("Jane")));
     assert_eq!(store.organizations_of(ENV, "usr_1").await.unwrap().len(), 1);
     assert_eq!(store.organization(ENV, "acme").await.unwrap().unwrap().id, "org_1");
@@ -105,7 +122,9 @@ async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(#[values
 
 #[rstest]
 #[tokio::test]
-async fn expired_rows_are_deleted_and_living_ones_stay(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn expired_rows_are_deleted_and_living_ones_stay(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(database) = Database::fresh(engine).await else { return };
     let store = database.open().await;
     store.migrate().await.unwrap();

@@ -135,7 +135,9 @@ async fn without_offline_access_there_is_no_refresh_token_and_without_openid_no_
 
 #[rstest]
 #[tokio::test]
-async fn a_code_used_twice_is_refused_and_revokes_what_it_gave(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn a_code_used_twice_is_refused_and_revokes_what_it_gave(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(server) = TestServer::on(engine, "").await else { return };
     let code = server.person().sign_in("jane@example.com").await;
     let tokens = server.exchange(&code).await.json();
@@ -143,7 +145,10 @@ async fn a_code_used_twice_is_refused_and_revokes_what_it_gave(#[values(Engine::
     assert_eq!(userinfo(&server, access).await.status, 200);
     server.advance_s(30);
     let again = server.exchange(&code).await;
-    assert_eq!((again.status, again.json()["error"].as_str().unwrap().to_owned()), (400, "invalid_grant".into()));
+    assert_eq!(
+        (again.status, again.json()["error"].as_str().unwrap().to_owned()),
+        (400, "invalid_grant".into())
+    );
     let challenge = userinfo(&server, access).await;
     assert_eq!(challenge.status, 401);
     assert!(challenge.header("www-authenticate").contains("invalid_token"));
@@ -152,7 +157,9 @@ async fn a_code_used_twice_is_refused_and_revokes_what_it_gave(#[values(Engine::
 
 #[rstest]
 #[tokio::test]
-async fn a_code_exchanged_many_times_at_once_gives_tokens_once(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn a_code_exchanged_many_times_at_once_gives_tokens_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(server) = TestServer::on(engine, "").await else { return };
     let code = server.person().sign_in("jane@example.com").await;
     let pages = join_all((0..30).map(|_| server.exchange(&code))).await;
@@ -168,9 +175,18 @@ async fn a_code_is_bound_to_client_redirect_uri_and_time() {
     let person = server.person();
     let code = person.sign_in("jane@example.com").await;
     let form = |client: &'static str, secret: &'static str, uri: &'static str| {
-        [("grant_type", "authorization_code"), ("client_id", client), ("client_secret", secret), ("redirect_uri", uri)]
+        [
+            ("grant_type", "authorization_code"),
+            ("client_id", client),
+            ("client_secret", secret),
+            ("redirect_uri", uri),
+        ]
     };
-    for form in [form("other", "s", CALLBACK), form(CLIENT_ID, CLIENT_SECRET, "http://localhost:3000/other"), form(CLIENT_ID, CLIENT_SECRET, "")] {
+    for form in [
+        form("other", "s", CALLBACK),
+        form(CLIENT_ID, CLIENT_SECRET, "http://localhost:3000/other"),
+        form(CLIENT_ID, CLIENT_SECRET, ""),
+    ] {
         let mut form = form.to_vec();
         form.push(("code", &code));
         assert_eq!(server.post("/oauth/token", &form).await.json()["error"], "invalid_grant");
@@ -183,16 +199,27 @@ async fn a_code_is_bound_to_client_redirect_uri_and_time() {
 
 #[tokio::test]
 async fn pkce_is_checked_and_cannot_be_stripped() {
-    let (verifier, challenge) = ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    let (verifier, challenge) =
+        ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     let server = TestServer::start().await;
     let person = server.person();
     person.sign_in("jane@example.com").await;
     let with = [("code_challenge", challenge), ("code_challenge_method", "S256")];
-    let cases = [(&with[..], verifier, true), (&with[..], "", false), (&with[..], "wrong-wrong-wrong-wrong-wrong-wrong-wrong-wrong", false), (&[][..], verifier, false)];
+    let cases = [
+        (&with[..], verifier, true),
+        (&with[..], "", false),
+        (&with[..], "wrong-wrong-wrong-wrong-wrong-wrong-wrong-wrong", false),
+        (&[][..], verifier, false),
+    ];
     for (parameters, verifier, good) in cases {
         let code = person.authorize(parameters).await.answer("code").unwrap();
         let page = server
-            .token(&[("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK), ("code_verifier", verifier)])
+            .token(&[
+                ("grant_type", "authorization_code"),
+                ("code", &code),
+                ("redirect_uri", CALLBACK),
+                ("code_verifier", verifier),
+            ])
             .await;
         assert_eq!(page.status == 200, good, "{parameters:?} {verifier}: {}", page.body);
     }
@@ -206,13 +233,22 @@ async fn public_clients_need_pkce_and_have_no_secret() {
     assert_eq!(bare.answer("error").as_deref(), Some("invalid_request"));
     let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
     let page = person
-        .sign_in_with("jane@example.com", &[("client_id", "spa"), ("code_challenge", challenge), ("code_challenge_method", "S256")])
+        .sign_in_with(
+            "jane@example.com",
+            &[("client_id", "spa"), ("code_challenge", challenge), ("code_challenge_method", "S256")],
+        )
         .await;
     let code = page.answer("code").unwrap();
-    let form = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK), ("client_id", "spa"),
-        ("code_verifier", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")];
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", CALLBACK),
+        ("client_id", "spa"),
+        ("code_verifier", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+    ];
     assert_eq!(server.post("/oauth/token", &form).await.status, 200);
-    let own = server.post("/oauth/token", &[("grant_type", "client_credentials"), ("client_id", "spa")]).await;
+    let own =
+        server.post("/oauth/token", &[("grant_type", "client_credentials"), ("client_id", "spa")]).await;
     assert_eq!(own.json()["error"], "unauthorized_client");
 }
 
@@ -223,13 +259,22 @@ async fn clients_authenticate_in_the_body_or_by_basic_and_a_bearer_header_is_ign
     let grant = [("grant_type", "client_credentials")];
     let basic = server.http().post(&url).basic_auth(CLIENT_ID, Some(CLIENT_SECRET)).form(&grant);
     assert_eq!(basic.send().await.unwrap().status().as_u16(), 200);
-    let body = [("grant_type", "client_credentials"), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
+    let body =
+        [("grant_type", "client_credentials"), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
     let bearer = server.http().post(&url).bearer_auth("stale").form(&body);
     assert_eq!(bearer.send().await.unwrap().status().as_u16(), 200);
-    let wrong = Page::of(server.http().post(&url).basic_auth(CLIENT_ID, Some("x")).form(&grant).send().await.unwrap()).await;
+    let wrong = Page::of(
+        server.http().post(&url).basic_auth(CLIENT_ID, Some("x")).form(&grant).send().await.unwrap(),
+    )
+    .await;
     assert_eq!((wrong.status, wrong.json()["error"].as_str().unwrap()), (401, "invalid_client"));
     assert!(wrong.header("www-authenticate").starts_with("Basic"));
-    for form in [vec![], vec![("client_id", "nobody"), ("client_secret", "x")], vec![("client_id", CLIENT_ID)], vec![("client_id", CLIENT_ID), ("client_secret", "x")]] {
+    for form in [
+        vec![],
+        vec![("client_id", "nobody"), ("client_secret", "x")],
+        vec![("client_id", CLIENT_ID)],
+        vec![("client_id", CLIENT_ID), ("client_secret", "x")],
+    ] {
         let page = server.post("/oauth/token", &[form, grant.to_vec()].concat()).await;
         assert_eq!((page.status, page.json()["error"].as_str().unwrap()), (401, "invalid_client"));
     }
@@ -266,13 +311,19 @@ async fn mistakes_at_the_token_endpoint_have_their_names() {
         let page = server.token(form).await;
         assert_eq!((page.status, page.json()["error"].as_str().unwrap()), (400, *error), "{form:?}");
     }
-    let json = server.http().post(format!("{}/oauth/token", server.url)).header("content-type", "application/json").body("{}");
+    let json = server
+        .http()
+        .post(format!("{}/oauth/token", server.url))
+        .header("content-type", "application/json")
+        .body("{}");
     assert_eq!(json.send().await.unwrap().status().as_u16(), 415);
 }
 
 #[rstest]
 #[tokio::test]
-async fn refresh_tokens_rotate_and_reuse_revokes_the_family(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn refresh_tokens_rotate_and_reuse_revokes_the_family(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(server) = TestServer::on(engine, "").await else { return };
     let first = server.person().tokens("jane@example.com").await;
     server.advance_s(60);
@@ -283,13 +334,18 @@ async fn refresh_tokens_rotate_and_reuse_revokes_the_family(#[values(Engine::Sql
     let third = refresh(&server, &second).await.json();
     server.advance_s(60);
     let reused = refresh(&server, &second).await;
-    assert_eq!((reused.status, reused.json()["error"].as_str().unwrap().to_owned()), (400, "invalid_grant".into()));
+    assert_eq!(
+        (reused.status, reused.json()["error"].as_str().unwrap().to_owned()),
+        (400, "invalid_grant".into())
+    );
     assert_eq!(refresh(&server, &third).await.json()["error"], "invalid_grant");
 }
 
 #[rstest]
 #[tokio::test]
-async fn a_refresh_repeated_at_once_gets_the_same_successor(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn a_refresh_repeated_at_once_gets_the_same_successor(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(server) = TestServer::on(engine, "").await else { return };
     let first = server.person().tokens("jane@example.com").await;
     let pages = join_all((0..10).map(|_| refresh(&server, &first))).await;
@@ -310,7 +366,12 @@ async fn a_refresh_token_belongs_to_its_client_and_scope() {
     .await;
     let tokens = server.person().tokens("jane@example.com").await;
     let token = tokens["refresh_token"].as_str().unwrap();
-    let stolen = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "other"), ("client_secret", "s")];
+    let stolen = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", token),
+        ("client_id", "other"),
+        ("client_secret", "s"),
+    ];
     assert_eq!(server.post("/oauth/token", &stolen).await.json()["error"], "invalid_grant");
     let wider = [("grant_type", "refresh_token"), ("refresh_token", token), ("scope", "openid admin")];
     assert_eq!(server.token(&wider).await.json()["error"], "invalid_scope");
@@ -332,7 +393,12 @@ async fn userinfo_tells_what_the_scopes_allow() {
     let person = server.person();
     let token_for = |page: Page| {
         let server = &server;
-        async move { server.exchange(&page.answer("code").unwrap()).await.json()["access_token"].as_str().unwrap().to_owned() }
+        async move {
+            server.exchange(&page.answer("code").unwrap()).await.json()["access_token"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        }
     };
     let all = token_for(person.sign_in_with("jane@example.com", &[]).await).await;
     let told = userinfo(&server, &all).await.json();
@@ -346,7 +412,11 @@ async fn userinfo_tells_what_the_scopes_allow() {
     assert_eq!(userinfo(&server, &single).await.json()["given_name"], "Jane");
     // By POST, in the header or in the form, but not in both.
     assert_eq!(server.post("/userinfo", &[("access_token", &all)]).await.status, 200);
-    let both = server.http().post(format!("{}/userinfo", server.url)).bearer_auth(&all).form(&[("access_token", &all)]);
+    let both = server
+        .http()
+        .post(format!("{}/userinfo", server.url))
+        .bearer_auth(&all)
+        .form(&[("access_token", &all)]);
     assert_eq!(both.send().await.unwrap().status().as_u16(), 400);
     let none = server.get("/userinfo").await;
     assert_eq!((none.status, none.header("www-authenticate")), (401, "Bearer realm=\"vestibule\""));
@@ -362,7 +432,8 @@ async fn introspection_tells_clients_of_live_tokens_and_nothing_of_others() {
     let introspect = |token: &str| {
         let (server, token) = (&server, token.to_owned());
         async move {
-            let form = [("token", token.as_str()), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
+            let form =
+                [("token", token.as_str()), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
             server.post("/oauth/introspect", &form).await.json()
         }
     };
@@ -383,7 +454,8 @@ async fn revocation_ends_one_access_token_or_the_whole_family() {
     let revoke = |token: &Value| {
         let (server, token) = (&server, token.as_str().unwrap().to_owned());
         async move {
-            let form = [("token", token.as_str()), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
+            let form =
+                [("token", token.as_str()), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
             server.post("/revoke", &form).await.status
         }
     };
@@ -400,15 +472,21 @@ async fn revocation_ends_one_access_token_or_the_whole_family() {
 
 #[rstest]
 #[tokio::test]
-async fn all_first_calls_at_all_replicas_see_one_key(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn all_first_calls_at_all_replicas_see_one_key(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(server) = TestServer::on(engine, "").await else { return };
     let other = server.beside("").await;
-    let pages = join_all((0..50).map(|i| if i % 2 == 0 { server.get("/keys") } else { other.get("/keys") })).await;
+    let pages =
+        join_all((0..50).map(|i| if i % 2 == 0 { server.get("/keys") } else { other.get("/keys") })).await;
     let first = pages[0].json();
     assert_eq!(first["keys"].as_array().unwrap().len(), 1);
     assert!(pages.iter().all(|p| p.json() == first));
     let key = &first["keys"][0];
-    assert_eq!((key["alg"].as_str(), key["use"].as_str(), key["kty"].as_str()), (Some("RS256"), Some("sig"), Some("RSA")));
+    assert_eq!(
+        (key["alg"].as_str(), key["use"].as_str(), key["kty"].as_str()),
+        (Some("RS256"), Some("sig"), Some("RSA"))
+    );
 }
 
 #[tokio::test]
@@ -418,7 +496,8 @@ async fn a_rotated_key_is_published_before_it_signs_and_the_old_one_goes_on_veri
     let before = person.tokens("jane@example.com").await;
     let app = &server.app;
     let now_ms = vestibule::domain::clock::Clock::now_ms(&*server.clock);
-    let kid = app.keys.add(&app.store, &app.environment.id, app.entropy.clone(), now_ms, 60_000).await.unwrap();
+    let kid =
+        app.keys.add(&app.store, &app.environment.id, app.entropy.clone(), now_ms, 60_000).await.unwrap();
     assert!(server.get("/keys").await.body.contains(&kid));
     let during = refresh(&server, &before).await.json();
     assert_eq!(header(&during["id_token"])["kid"], header(&before["id_token"])["kid"]);
@@ -441,7 +520,16 @@ async fn browsers_of_other_origins_may_call_what_single_page_applications_need()
         let page = Page::of(preflight.send().await.unwrap()).await;
         assert_eq!((page.status, page.header("access-control-allow-origin")), (200, "*"), "{path}");
     }
-    let page = Page::of(server.http().get(format!("{}/login/x", server.url)).header("origin", "http://localhost:5173").send().await.unwrap()).await;
+    let page = Page::of(
+        server
+            .http()
+            .get(format!("{}/login/x", server.url))
+            .header("origin", "http://localhost:5173")
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await;
     assert_eq!(page.header("access-control-allow-origin"), "");
 }
 
@@ -450,15 +538,23 @@ async fn discovery_says_where_everything_is() {
     let server = TestServer::start().await;
     let document = server.get("/.well-known/openid-configuration").await.json();
     assert_eq!(document["issuer"], server.url);
-    for (name, path) in [("authorization_endpoint", "/oauth/authorize"), ("token_endpoint", "/oauth/token"), ("jwks_uri", "/keys"),
-        ("userinfo_endpoint", "/userinfo"), ("end_session_endpoint", "/oidc/logout"), ("introspection_endpoint", "/oauth/introspect"), ("revocation_endpoint", "/revoke")] {
+    for (name, path) in [
+        ("authorization_endpoint", "/oauth/authorize"),
+        ("token_endpoint", "/oauth/token"),
+        ("jwks_uri", "/keys"),
+        ("userinfo_endpoint", "/userinfo"),
+        ("end_session_endpoint", "/oidc/logout"),
+        ("introspection_endpoint", "/oauth/introspect"),
+        ("revocation_endpoint", "/revoke"),
+    ] {
         assert_eq!(document[name], format!("{}{path}", server.url));
     }
     assert_eq!(document, server.get("/.well-known/oauth-authorization-server").await.json());
 }
 
 async fn userinfo(server: &TestServer, token: &str) -> Page {
-    Page::of(server.http().get(format!("{}/userinfo", server.url)).bearer_auth(token).send().await.unwrap()).await
+    Page::of(server.http().get(format!("{}/userinfo", server.url)).bearer_auth(token).send().await.unwrap())
+        .await
 }
 
 async fn refresh(server: &TestServer, tokens: &Value) -> Page {

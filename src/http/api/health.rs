@@ -19,7 +19,8 @@ pub async fn live() -> HttpResponse {
 /// server unready: mails wait for it in the outbox.
 pub async fn ready(provider: web::Data<Provider>) -> HttpResponse {
     let Some(app) = provider.get() else {
-        return HttpResponse::ServiceUnavailable().json(json!({ "status": "starting", "database": "waiting" }));
+        return HttpResponse::ServiceUnavailable()
+            .json(json!({ "status": "starting", "database": "waiting" }));
     };
     let smtp = match &app.mail.smtp {
         None => "not configured",

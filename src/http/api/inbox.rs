@@ -15,7 +15,7 @@ use crate::http::errors::Problem;
 use crate::http::guard;
 use crate::http::pages::{render, views};
 use crate::http::params;
-use crate::service::inbox;
+use crate::service::{Failure, inbox};
 use crate::storage::{InboxFilter, InboxMessage};
 
 /// Longest wait for a mail, in milliseconds.
@@ -80,7 +80,8 @@ impl Query {
             return Err(invalid("since: must be the id of a message, msg_…".to_owned()));
         }
         let wait_ms = one("wait_ms")?.map(str::parse::<u64>).transpose();
-        let wait_ms = wait_ms.map_err(|_| invalid("wait_ms: must be a whole number of milliseconds".to_owned()))?;
+        let wait_ms =
+            wait_ms.map_err(|_| invalid("wait_ms: must be a whole number of milliseconds".to_owned()))?;
         Ok(Self { to, since, wait: wait_ms.map(|ms| Duration::from_millis(ms.min(MAX_WAIT_MS))) })
     }
 
@@ -110,7 +111,13 @@ pub async fn latest(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         let found = inbox::messages(&context, &query.filter(1), wait).await.map_err(failed)?;
         match found.into_iter().next() {
             Some(message) => Ok(fresh_json(&Message::from(message))),
-            None => Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "No mail", "no such mail arrived in time").json()),
+            None => Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "No mail",
+                "no such mail arrived in time",
+            )
+            .json()),
         }
     };
     answer.await.unwrap_or_else(|refused| refused)
@@ -126,8 +133,8 @@ pub async fn delete(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     answer.await.unwrap_or_else(|refused| refused)
 }
 
-fn failed(failure: crate::service::Failure) -> HttpResponse {
-    Problem::failure(&failure).json()
+fn failed(failure: Failure) -> HttpResponse {
+    Problem::from(failure).json()
 }
 
 fn fresh_json(value: &impl Serialize) -> HttpResponse {
@@ -139,7 +146,8 @@ pub async fn page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let answer = async {
         guard::control(&request, &context)?;
         // A half-typed address is a filter that finds nothing, not a mistake.
-        let filter_to = params::query(&request).ok().and_then(|p| p.one("to").ok().flatten().map(str::to_owned));
+        let filter_to =
+            params::query(&request).ok().and_then(|p| p.one("to").ok().flatten().map(str::to_owned));
         let filter = InboxFilter {
             to_key: filter_to.as_ref().map(|t| t.trim().to_lowercase()),
             after_id: None,

@@ -1,6 +1,5 @@
 //! `/oauth/authorize`.
 
-
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::domain::authorization::PageRefusal;
@@ -36,7 +35,8 @@ pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
 pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
     match form {
         Ok(params) => {
-            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.pairs()).finish();
+            let query =
+                url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.pairs()).finish();
             see_other(&context.public_url.join(&format!("/oauth/authorize?{query}")))
         }
         Err(error) => unreadable(error).page(&request),
@@ -79,10 +79,13 @@ fn refused(refusal: &PageRefusal) -> Problem {
 
 /// A TOML basic string.
 fn toml_text(text: &str) -> String {
-    let escaped: String = text.chars().filter(|c| !c.is_control()).flat_map(|c| match c {
-        '"' | '\\' => vec!['\\', c],
-        c => vec![c],
-    }).collect();
+    let escaped: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .flat_map(|c| match c {
+            '"' | '\\' => vec!['\\', c],
+            c => vec![c],
+        })
+        .collect();
     format!("\"{escaped}\"")
 }
-

@@ -22,18 +22,25 @@ pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> 
     answer(&request, &context, form).await
 }
 
-async fn answer(request: &HttpRequest, context: &Context, params: Result<Parameters, ParamsError>) -> HttpResponse {
+async fn answer(
+    request: &HttpRequest,
+    context: &Context,
+    params: Result<Parameters, ParamsError>,
+) -> HttpResponse {
     let params = match params {
         Ok(params) => params,
         Err(error) => {
-            let problem = Problem::new(error.status(), "invalid_request", "This does not work", format!("{error}."));
+            let problem =
+                Problem::new(error.status(), "invalid_request", "This does not work", format!("{error}."));
             return problem.page(request);
         }
     };
     let browser = cookies::browser(request, context);
     let mut response = match end_session(context, &params, &browser).await {
         Ok(LoggedOut::Redirect { location }) => see_other(&location),
-        Ok(LoggedOut::Page) => render::page(StatusCode::OK, &views::SignedOut { layout: render::layout(context, "Signed out") }),
+        Ok(LoggedOut::Page) => {
+            render::page(StatusCode::OK, &views::SignedOut { layout: render::layout(context, "Signed out") })
+        }
         Ok(refused) => refusal(&refused).page(request),
         Err(failure) => return Problem::failure(&failure).page(request),
     };
@@ -42,7 +49,8 @@ async fn answer(request: &HttpRequest, context: &Context, params: Result<Paramet
 }
 
 fn refusal(refused: &LoggedOut) -> Problem {
-    let signed_out = |text: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "You are signed out", text);
+    let signed_out =
+        |text: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "You are signed out", text);
     match refused {
         LoggedOut::UriNotRegistered { uri } => {
             signed_out("The application wants you to go on to an address that is not registered for it, so you stay here.")

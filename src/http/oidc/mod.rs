@@ -30,7 +30,10 @@ pub enum CredentialsError {
 
 /// Reads client credentials from a Basic header or the form body (RFC 6749 §2.3.1). A Bearer header is ignored:
 /// two of the SDKs send one along.
-pub fn client_credentials(request: &HttpRequest, params: &Parameters) -> Result<ClientCredentials, CredentialsError> {
+pub fn client_credentials(
+    request: &HttpRequest,
+    params: &Parameters,
+) -> Result<ClientCredentials, CredentialsError> {
     let in_body = ClientCredentials {
         client_id: params.one("client_id")?.map(str::to_owned),
         client_secret: params.one("client_secret")?.map(str::to_owned),
@@ -86,13 +89,19 @@ mod tests {
         let body = read(None, "client_id=a&client_secret=b%26c").unwrap();
         assert_eq!((body.client_id.as_deref(), body.client_secret.as_deref()), (Some("a"), Some("b&c")));
         let header = read(Some(&basic("a%3Ab", "s+e%2Bc=r&t")), "").unwrap();
-        assert_eq!((header.client_id.as_deref(), header.client_secret.as_deref()), (Some("a:b"), Some("s e+c=r&t")));
+        assert_eq!(
+            (header.client_id.as_deref(), header.client_secret.as_deref()),
+            (Some("a:b"), Some("s e+c=r&t"))
+        );
         assert_eq!(read(Some("Bearer whatever"), "client_id=a").unwrap().client_id.as_deref(), Some("a"));
     }
 
     #[test]
     fn two_methods_or_two_clients_are_refused() {
-        assert_eq!(read(Some(&basic("a", "b")), "client_secret=b").unwrap_err(), CredentialsError::TwoMethods);
+        assert_eq!(
+            read(Some(&basic("a", "b")), "client_secret=b").unwrap_err(),
+            CredentialsError::TwoMethods
+        );
         assert_eq!(read(Some(&basic("a", "b")), "client_id=c").unwrap_err(), CredentialsError::TwoClients);
         assert!(read(Some(&basic("a", "b")), "client_id=a").is_ok());
         assert_eq!(read(Some("Basic ???"), "").unwrap_err(), CredentialsError::MalformedBasic);

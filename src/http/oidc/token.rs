@@ -18,7 +18,10 @@ use crate::service::token::{self, TokenRefusal, TokenResponse};
 #[derive(Debug)]
 pub enum TokenError {
     InvalidRequest(String),
-    InvalidClient { text: String, by_basic: bool },
+    InvalidClient {
+        text: String,
+        by_basic: bool,
+    },
     UnsupportedGrantType(String),
     Refused(TokenRefusal),
     /// The body could not be read.
@@ -36,9 +39,13 @@ impl TokenError {
         let (status, code, text) = match self {
             Self::InvalidRequest(text) => (StatusCode::BAD_REQUEST, "invalid_request", text.clone()),
             Self::InvalidClient { text, .. } => (StatusCode::UNAUTHORIZED, "invalid_client", text.clone()),
-            Self::UnsupportedGrantType(text) => (StatusCode::BAD_REQUEST, "unsupported_grant_type", text.clone()),
+            Self::UnsupportedGrantType(text) => {
+                (StatusCode::BAD_REQUEST, "unsupported_grant_type", text.clone())
+            }
             Self::Unreadable(error) => (error.status(), "invalid_request", error.to_string()),
-            Self::Refused(TokenRefusal::InvalidGrant(text)) => (StatusCode::BAD_REQUEST, "invalid_grant", text.clone()),
+            Self::Refused(TokenRefusal::InvalidGrant(text)) => {
+                (StatusCode::BAD_REQUEST, "invalid_grant", text.clone())
+            }
             Self::Refused(TokenRefusal::InvalidScope(text)) => {
                 (StatusCode::BAD_REQUEST, "invalid_scope", (*text).to_owned())
             }
@@ -90,10 +97,15 @@ pub async fn client_of<'c>(
     })
 }
 
-async fn answer(request: &HttpRequest, context: &Context, params: &Parameters) -> Result<TokenResponse, TokenError> {
+async fn answer(
+    request: &HttpRequest,
+    context: &Context,
+    params: &Parameters,
+) -> Result<TokenResponse, TokenError> {
     let one = |name| params.one(name).map_err(|e| TokenError::InvalidRequest(e.to_string()));
-    let required =
-        |name| one(name)?.ok_or_else(|| TokenError::InvalidRequest(format!("the parameter {name} is missing")));
+    let required = |name| {
+        one(name)?.ok_or_else(|| TokenError::InvalidRequest(format!("the parameter {name} is missing")))
+    };
     let grant_type = required("grant_type")?;
     let client = client_of(request, context, params).await?;
     match grant_type {
@@ -102,10 +114,13 @@ async fn answer(request: &HttpRequest, context: &Context, params: &Parameters) -
             let code_verifier = one("code_verifier")?;
             Ok(token::exchange_code(context, client, code, redirect_uri, code_verifier).await?)
         }
-        "refresh_token" => Ok(token::refresh(context, client, required("refresh_token")?, one("scope")?).await?),
+        "refresh_token" => {
+            Ok(token::refresh(context, client, required("refresh_token")?, one("scope")?).await?)
+        }
         "client_credentials" => Ok(token::client_credentials(context, client, one("scope")?)?),
         _ => {
-            let text = "grant_type must be authorization_code, refresh_token or client_credentials".to_owned();
+            let text =
+                "grant_type must be authorization_code, refresh_token or client_credentials".to_owned();
             Err(TokenError::UnsupportedGrantType(text))
         }
     }

@@ -37,7 +37,9 @@ async fn answer(context: &Context, token: Option<&str>) -> HttpResponse {
     let Some(token) = token else { return challenge(StatusCode::UNAUTHORIZED, None) };
     match userinfo(context, token).await {
         Ok(info) => HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(info),
-        Err(AccessRefusal::InvalidToken(text)) => challenge(StatusCode::UNAUTHORIZED, Some(("invalid_token", text))),
+        Err(AccessRefusal::InvalidToken(text)) => {
+            challenge(StatusCode::UNAUTHORIZED, Some(("invalid_token", text)))
+        }
         Err(AccessRefusal::InsufficientScope) => {
             let text = "a person's access token with the scope openid is needed";
             challenge(StatusCode::FORBIDDEN, Some(("insufficient_scope", text)))
@@ -55,10 +57,12 @@ fn challenge(status: StatusCode, error: Option<(&str, &str)>) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     match error {
-        None => response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="vestibule""#)).json(json!({
-            "error": "invalid_request",
-            "error_description": "an access token is needed: Authorization: Bearer …"
-        })),
+        None => {
+            response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="vestibule""#)).json(json!({
+                "error": "invalid_request",
+                "error_description": "an access token is needed: Authorization: Bearer …"
+            }))
+        }
         Some((code, text)) => {
             let value = format!(r#"Bearer realm="vestibule", error="{code}", error_description="{text}""#);
             response

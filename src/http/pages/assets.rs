@@ -21,7 +21,8 @@ pub async fn file(request: HttpRequest, name: web::Path<String>) -> HttpResponse
     let etag: String = found.metadata.sha256_hash()[..8].iter().map(|b| format!("{b:02x}")).collect();
     let etag = format!("\"{etag}\"");
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-    let mut response = if known == Some(etag.as_str()) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let mut response =
+        if known == Some(etag.as_str()) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::ETAG, etag.as_str()))
         .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
@@ -68,7 +69,13 @@ pub async fn logo(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
             .body(bytes),
         Err(error) => {
             tracing::error!(path = %path.display(), %error, "the logo cannot be read");
-            Problem::new(actix_web::http::StatusCode::NOT_FOUND, "not_found", "No logo", "The logo cannot be read.").json()
+            Problem::new(
+                actix_web::http::StatusCode::NOT_FOUND,
+                "not_found",
+                "No logo",
+                "The logo cannot be read.",
+            )
+            .json()
         }
     }
 }

@@ -18,7 +18,8 @@ use crate::service::passwordless::{self, LINK_PATH, LinkResult, Refusal, app_nam
 /// `GET /login/link`.
 pub async fn landing(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let browser = cookies::browser(&request, &context);
-    let Some(token) = params::query(&request).ok().and_then(|p| p.one("link_token").ok().flatten().map(str::to_owned))
+    let Some(token) =
+        params::query(&request).ok().and_then(|p| p.one("link_token").ok().flatten().map(str::to_owned))
     else {
         return gone(&context);
     };
@@ -68,7 +69,12 @@ fn gone(context: &Context) -> HttpResponse {
     page(StatusCode::GONE, &views::Expired { layout, restart_action: None })
 }
 
-fn refused(context: &Context, outcome: LinkOutcome, app_name: String, restart: Option<String>) -> HttpResponse {
+fn refused(
+    context: &Context,
+    outcome: LinkOutcome,
+    app_name: String,
+    restart: Option<String>,
+) -> HttpResponse {
     match outcome {
         LinkOutcome::WrongBrowser => {
             let layout = render::layout(context, texts::TITLE_WRONG_BROWSER);

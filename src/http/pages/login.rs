@@ -142,7 +142,8 @@ fn resend_after_s(context: &Context, auth_request: &AuthRequest) -> i64 {
     if context.environment.limits.mails_per_address.is_none() {
         return 0;
     }
-    let sent_at_ms = auth_request.credentials_expire_at_ms - context.environment.passwordless.validity_s * 1000;
+    let sent_at_ms =
+        auth_request.credentials_expire_at_ms - context.environment.passwordless.validity_s * 1000;
     (RESEND_AFTER_S - (context.now_ms() - sent_at_ms) / 1000).clamp(0, RESEND_AFTER_S)
 }
 
@@ -158,7 +159,10 @@ fn closed_page(context: &Context, auth_request: &AuthRequest, closed: Closed) ->
         ),
         Closed::TooManyAttempts => page(
             StatusCode::TOO_MANY_REQUESTS,
-            &views::TooManyAttempts { layout: render::layout(context, texts::TITLE_TOO_MANY), restart_action },
+            &views::TooManyAttempts {
+                layout: render::layout(context, texts::TITLE_TOO_MANY),
+                restart_action,
+            },
         ),
         Closed::Completed => page(
             StatusCode::OK,
@@ -204,7 +208,12 @@ async fn lost(context: &Context, id: &str) -> Option<HttpResponse> {
 }
 
 /// `POST /login/{id}/email`: send.
-pub async fn email(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>, Form(form): Form) -> HttpResponse {
+pub async fn email(
+    request: HttpRequest,
+    Ctx(context): Ctx,
+    id: web::Path<String>,
+    Form(form): Form,
+) -> HttpResponse {
     let params = match checked(&request, form) {
         Ok(params) => params,
         Err(response) => return response,
@@ -232,7 +241,12 @@ pub async fn email(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String
 }
 
 /// `POST /login/{id}/code`: verify.
-pub async fn code(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>, Form(form): Form) -> HttpResponse {
+pub async fn code(
+    request: HttpRequest,
+    Ctx(context): Ctx,
+    id: web::Path<String>,
+    Form(form): Form,
+) -> HttpResponse {
     let params = match checked(&request, form) {
         Ok(params) => params,
         Err(response) => return response,
@@ -289,7 +303,12 @@ pub async fn restart(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Stri
 }
 
 /// `POST /login/{id}/account`: the choice of `prompt=select_account`.
-pub async fn account(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>, Form(form): Form) -> HttpResponse {
+pub async fn account(
+    request: HttpRequest,
+    Ctx(context): Ctx,
+    id: web::Path<String>,
+    Form(form): Form,
+) -> HttpResponse {
     let params = match checked(&request, form) {
         Ok(params) => params,
         Err(response) => return response,
@@ -320,10 +339,14 @@ pub async fn status(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Strin
 }
 
 /// The form of a page: from this site, and readable.
-pub(super) fn checked(request: &HttpRequest, form: Result<Parameters, ParamsError>) -> Result<Parameters, HttpResponse> {
+pub(super) fn checked(
+    request: &HttpRequest,
+    form: Result<Parameters, ParamsError>,
+) -> Result<Parameters, HttpResponse> {
     guard::same_origin(request)?;
     form.map_err(|error| {
-        Problem::new(error.status(), "invalid_request", "This form does not work", format!("{error}.")).page(request)
+        Problem::new(error.status(), "invalid_request", "This form does not work", format!("{error}."))
+            .page(request)
     })
 }
 

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::views::Layout;
-use crate::app::Context;
-use crate::domain::environment::{Branding, Environment, Mode};
+use crate::app::{App, Context, ControlAccess};
+use crate::domain::environment::Branding;
 use crate::http::context::Provider;
 
 /// Where a page's forms may lead, for `form-action`.
@@ -66,17 +66,18 @@ fn policy(forms: FormsLead<'_>) -> String {
 
 /// The frame around a page.
 pub fn layout(context: &Context, title: &str) -> Layout {
-    layout_of(&context.environment, title)
+    layout_of(&context.app, title)
 }
 
-fn layout_of(environment: &Environment, title: &str) -> Layout {
-    let Branding { name, logo_path, support_email, .. } = &environment.branding;
+fn layout_of(app: &App, title: &str) -> Layout {
+    let Branding { name, logo_path, support_email, .. } = &app.environment.branding;
+    let has_inbox = !matches!(app.control, ControlAccess::Off);
     Layout {
         title: title.to_owned(),
         brand_name: name.clone(),
         has_logo: logo_path.is_some(),
         support_email: support_email.clone(),
-        notice: (environment.mode == Mode::Development).then(|| super::texts::DEVELOPMENT_NOTICE.to_owned()),
+        notice: has_inbox.then(|| super::texts::DEVELOPMENT_NOTICE.to_owned()),
     }
 }
 
@@ -84,7 +85,7 @@ fn layout_of(environment: &Environment, title: &str) -> Layout {
 pub fn layout_of_request(request: &HttpRequest, title: &str) -> Layout {
     let provider = request.app_data::<web::Data<Provider>>().and_then(|p| p.get().cloned());
     match provider {
-        Some(app) => layout_of(&app.environment, title),
+        Some(app) => layout_of(&app, title),
         None => Layout {
             title: title.to_owned(),
             brand_name: "Vestibule".to_owned(),

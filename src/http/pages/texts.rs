@@ -21,7 +21,8 @@ pub const CONTINUE: &str = "Continue";
 
 pub const EMAIL_LABEL: &str = "Email address";
 pub const SIGN_IN_INTRO: &str = "We will mail you a way in. No password needed.";
-pub const SIGN_UP_INTRO: &str = "Tell us your email address. We will check that it is yours; no password needed.";
+pub const SIGN_UP_INTRO: &str =
+    "Tell us your email address. We will check that it is yours; no password needed.";
 pub const CODE_LABEL: &str = "Code";
 pub const CODE_SENT_TO: &str = "We sent a code to";
 pub const CODE_OR_LINK: &str = "Enter the code, or open the link in the mail in this browser.";
@@ -43,8 +44,7 @@ pub const LINK_AUTO: &str = "One moment, you are being signed in.";
 pub const LINK_CLICK: &str = "Press the button to finish signing in.";
 pub const WRONG_BROWSER_TEXT: &str =
     "For your safety a sign-in link works only in the browser in which the sign-in was started.";
-pub const WRONG_BROWSER_HINT: &str =
-    "The link is still good. Copy it from the mail and open it in that browser, or start again here from the application.";
+pub const WRONG_BROWSER_HINT: &str = "The link is still good. Copy it from the mail and open it in that browser, or start again here from the application.";
 pub const DONE_TEXT: &str = "Go on in the other tab. You can close this one.";
 pub const USE_ANOTHER: &str = "Use another account";
 pub const SIGNED_OUT_TEXT: &str = "You can close this page.";
@@ -67,7 +67,8 @@ pub fn email_error(error: EmailError) -> String {
 /// A wrong code, with what is left.
 pub fn wrong_code(attempts_left: usize) -> String {
     match attempts_left {
-        0 => "This code is not right, and there are no attempts left. Start again to get a new code.".to_owned(),
+        0 => "This code is not right, and there are no attempts left. Start again to get a new code."
+            .to_owned(),
         1 => "This code is not right. You have 1 attempt left.".to_owned(),
         n => format!("This code is not right. You have {n} attempts left."),
     }

@@ -180,7 +180,8 @@ pub struct InboxMessage {
 /// colour as text on the light and on the dark card (WCAG 2.2 §1.4.3, 4.5 to 1).
 pub fn brand_css(accent: &str) -> String {
     let colour = Rgb::parse(accent).unwrap_or(Rgb(0x3f, 0x4a, 0x8a));
-    let on = |background: Rgb| if background.contrast(WHITE) >= background.contrast(INK) { WHITE } else { INK };
+    let on =
+        |background: Rgb| if background.contrast(WHITE) >= background.contrast(INK) { WHITE } else { INK };
     let light_fill = colour;
     let dark_fill = colour.readable_on(DARK_CARD, 3.0, WHITE);
     format!(
@@ -230,7 +231,10 @@ impl Rgb {
 
     /// This colour, mixed with `toward` just as much as the contrast with `background` needs.
     fn readable_on(self, background: Self, ratio: f64, toward: Self) -> Self {
-        (0..=20u8).map(|step| self.mix(toward, step)).find(|c| c.contrast(background) >= ratio).unwrap_or(toward)
+        (0..=20u8)
+            .map(|step| self.mix(toward, step))
+            .find(|c| c.contrast(background) >= ratio)
+            .unwrap_or(toward)
     }
 
     fn mix(self, other: Self, twentieths: u8) -> Self {
@@ -322,7 +326,13 @@ mod tests {
     #[test]
     fn any_accent_colour_stays_readable() {
         let value = |css: &str, name: &str, nth: usize| {
-            Rgb::parse(&css.match_indices(name).nth(nth).map(|(i, _)| css[i + name.len()..i + name.len() + 7].to_owned()).unwrap()).unwrap()
+            Rgb::parse(
+                &css.match_indices(name)
+                    .nth(nth)
+                    .map(|(i, _)| css[i + name.len()..i + name.len() + 7].to_owned())
+                    .unwrap(),
+            )
+            .unwrap()
         };
         for accent in ["#3f4a8a", "#ffff00", "#000000", "#ffffff", "#ff0000", "#00ffcc", "#777777"] {
             let css = brand_css(accent);

@@ -122,7 +122,8 @@ impl TestServer {
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let store = db.open().await;
-                let parts = vestibule::server::parts(&config, store, its_clock, Arc::new(SystemEntropy)).unwrap();
+                let parts =
+                    vestibule::server::parts(&config, store, its_clock, Arc::new(SystemEntropy)).unwrap();
                 let started = parts.start().await.unwrap();
                 let app = Arc::new(parts.into_app(started));
                 let provider = Provider::default();

@@ -69,7 +69,8 @@ pub struct Person<'s> {
 impl TestServer {
     /// A person with a fresh browser.
     pub fn person(&self) -> Person<'_> {
-        let browser = Client::builder().cookie_store(true).redirect(redirect::Policy::none()).build().unwrap();
+        let browser =
+            Client::builder().cookie_store(true).redirect(redirect::Policy::none()).build().unwrap();
         Person { server: self, browser }
     }
 
@@ -115,8 +116,13 @@ impl TestServer {
 
     /// All mails to an address, newest first.
     pub async fn mails_to(&self, address: &str) -> Vec<Value> {
-        let response =
-            self.http().get(format!("{}/_emulator/v1/messages", self.url)).query(&[("to", address)]).send().await.unwrap();
+        let response = self
+            .http()
+            .get(format!("{}/_emulator/v1/messages", self.url))
+            .query(&[("to", address)])
+            .send()
+            .await
+            .unwrap();
         Page::of(response).await.json().as_array().unwrap().clone()
     }
 

@@ -29,7 +29,10 @@ fn server() -> Option<&'static String> {
             }
             let started = binaries().map(|b| start(&b));
             if started.is_none() {
-                assert!(std::env::var("CI").as_deref() != Ok("true"), "PostgreSQL's server programs are not installed");
+                assert!(
+                    std::env::var("CI").as_deref() != Ok("true"),
+                    "PostgreSQL's server programs are not installed"
+                );
                 eprintln!("skipped: tests on PostgreSQL, whose server programs are not installed");
             }
             started
@@ -101,7 +104,11 @@ fn start(binaries: &Path) -> String {
     let socket = folder.join(".s.PGSQL.5432");
     let deadline = Instant::now() + Duration::from_secs(30);
     while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-        assert!(Instant::now() < deadline, "PostgreSQL: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
+        assert!(
+            Instant::now() < deadline,
+            "PostgreSQL: {}",
+            std::fs::read_to_string(folder.join("log")).unwrap_or_default()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     wait_until_it_answers(binaries, &folder, deadline);

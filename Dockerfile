@@ -1,0 +1,24 @@
+# syntax=docker/dockerfile:1
+FROM rust:1-slim-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ make cmake && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+COPY migrations migrations
+COPY static static
+COPY templates templates
+# Integration tests and benchmarks are named by Cargo.toml but not built here.
+RUN mkdir -p tests/it bench && touch tests/it/main.rs bench/speed.rs
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked --bin vestibule && cp target/release/vestibule /vestibule
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --home-dir /data --create-home vestibule
+COPY --from=build /vestibule /usr/local/bin/vestibule
+USER vestibule
+WORKDIR /data
+VOLUME /data
+EXPOSE 6870
+ENV VESTIBULE_LISTEN=0.0.0.0:6870 VESTIBULE_DATA_DIR=/data
+HEALTHCHECK --interval=5s --timeout=6s --start-period=5s CMD ["vestibule", "healthcheck", "--url", "http://127.0.0.1:6870"]
+ENTRYPOINT ["vestibule"]
