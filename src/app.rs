@@ -1,6 +1,6 @@
 //! The parts of a running provider, put together: database, clock, randomness, keys, mail.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use secrecy::SecretString;
@@ -72,9 +72,21 @@ pub struct MailRoom {
     last_message: AtomicI64,
     /// Changes with every mail stored by this process; those who wait for one watch it.
     pub inbox_changed: watch::Sender<u64>,
+    /// The server stops: nobody shall wait for a mail any longer.
+    stopping: AtomicBool,
 }
 
 impl MailRoom {
+    /// Sends those home who wait for a mail.
+    pub fn stop_waiting(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.inbox_changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
     /// An id for a mail, greater than every earlier one of this process.
     pub fn new_message_id(&self, now_ms: UnixMs, entropy: &dyn Entropy) -> String {
         let fresh = new_id(IdKind::Message, now_ms, entropy);
@@ -138,6 +150,7 @@ impl Parts {
                 outbox_filled: Notify::new(),
                 last_message: AtomicI64::new(0),
                 inbox_changed: watch::Sender::new(0),
+                stopping: AtomicBool::new(false),
             },
             control: self.control,
         }

@@ -174,7 +174,8 @@ pub fn http_server(
     if let Some(workers) = workers {
         server = server.workers(workers);
     }
-    Ok(server.listen(listener)?.run())
+    // Signals are ours: those who wait for mail are told first.
+    Ok(server.disable_signals().listen(listener)?.run())
 }
 
 /// Runs the server until SIGTERM or SIGINT, then lets requests under way finish.
@@ -190,10 +191,19 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     let handle = server.handle();
 
     let mut background = JoinSet::new();
-    background.spawn(run_provider(parts, provider, config.clone(), address));
+    background.spawn(run_provider(parts, provider.clone(), config.clone(), address));
     let mut running = std::pin::pin!(server);
     let outcome = tokio::select! {
         ended = &mut running => ended.map_err(ServeError::Io),
+        signal = stop_signal() => {
+            signal?;
+            if let Some(app) = provider.get() {
+                app.mail.stop_waiting();
+            }
+            // Resolves when the requests under way are answered, or their time is over.
+            let (stopped, ()) = tokio::join!(running, handle.stop(true));
+            stopped.map_err(ServeError::Io)
+        }
         failed = first_failure(&mut background) => {
             handle.stop(false).await;
             Err(failed)
@@ -210,6 +220,16 @@ fn listen(config: &Config) -> Result<TcpListener, ServeError> {
     let listener = TcpListener::bind((config.listen.host.as_str(), config.listen.port)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
+}
+
+/// SIGTERM, as service managers send it, or Ctrl-C.
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
 }
 
 /// Waits until a background task fails; those that end well are not missed.

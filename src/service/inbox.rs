@@ -30,7 +30,7 @@ pub async fn messages(
         changed.mark_unchanged();
         let found = context.store().messages(context.environment_id(), filter).await?;
         let now = tokio::time::Instant::now();
-        if !found.is_empty() || now >= deadline {
+        if !found.is_empty() || now >= deadline || context.app.mail.is_stopping() {
             return Ok(found);
         }
         // This process's own mails wake at once. Only a shared database needs asking in between.

@@ -4,13 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::Failure;
 use crate::app::App;
+use crate::domain::clock::UnixMs;
 use crate::mail::{DeliveryError, Envelope, SmtpMailer, retry_delay_ms};
 use crate::storage::OutboxMail;
 
 /// Mails taken at a time.
 const BATCH: i64 = 20;
+
+/// Mails on their way at the same time.
+const AT_ONCE: usize = 4;
 
 /// How often the outbox is looked at without being told: retries fall due, other replicas stop.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -40,13 +46,27 @@ pub async fn deliver_due(app: &App, smtp: &SmtpMailer) -> Result<usize, Failure>
     let now_ms = app.clock.now_ms();
     let due = app.store.due_mails(now_ms, BATCH).await?;
     let mut tried = 0;
-    for mail in due {
-        if app.store.claim_mail(&mail, now_ms + CLAIM_MS).await? {
-            tried += 1;
-            deliver(app, smtp, &mail).await?;
+    for few in due.chunks(AT_ONCE) {
+        let outcomes = join_all(few.iter().map(|mail| claim_and_deliver(app, smtp, mail, now_ms))).await;
+        for outcome in outcomes {
+            tried += usize::from(outcome?);
         }
     }
     Ok(tried)
+}
+
+/// `false` when another replica has the mail.
+async fn claim_and_deliver(
+    app: &App,
+    smtp: &SmtpMailer,
+    mail: &OutboxMail,
+    now_ms: UnixMs,
+) -> Result<bool, Failure> {
+    let is_ours = app.store.claim_mail(mail, now_ms + CLAIM_MS).await?;
+    if is_ours {
+        deliver(app, smtp, mail).await?;
+    }
+    Ok(is_ours)
 }
 
 async fn deliver(app: &App, smtp: &SmtpMailer, mail: &OutboxMail) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ mod sign_in;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -89,6 +90,7 @@ pub struct Store {
     pool: AnyPool,
     /// SQLite has one writer. Queueing here is fair and quick; its own busy handler sleeps and guesses.
     write_gate: Option<Arc<Semaphore>>,
+    commits: Arc<AtomicU64>,
 }
 
 /// The right to write, held until the write is done.
@@ -105,7 +107,7 @@ impl Store {
             .after_connect(|connection, _| Box::pin(prepare_sqlite(connection)))
             .connect(&url)
             .await?;
-        Ok(Self { pool, write_gate: Some(Arc::new(Semaphore::new(1))) })
+        Ok(Self { pool, write_gate: Some(Arc::new(Semaphore::new(1))), commits: Arc::default() })
     }
 
     /// Uses a PostgreSQL database. Connections are made when first needed, so that a server can start before
@@ -117,7 +119,7 @@ impl Store {
             .max_connections(max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options);
-        Ok(Self { pool, write_gate: None })
+        Ok(Self { pool, write_gate: None, commits: Arc::default() })
     }
 
     /// Brings the schema up to date. Replicas that start together take turns: sqlx holds an advisory lock on
@@ -156,7 +158,13 @@ impl Store {
         self.pool.close().await;
     }
 
+    /// How many writing transactions this process began: what a sign-in costs is counted with it.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
     async fn write_turn(&self) -> WriteTurn {
+        self.commits.fetch_add(1, Ordering::Relaxed);
         match &self.write_gate {
             // The semaphore is never closed.
             Some(gate) => WriteTurn(gate.clone().acquire_owned().await.ok()),

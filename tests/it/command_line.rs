@@ -236,6 +236,26 @@ fn keys_are_listed_and_rotated_while_the_server_runs() {
 }
 
 #[test]
+fn sigterm_answers_what_is_under_way_and_lets_nobody_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path(), &["--ephemeral"]);
+    let url = format!("{}/_emulator/v1/messages/latest?to=nobody@example.com&wait_ms=60000", server.url());
+    let address = server.ready["listen"].as_str().unwrap().to_owned();
+    let mut waiting = std::net::TcpStream::connect(address).unwrap();
+    let path = url.split_once("/_emulator").unwrap().1;
+    write!(waiting, "GET /_emulator{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    // Once another request is answered on a later connection, this one has been taken up.
+    assert_eq!(server.get("/health").0, 200);
+    let started = Instant::now();
+    let (code, said) = server.stop();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(started.elapsed() < Duration::from_secs(20), "it waited for the mail");
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut waiting, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+#[test]
 fn healthcheck_tells_by_its_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let server = Running::start(folder.path(), &["--ephemeral"]);

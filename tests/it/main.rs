@@ -8,6 +8,7 @@ mod architecture;
 mod authorize;
 mod command_line;
 mod containers;
+mod documents;
 mod inbox;
 mod links;
 mod logout;

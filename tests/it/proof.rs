@@ -73,6 +73,20 @@ async fn a_right_code_used_many_times_at_once_signs_in_once(
 }
 
 #[tokio::test]
+async fn a_whole_sign_in_takes_at_most_six_commits() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let before = server.app.store.commits();
+    let sign_in = person.start_with(&[]).await;
+    person.post(&format!("{sign_in}/email"), &[("email", "jane@example.com")]).await;
+    let code = server.code_for("jane@example.com").await;
+    let back = person.enter_code(&sign_in, &code).await;
+    assert_eq!(server.exchange(&back.answer("code").unwrap()).await.status, 200);
+    let commits = server.app.store.commits() - before;
+    assert!((1..=6).contains(&commits), "{commits} commits");
+}
+
+#[tokio::test]
 async fn a_code_expires_with_its_validity_and_a_new_one_works() {
     let server = TestServer::start().await;
     let person = server.person();

@@ -52,6 +52,10 @@ pub const NOT_EMULATED_TEXT: &str = "Vestibule does not emulate this address.";
 pub const LOST_HEADING: &str = "This sign-in is not open here";
 pub const LOST_TEXT: &str =
     "It was started in another browser, or its cookie is gone. Go back to the application and sign in again.";
+pub const STUCK: &str = "Stuck? Write to";
+pub const GOES_ON_TO: &str = "You go on to";
+pub const APPLICATION: &str = "Application:";
+pub const HOW_TO: &str = "How to put it right";
 pub const DEVELOPMENT_NOTICE: &str = "Development server";
 
 /// Why an address was refused, and what to do.

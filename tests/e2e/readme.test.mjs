@@ -1,0 +1,30 @@
+// The JavaScript samples of the README, as they stand there.
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { signInOverHttp, startVestibule } from './support/server.mjs';
+
+const sample = new URL('./output-readme-sample.mjs', import.meta.url);
+let vestibule;
+
+before(async () => {
+  vestibule = await startVestibule();
+  process.env.SCALEKIT_ENVIRONMENT_URL = vestibule.url;
+  process.env.SCALEKIT_CLIENT_ID = vestibule.clientId;
+  process.env.SCALEKIT_CLIENT_SECRET = vestibule.clientSecret;
+});
+after(async () => {
+  rmSync(sample, { force: true });
+  await vestibule?.stop();
+});
+
+test('the samples of the README sign a person in and read the code', async () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const blocks = [...readme.matchAll(/```js\n([\s\S]*?)```/g)].map((match) => match[1]);
+  assert.equal(blocks.length, 2);
+  writeFileSync(sample, blocks.join('\n'));
+  const { signInUrl, whoIsIt, mailTo } = await import(sample.href);
+  const back = await signInOverHttp({ ...vestibule, mailTo }, signInUrl(), 'jane@example.com');
+  assert.equal(back.searchParams.get('state'), 'xyz');
+  assert.equal((await whoIsIt(back.searchParams.get('code'))).user.email, 'jane@example.com');
+});
