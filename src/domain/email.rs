@@ -54,6 +54,11 @@ impl EmailAddress {
         &self.0
     }
 
+    /// What stands behind the `@`.
+    pub fn domain(&self) -> &str {
+        self.0.rsplit('@').next().unwrap_or_default()
+    }
+
     /// Lower case: two spellings with one key are one person (Scalekit compares without case).
     pub fn key(&self) -> String {
         self.0.to_lowercase()
@@ -69,8 +74,7 @@ impl fmt::Display for EmailAddress {
 /// Addresses are personal: debug output shows only the domain.
 impl fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let domain = self.0.rsplit('@').next().unwrap_or_default();
-        write!(f, "EmailAddress([redacted]@{domain})")
+        write!(f, "EmailAddress([redacted]@{})", self.domain())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::entropy::secret_text;
 use crate::domain::grant::Grant;
 use crate::domain::ids::IdKind;
 use crate::domain::session::Session;
+use crate::domain::user::Organization;
 use crate::service::authorize::{Authorized, refuse};
 use crate::storage::{Completion, SessionChange};
 
@@ -45,10 +46,12 @@ pub(super) async fn complete(
     };
     let code = secret_text(context.entropy());
     let grant = new_grant(context, judged.authorization.clone(), String::new(), session_id, now_ms);
+    let new_organization = new_organization(context, email);
     let completion = Completion {
         request: judged,
         email,
         new_user_id: &context.new_id(IdKind::User),
+        new_organization: new_organization.as_ref(),
         session,
         session_cookie_digest: &context.app.secret.digest(Purpose::SessionCookie, &session_cookie),
         grant: &grant,
@@ -60,6 +63,16 @@ pub(super) async fn complete(
         location: success_url(&judged.issuer, &grant.authorization, &code),
         session_cookie: Some(session_cookie),
     }))
+}
+
+/// In the full-stack profile a sign-up makes an organization too (product rule B-27), named after the address's
+/// domain.
+fn new_organization(context: &Context, email: &EmailAddress) -> Option<Organization> {
+    context.environment.tokens.user_management.then(|| Organization {
+        id: context.new_id(IdKind::Organization),
+        display_name: email.domain().to_owned(),
+        external_id: None,
+    })
 }
 
 /// A proven address that has no account where sign-up is closed: only its owner learns so.

@@ -8,7 +8,7 @@ use crate::domain::email::EmailAddress;
 use crate::domain::grant::Grant;
 use crate::domain::limits::RecentTimes;
 use crate::domain::session::Session;
-use crate::domain::user::User;
+use crate::domain::user::{Organization, User};
 
 /// How many mails an address received lately, as read; written back only if nobody else counted meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Completion<'a> {
     pub email: &'a EmailAddress,
     /// Id for the user if the address is new.
     pub new_user_id: &'a str,
+    /// The organization that a new user gets, in the full-stack profile.
+    pub new_organization: Option<&'a Organization>,
     pub session: SessionChange,
     pub session_cookie_digest: &'a str,
     /// Its `user_id` is settled here.
@@ -121,6 +123,9 @@ impl Store {
         .fetch_one(&mut *tx)
         .await?;
         let user = User::from(user);
+        if let Some(organization) = done.new_organization.filter(|_| user.id == done.new_user_id) {
+            write_organization(&mut tx, environment_id, organization, &user.id, done.now_ms).await?;
+        }
         write_session(&mut tx, environment_id, done, &user.id).await?;
         grants::insert(&mut *tx, environment_id, done.grant, &user.id, done.code_digest, done.now_ms).await?;
         tx.commit().await?;
@@ -154,6 +159,36 @@ async fn write_budget(
         .execute(connection)
         .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// An organization with its first member.
+async fn write_organization(
+    connection: &mut sqlx::AnyConnection,
+    environment_id: &str,
+    organization: &Organization,
+    user_id: &str,
+    now_ms: UnixMs,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO organizations (environment_id, id, display_name, created_at_ms, updated_at_ms) \
+         VALUES ($1, $2, $3, $4, $4)",
+    )
+    .bind(environment_id)
+    .bind(&organization.id)
+    .bind(&organization.display_name)
+    .bind(now_ms)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(environment_id)
+    .bind(&organization.id)
+    .bind(user_id)
+    .bind(now_ms)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn write_session(

@@ -119,6 +119,22 @@ async fn tokens_of_the_full_stack_profile_carry_user_organization_and_session() 
     assert_eq!(tokens["expires_in"], 299);
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_sign_up_in_the_full_stack_profile_makes_an_organization_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "[tokens]\nuser_management = true").await else { return };
+    let first = server.person().tokens("new@example.com").await;
+    let again = server.person().tokens("new@example.com").await;
+    let other = server.person().tokens("other@example.com").await;
+    let oid = |tokens: &Value| claims(&tokens["access_token"])["oid"].as_str().unwrap().to_owned();
+    assert!(oid(&first).starts_with("org_"));
+    assert_eq!(oid(&first), oid(&again));
+    assert_ne!(oid(&first), oid(&other));
+    assert_eq!(claims(&first["id_token"])["sub"], claims(&again["id_token"])["sub"]);
+}
+
 #[tokio::test]
 async fn without_offline_access_there_is_no_refresh_token_and_without_openid_no_id_token() {
     let server = TestServer::start().await;

@@ -71,7 +71,7 @@ pub fn email_error(error: EmailError) -> String {
 /// A wrong code, with what is left.
 pub fn wrong_code(attempts_left: usize) -> String {
     match attempts_left {
-        0 => "This code is not right, and there are no attempts left. Start again to get a new code."
+        0 => "This code is not right, and there are no attempts left. Start over with “Not you?” to get a new code."
             .to_owned(),
         1 => "This code is not right. You have 1 attempt left.".to_owned(),
         n => format!("This code is not right. You have {n} attempts left."),
