@@ -270,8 +270,10 @@ fn healthcheck_tells_by_its_exit_code() {
 #[test]
 fn a_database_that_is_down_at_the_start_is_waited_for_and_told() {
     let folder = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago: there is no ready file to learn it from while the database is down.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut child = vestibule(folder.path())
-        .args(["--listen", "127.0.0.1:0", "--database-url", "postgres://nobody@127.0.0.1:1/none"])
+        .args(["--listen", &address, "--database-url", "postgres://nobody@127.0.0.1:1/none"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -279,6 +281,12 @@ fn a_database_that_is_down_at_the_start_is_waited_for_and_told() {
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
     let line = lines.find(|l| l.as_ref().is_ok_and(|l| l.contains("cannot start yet"))).unwrap().unwrap();
     assert!(line.contains("database"), "{line}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let status = |path: &str| {
+        let url = format!("http://{address}{path}");
+        runtime.block_on(async { reqwest::get(url).await.unwrap().status().as_u16() })
+    };
+    assert_eq!((status("/health"), status("/ready"), status("/keys")), (200, 503, 503));
     assert!(child.try_wait().unwrap().is_none(), "it went on trying");
     child.kill().unwrap();
     child.wait().unwrap();

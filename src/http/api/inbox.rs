@@ -158,6 +158,7 @@ pub async fn page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
             layout: render::layout(&context, "Inbox"),
             messages: found.into_iter().map(row).collect(),
             filter_to: filter_to.unwrap_or_default(),
+            latest_url: context.public_url.join("/_emulator/v1/messages/latest"),
         };
         Ok(render::page(StatusCode::OK, &view))
     };

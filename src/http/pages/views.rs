@@ -164,6 +164,8 @@ pub struct InboxList {
     pub layout: Layout,
     pub messages: Vec<InboxRow>,
     pub filter_to: String,
+    /// What a test asks to wait for a mail.
+    pub latest_url: String,
 }
 
 #[derive(Template)]
