@@ -7,13 +7,28 @@
     Array.prototype.forEach.call(document.querySelectorAll(selector), act);
   }
 
+  // A form of this page is on its way: its answer decides where to go, not what the waiting tab would notice.
+  var leaving = false;
+
   each('form[data-submit-now]', function (form) { form.submit(); });
 
+  // A double click must not cost a second mail or a second attempt; a lost answer may be asked for again.
+  each('form[method=post]', function (form) {
+    var sent_at_ms = 0;
+    form.addEventListener('submit', function (event) {
+      if (Date.now() - sent_at_ms < 3000) { event.preventDefault(); return; }
+      sent_at_ms = Date.now();
+      leaving = true;
+    });
+    window.addEventListener('pageshow', function () { sent_at_ms = 0; leaving = false; });
+  });
+
   each('[data-pin] input', function (input) {
-    // Before maxlength cuts: "Your code is 123 456" must leave 123456.
+    // Before maxlength cuts: "Acme 24: your code is 123 456" must leave 123456.
     input.addEventListener('paste', function (event) {
       var text = (event.clipboardData || window.clipboardData).getData('text');
-      var digits = text.replace(/\D/g, '').slice(0, input.maxLength);
+      var whole = new RegExp('(?:^|\\D)(\\d(?:[ \\u00a0-]?\\d){' + (input.maxLength - 1) + '})(?!\\d)').exec(text);
+      var digits = (whole ? whole[1] : text).replace(/\D/g, '').slice(0, input.maxLength);
       if (!digits) { return; }
       event.preventDefault();
       input.value = digits;
@@ -25,18 +40,18 @@
   });
 
   each('[data-resend-after-s]', function (button) {
-    var left = Number(button.getAttribute('data-resend-after-s'));
     var ready = button.textContent;
-    if (!(left > 0)) { return; }
-    button.disabled = true;
+    // From the clock, not by counting: browsers slow the timers of a hidden tab.
+    var until_ms = Date.now() + Number(button.getAttribute('data-resend-after-s')) * 1000;
     (function tick() {
-      if (left <= 0) {
+      var left = Math.ceil((until_ms - Date.now()) / 1000);
+      if (!(left > 0)) {
         button.disabled = false;
         button.textContent = ready;
         return;
       }
+      button.disabled = true;
       button.textContent = button.getAttribute('data-resend-text') + ' ' + left + ' s';
-      left -= 1;
       window.setTimeout(tick, 1000);
     })();
   });
@@ -52,10 +67,11 @@
     }
     function ask() {
       // A hidden tab does not ask; it does so when it is looked at again.
-      if (document.hidden) { return; }
+      if (document.hidden || leaving) { return; }
       fetch(url, { credentials: 'same-origin', cache: 'no-store' })
         .then(function (response) { return response.json(); })
         .then(function (status) {
+          if (leaving) { return; }
           if (status.state === 'moved') {
             window.location.replace(url.replace(/\/status$/, ''));
           } else {

@@ -177,6 +177,32 @@ test('"send it again" counts down, then sends a new code that kills the first', 
   await context.close();
 });
 
+test('the answer to the own code wins over what the waiting tab notices meanwhile', async () => {
+  const { context, page } = await freshPage(browser);
+  const address = newAddress();
+  await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: address }));
+  // The answer to the code is held back until the tab has asked again and would have moved on.
+  let asked;
+  const askedAgain = new Promise((resolve) => { asked = resolve; });
+  let submitted = false;
+  await page.route('**/login/*/status', async (route) => {
+    if (!submitted) return route.fulfill({ json: { state: 'waiting' } });
+    await route.fulfill({ json: { state: 'moved' } });
+    asked();
+  });
+  await page.route('**/login/*/code', async (route) => {
+    submitted = true;
+    const response = await route.fetch({ maxRedirects: 0 });
+    await Promise.race([askedAgain, new Promise((resolve) => setTimeout(resolve, 3000))]);
+    await route.fulfill({ response });
+  });
+  await page.locator('input[name="code"]').fill((await vestibule.mailTo(address)).code);
+  await press(page);
+  await page.waitForURL(`${application.callback}**`);
+  assertSignedIn(page);
+  await context.close();
+});
+
 test('a code pasted with spaces and words keeps its digits', async () => {
   const { context, page } = await freshPage(browser, { permissions: ['clipboard-read', 'clipboard-write'] });
   const address = newAddress();

@@ -46,6 +46,7 @@ pub const WRONG_BROWSER_TEXT: &str =
     "For your safety a sign-in link works only in the browser in which the sign-in was started.";
 pub const WRONG_BROWSER_HINT: &str = "The link is still good. Copy it from the mail and open it in that browser, or start again here from the application.";
 pub const DONE_TEXT: &str = "Go on in the other tab. You can close this one.";
+pub const CONTINUE_AS: &str = "Continue as";
 pub const USE_ANOTHER: &str = "Use another account";
 pub const SIGNED_OUT_TEXT: &str = "You can close this page.";
 pub const NOT_EMULATED_TEXT: &str = "Vestibule does not emulate this address.";
@@ -56,7 +57,30 @@ pub const STUCK: &str = "Stuck? Write to";
 pub const GOES_ON_TO: &str = "You go on to";
 pub const APPLICATION: &str = "Application:";
 pub const HOW_TO: &str = "How to put it right";
+pub const LISTS_EMULATED: &str = "lists what it does emulate.";
 pub const DEVELOPMENT_NOTICE: &str = "Development server";
+
+pub const INBOX_RECIPIENT: &str = "Recipient";
+pub const INBOX_FILTER: &str = "Filter";
+pub const INBOX_EMPTY: &str = "No mail yet.";
+pub const INBOX_EMPTY_TO: &str = "No mail to";
+pub const INBOX_LEAD: &str = "Every mail this server sends appears here, by itself. Start a sign-in from your application, or wait for the code in a test:";
+pub const INBOX_REQUEST: &str = "Example request";
+pub const INBOX_TEST_USER: &str = "test user, not sent";
+pub const INBOX_SIGN_UP: &str = "sign-up";
+pub const INBOX_TO: &str = "to";
+pub const INBOX_COPY: &str = "Copy";
+pub const INBOX_COPY_CODE: &str = "Copy code";
+pub const INBOX_COPIED: &str = "Copied";
+pub const INBOX_OPEN_LINK: &str = "Open link";
+pub const MAIL_TO: &str = "To";
+pub const MAIL_SENT: &str = "Sent";
+pub const MAIL_CODE: &str = "Code";
+pub const MAIL_LINK: &str = "Link";
+pub const MAIL_HTML: &str = "As people see it";
+pub const MAIL_HTML_FRAME: &str = "HTML part of the mail";
+pub const MAIL_TEXT: &str = "Text part";
+pub const MAIL_TEXT_FRAME: &str = "Text part of the mail";
 
 /// Why an address was refused, and what to do.
 pub fn email_error(error: EmailError) -> String {

@@ -178,29 +178,34 @@ pub struct InboxMessage {
     pub html_url: String,
 }
 
-/// The configured colour as style sheet variables, in shades that stay readable: text on the colour, and the
-/// colour as text on the light and on the dark card (WCAG 2.2 §1.4.3, 4.5 to 1).
+/// The configured colour as style sheet variables, in shades that stay readable in light and in dark mode.
+///
+/// `--on-brand` on `--brand` and `--brand-text` on page and card reach 4.5 to 1 (WCAG 2.2 §1.4.3);
+/// `--brand-edge`, which draws the outline of what is filled with `--brand`, reaches 3 to 1 against the card
+/// (§1.4.11). A colour that is not `#rrggbb` gives the default one.
 pub fn brand_css(accent: &str) -> String {
-    let colour = Rgb::parse(accent).unwrap_or(Rgb(0x3f, 0x4a, 0x8a));
-    let on =
-        |background: Rgb| if background.contrast(WHITE) >= background.contrast(INK) { WHITE } else { INK };
-    let light_fill = colour;
-    let dark_fill = colour.readable_on(DARK_CARD, 3.0, WHITE);
-    format!(
-        ":root{{--brand:{};--on-brand:{};--brand-text:{}}}\n\
-         @media (prefers-color-scheme:dark){{:root{{--brand:{};--on-brand:{};--brand-text:{}}}}}\n",
-        light_fill.css(),
-        on(light_fill).css(),
-        colour.readable_on(WHITE, 4.5, INK).css(),
-        dark_fill.css(),
-        on(dark_fill).css(),
-        colour.readable_on(DARK_CARD, 4.5, WHITE).css(),
-    )
+    let colour = Rgb::parse(accent).unwrap_or(DEFAULT_ACCENT);
+    // Dark mode lightens the fill before it looks for a text colour, or a dark brand would sink into the card.
+    let light = shades(colour, INK, LIGHT_GROUND, WHITE);
+    let dark = shades(colour.nearest(WHITE, |c| c.contrast(DARK_CARD) >= 3.0), WHITE, DARK_CARD, DARK_CARD);
+    format!(":root{{{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n")
 }
 
+/// The variables for one colour scheme: `fill` is moved `toward` black or white only as far as readers need.
+fn shades(fill: Rgb, toward: Rgb, ground: Rgb, card: Rgb) -> String {
+    let brand = fill.nearest(toward, |c| c.contrast(c.text_on()) >= 4.5);
+    let text = brand.nearest(toward, |c| c.contrast(ground) >= 4.5);
+    let edge = if brand.contrast(card) >= 3.0 { brand } else { text };
+    let (brand, on, text, edge) = (brand.css(), brand.text_on().css(), text.css(), edge.css());
+    format!("--brand:{brand};--on-brand:{on};--brand-text:{text};--brand-edge:{edge}")
+}
+
+const DEFAULT_ACCENT: Rgb = Rgb(0x3f, 0x4a, 0x8a);
 const WHITE: Rgb = Rgb(255, 255, 255);
 const INK: Rgb = Rgb(0x12, 0x14, 0x1c);
-/// The card in dark mode, as in `static/vestibule.css`.
+/// The page behind the card in light mode, as `--ground` in `static/vestibule.css`.
+const LIGHT_GROUND: Rgb = Rgb(0xf4, 0xf3, 0xef);
+/// The card in dark mode, as `--card` in `static/vestibule.css`.
 const DARK_CARD: Rgb = Rgb(0x1a, 0x1d, 0x27);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -231,12 +236,14 @@ impl Rgb {
         if a > b { a / b } else { b / a }
     }
 
-    /// This colour, mixed with `toward` just as much as the contrast with `background` needs.
-    fn readable_on(self, background: Self, ratio: f64, toward: Self) -> Self {
-        (0..=20u8)
-            .map(|step| self.mix(toward, step))
-            .find(|c| c.contrast(background) >= ratio)
-            .unwrap_or(toward)
+    /// White or ink, whichever reads better on this colour.
+    fn text_on(self) -> Self {
+        if self.contrast(WHITE) >= self.contrast(INK) { WHITE } else { INK }
+    }
+
+    /// This colour, mixed with `toward` just as much as `enough` asks for.
+    fn nearest(self, toward: Self, enough: impl Fn(Self) -> bool) -> Self {
+        (0..=20u8).map(|step| self.mix(toward, step)).find(|c| enough(*c)).unwrap_or(toward)
     }
 
     fn mix(self, other: Self, twentieths: u8) -> Self {
@@ -325,24 +332,32 @@ mod tests {
         }
     }
 
+    /// The value of a variable of `brand_css`: 0 for light mode, 1 for dark.
+    fn variable(css: &str, name: &str, scheme: usize) -> Rgb {
+        let (start, found) = css.match_indices(&format!("{name}:#")).nth(scheme).unwrap();
+        let value = start + found.len() - 1;
+        Rgb::parse(&css[value..value + 7]).unwrap()
+    }
+
     #[test]
     fn any_accent_colour_stays_readable() {
-        let value = |css: &str, name: &str, nth: usize| {
-            Rgb::parse(
-                &css.match_indices(name)
-                    .nth(nth)
-                    .map(|(i, _)| css[i + name.len()..i + name.len() + 7].to_owned())
-                    .unwrap(),
-            )
-            .unwrap()
-        };
-        for accent in ["#3f4a8a", "#ffff00", "#000000", "#ffffff", "#ff0000", "#00ffcc", "#777777"] {
-            let css = brand_css(accent);
-            for (nth, card) in [(0, WHITE), (1, DARK_CARD)] {
-                let (brand, on) = (value(&css, "--brand:", nth), value(&css, "--on-brand:", nth));
-                assert!(brand.contrast(on) >= 4.4, "{accent}: {css}");
-                assert!(value(&css, "--brand-text:", nth).contrast(card) >= 4.5, "{accent}: {css}");
+        let steps = || (0..=255u8).step_by(15);
+        let accents = steps().flat_map(|r| steps().flat_map(move |g| steps().map(move |b| Rgb(r, g, b))));
+        for accent in accents {
+            let css = brand_css(&accent.css());
+            for (scheme, ground, card) in [(0, LIGHT_GROUND, WHITE), (1, DARK_CARD, DARK_CARD)] {
+                let value = |name| variable(&css, name, scheme);
+                assert!(value("--brand").contrast(value("--on-brand")) >= 4.5, "{accent:?}: {css}");
+                assert!(value("--brand-text").contrast(ground) >= 4.5, "{accent:?}: {css}");
+                assert!(value("--brand-edge").contrast(card) >= 3.0, "{accent:?}: {css}");
             }
         }
+    }
+
+    #[test]
+    fn a_readable_accent_is_left_as_configured_and_nonsense_gives_the_default() {
+        let navy = Rgb(0x3f, 0x4a, 0x8a);
+        assert_eq!(variable(&brand_css("#3f4a8a"), "--brand", 0), navy);
+        assert_eq!(variable(&brand_css("red;}body{display:none"), "--brand", 0), DEFAULT_ACCENT);
     }
 }
