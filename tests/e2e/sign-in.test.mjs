@@ -219,9 +219,10 @@ test('the keyboard alone is enough', async () => {
   const { context, page } = await freshPage(browser);
   const address = newAddress();
   await page.goto(vestibule.authorizeUrl(application.callback));
+  await page.locator('input[name="email"]:focus').waitFor();
   await page.keyboard.type(address);
   await page.keyboard.press('Enter');
-  await page.locator('input[name="code"]').waitFor();
+  await page.locator('input[name="code"]:focus').waitFor();
   await page.keyboard.type((await vestibule.mailTo(address)).code);
   await page.keyboard.press('Enter');
   await page.waitForURL(`${application.callback}**`);
