@@ -11,12 +11,10 @@ let vestibule;
 let linkOnly;
 
 before(async () => {
-  [browser, application, vestibule, linkOnly] = await Promise.all([
-    startBrowser(),
-    startApplication(),
-    startVestibule('[branding]\nname = "Acme"\nsupport_email = "help@acme.example"\n[limits]\nmails_per_address = 0\n'),
-    startVestibule('[passwordless]\ntype = "LINK"\nenforce_same_browser_origin = false\n'),
-  ]);
+  vestibule = await startVestibule('[branding]\nname = "Acme"\nsupport_email = "help@acme.example"\n[limits]\nmails_per_address = 0\n');
+  linkOnly = await startVestibule('[passwordless]\ntype = "LINK"\nenforce_same_browser_origin = false\n');
+  application = await startApplication();
+  browser = await startBrowser();
 });
 after(async () => {
   await browser?.close();

@@ -11,7 +11,9 @@ let vestibule;
 let scalekit;
 
 before(async () => {
-  [browser, application, vestibule] = await Promise.all([startBrowser(), startApplication(), startVestibule()]);
+  vestibule = await startVestibule();
+  application = await startApplication();
+  browser = await startBrowser();
   scalekit = new ScalekitClient(vestibule.url, vestibule.clientId, vestibule.clientSecret);
 });
 after(async () => {

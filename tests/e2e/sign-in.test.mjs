@@ -11,7 +11,9 @@ let count = 0;
 const newAddress = () => `person-${++count}@example.com`;
 
 before(async () => {
-  [browser, application, vestibule] = await Promise.all([startBrowser(), startApplication(), startVestibule()]);
+  vestibule = await startVestibule();
+  application = await startApplication();
+  browser = await startBrowser();
 });
 after(async () => {
   await browser?.close();
@@ -80,15 +82,39 @@ test('a hinted address is mailed at once, and "Not you?" starts over', async () 
 });
 
 test('the second application signs in silently, and logout ends that', async () => {
+  const two = await startVestibule(['first', 'second'].map((name, i) => `[[clients]]
+client_id = "skc_${i + 1}"
+name = "${name}"
+type = "web"
+client_secret = "test_secret_of_the_${name}"
+redirect_uris = ["${application.callback}"]
+`).join(''));
   const { context, page } = await freshPage(browser);
-  await page.goto(vestibule.authorizeUrl(application.callback));
-  await publishedSteps(page, newAddress());
-  await page.goto(vestibule.authorizeUrl(application.callback, { state: 'other' }));
-  assert.equal(new URL(page.url()).searchParams.get('state'), 'other');
-  await page.goto(`${vestibule.url}/oidc/logout`);
+  const address = newAddress();
+  await page.goto(two.authorizeUrl(application.callback, { client_id: 'skc_1', login_hint: address }));
+  await page.locator('input[name="code"]').fill((await two.mailTo(address)).code);
+  await press(page);
+  await page.waitForURL(`${application.callback}**`);
+  await page.goto(two.authorizeUrl(application.callback, { client_id: 'skc_2', state: 'other' }));
+  const { searchParams } = new URL(page.url());
+  assert.ok(searchParams.get('code'));
+  assert.equal(searchParams.get('state'), 'other');
+  await page.goto(`${two.url}/oidc/logout`);
   await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
-  await page.goto(vestibule.authorizeUrl(application.callback));
+  await page.goto(two.authorizeUrl(application.callback, { client_id: 'skc_2' }));
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  await context.close();
+  await two.stop();
+});
+
+test('a link works without JavaScript, after a click', async () => {
+  const { context, page } = await freshPage(browser, { javaScriptEnabled: false });
+  const address = newAddress();
+  await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: address }));
+  await page.goto((await vestibule.mailTo(address)).link);
+  await press(page);
+  await page.waitForURL(`${application.callback}**`);
+  assertSignedIn(page);
   await context.close();
 });
 

@@ -1,8 +1,9 @@
 // Debian's Chromium; nothing is downloaded.
 import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const output = new URL('../output/screenshots/', import.meta.url).pathname;
+const output = fileURLToPath(new URL('../output/screenshots/', import.meta.url));
 
 export async function startBrowser() {
   return chromium.launch({

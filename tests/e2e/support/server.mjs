@@ -5,8 +5,20 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
-const binary = process.env.VESTIBULE_BIN ?? new URL('../../../target/debug/vestibule', import.meta.url).pathname;
+const binary = process.env.VESTIBULE_BIN ?? fileURLToPath(new URL('../../../target/debug/vestibule', import.meta.url));
+
+/** What the caller's shell or CI sets for a server of its own is not for these. */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('VESTIBULE_')),
+);
+
+/** Servers that a failed test left behind: they neither keep this process alive nor outlive it. */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 /** Starts Vestibule on a free port; `toml` is its vestibule.toml. */
 export async function startVestibule(toml = '') {
@@ -15,23 +27,38 @@ export async function startVestibule(toml = '') {
   writeFileSync(join(folder, 'vestibule.toml'), toml);
   const child = spawn(binary, ['serve', '--ephemeral', '--listen', '127.0.0.1:0', '--ready-file', ready], {
     cwd: folder,
+    env: environment,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  running.add(child);
   let log = '';
   child.stderr.on('data', (chunk) => { log += chunk; });
-  const ended = new Promise((resolve) => child.once('exit', resolve));
   let stopped = false;
-  ended.then(() => { stopped = true; });
+  const ended = new Promise((resolve) => {
+    child.once('error', (error) => { log += error; resolve(error.code); });
+    child.once('exit', (code, signal) => resolve(code ?? signal));
+  }).then((code) => {
+    stopped = true;
+    running.delete(child);
+    return code;
+  });
   for (const deadline = Date.now() + 30_000; !existsSync(ready);) {
-    if (stopped || Date.now() > deadline) throw new Error(`the server did not start: ${log}`);
+    if (stopped || Date.now() > deadline) {
+      child.kill('SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+      throw new Error(`the server did not start: ${log}`);
+    }
     await pause(10);
   }
+  child.unref();
+  child.stderr.unref();
   const { environment_url: url, client_id: clientId, client_secret: clientSecret } = JSON.parse(readFileSync(ready, 'utf8'));
   return {
     url,
     clientId,
     clientSecret,
     async stop() {
+      child.ref();
       child.kill('SIGTERM');
       const code = await ended;
       rmSync(folder, { recursive: true, force: true });
@@ -57,9 +84,13 @@ export async function startApplication() {
     response.end('<!doctype html><html lang="en"><title>Application</title><link rel="icon" href="data:,"><h1>Application</h1>');
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.unref();
   return {
     callback: `http://localhost:${server.address().port}/auth/callback`,
-    stop: () => new Promise((resolve) => server.close(resolve)),
+    stop: () => new Promise((resolve) => {
+      server.close(resolve);
+      server.closeAllConnections();
+    }),
   };
 }
 

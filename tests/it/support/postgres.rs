@@ -1,25 +1,29 @@
 //! A throw-away PostgreSQL for the whole test process, and a fresh database for each test.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use url::Url;
 
 /// URL of a fresh, empty database; `None` where there is no PostgreSQL, which in CI is a failure.
+///
+/// It goes with the throw-away server; on a server named by `VESTIBULE_TEST_POSTGRES_URL` it stays.
 pub async fn fresh_database() -> Option<String> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let base = server()?;
-    let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut connection = PgConnection::connect(&base.replace("DATABASE", "postgres")).await.unwrap();
+    let mut url = Url::parse(server()?).unwrap();
+    // Seeded by the system: no two of these agree, whichever process draws them.
+    let name = format!("vestibule_test_{:016x}", RandomState::new().hash_one(std::process::id()));
+    let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
     connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
-    Some(base.replace("DATABASE", &name))
+    url.set_path(&name);
+    Some(url.into())
 }
 
-/// URL of the server, with the word `DATABASE` where the database's name belongs.
+/// URL of a database on the server from which others can be created: `VESTIBULE_TEST_POSTGRES_URL`, or our own.
 fn server() -> Option<&'static String> {
     static SERVER: OnceLock<Option<String>> = OnceLock::new();
     SERVER
@@ -112,7 +116,7 @@ fn start(binaries: &Path) -> String {
         std::thread::sleep(Duration::from_millis(20));
     }
     wait_until_it_answers(binaries, &folder, deadline);
-    format!("postgres://postgres@localhost/DATABASE?host={}", folder.display())
+    format!("postgres://postgres@localhost/postgres?host={}", folder.display())
 }
 
 fn wait_until_it_answers(binaries: &Path, folder: &Path, deadline: Instant) {
