@@ -1,7 +1,7 @@
 //! The parts of a running provider, put together: database, clock, randomness, keys, mail.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
@@ -10,12 +10,12 @@ use crate::crypto::at_rest::{AtRest, AtRestError};
 use crate::crypto::client_secrets::ClientSecrets;
 use crate::crypto::server_secret::ServerSecret;
 use crate::crypto::signing::{self, KeySet, SigningError, SigningKey};
-use crate::domain::clock::{Clock, UnixMs};
+use crate::domain::clock::{Clock, MovableClock, UnixMs};
 use crate::domain::entropy::Entropy;
 use crate::domain::environment::{Environment, PublicUrl};
 use crate::domain::ids::{IdKind, new_id};
 use crate::mail::SmtpMailer;
-use crate::storage::{SeedOrganization, SeedUser, Store, StoreError, StoredKey};
+use crate::storage::{ChangedSettings, SeedOrganization, SeedUser, Store, StoreError, StoredKey};
 
 /// Name of the one server secret, in the database and as what it is sealed with.
 const SERVER_SECRET: &str = "server secret";
@@ -31,6 +31,8 @@ pub struct Parts {
     /// `None`: the inbox alone receives.
     pub smtp: Option<SmtpMailer>,
     pub control: ControlAccess,
+    /// The clock, where the control API may move it.
+    pub movable_clock: Option<Arc<MovableClock>>,
     pub seed: Seed,
 }
 
@@ -53,7 +55,9 @@ pub enum ControlAccess {
 /// A running provider.
 pub struct App {
     pub store: Store,
+    /// As configured; requests see [`App::live_environment`].
     pub environment: Arc<Environment>,
+    live: RwLock<Live>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub secret: ServerSecret,
@@ -61,6 +65,37 @@ pub struct App {
     pub keys: KeyRing,
     pub mail: MailRoom,
     pub control: ControlAccess,
+    pub movable_clock: Option<Arc<MovableClock>>,
+}
+
+/// The environment with what was changed since, and which change that was.
+struct Live {
+    environment: Arc<Environment>,
+    settings_version: i64,
+}
+
+impl App {
+    /// The environment as requests see it now.
+    pub fn live_environment(&self) -> Arc<Environment> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).environment.clone()
+    }
+
+    /// Reads what was changed, here or on another server.
+    pub async fn reload_settings(&self) -> Result<Arc<Environment>, StoreError> {
+        let changed = self.store.changed_settings(&self.environment.id).await?;
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        // A slow reader must not bring an older change back.
+        if changed.version > live.settings_version {
+            live.settings_version = changed.version;
+            live.environment = Arc::new(changed_environment(&self.environment, &changed));
+        }
+        Ok(live.environment.clone())
+    }
+}
+
+fn changed_environment(configured: &Environment, changed: &ChangedSettings) -> Environment {
+    let passwordless = changed.passwordless.applied_to(&configured.passwordless);
+    Environment { passwordless, ..configured.clone() }
 }
 
 /// Where mails wait and who is told about them.
@@ -132,14 +167,25 @@ impl Parts {
             keys.add(&self.store, &self.environment.id, self.entropy.clone(), now_ms, 0).await?;
         }
         self.store.seed(&self.environment.id, &self.seed.organizations, &self.seed.users, now_ms).await?;
-        Ok(Started { secret, keys })
+        let changed = self.store.changed_settings(&self.environment.id).await?;
+        if changed.version > 0 {
+            tracing::info!(
+                "passwordless settings were changed by API; those changes outrank the configuration"
+            );
+        }
+        Ok(Started { secret, keys, changed })
     }
 
     /// The provider, with what [`Parts::start`] found.
     pub fn into_app(self, started: Started) -> App {
+        let live = Live {
+            environment: Arc::new(changed_environment(&self.environment, &started.changed)),
+            settings_version: started.changed.version,
+        };
         App {
             store: self.store,
             environment: Arc::new(self.environment),
+            live: RwLock::new(live),
             clock: self.clock,
             entropy: self.entropy,
             client_secrets: ClientSecrets::new(started.secret.clone()),
@@ -153,6 +199,7 @@ impl Parts {
                 stopping: AtomicBool::new(false),
             },
             control: self.control,
+            movable_clock: self.movable_clock,
         }
     }
 }
@@ -161,6 +208,7 @@ impl Parts {
 pub struct Started {
     secret: ServerSecret,
     keys: KeyRing,
+    changed: ChangedSettings,
 }
 
 async fn server_secret(
@@ -244,6 +292,37 @@ impl KeyRing {
         let keys = self.reload(store, environment_id).await?;
         let standing = keys.keys().iter().find(|k| k.sequence == sequence);
         Ok(standing.ok_or(SigningError::NoKey)?.kid().to_owned())
+    }
+}
+
+/// The provider as the listener knows it: there from the first connection on, filled once the database answered.
+#[derive(Clone, Default)]
+pub struct Provider(Arc<OnceLock<Arc<App>>>);
+
+impl Provider {
+    pub fn get(&self) -> Option<&Arc<App>> {
+        self.0.get()
+    }
+
+    /// Opens the provider for requests.
+    pub fn fill(&self, app: Arc<App>) {
+        let _ = self.0.set(app);
+    }
+
+    /// The context of a request that came over TLS or not and asked for this host and port. `None`: the database has
+    /// not answered yet since the start.
+    pub fn context(&self, over_tls: bool, authority: Option<&str>) -> Option<Context> {
+        let app = self.get()?.clone();
+        let environment = app.live_environment();
+        let public_url = environment.public_url_for(over_tls, authority).clone();
+        if authority.is_some_and(|a| !a.eq_ignore_ascii_case(public_url.authority())) {
+            tracing::debug!(
+                host = authority,
+                used = public_url.issuer(),
+                "unknown Host: the first of public_urls is used; add the URL to public_urls to serve it"
+            );
+        }
+        Some(Context { app, environment, public_url })
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Print the local certificate authority's file, and how each SDK is told to trust it.
+    Ca(Settings),
     /// List or rotate the signing keys.
     Keys {
         #[command(subcommand)]
@@ -90,6 +92,9 @@ pub struct Settings {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:6870]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
+    /// A second address, for TLS alone; port 443 for Scalekit's Java SDK up to 2.1
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen_tls: Option<String>,
     /// Keep nothing: use a private temporary database that is deleted at the end
     #[arg(long)]
     pub ephemeral: bool,
@@ -112,6 +117,7 @@ impl From<Settings> for Overrides {
         Self {
             config_file: settings.config,
             listen: settings.listen,
+            listen_tls: settings.listen_tls,
             ephemeral: settings.ephemeral,
             ready_file: settings.ready_file,
             data_dir: settings.data_dir,
@@ -122,7 +128,9 @@ impl From<Settings> for Overrides {
 }
 
 /// What an application needs, by the names Scalekit's documentation and examples use.
-pub fn env_variables(config: &Config) -> Vec<(&'static str, String)> {
+///
+/// `trust` are the local authority's files, for the variables that make SDKs trust it.
+pub fn env_variables(config: &Config, trust: Option<&TrustFiles>) -> Vec<(&'static str, String)> {
     let url = config.environment.public_urls.first().map(|u| u.issuer().to_owned()).unwrap_or_default();
     let mut variables = vec![("SCALEKIT_ENVIRONMENT_URL", url.clone()), ("SCALEKIT_ENV_URL", url)];
     if let Some((client_id, secret)) = config.shown_client() {
@@ -131,7 +139,55 @@ pub fn env_variables(config: &Config) -> Vec<(&'static str, String)> {
             variables.push(("SCALEKIT_CLIENT_SECRET", secret.expose_secret().to_owned()));
         }
     }
+    variables.extend(trust.into_iter().flat_map(TrustFiles::variables));
     variables
+}
+
+/// What applications trust to reach this server by TLS.
+pub struct TrustFiles {
+    /// The local authority alone.
+    pub ca: PathBuf,
+    /// The local authority and those that the system trusts.
+    pub bundle: PathBuf,
+}
+
+impl TrustFiles {
+    /// By SDK. Node adds the file to what it trusts; Python and Go replace what they trust, hence the bundle.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let bundle = self.bundle.display().to_string();
+        vec![
+            ("NODE_EXTRA_CA_CERTS", self.ca.display().to_string()),
+            ("REQUESTS_CA_BUNDLE", bundle.clone()),
+            ("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", bundle.clone()),
+            ("SSL_CERT_FILE", bundle),
+        ]
+    }
+
+    /// What `vestibule ca` prints.
+    pub fn how_to(&self) -> String {
+        let of = |name: &str| {
+            self.variables()
+                .into_iter()
+                .find(|(n, _)| *n == name)
+                .map_or_else(String::new, |(n, v)| format!("{n}={v}"))
+        };
+        let ca = self.ca.display();
+        format!(
+            "{ca}\n\n\
+             Applications trust this server's TLS with:\n\n\
+             \x20 Node    {}\n\
+             \x20 Python  {}\n\
+             \x20         {}\n\
+             \x20 Go      {}\n\
+             \x20 Java    keytool -importcert -noprompt -alias vestibule -file {ca} -keystore vestibule.p12 -storetype PKCS12 -storepass changeit\n\
+             \x20         JAVA_TOOL_OPTIONS=\"-Djavax.net.ssl.trustStore=vestibule.p12 -Djavax.net.ssl.trustStorePassword=changeit\"\n\
+             \x20 curl    --cacert {ca}\n",
+            of("NODE_EXTRA_CA_CERTS"),
+            of("REQUESTS_CA_BUNDLE"),
+            of("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"),
+            of("SSL_CERT_FILE"),
+        )
+    }
 }
 
 /// The variables as lines of a `.env` file, as shell commands, or as JSON.

@@ -10,12 +10,13 @@ use clap::Parser as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use vestibule::cli::{
-    Cli, Command, ConfigAction, EnvFormat, KeysAction, Settings, env_variables, render_env,
+    Cli, Command, ConfigAction, EnvFormat, KeysAction, Settings, TrustFiles, env_variables, render_env,
 };
-use vestibule::config::{Config, Overrides, example_toml};
+use vestibule::config::{Config, Database, Overrides, example_toml};
 use vestibule::crypto::client_secrets::hash_secret;
 use vestibule::crypto::entropy::SystemEntropy;
-use vestibule::domain::clock::{SystemClock, rfc3339};
+use vestibule::domain::clock::{Clock as _, SystemClock, rfc3339};
+use vestibule::server::LocalCa;
 use vestibule::{server, telemetry};
 
 fn main() -> ExitCode {
@@ -40,6 +41,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         None => serve(cli.serve),
         Some(Command::Serve(settings)) => serve(settings),
         Some(Command::Env { format, settings }) => env(format, settings),
+        Some(Command::Ca(settings)) => ca(&load(settings)?),
         Some(Command::Keys { action: KeysAction::List(settings) }) => block_on(list_keys(load(settings)?)),
         Some(Command::Keys { action: KeysAction::Rotate { delay_s, settings } }) => {
             block_on(rotate_keys(load(settings)?, i64::from(delay_s) * 1000))
@@ -73,8 +75,32 @@ fn serve(settings: Settings) -> anyhow::Result<()> {
 
 fn env(format: EnvFormat, settings: Settings) -> anyhow::Result<()> {
     let mut config = load(settings)?;
-    config.settle_public_urls(config.listen.port);
-    print(&render_env(format, &env_variables(&config)))
+    config.settle_public_urls(config.listen.port, config.listen_tls.as_ref().map(|l| l.port));
+    let trust = trust_files(&config)?;
+    print(&render_env(format, &env_variables(&config, trust.as_ref())))
+}
+
+/// The files of the local authority, made when they are missing. `None`: the certificate is one's own, or nothing is
+/// kept.
+fn trust_files(config: &Config) -> anyhow::Result<Option<TrustFiles>> {
+    let keeps_nothing = matches!(config.database, Database::Ephemeral) && !LocalCa::exists(&config.data_dir);
+    if config.tls.is_some() || keeps_nothing {
+        return Ok(None);
+    }
+    let ca = LocalCa::open_or_create(&config.data_dir, SystemClock.now_ms())?;
+    Ok(Some(TrustFiles { ca: ca.file(), bundle: ca.bundle_file() }))
+}
+
+fn ca(config: &Config) -> anyhow::Result<()> {
+    match trust_files(config)? {
+        Some(files) => print(&files.how_to()),
+        None if config.tls.is_some() => {
+            bail!("the certificate is your own (tls.certificate): trust its issuer")
+        }
+        None => {
+            bail!("with --ephemeral the authority is made at the start and named in the ready file (ca_file)")
+        }
+    }
 }
 
 async fn migrate(config: Config) -> anyhow::Result<()> {

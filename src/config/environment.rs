@@ -13,6 +13,7 @@ use crate::domain::environment::{
     PasswordlessSettings, PasswordlessType, PublicUrl, SessionSettings, TestUsers, TokenSettings,
 };
 use crate::domain::redirect_uri::RedirectPattern;
+use crate::domain::settings_change::{CODE_LENGTH, VALIDITY_S};
 
 /// Colour of buttons and links when none is configured.
 const DEFAULT_ACCENT: &str = "#3f4a8a";
@@ -79,11 +80,11 @@ fn read_passwordless(source: &mut Source) -> PasswordlessSettings {
     PasswordlessSettings {
         enabled: source.boolean("passwordless.enabled", true),
         passwordless_type: source.choice("passwordless.type", &types, PasswordlessType::LinkOtp),
-        validity_s: source.integer("passwordless.validity_s", 60..=3600, 300),
+        validity_s: source.integer("passwordless.validity_s", VALIDITY_S, 300),
         enforce_same_browser_origin: source.boolean("passwordless.enforce_same_browser_origin", true),
         regenerate_passwordless_credentials_on_resend: source
             .boolean("passwordless.regenerate_passwordless_credentials_on_resend", true),
-        code_length: u32::try_from(source.integer("passwordless.code_length", 6..=10, 6)).unwrap_or(6),
+        code_length: u32::try_from(source.integer("passwordless.code_length", CODE_LENGTH, 6)).unwrap_or(6),
         connection_id: connection_id(source),
         sign_up_allowed: source.boolean("passwordless.sign_up_allowed", true),
     }

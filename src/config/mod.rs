@@ -78,6 +78,13 @@ pub enum Database {
     },
 }
 
+/// Certificate chain and private key, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
 /// The inbox and the control API.
 #[derive(Debug, Clone)]
 pub struct ControlSettings {
@@ -103,6 +110,10 @@ pub struct LogSettings {
 #[derive(Debug, Clone)]
 pub struct Config {
     pub listen: ListenAddress,
+    /// A second listener, for TLS alone.
+    pub listen_tls: Option<ListenAddress>,
+    /// A certificate of one's own; the local authority's otherwise.
+    pub tls: Option<TlsFiles>,
     pub ready_file: Option<PathBuf>,
     pub data_dir: PathBuf,
     pub database: Database,
@@ -124,6 +135,7 @@ pub struct Config {
 pub struct Overrides {
     pub config_file: Option<PathBuf>,
     pub listen: Option<String>,
+    pub listen_tls: Option<String>,
     pub ephemeral: bool,
     pub ready_file: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
@@ -178,13 +190,31 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
     }
 
-    /// Fills in the public URLs that follow the port: `localhost` first, as people type it.
-    pub fn settle_public_urls(&mut self, port: u16) {
-        if self.environment.public_urls.is_empty() {
-            let hosts = ["localhost", "127.0.0.1", "[::1]"];
-            self.environment.public_urls =
-                hosts.iter().filter_map(|h| PublicUrl::parse(&format!("http://{h}:{port}")).ok()).collect();
+    /// Fills in the public URLs that follow the ports: `localhost` first, as people type it, and `http` before
+    /// `https`, since it needs no trust.
+    pub fn settle_public_urls(&mut self, port: u16, tls_port: Option<u16>) {
+        if !self.environment.public_urls.is_empty() {
+            return;
         }
+        let bases = [Some(("http", port)), Some(("https", port)), tls_port.map(|p| ("https", p))];
+        let hosts = ["localhost", "127.0.0.1", "[::1]"];
+        let urls = hosts.iter().flat_map(|host| {
+            bases
+                .iter()
+                .flatten()
+                .filter_map(move |(scheme, port)| PublicUrl::parse(&format!("{scheme}://{host}:{port}")).ok())
+        });
+        self.environment.public_urls = urls.collect();
+    }
+
+    /// The first public URL with this scheme.
+    pub fn public_url(&self, scheme: &str) -> Option<&str> {
+        self.environment.public_urls.iter().find(|u| u.scheme() == scheme).map(PublicUrl::issuer)
+    }
+
+    /// Can only this machine connect to any of the listeners?
+    pub fn is_loopback(&self) -> bool {
+        self.listen.is_loopback() && self.listen_tls.as_ref().is_none_or(ListenAddress::is_loopback)
     }
 
     /// The first client that has a secret, with it in the clear where the configuration holds it so: what `env`
@@ -209,6 +239,9 @@ fn add_flags(source: &mut Source, overrides: &Overrides) {
     if let Some(listen) = &overrides.listen {
         source.add_flag("listen", "--listen", listen);
     }
+    if let Some(listen) = &overrides.listen_tls {
+        source.add_flag("listen_tls", "--listen-tls", listen);
+    }
     if overrides.ephemeral {
         source.add_flag("ephemeral", "--ephemeral", "true");
     }
@@ -232,6 +265,8 @@ fn read(source: &mut Source, base: &Path) -> Config {
     let environment = environment::read(source, base);
     Config {
         listen,
+        listen_tls: source.parsed("listen_tls", ListenAddress::parse),
+        tls: read_tls(source, base),
         ready_file: source.filled("ready_file").map(PathBuf::from),
         data_dir: PathBuf::from(source.filled("data_dir").unwrap_or_else(|| ".vestibule".to_owned())),
         database: read_database(source),
@@ -282,6 +317,24 @@ fn read_database(source: &mut Source) -> Database {
     }
 }
 
+fn read_tls(source: &mut Source, base: &Path) -> Option<TlsFiles> {
+    let certificate = source.filled("tls.certificate").map(|p| base.join(p));
+    let key = source.filled("tls.key").map(|p| base.join(p));
+    for (name, path) in [("tls.certificate", &certificate), ("tls.key", &key)] {
+        if let Some(path) = path.as_ref().filter(|p| !p.is_file()) {
+            source.problem(name, format!("= {:?}: there is no such file", path.display().to_string()));
+        }
+    }
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (None, None) => None,
+        _ => {
+            source.problem("tls.certificate", "and tls.key are needed together");
+            None
+        }
+    }
+}
+
 fn read_smtp(source: &mut Source, base: &Path) -> Option<SmtpSettings> {
     let encryptions =
         [("none", Encryption::None), ("starttls", Encryption::StartTls), ("tls", Encryption::Tls)];
@@ -313,7 +366,7 @@ fn read_smtp(source: &mut Source, base: &Path) -> Option<SmtpSettings> {
 
 /// What must not be reachable from elsewhere, or for real people, is refused here.
 fn check_exposure(source: &mut Source, config: &Config) {
-    let exposed = !config.listen.is_loopback();
+    let exposed = !config.is_loopback();
     let production = config.environment.mode == Mode::Production;
     if exposed || production {
         let uses_default = config.environment.clients.iter().any(|c| c.client_id == DEFAULT_CLIENT_ID)

@@ -22,9 +22,14 @@ const SECTIONS: &[Section] = &[
                 "HOST:PORT to listen on; port 0 takes a free one. Beyond loopback, own credentials, a control token and public_urls are demanded.",
             ),
             Setting(
+                "listen_tls",
+                "\"127.0.0.1:443\"",
+                "A second listener, for TLS alone; the first one speaks TLS too. Scalekit's Java SDK up to 2.1 insists on port 443.",
+            ),
+            Setting(
                 "public_urls",
                 "[\"http://localhost:6870\"]",
-                "URLs under which browsers and applications reach the server. Issuer, mails and redirects are built from these alone; the request's Host chooses among them, and an unknown Host gets the first. Default: localhost, 127.0.0.1 and [::1] with the port really bound.",
+                "URLs under which browsers and applications reach the server. Issuer, mails and redirects are built from these alone; the request's Host chooses among them, and an unknown Host gets the first. Default: localhost, 127.0.0.1 and [::1] with the port really bound, by http and https.",
             ),
             Setting(
                 "mode",
@@ -195,6 +200,14 @@ const SECTIONS: &[Section] = &[
             ),
             Setting("mails_window_s", "60", "That window."),
             Setting("auth_request_lifetime_s", "3600", "Seconds from the first page to the proof."),
+        ],
+    },
+    Section {
+        header: "[tls]",
+        about: "A certificate of your own. Without it, a local certificate authority is made in the data folder: `vestibule ca` says how to trust it.",
+        settings: &[
+            Setting("certificate", "\"fullchain.pem\"", "PEM, the leaf first. Read again when it changes."),
+            Setting("key", "\"privkey.pem\"", "PEM."),
         ],
     },
     Section {

@@ -15,6 +15,8 @@ pub enum Purpose {
     AuthorizationCode,
     LinkToken,
     ClientSecret,
+    /// A refused code, to notice its repetition.
+    Guess,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
             Self::AuthorizationCode => "authorization code",
             Self::LinkToken => "link token",
             Self::ClientSecret => "client secret",
+            Self::Guess => "guess",
         }
     }
 }

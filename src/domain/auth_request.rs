@@ -16,19 +16,17 @@ use super::email::EmailAddress;
 use super::environment::{Environment, Limits, PasswordlessSettings, PasswordlessType};
 use super::limits::RecentTimes;
 
-/// An authentication request as stored.
+/// How long an identical wrong code counts as the same attempt, in milliseconds, where repetitions count once.
+pub const REPEATED_GUESS_MS: i64 = 2_000;
+
+/// An authentication request as stored: one that began in a browser, or one that a server asked for by API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthRequest {
+pub struct AuthRequest<O = Hosted> {
     /// 256 random bits, base64url.
     pub id: String,
     /// Grows by one with every committed transition.
     pub version: i64,
-    /// What the application asked for.
-    pub authorization: AuthorizationRequest,
-    /// Keyed digest of the cookie of the browser that started.
-    pub browser_digest: String,
-    /// Issuer the request came in under; mails link to it.
-    pub issuer: String,
+    pub origin: O,
     pub stage: Stage,
     /// The address to prove, once known.
     pub email: Option<EmailAddress>,
@@ -40,9 +38,49 @@ pub struct AuthRequest {
     pub credentials_expire_at_ms: UnixMs,
     /// Code attempts judged lately.
     pub attempts: RecentTimes,
+    /// The last wrong code, where repetitions count once.
+    pub last_guess: Option<Guess>,
     pub created_at_ms: UnixMs,
     /// When the person has to start again, whatever happened.
     pub expires_at_ms: UnixMs,
+}
+
+/// What differs between requests by where they came from.
+pub trait Origin: Clone {
+    /// An identical refused code within [`REPEATED_GUESS_MS`] is the same attempt. Some SDK versions send every failing
+    /// call three times; a guesser learns nothing from a code that was judged already.
+    const REPEATED_GUESSES_COUNT_ONCE: bool;
+
+    /// Seconds that credentials live, where the application chose.
+    fn expires_in_s(&self) -> Option<i64>;
+}
+
+/// An application sent a browser to `/oauth/authorize`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hosted {
+    /// What the application asked for.
+    pub authorization: AuthorizationRequest,
+    /// Keyed digest of the cookie of the browser that started.
+    pub browser_digest: String,
+    /// Issuer the request came in under; mails link to it.
+    pub issuer: String,
+}
+
+impl Origin for Hosted {
+    const REPEATED_GUESSES_COUNT_ONCE: bool = false;
+
+    fn expires_in_s(&self) -> Option<i64> {
+        None
+    }
+}
+
+/// A wrong code, kept as a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guess {
+    /// Keyed digest of request and code.
+    pub digest: String,
+    /// When it was judged first.
+    pub at_ms: UnixMs,
 }
 
 /// Where a request stands.
@@ -120,30 +158,24 @@ pub enum LinkOutcome {
     Closed(Closed),
 }
 
-impl AuthRequest {
+impl<O: Origin> AuthRequest<O> {
     /// A request that was just made by an application.
-    pub fn start(
-        id: String,
-        authorization: AuthorizationRequest,
-        browser_digest: String,
-        issuer: &str,
-        environment: &Environment,
-        now_ms: UnixMs,
-    ) -> Self {
+    pub fn start(id: String, origin: O, environment: &Environment, now_ms: UnixMs) -> Self {
+        let lifetime_s = environment.limits.auth_request_lifetime_s;
+        let lifetime_s = origin.expires_in_s().map_or(lifetime_s, |wanted_s| wanted_s.max(lifetime_s));
         Self {
             id,
             version: 0,
-            authorization,
-            browser_digest,
-            issuer: issuer.to_owned(),
+            origin,
             stage: Stage::AwaitingEmail,
             email: None,
             passwordless_type: environment.passwordless.passwordless_type,
             generation: 0,
             credentials_expire_at_ms: now_ms,
             attempts: RecentTimes::default(),
+            last_guess: None,
             created_at_ms: now_ms,
-            expires_at_ms: now_ms + environment.limits.auth_request_lifetime_s * 1000,
+            expires_at_ms: now_ms + lifetime_s * 1000,
         }
     }
 
@@ -156,6 +188,11 @@ impl AuthRequest {
                 (now_ms >= self.expires_at_ms).then_some(Closed::Expired)
             }
         }
+    }
+
+    /// Seconds that code and link of a mail live.
+    pub fn validity_s(&self, settings: &PasswordlessSettings) -> i64 {
+        self.origin.expires_in_s().unwrap_or(settings.validity_s)
     }
 
     /// Have code and link of the last mail run out?
@@ -199,15 +236,22 @@ impl AuthRequest {
 
     fn with_fresh_expiry(mut self, settings: &PasswordlessSettings, now_ms: UnixMs) -> Self {
         self.passwordless_type = settings.passwordless_type;
-        self.credentials_expire_at_ms = now_ms + settings.validity_s * 1000;
+        self.credentials_expire_at_ms = now_ms + self.validity_s(settings) * 1000;
         self
     }
 
-    /// Judges one code attempt. `is_right` compares with the code of the living generation.
+    /// Judges one code attempt. `is_right` compares with the code of the living generation; `digest` tells guesses
+    /// apart.
     ///
     /// The attempt is counted in the very state that carries its judgement. `limits.code_attempts` attempts per
     /// window are judged; the next one closes the request, right or wrong.
-    pub fn verify_code(mut self, is_right: bool, limits: &Limits, now_ms: UnixMs) -> (Self, CodeOutcome) {
+    pub fn verify_code(
+        mut self,
+        is_right: bool,
+        digest: &str,
+        limits: &Limits,
+        now_ms: UnixMs,
+    ) -> (Self, CodeOutcome) {
         if let Some(closed) = self.closed(now_ms) {
             return (self, CodeOutcome::Closed(closed));
         }
@@ -215,20 +259,41 @@ impl AuthRequest {
             return (self, CodeOutcome::NotOffered);
         }
         let allowed = limits.code_attempts as usize;
+        let is_good = is_right && !self.credentials_expired(now_ms);
+        if !is_good && self.is_repeated(digest, now_ms) {
+            let outcome = self.refusal(allowed, limits, now_ms);
+            return (self, outcome);
+        }
         if self.attempts.count(now_ms, limits.code_attempts_window_s) >= allowed {
             self.stage = Stage::Dead;
             return (self, CodeOutcome::TooManyAttempts);
         }
         self.attempts.push(now_ms, limits.code_attempts_window_s);
-        if self.credentials_expired(now_ms) {
-            return (self, CodeOutcome::Expired);
-        }
-        if is_right {
+        if is_good {
             self.stage = Stage::Completed;
             return (self, CodeOutcome::Accepted);
         }
-        let attempts_left = allowed - self.attempts.count(now_ms, limits.code_attempts_window_s);
-        (self, CodeOutcome::Wrong { attempts_left })
+        if O::REPEATED_GUESSES_COUNT_ONCE {
+            self.last_guess = Some(Guess { digest: digest.to_owned(), at_ms: now_ms });
+        }
+        let outcome = self.refusal(allowed, limits, now_ms);
+        (self, outcome)
+    }
+
+    /// Is this the code that was judged, and refused, a moment ago?
+    fn is_repeated(&self, digest: &str, now_ms: UnixMs) -> bool {
+        O::REPEATED_GUESSES_COUNT_ONCE
+            && self.last_guess.as_ref().is_some_and(|last| {
+                last.digest == digest && (last.at_ms..last.at_ms + REPEATED_GUESS_MS).contains(&now_ms)
+            })
+    }
+
+    fn refusal(&self, allowed: usize, limits: &Limits, now_ms: UnixMs) -> CodeOutcome {
+        if self.credentials_expired(now_ms) {
+            return CodeOutcome::Expired;
+        }
+        let judged = self.attempts.count(now_ms, limits.code_attempts_window_s);
+        CodeOutcome::Wrong { attempts_left: allowed.saturating_sub(judged) }
     }
 
     /// Judges the use of a link whose token belongs to the living generation.

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::authorization::{Prompt, RequestedClaims};
+use crate::domain::headless::Headless;
 
 fn settings(regenerate: bool) -> PasswordlessSettings {
     PasswordlessSettings {
@@ -25,9 +26,7 @@ const LIMITS: Limits = Limits {
 };
 
 fn started() -> AuthRequest {
-    AuthRequest {
-        id: "req".into(),
-        version: 0,
+    started_by(Hosted {
         authorization: AuthorizationRequest {
             client_id: "skc_1".into(),
             redirect_uri: "http://localhost/cb".into(),
@@ -44,12 +43,21 @@ fn started() -> AuthRequest {
         },
         browser_digest: "browser".into(),
         issuer: "http://localhost:6870".into(),
+    })
+}
+
+fn started_by<O>(origin: O) -> AuthRequest<O> {
+    AuthRequest {
+        id: "req".into(),
+        version: 0,
+        origin,
         stage: Stage::AwaitingEmail,
         email: None,
         passwordless_type: PasswordlessType::LinkOtp,
         generation: 0,
         credentials_expire_at_ms: 0,
         attempts: RecentTimes::default(),
+        last_guess: None,
         created_at_ms: 0,
         expires_at_ms: 3_600_000,
     }
@@ -67,14 +75,14 @@ fn sent() -> AuthRequest {
 fn five_guesses_are_judged_and_the_sixth_is_refused_even_if_right() {
     let mut request = sent();
     for left in (0..5).rev() {
-        let (next, outcome) = request.verify_code(false, &LIMITS, 1_000);
+        let (next, outcome) = request.verify_code(false, "digest", &LIMITS, 1_000);
         assert_eq!(outcome, CodeOutcome::Wrong { attempts_left: left });
         request = next;
     }
-    let (request, outcome) = request.verify_code(true, &LIMITS, 2_000);
+    let (request, outcome) = request.verify_code(true, "digest", &LIMITS, 2_000);
     assert_eq!(outcome, CodeOutcome::TooManyAttempts);
     assert_eq!(request.stage, Stage::Dead);
-    let (_, outcome) = request.clone().verify_code(true, &LIMITS, 3_000_000);
+    let (_, outcome) = request.clone().verify_code(true, "digest", &LIMITS, 3_000_000);
     assert_eq!(outcome, CodeOutcome::Closed(Closed::TooManyAttempts));
     assert_eq!(
         request.verify_link(true, &settings(true), 2_000).1,
@@ -86,43 +94,46 @@ fn five_guesses_are_judged_and_the_sixth_is_refused_even_if_right() {
 fn the_fifth_guess_still_signs_in_when_it_is_right() {
     let mut request = sent();
     for _ in 0..4 {
-        request = request.verify_code(false, &LIMITS, 1_000).0;
+        request = request.verify_code(false, "digest", &LIMITS, 1_000).0;
     }
-    assert_eq!(request.verify_code(true, &LIMITS, 1_000).1, CodeOutcome::Accepted);
+    assert_eq!(request.verify_code(true, "digest", &LIMITS, 1_000).1, CodeOutcome::Accepted);
 }
 
 #[test]
 fn a_resend_does_not_reset_the_count() {
     let mut request = sent();
     for _ in 0..5 {
-        request = request.verify_code(false, &LIMITS, 1_000).0;
+        request = request.verify_code(false, "digest", &LIMITS, 1_000).0;
     }
     let request = request.resend(&settings(true), 2_000).unwrap();
-    assert_eq!(request.verify_code(true, &LIMITS, 3_000).1, CodeOutcome::TooManyAttempts);
+    assert_eq!(request.verify_code(true, "digest", &LIMITS, 3_000).1, CodeOutcome::TooManyAttempts);
 }
 
 #[test]
 fn guesses_older_than_ten_minutes_no_longer_count() {
     let mut request = sent();
     for _ in 0..5 {
-        request = request.verify_code(false, &LIMITS, 1_000).0;
+        request = request.verify_code(false, "digest", &LIMITS, 1_000).0;
     }
     let request = request.resend(&settings(true), 600_999).unwrap();
-    assert_eq!(request.clone().verify_code(true, &LIMITS, 600_999).1, CodeOutcome::TooManyAttempts);
-    assert_eq!(request.verify_code(true, &LIMITS, 601_000).1, CodeOutcome::Accepted);
+    assert_eq!(request.clone().verify_code(true, "digest", &LIMITS, 600_999).1, CodeOutcome::TooManyAttempts);
+    assert_eq!(request.verify_code(true, "digest", &LIMITS, 601_000).1, CodeOutcome::Accepted);
 }
 
 #[test]
 fn a_code_lives_for_its_validity_and_not_a_millisecond_longer() {
-    assert_eq!(sent().verify_code(true, &LIMITS, 299_999).1, CodeOutcome::Accepted);
-    assert_eq!(sent().verify_code(true, &LIMITS, 300_000).1, CodeOutcome::Expired);
+    assert_eq!(sent().verify_code(true, "digest", &LIMITS, 299_999).1, CodeOutcome::Accepted);
+    assert_eq!(sent().verify_code(true, "digest", &LIMITS, 300_000).1, CodeOutcome::Expired);
     assert_eq!(sent().verify_link(true, &settings(true), 300_000).1, LinkOutcome::Expired);
 }
 
 #[test]
 fn a_completed_request_proves_nothing_twice() {
-    let (request, _) = sent().verify_code(true, &LIMITS, 1);
-    assert_eq!(request.clone().verify_code(true, &LIMITS, 2).1, CodeOutcome::Closed(Closed::Completed));
+    let (request, _) = sent().verify_code(true, "digest", &LIMITS, 1);
+    assert_eq!(
+        request.clone().verify_code(true, "digest", &LIMITS, 2).1,
+        CodeOutcome::Closed(Closed::Completed)
+    );
     assert_eq!(
         request.clone().verify_link(true, &settings(true), 2).1,
         LinkOutcome::Closed(Closed::Completed)
@@ -159,11 +170,11 @@ fn another_address_always_gets_new_credentials() {
 
 #[test]
 fn a_code_is_not_asked_for_before_a_mail_nor_when_mails_carry_links_only() {
-    assert_eq!(started().verify_code(true, &LIMITS, 1).1, CodeOutcome::NotOffered);
+    assert_eq!(started().verify_code(true, "digest", &LIMITS, 1).1, CodeOutcome::NotOffered);
     assert_eq!(started().resend(&settings(true), 1), Err(SendRefusal::NothingSent));
     let links = PasswordlessSettings { passwordless_type: PasswordlessType::Link, ..settings(true) };
     let request = started().send(jane(), &links, 0).unwrap();
-    assert_eq!(request.verify_code(true, &LIMITS, 1).1, CodeOutcome::NotOffered);
+    assert_eq!(request.verify_code(true, "digest", &LIMITS, 1).1, CodeOutcome::NotOffered);
 }
 
 #[derive(Debug, Clone)]
@@ -268,7 +279,7 @@ proptest! {
                         Step::GuessWrong => false,
                         _ => model.mails.first().map(|m| m.0) == model.mails.last().map(|m| m.0),
                     };
-                    let (next, outcome) = request.clone().verify_code(right, &LIMITS, model.now_ms);
+                    let (next, outcome) = request.clone().verify_code(right, "digest", &LIMITS, model.now_ms);
                     prop_assert_eq!(outcome, model.guess(right));
                     request = next;
                 }
@@ -290,5 +301,85 @@ proptest! {
                 prop_assert!(within <= 5);
             }
         }
+    }
+}
+
+/// A request by API, whose mail was sent at time 0.
+fn sent_by_api() -> AuthRequest<Headless> {
+    let asked = Headless {
+        client_id: "skc_1".into(),
+        template: None,
+        state: None,
+        magiclink_auth_uri: None,
+        template_variables: vec![],
+        expires_in_s: Some(3_600),
+    };
+    started_by(asked).send(jane(), &settings(true), 0).unwrap()
+}
+
+#[test]
+fn a_wrong_code_that_an_sdk_sends_three_times_counts_once() {
+    let mut request = sent_by_api();
+    for (guess, left) in ["a", "b", "c", "d", "e"].iter().zip((0..5).rev()) {
+        for repeated_ms in [0, 700, 1_999] {
+            let (next, outcome) = request.verify_code(false, guess, &LIMITS, 10_000 + repeated_ms);
+            assert_eq!(outcome, CodeOutcome::Wrong { attempts_left: left });
+            request = next;
+        }
+    }
+    assert_eq!(request.verify_code(true, "right", &LIMITS, 12_000).1, CodeOutcome::TooManyAttempts);
+}
+
+#[test]
+fn two_seconds_later_the_same_wrong_code_is_another_attempt() {
+    let (request, first) = sent_by_api().verify_code(false, "a", &LIMITS, 1_000);
+    assert_eq!(first, CodeOutcome::Wrong { attempts_left: 4 });
+    assert_eq!(
+        request.clone().verify_code(false, "a", &LIMITS, 3_000).1,
+        CodeOutcome::Wrong { attempts_left: 3 }
+    );
+    // Repeating does not push the two seconds on.
+    let (request, _) = request.verify_code(false, "a", &LIMITS, 2_900);
+    assert_eq!(request.verify_code(false, "a", &LIMITS, 3_000).1, CodeOutcome::Wrong { attempts_left: 3 });
+}
+
+#[test]
+fn the_application_chooses_how_long_credentials_live() {
+    assert_eq!(sent_by_api().verify_code(true, "right", &LIMITS, 3_599_999).1, CodeOutcome::Accepted);
+    let again = sent_by_api().resend(&settings(true), 1_000).unwrap();
+    assert_eq!(again.credentials_expire_at_ms, 3_601_000);
+}
+
+#[test]
+fn a_right_code_after_its_time_counts_once_too() {
+    let mut request = sent_by_api();
+    request.credentials_expire_at_ms = 1_000;
+    for _ in 0..3 {
+        let (next, outcome) = request.verify_code(true, "right", &LIMITS, 2_000);
+        assert_eq!(outcome, CodeOutcome::Expired);
+        request = next;
+    }
+    assert_eq!(request.attempts.count(2_000, 600), 1);
+}
+
+proptest! {
+    /// Whatever somebody tries, and however fast: no more than five different codes are judged in ten minutes.
+    #[test]
+    fn repeating_helps_no_guesser(
+        tries in proptest::collection::vec((0_u8..8, 0_i64..1_500), 1..60),
+    ) {
+        let mut request = sent_by_api();
+        let mut now_ms = 1_000;
+        let mut judged: Vec<(i64, u8)> = vec![];
+        for (code, pause_ms) in tries {
+            now_ms += pause_ms;
+            let (next, outcome) = request.verify_code(false, &code.to_string(), &LIMITS, now_ms);
+            request = next;
+            if matches!(outcome, CodeOutcome::Wrong { .. }) {
+                judged.push((now_ms, code));
+            }
+        }
+        let different: std::collections::BTreeSet<u8> = judged.iter().map(|(_, code)| *code).collect();
+        prop_assert!(different.len() <= 5, "{judged:?}");
     }
 }

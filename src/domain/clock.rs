@@ -22,6 +22,30 @@ impl Clock for SystemClock {
     }
 }
 
+/// The machine's clock, moved on by what testers ask for.
+#[derive(Debug, Default)]
+pub struct MovableClock {
+    ahead_ms: AtomicI64,
+}
+
+impl MovableClock {
+    /// Moves on, for everything that asks this clock.
+    pub fn advance_ms(&self, by_ms: i64) {
+        self.ahead_ms.fetch_add(by_ms, Ordering::SeqCst);
+    }
+
+    /// How far it is ahead of the machine's.
+    pub fn ahead_ms(&self) -> i64 {
+        self.ahead_ms.load(Ordering::SeqCst)
+    }
+}
+
+impl Clock for MovableClock {
+    fn now_ms(&self) -> UnixMs {
+        SystemClock.now_ms() + self.ahead_ms()
+    }
+}
+
 /// A clock that moves only when told: for tests.
 #[derive(Debug)]
 pub struct FrozenClock(AtomicI64);

@@ -117,6 +117,15 @@ impl PublicUrl {
         &self.authority
     }
 
+    /// The host alone; an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        let host = match self.authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            _ => &self.authority,
+        };
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
     pub fn scheme(&self) -> &str {
         if self.base.starts_with("https:") { "https" } else { "http" }
     }

@@ -1,5 +1,6 @@
 //! Pure rules: no async, no I/O, no framework. Everything here is decided from its arguments.
 
+pub mod api_error;
 pub mod auth_request;
 pub mod authorization;
 pub mod client;
@@ -8,11 +9,14 @@ pub mod email;
 pub mod entropy;
 pub mod environment;
 pub mod grant;
+pub mod headless;
 pub mod ids;
 pub mod limits;
 pub mod pkce;
 pub mod redirect_uri;
+pub mod scalekit_api;
 pub mod session;
+pub mod settings_change;
 pub mod test_user;
 pub mod token;
 pub mod user;

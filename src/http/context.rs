@@ -1,28 +1,16 @@
 //! From an HTTP request to a [`Context`]: the environment and the public URL it came under.
 
 use std::future::{Ready, ready};
-use std::sync::{Arc, OnceLock};
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 
 use super::errors::Problem;
-use crate::app::{App, Context};
+use crate::app::{Context, Provider};
 
-/// The provider as the listener knows it: there from the first connection on, filled once the database answered.
-#[derive(Clone, Default)]
-pub struct Provider(Arc<OnceLock<Arc<App>>>);
-
-impl Provider {
-    pub fn get(&self) -> Option<&Arc<App>> {
-        self.0.get()
-    }
-
-    /// Opens the provider for requests.
-    pub fn fill(&self, app: Arc<App>) {
-        let _ = self.0.set(app);
-    }
-}
+/// Did the request come over TLS? The listener says so.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OverTls(pub bool);
 
 /// The context of a request, resolved here and nowhere else.
 pub struct Ctx(pub Context);
@@ -37,21 +25,10 @@ impl FromRequest for Ctx {
 }
 
 fn context_of(request: &HttpRequest) -> Result<Context, Problem> {
-    let app = request
-        .app_data::<web::Data<Provider>>()
-        .and_then(|p| p.get().cloned())
-        .ok_or_else(Problem::starting)?;
+    let over_tls = request.extensions().get::<OverTls>().copied().unwrap_or_default().0;
+    let provider = request.app_data::<web::Data<Provider>>().ok_or_else(Problem::starting)?;
     // Only the Host header itself: forwarded headers are anybody's to write.
-    let authority = request_authority(request);
-    let public_url = app.environment.public_url_for(false, authority).clone();
-    if authority.is_some_and(|a| !a.eq_ignore_ascii_case(public_url.authority())) {
-        tracing::debug!(
-            host = authority,
-            used = public_url.issuer(),
-            "unknown Host: the first of public_urls is used; add the URL to public_urls to serve it"
-        );
-    }
-    Ok(Context { environment: app.environment.clone(), app, public_url })
+    provider.context(over_tls, request_authority(request)).ok_or_else(Problem::starting)
 }
 
 /// Host and port the client asked for.

@@ -11,9 +11,11 @@ pub mod pages;
 pub mod params;
 
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
-use api::{health, inbox};
+use api::{clock, connections, health, inbox, passwordless};
+use context::Ctx;
+use errors::Problem;
 use pages::{assets, link, login};
 
 /// All routes. Slashes are merged before, so `//oauth/token`, which some SDKs ask for, is `/oauth/token`.
@@ -50,17 +52,27 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/assets/brand.css").get(assets::brand_css).end())
         .service(endpoint("/assets/logo").get(assets::logo).end())
         .service(endpoint("/assets/{file}").get(assets::file).end())
+        // Scalekit's REST API; every other path of it is answered by the default service.
+        .service(api("/api/v1/passwordless/email/send").post(passwordless::send).end())
+        .service(api("/api/v1/passwordless/email/resend").post(passwordless::resend).end())
+        .service(api("/api/v1/passwordless/email/verify").post(passwordless::verify).end())
+        .service(api("/api/v1/connections").get(connections::list).end())
+        .service(api("/api/v1/connections/{id}").get(connections::show).patch(connections::change).end())
+        .service(api("/api/v1/authmethods").get(connections::methods).end())
+        .service(api("/api/v1/auth:discovery").post(connections::discover).end())
+        .service(endpoint("/compatibility").get(not_emulated::compatibility).end())
         // The inbox, for people and for tests.
         .service(endpoint("/_emulator/inbox").get(inbox::page).end())
         .service(endpoint("/_emulator/inbox/{id}").get(inbox::message_page).end())
         .service(endpoint("/_emulator/inbox/{id}/html").get(inbox::message_html).end())
         .service(endpoint("/_emulator/v1/messages").get(inbox::list).delete(inbox::delete).end())
         .service(endpoint("/_emulator/v1/messages/latest").get(inbox::latest).end())
+        .service(endpoint("/_emulator/v1/clock").get(clock::show).put(clock::change).end())
         // Operation.
         .service(endpoint("/health").get(health::live).end())
         .service(endpoint("/ready").get(health::ready).end())
         .service(endpoint("/").get(pages::home).end())
-        .default_service(web::to(not_emulated::answer));
+        .default_service(web::to(not_emulated::fallback));
 }
 
 /// One path with its methods. `GET` answers `HEAD` too; other methods get 405 with the ones allowed.
@@ -68,10 +80,21 @@ struct Endpoint {
     resource: actix_web::Resource,
     methods: Vec<Method>,
     is_cross_origin: bool,
+    is_api: bool,
 }
 
 fn endpoint(path: &str) -> Endpoint {
-    Endpoint { resource: web::resource(path.to_owned()), methods: vec![], is_cross_origin: false }
+    Endpoint {
+        resource: web::resource(path.to_owned()),
+        methods: vec![],
+        is_cross_origin: false,
+        is_api: false,
+    }
+}
+
+/// A path of Scalekit's REST API: a method it has and we have not is named, in the API's shape.
+fn api(path: &str) -> Endpoint {
+    Endpoint { is_api: true, ..endpoint(path) }
 }
 
 impl Endpoint {
@@ -93,6 +116,24 @@ impl Endpoint {
         F::Output: actix_web::Responder + 'static,
     {
         self.method(Method::POST, handler)
+    }
+
+    fn patch<F, Args>(self, handler: F) -> Self
+    where
+        F: actix_web::Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        self.method(Method::PATCH, handler)
+    }
+
+    fn put<F, Args>(self, handler: F) -> Self
+    where
+        F: actix_web::Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        self.method(Method::PUT, handler)
     }
 
     fn delete<F, Args>(self, handler: F) -> Self
@@ -139,10 +180,14 @@ impl Endpoint {
             .allow_any_method()
             .allow_any_header()
             .max_age(3600);
+        let is_api = self.is_api;
         self.resource
-            .default_service(web::to(move || {
+            .default_service(web::to(move |request: HttpRequest, context: Result<Ctx, Problem>| {
                 let allowed = allowed.clone();
                 async move {
+                    if is_api {
+                        return not_emulated::fallback(request, context).await;
+                    }
                     HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.clone())).json(
                         serde_json::json!({
                             "error": "invalid_request",

@@ -1,12 +1,12 @@
 //! What the server says when it is ready: to people on standard output, to programs in the ready file.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
+use super::Addresses;
 use crate::cli::{EnvFormat, env_variables, render_env};
 use crate::config::{Config, DEFAULT_CLIENT_SECRET};
 
@@ -19,21 +19,25 @@ fn inbox_url(config: &Config) -> Option<String> {
 }
 
 /// A short banner. Only the well-known secret is printed; a secret of one's own stays where it was put.
-pub fn print(config: &Config, address: SocketAddr) {
+pub fn print(config: &Config, addresses: &Addresses) {
     let (client_id, secret) = config.shown_client().unwrap_or_default();
     let is_well_known = secret.is_some_and(|s| s.expose_secret() == DEFAULT_CLIENT_SECRET);
     let secret = if is_well_known { DEFAULT_CLIENT_SECRET } else { "(as configured)" };
     let mut out = format!(
-        "\n  Vestibule {} on {address}\n\n    environment URL  {}\n    client id        {client_id}\n    client secret    {secret}\n",
+        "\n  Vestibule {} on {}\n\n    environment URL  {}\n    client id        {client_id}\n    client secret    {secret}\n",
         env!("CARGO_PKG_VERSION"),
+        addresses.listen,
         environment_url(config),
     );
     if let Some(url) = inbox_url(config) {
         out.push_str(&format!("    inbox            {url}\n"));
     }
+    if let Some(path) = &addresses.ca_file {
+        out.push_str(&format!("    TLS              same port, certificates by {}\n", path.display()));
+    }
     if is_well_known {
         out.push('\n');
-        for line in render_env(EnvFormat::Dotenv, &env_variables(config)).lines() {
+        for line in render_env(EnvFormat::Dotenv, &env_variables(config, None)).lines() {
             out.push_str(&format!("    {line}\n"));
         }
     }
@@ -41,11 +45,15 @@ pub fn print(config: &Config, address: SocketAddr) {
 }
 
 /// Writes the ready file in one step, so that whoever waits for it never reads half of it.
-pub fn write_ready_file(path: &Path, config: &Config, address: SocketAddr) -> std::io::Result<()> {
+pub fn write_ready_file(path: &Path, config: &Config, addresses: &Addresses) -> std::io::Result<()> {
     let (client_id, secret) = config.shown_client().unwrap_or_default();
     let ready = json!({
-        "listen": address.to_string(),
+        "listen": addresses.listen.to_string(),
+        "listen_tls": addresses.listen_tls.map(|a| a.to_string()),
         "environment_url": environment_url(config),
+        "https_url": config.public_url("https"),
+        "ca_file": addresses.ca_file,
+        "ca_bundle_file": addresses.ca_bundle_file,
         "client_id": client_id,
         "client_secret": secret.map(|s| s.expose_secret()),
         "inbox_url": inbox_url(config),

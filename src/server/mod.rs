@@ -1,6 +1,10 @@
 //! The listener: start, banner, background work and graceful stop.
 
 mod banner;
+mod bridge;
+mod local_ca;
+mod one_port;
+mod tls;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -8,21 +12,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::middleware::{NormalizePath, TrailingSlash};
-use actix_web::{App as ActixApp, HttpServer, web};
+use actix_web::{App as ActixApp, web};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tracing_actix_web::TracingLogger;
 
-use crate::app::{App, ControlAccess, Parts, Seed, StartError};
-use crate::config::{Config, Database, SeedSettings};
+pub use local_ca::{LocalCa, LocalCaError};
+pub use one_port::Deadlines;
+pub use tls::{Tls, TlsError};
+
+use crate::app::{App, ControlAccess, Parts, Provider, Seed, StartError};
+use crate::config::{Config, Database, ListenAddress, SeedSettings};
 use crate::crypto::entropy::SystemEntropy;
-use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::clock::{Clock, MovableClock, SystemClock};
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{IdKind, new_id};
-use crate::http::context::Provider;
+use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::service::{housekeeping, outbox};
 use crate::storage::{SeedOrganization, SeedUser, Store, StoreError};
 use crate::telemetry::RequestSpan;
+use one_port::OnePort;
 
 /// First and longest pause between attempts to start on a database that does not answer.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -39,6 +50,8 @@ pub enum ServeError {
     DataFolder { path: PathBuf, source: std::io::Error },
     #[error("cannot write the ready file {path}: {source}")]
     ReadyFile { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -109,6 +122,7 @@ pub fn parts(
         master_key: config.master_key.clone(),
         smtp: config.smtp.as_ref().map(SmtpMailer::new).transpose()?,
         control,
+        movable_clock: None,
     })
 }
 
@@ -156,42 +170,98 @@ fn stable_organization_id(name: &str) -> String {
     format!("org_{:019}", u64::from_be_bytes(bytes) % 10u64.pow(19))
 }
 
-/// The HTTP server over all routes, not yet running: await it to run it.
-pub fn http_server(
-    provider: Provider,
-    listener: TcpListener,
-    workers: Option<usize>,
-    shutdown_timeout_s: u64,
-) -> std::io::Result<actix_web::dev::Server> {
-    let mut server = HttpServer::new(move || {
-        ActixApp::new()
-            .app_data(web::Data::new(provider.clone()))
-            .wrap(TracingLogger::<RequestSpan>::new())
-            .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
-            .configure(crate::http::routes)
-    })
-    .shutdown_timeout(shutdown_timeout_s);
-    if let Some(workers) = workers {
+/// What the server is told about its listeners.
+pub struct Listeners {
+    /// Speaks everything: HTTP/1.1, HTTP/2 and gRPC, each with and without TLS.
+    pub one_port: TcpListener,
+    /// The same over TLS alone.
+    pub tls_only: Option<TcpListener>,
+    /// `None`: no TLS on either.
+    pub tls: Option<TlsAcceptor>,
+    pub workers: Option<usize>,
+    pub deadlines: Deadlines,
+    pub shutdown_timeout_s: u64,
+}
+
+/// The listeners at work: await `server` to run it.
+pub struct Listening {
+    pub server: actix_server::Server,
+    pub handle: actix_server::ServerHandle,
+    /// Set it, and connections finish what is under way and take nothing new: GOAWAY on HTTP/2.
+    pub stopping: watch::Sender<bool>,
+}
+
+/// Puts the listeners to work over all routes and gRPC services.
+pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Listening> {
+    let (stopping, told) = watch::channel(false);
+    let grpc = Grpc::new(provider.clone());
+    let port = OnePort {
+        app: move || {
+            ActixApp::new()
+                .app_data(web::Data::new(provider.clone()))
+                .wrap(TracingLogger::<RequestSpan>::new())
+                .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
+                .configure(crate::http::routes)
+        },
+        grpc,
+        tls: listeners.tls,
+        tls_only: false,
+        deadlines: listeners.deadlines,
+        stopping: told,
+    };
+    // Signals are ours: those who wait for mail are told first.
+    let mut server =
+        actix_server::Server::build().disable_signals().shutdown_timeout(listeners.shutdown_timeout_s);
+    if let Some(workers) = listeners.workers {
         server = server.workers(workers);
     }
-    // Signals are ours: those who wait for mail are told first.
-    Ok(server.disable_signals().listen(listener)?.run())
+    if let Some(listener) = listeners.tls_only {
+        let port = OnePort { tls_only: true, ..port.clone() };
+        server = server.listen("tls", listener, move || one_port::worker(port.clone()))?;
+    }
+    let server = server.listen("one port", listeners.one_port, move || one_port::worker(port.clone()))?.run();
+    Ok(Listening { handle: server.handle(), server, stopping })
 }
 
 /// Runs the server until SIGTERM or SIGINT, then lets requests under way finish.
 pub async fn serve(mut config: Config) -> Result<(), ServeError> {
-    let listener = listen(&config)?;
-    let address = listener.local_addr()?;
-    config.settle_public_urls(address.port());
+    let one_port = listen(&config.listen)?;
+    let tls_only = config.listen_tls.as_ref().map(listen).transpose()?;
+    let address = one_port.local_addr()?;
+    let tls_address = tls_only.as_ref().map(TcpListener::local_addr).transpose()?;
+    config.settle_public_urls(address.port(), tls_address.map(|a| a.port()));
+    let tls = Arc::new(Tls::open(&config, SystemClock.now_ms())?);
     let opened = open_store(&config).await?;
     let provider = Provider::default();
-    let parts = parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
+    let clock = Arc::new(MovableClock::default());
+    let mut parts = parts(&config, opened.store.clone(), clock.clone(), Arc::new(SystemEntropy))?;
+    parts.movable_clock = Some(clock).filter(|_| config.control.enabled);
 
-    let server = http_server(provider.clone(), listener, config.workers, config.shutdown_timeout_s)?;
-    let handle = server.handle();
+    let Listening { server, handle, stopping } = listening(
+        provider.clone(),
+        Listeners {
+            one_port,
+            tls_only,
+            tls: Some(tls.acceptor.clone()),
+            workers: config.workers,
+            deadlines: Deadlines::default(),
+            shutdown_timeout_s: config.shutdown_timeout_s,
+        },
+    )?;
 
     let mut background = JoinSet::new();
-    background.spawn(run_provider(parts, provider.clone(), config.clone(), address));
+    let addresses = Addresses {
+        listen: address,
+        listen_tls: tls_address,
+        ca_file: tls.local_ca().map(LocalCa::file),
+        ca_bundle_file: tls.local_ca().map(LocalCa::bundle_file),
+    };
+    background.spawn(run_provider(parts, provider.clone(), config.clone(), addresses));
+    background.spawn(async move {
+        // Certificates follow the machine's time, whatever the control API makes of the server's.
+        tls.keep_current(Arc::new(SystemClock)).await;
+        Ok(())
+    });
     let mut running = std::pin::pin!(server);
     let outcome = tokio::select! {
         ended = &mut running => ended.map_err(ServeError::Io),
@@ -200,6 +270,7 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
             if let Some(app) = provider.get() {
                 app.mail.stop_waiting();
             }
+            stopping.send_replace(true);
             // Resolves when the requests under way are answered, or their time is over.
             let (stopped, ()) = tokio::join!(running, handle.stop(true));
             stopped.map_err(ServeError::Io)
@@ -215,9 +286,17 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     outcome
 }
 
-fn listen(config: &Config) -> Result<TcpListener, ServeError> {
-    let failed = |source| ServeError::Listen { address: config.listen.to_string(), source };
-    let listener = TcpListener::bind((config.listen.host.as_str(), config.listen.port)).map_err(failed)?;
+/// Where the server really is, and what to trust.
+struct Addresses {
+    listen: SocketAddr,
+    listen_tls: Option<SocketAddr>,
+    ca_file: Option<PathBuf>,
+    ca_bundle_file: Option<PathBuf>,
+}
+
+fn listen(address: &ListenAddress) -> Result<TcpListener, ServeError> {
+    let failed = |source| ServeError::Listen { address: address.to_string(), source };
+    let listener = TcpListener::bind((address.host.as_str(), address.port)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
 }
@@ -249,20 +328,21 @@ async fn run_provider(
     parts: Parts,
     provider: Provider,
     config: Config,
-    address: SocketAddr,
+    addresses: Addresses,
 ) -> Result<(), ServeError> {
     let started = start_patiently(&parts).await?;
     let app = Arc::new(parts.into_app(started));
     provider.fill(app.clone());
     if let Some(path) = &config.ready_file {
-        banner::write_ready_file(path, &config, address)
+        banner::write_ready_file(path, &config, &addresses)
             .map_err(|source| ServeError::ReadyFile { path: path.clone(), source })?;
     }
-    banner::print(&config, address);
+    banner::print(&config, &addresses);
     warn_about_smtp(&app).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(outbox::run(app.clone()));
     tasks.spawn(housekeeping::reload_keys(app.clone()));
+    tasks.spawn(housekeeping::reload_settings(app.clone()));
     tasks.spawn(housekeeping::clean_up(app));
     while tasks.join_next().await.is_some() {}
     std::future::pending().await

@@ -4,7 +4,7 @@ use super::sessions::{Browser, live_session};
 use super::{Failure, passwordless, sign_in};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
-use crate::domain::auth_request::AuthRequest;
+use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{
     self, AuthorizationRequest, ErrorCode, PageRefusal, Parameters, Prompt, Refusal, response_url,
 };
@@ -132,14 +132,13 @@ pub(super) async fn start(
     let hint = request.login_hint.as_deref().and_then(|h| EmailAddress::parse(h).ok());
     let sends_at_once =
         context.environment.login_hint == LoginHintMode::Send && request.prompt != Prompt::SelectAccount;
-    let auth_request = AuthRequest::start(
-        new_auth_request_id(context.entropy()),
-        request,
-        context.app.secret.digest(Purpose::BrowserCookie, cookie),
-        context.issuer(),
-        &context.environment,
-        context.now_ms(),
-    );
+    let origin = Hosted {
+        authorization: request,
+        browser_digest: context.app.secret.digest(Purpose::BrowserCookie, cookie),
+        issuer: context.issuer().to_owned(),
+    };
+    let id = new_auth_request_id(context.entropy());
+    let auth_request = AuthRequest::start(id, origin, &context.environment, context.now_ms());
     let auth_request_id = auth_request.id.clone();
     match hint.filter(|_| sends_at_once) {
         Some(email) => passwordless::start_with_send(context, auth_request, email).await?,

@@ -8,6 +8,9 @@ use crate::app::App;
 /// How often keys are read again. `keys rotate` lets a new key sign much later than this.
 pub const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a changed setting may take to reach other servers.
+pub const RELOAD_SETTINGS_EVERY: Duration = Duration::from_secs(1);
+
 /// How often expired rows are looked for.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
 
@@ -23,6 +26,16 @@ pub async fn reload_keys(app: Arc<App>) {
         tokio::time::sleep(RELOAD_KEYS_EVERY).await;
         if let Err(error) = app.keys.reload(&app.store, &app.environment.id).await {
             tracing::warn!(%error, "signing keys could not be read again");
+        }
+    }
+}
+
+/// Reads settings that other servers of the same database changed, until the task is dropped.
+pub async fn reload_settings(app: Arc<App>) {
+    while !app.store.is_embedded() {
+        tokio::time::sleep(RELOAD_SETTINGS_EVERY).await;
+        if let Err(error) = app.reload_settings().await {
+            tracing::warn!(%error, "changed settings could not be read");
         }
     }
 }

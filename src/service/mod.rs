@@ -1,8 +1,10 @@
 //! Use cases: one public function for each thing a caller can ask. Pages, REST and gRPC enter here; only the
 //! shape of the answer differs between them.
 
+pub mod api;
 pub mod authorize;
 pub mod client_auth;
+pub mod connections;
 pub mod end_session;
 pub mod housekeeping;
 pub mod inbox;

@@ -45,7 +45,7 @@ pub(super) async fn complete(
         SessionChange::Start { session, .. } | SessionChange::Renew { session } => session.id.clone(),
     };
     let code = secret_text(context.entropy());
-    let grant = new_grant(context, judged.authorization.clone(), String::new(), session_id, now_ms);
+    let grant = new_grant(context, judged.origin.authorization.clone(), String::new(), session_id, now_ms);
     let new_organization = new_organization(context, email);
     let completion = Completion {
         request: judged,
@@ -60,7 +60,7 @@ pub(super) async fn complete(
     };
     let committed = context.store().commit_completion(environment_id, &completion).await?;
     Ok(committed.map(|_| SignedIn {
-        location: success_url(&judged.issuer, &grant.authorization, &code),
+        location: success_url(&judged.origin.issuer, &grant.authorization, &code),
         session_cookie: Some(session_cookie),
     }))
 }
@@ -81,7 +81,7 @@ async fn deny_sign_up(context: &Context, judged: &AuthRequest) -> Result<Option<
         return Ok(None);
     }
     let text = "there is no account for this address and sign-up is switched off";
-    match refuse(context, &judged.authorization, ErrorCode::AccessDenied, text) {
+    match refuse(context, &judged.origin.authorization, ErrorCode::AccessDenied, text) {
         Authorized::Redirect { location } => Ok(Some(SignedIn { location, session_cookie: None })),
         Authorized::ShowPages { .. } => Ok(None),
     }

@@ -1,48 +1,104 @@
 //! Authentication requests.
 
 use super::{Store, StoreError, to_json};
-use crate::domain::auth_request::{AuthRequest, Stage};
+use crate::domain::auth_request::{AuthRequest, Guess, Hosted, Stage};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::PasswordlessType;
+use crate::domain::headless::Headless;
 use crate::domain::limits::RecentTimes;
+
+/// The columns in which requests of a browser and requests by API differ.
+#[derive(Default, sqlx::FromRow)]
+pub struct OriginColumns {
+    authorization_json: String,
+    browser_digest: String,
+    issuer: String,
+    headless_json: Option<String>,
+}
+
+/// A kind of request as stored.
+pub trait StoredOrigin: Sized {
+    fn to_columns(&self) -> Result<OriginColumns, StoreError>;
+
+    /// `None`: the row is of the other kind.
+    fn from_columns(columns: OriginColumns) -> Result<Option<Self>, StoreError>;
+}
+
+impl StoredOrigin for Hosted {
+    fn to_columns(&self) -> Result<OriginColumns, StoreError> {
+        Ok(OriginColumns {
+            authorization_json: to_json(&self.authorization)?,
+            browser_digest: self.browser_digest.clone(),
+            issuer: self.issuer.clone(),
+            headless_json: None,
+        })
+    }
+
+    fn from_columns(columns: OriginColumns) -> Result<Option<Self>, StoreError> {
+        if columns.headless_json.is_some() {
+            return Ok(None);
+        }
+        let authorization = serde_json::from_str(&columns.authorization_json);
+        Ok(Some(Self {
+            authorization: authorization.map_err(|_| StoreError::Unreadable("auth request"))?,
+            browser_digest: columns.browser_digest,
+            issuer: columns.issuer,
+        }))
+    }
+}
+
+impl StoredOrigin for Headless {
+    fn to_columns(&self) -> Result<OriginColumns, StoreError> {
+        let json = serde_json::to_string(self).map_err(|_| StoreError::Unreadable("auth request"))?;
+        Ok(OriginColumns { headless_json: Some(json), ..OriginColumns::default() })
+    }
+
+    fn from_columns(columns: OriginColumns) -> Result<Option<Self>, StoreError> {
+        let headless = columns.headless_json.map(|json| serde_json::from_str(&json));
+        headless.transpose().map_err(|_| StoreError::Unreadable("auth request"))
+    }
+}
 
 #[derive(sqlx::FromRow)]
 struct Row {
     id: String,
     version: i64,
     stage: String,
-    authorization_json: String,
-    browser_digest: String,
-    issuer: String,
+    #[sqlx(flatten)]
+    origin: OriginColumns,
     email: Option<String>,
     passwordless_type: String,
     generation: i64,
     credentials_expire_at_ms: i64,
     attempts_at_ms: String,
+    last_guess_digest: Option<String>,
+    last_guess_at_ms: Option<i64>,
     created_at_ms: i64,
     expires_at_ms: i64,
 }
 
-impl TryFrom<Row> for AuthRequest {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self, StoreError> {
+impl Row {
+    /// `None`: the request is of the other kind.
+    fn read<O: StoredOrigin>(self) -> Result<Option<AuthRequest<O>>, StoreError> {
         let unreadable = || StoreError::Unreadable("auth request");
-        Ok(Self {
-            authorization: serde_json::from_str(&row.authorization_json).map_err(|_| unreadable())?,
-            stage: Stage::parse(&row.stage).ok_or_else(unreadable)?,
-            email: row.email.map(|e| EmailAddress::parse(&e)).transpose().map_err(|_| unreadable())?,
-            passwordless_type: PasswordlessType::parse(&row.passwordless_type).ok_or_else(unreadable)?,
-            attempts: RecentTimes::parse(&row.attempts_at_ms),
-            id: row.id,
-            version: row.version,
-            browser_digest: row.browser_digest,
-            issuer: row.issuer,
-            generation: row.generation,
-            credentials_expire_at_ms: row.credentials_expire_at_ms,
-            created_at_ms: row.created_at_ms,
-            expires_at_ms: row.expires_at_ms,
-        })
+        let Some(origin) = O::from_columns(self.origin)? else { return Ok(None) };
+        Ok(Some(AuthRequest {
+            origin,
+            stage: Stage::parse(&self.stage).ok_or_else(unreadable)?,
+            email: self.email.map(|e| EmailAddress::parse(&e)).transpose().map_err(|_| unreadable())?,
+            passwordless_type: PasswordlessType::parse(&self.passwordless_type).ok_or_else(unreadable)?,
+            attempts: RecentTimes::parse(&self.attempts_at_ms),
+            last_guess: self
+                .last_guess_digest
+                .zip(self.last_guess_at_ms)
+                .map(|(digest, at_ms)| Guess { digest, at_ms }),
+            id: self.id,
+            version: self.version,
+            generation: self.generation,
+            credentials_expire_at_ms: self.credentials_expire_at_ms,
+            created_at_ms: self.created_at_ms,
+            expires_at_ms: self.expires_at_ms,
+        }))
     }
 }
 
@@ -50,47 +106,48 @@ impl Store {
     pub async fn insert_auth_request(
         &self,
         environment_id: &str,
-        request: &AuthRequest,
+        request: &AuthRequest<impl StoredOrigin>,
     ) -> Result<(), StoreError> {
         let _turn = self.write_turn().await;
         insert(&self.pool, environment_id, request, None).await
     }
 
-    pub async fn auth_request(
+    /// `None` also for a request of the other kind.
+    pub async fn auth_request<O: StoredOrigin>(
         &self,
         environment_id: &str,
         id: &str,
-    ) -> Result<Option<AuthRequest>, StoreError> {
+    ) -> Result<Option<AuthRequest<O>>, StoreError> {
         sqlx::query_as::<_, Row>(
-            "SELECT id, version, stage, authorization_json, browser_digest, issuer, email, passwordless_type, \
-             generation, credentials_expire_at_ms, attempts_at_ms, created_at_ms, expires_at_ms \
+            "SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, email, \
+             passwordless_type, generation, credentials_expire_at_ms, attempts_at_ms, last_guess_digest, \
+             last_guess_at_ms, created_at_ms, expires_at_ms \
              FROM auth_requests WHERE environment_id = $1 AND id = $2",
         )
         .bind(environment_id)
         .bind(id)
         .fetch_optional(&self.pool)
         .await?
-        .map(AuthRequest::try_from)
-        .transpose()
+        .map_or(Ok(None), Row::read)
     }
 
     /// The request whose living link has this digest.
-    pub async fn auth_request_by_link(
+    pub async fn auth_request_by_link<O: StoredOrigin>(
         &self,
         environment_id: &str,
         link_digest: &str,
-    ) -> Result<Option<AuthRequest>, StoreError> {
+    ) -> Result<Option<AuthRequest<O>>, StoreError> {
         sqlx::query_as::<_, Row>(
-            "SELECT id, version, stage, authorization_json, browser_digest, issuer, email, passwordless_type, \
-             generation, credentials_expire_at_ms, attempts_at_ms, created_at_ms, expires_at_ms \
+            "SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, email, \
+             passwordless_type, generation, credentials_expire_at_ms, attempts_at_ms, last_guess_digest, \
+             last_guess_at_ms, created_at_ms, expires_at_ms \
              FROM auth_requests WHERE environment_id = $1 AND link_digest = $2",
         )
         .bind(environment_id)
         .bind(link_digest)
         .fetch_optional(&self.pool)
         .await?
-        .map(AuthRequest::try_from)
-        .transpose()
+        .map_or(Ok(None), Row::read)
     }
 
     /// Commits a judged attempt: stage and attempts alone. `false` when somebody else moved the request since it
@@ -98,7 +155,7 @@ impl Store {
     pub async fn update_auth_request(
         &self,
         environment_id: &str,
-        next: &AuthRequest,
+        next: &AuthRequest<impl Sized>,
     ) -> Result<bool, StoreError> {
         let _turn = self.write_turn().await;
         update_judgement(&self.pool, environment_id, next).await
@@ -108,21 +165,24 @@ impl Store {
 pub(super) async fn insert<'e>(
     executor: impl sqlx::Executor<'e, Database = sqlx::Any>,
     environment_id: &str,
-    request: &AuthRequest,
+    request: &AuthRequest<impl StoredOrigin>,
     link_digest: Option<&str>,
 ) -> Result<(), StoreError> {
+    let origin = request.origin.to_columns()?;
     sqlx::query(
         "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, browser_digest, issuer, \
-         email, passwordless_type, generation, link_digest, credentials_expire_at_ms, attempts_at_ms, created_at_ms, \
-         expires_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+         headless_json, email, passwordless_type, generation, link_digest, credentials_expire_at_ms, attempts_at_ms, \
+         created_at_ms, expires_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(environment_id)
     .bind(&request.id)
     .bind(request.version)
     .bind(request.stage.as_str())
-    .bind(to_json(&request.authorization)?)
-    .bind(&request.browser_digest)
-    .bind(&request.issuer)
+    .bind(origin.authorization_json)
+    .bind(origin.browser_digest)
+    .bind(origin.issuer)
+    .bind(origin.headless_json)
     .bind(request.email.as_ref().map(|e| e.as_str().to_owned()))
     .bind(request.passwordless_type.as_str())
     .bind(request.generation)
@@ -141,7 +201,7 @@ pub(super) async fn insert<'e>(
 pub(super) async fn update_credentials<'e>(
     executor: impl sqlx::Executor<'e, Database = sqlx::Any>,
     environment_id: &str,
-    next: &AuthRequest,
+    next: &AuthRequest<impl Sized>,
     link_digest: &str,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query(
@@ -166,17 +226,19 @@ pub(super) async fn update_credentials<'e>(
 pub(super) async fn update_judgement<'e>(
     executor: impl sqlx::Executor<'e, Database = sqlx::Any>,
     environment_id: &str,
-    next: &AuthRequest,
+    next: &AuthRequest<impl Sized>,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query(
-        "UPDATE auth_requests SET version = version + 1, stage = $4, attempts_at_ms = $5 \
-         WHERE environment_id = $1 AND id = $2 AND version = $3",
+        "UPDATE auth_requests SET version = version + 1, stage = $4, attempts_at_ms = $5, last_guess_digest = $6, \
+         last_guess_at_ms = $7 WHERE environment_id = $1 AND id = $2 AND version = $3",
     )
     .bind(environment_id)
     .bind(&next.id)
     .bind(next.version)
     .bind(next.stage.as_str())
     .bind(next.attempts.to_text())
+    .bind(next.last_guess.as_ref().map(|g| g.digest.clone()))
+    .bind(next.last_guess.as_ref().map(|g| g.at_ms))
     .execute(executor)
     .await?;
     Ok(done.rows_affected() == 1)

@@ -11,6 +11,7 @@ mod keys;
 mod mail;
 mod people;
 mod sessions;
+mod settings;
 mod sign_in;
 
 use std::path::Path;
@@ -22,9 +23,11 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, Connection as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use auth_requests::StoredOrigin;
 pub use keys::StoredKey;
 pub use mail::{InboxFilter, InboxMessage, NewMail, OutboxMail};
 pub use people::{SeedOrganization, SeedUser};
+pub use settings::ChangedSettings;
 pub use sign_in::{Budget, Completion, SessionChange};
 
 /// How long a request waits for a free connection before it is told to come back.

@@ -70,7 +70,7 @@ impl Store {
     pub async fn commit_send(
         &self,
         environment_id: &str,
-        request: &AuthRequest,
+        request: &AuthRequest<impl auth_requests::StoredOrigin>,
         is_new: bool,
         link_digest: &str,
         budget: Option<(&EmailAddress, &Budget, UnixMs)>,

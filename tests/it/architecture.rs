@@ -69,8 +69,33 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "app.rs",
         &["crate::service", "crate::http", "crate::server", "crate::config", "crate::cli", "actix_web"],
     ),
-    ("service", &["crate::http", "crate::server", "crate::config", "crate::cli", "actix_web", "sqlx::"]),
-    ("http", &["crate::server", "crate::config", "crate::cli", "sqlx", "lettre", "store()."]),
+    (
+        "service",
+        &[
+            "crate::http",
+            "crate::grpc",
+            "tonic",
+            "crate::server",
+            "crate::config",
+            "crate::cli",
+            "actix_web",
+            "sqlx::",
+        ],
+    ),
+    ("http", &["crate::server", "crate::config", "crate::cli", "crate::grpc", "sqlx", "lettre", "store()."]),
+    (
+        "grpc",
+        &[
+            "crate::server",
+            "crate::config",
+            "crate::cli",
+            "crate::http",
+            "actix_web",
+            "sqlx",
+            "lettre",
+            "store().",
+        ],
+    ),
 ];
 
 fn sources(path: &Path, found: &mut Vec<PathBuf>) {

@@ -230,12 +230,12 @@ async fn pages_carry_the_headers_that_protect_them() {
 #[tokio::test]
 async fn what_is_not_there_says_not_emulated_by_name() {
     let server = TestServer::start().await;
-    let page = server.get("/api/v1/connections").await;
+    let page = server.get("/scim/v2/Users").await;
     assert_eq!(
         (page.status, page.json()["error"].as_str().unwrap().to_owned()),
         (404, "not_emulated".to_owned())
     );
-    assert!(page.body.contains("GET /api/v1/connections"));
+    assert!(page.body.contains("GET /scim/v2/Users"));
     let request = server.http().get(format!("{}/saml/x", server.url)).header("accept", "text/html");
     let page = Page::of(request.send().await.unwrap()).await;
     assert_eq!((page.status, page.heading().as_str()), (404, "Not emulated"));

@@ -23,13 +23,13 @@ fn text(output: &Output) -> String {
 }
 
 /// A running server that is killed when dropped.
-struct Running {
+pub struct Running {
     child: Child,
-    ready: Value,
+    pub ready: Value,
 }
 
 impl Running {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
         let ready_file = folder.join("ready.json");
         let _ = std::fs::remove_file(&ready_file);
         let child = vestibule(folder)
@@ -160,6 +160,111 @@ fn env_prints_what_an_application_needs() {
     let json = vestibule(folder.path()).args(["env", "--format", "json"]).output().unwrap();
     let json: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["SCALEKIT_ENV_URL"], "http://localhost:6870");
+    for variable in
+        ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "SSL_CERT_FILE"]
+    {
+        let file = json[variable].as_str().unwrap();
+        assert!(std::fs::read_to_string(file).unwrap().contains("BEGIN CERTIFICATE"), "{variable}={file}");
+    }
+}
+
+#[test]
+fn ca_says_which_file_to_trust_and_how_and_the_server_uses_that_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = text(&vestibule(folder.path()).args(["ca"]).output().unwrap());
+    let file = said.lines().next().unwrap();
+    assert!(file.ends_with(".vestibule/tls/ca.pem"), "{said}");
+    for words in [
+        "NODE_EXTRA_CA_CERTS=",
+        "REQUESTS_CA_BUNDLE=",
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=",
+        "SSL_CERT_FILE=",
+        "keytool",
+    ] {
+        assert!(said.contains(words), "{words} is missing in {said}");
+    }
+    let before = std::fs::read_to_string(file).unwrap();
+    // Also when nothing else is kept: who has been told to trust it goes on trusting it.
+    for arguments in [&["--ephemeral"][..], &[]] {
+        let server = Running::start(folder.path(), arguments);
+        assert_eq!(server.ready["ca_file"].as_str().unwrap(), file);
+        server.stop();
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), before);
+    let keeps_nothing = tempfile::tempdir().unwrap();
+    let refused = vestibule(keeps_nothing.path()).args(["ca", "--ephemeral"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused).contains("ready file"), "{}", text(&refused));
+}
+
+#[test]
+fn a_second_listener_speaks_tls_alone() {
+    use std::io::Read as _;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path(), &["--listen-tls", "127.0.0.1:0"]);
+    let address = server.ready["listen_tls"].as_str().unwrap();
+    let mut plain = std::net::TcpStream::connect(address).unwrap();
+    plain.write_all(b"GET /keys HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut said = String::new();
+    let _ = plain.read_to_string(&mut said);
+    assert_eq!(said, "", "plaintext is hung up on");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let ca = std::fs::read(server.ready["ca_file"].as_str().unwrap()).unwrap();
+        let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut tls = crate::support::grpc::tls_over(tcp, &ca, &[]).await.unwrap();
+        let request = format!(
+            "GET /.well-known/openid-configuration HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            address.replace("127.0.0.1", "localhost")
+        );
+        tls.write_all(request.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        let _ = tls.read_to_string(&mut said).await;
+        let port = address.rsplit(':').next().unwrap();
+        assert!(said.contains(&format!(r#""issuer":"https://localhost:{port}""#)), "{said}");
+    });
+    assert_eq!(server.stop().0, Some(0));
+}
+
+#[test]
+fn a_certificate_without_its_key_is_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("vestibule.toml"), "[tls]\ncertificate = \"none.pem\"\n").unwrap();
+    let checked = vestibule(folder.path()).args(["config", "check"]).output().unwrap();
+    let said = text(&checked);
+    assert!(said.contains("there is no such file") && said.contains("needed together"), "{said}");
+}
+
+#[test]
+fn the_clock_moves_on_for_tests_and_never_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path(), &[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let put = |body: &str| {
+        let request = reqwest::Client::new()
+            .put(format!("{}/_emulator/v1/clock", server.url()))
+            .header("content-type", "application/json")
+            .body(body.to_owned());
+        runtime.block_on(async {
+            let response = request.send().await.unwrap();
+            (response.status().as_u16(), response.json::<Value>().await.unwrap())
+        })
+    };
+    assert_eq!(put(r#"{"advance_s":600}"#).1["ahead_s"], 600);
+    for wrong in [
+        "",
+        "{}",
+        r#"{"advance_s":-1}"#,
+        r#"{"advance_s":"1"}"#,
+        r#"{"advance":1}"#,
+        r#"{"advance_s":1e300}"#,
+    ] {
+        let (status, body) = put(wrong);
+        assert_eq!((status, &body["error"]), (400, &"invalid_request".into()), "{wrong}");
+    }
+    let (_, shown) = server.get("/_emulator/v1/clock");
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["ahead_s"], 600);
 }
 
 #[test]
@@ -272,13 +377,14 @@ fn a_database_that_is_down_at_the_start_is_waited_for_and_told() {
     let folder = tempfile::tempdir().unwrap();
     // A port that was free a moment ago: there is no ready file to learn it from while the database is down.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let mut child = vestibule(folder.path())
+    let child = vestibule(folder.path())
         .args(["--listen", &address, "--database-url", "postgres://nobody@127.0.0.1:1/none"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    let mut server = Running { child, ready: Value::Null };
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(server.child.stderr.take().unwrap()));
     let line = lines.find(|l| l.as_ref().is_ok_and(|l| l.contains("cannot start yet"))).unwrap().unwrap();
     assert!(line.contains("database"), "{line}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -287,7 +393,5 @@ fn a_database_that_is_down_at_the_start_is_waited_for_and_told() {
         runtime.block_on(async { reqwest::get(url).await.unwrap().status().as_u16() })
     };
     assert_eq!((status("/health"), status("/ready"), status("/keys")), (200, 503, 503));
-    assert!(child.try_wait().unwrap().is_none(), "it went on trying");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert!(server.child.try_wait().unwrap().is_none(), "it went on trying");
 }

@@ -26,9 +26,9 @@ fn every_file_that_a_document_names_exists() {
 #[test]
 fn every_setting_that_compatibility_names_is_a_setting() {
     let settings = vestibule::config::reference_markdown();
-    for line in read("docs/COMPATIBILITY.md")
-        .lines()
-        .filter(|l| l.starts_with("| ") && l.ends_with("` |") && !l.contains("tests/"))
+    let text = read("docs/COMPATIBILITY.md");
+    let assumed = text.split("## Assumed").nth(1).unwrap();
+    for line in assumed.lines().filter(|l| l.starts_with("| ") && l.ends_with("` |") && !l.contains("tests/"))
     {
         let setting = line.trim_end_matches("` |").rsplit('`').next().unwrap();
         let name = setting.rsplit('.').next().unwrap();
@@ -41,4 +41,19 @@ fn the_commands_of_the_readme_are_those_that_ci_runs() {
     let test = read("scripts/test");
     assert!(read("README.md").contains("\n./scripts/test\n") && read(".ci/run").contains("./scripts/test"));
     assert!(read("README.md").contains("\ncargo run --release\n") && test.contains("cargo build --release"));
+}
+
+/// The part of a document between `<!-- generated: NAME -->` and `<!-- end -->` is what the program says;
+/// `UPDATE_REFERENCE=1` writes it.
+pub fn check_generated(file: &str, name: &str, wanted: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let begin = format!("<!-- generated: {name} -->\n");
+    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{begin} is missing in {file}"));
+    let (found, after) = rest.split_once("<!-- end -->").unwrap();
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        std::fs::write(&path, format!("{before}{begin}{wanted}<!-- end -->{after}")).unwrap();
+    } else {
+        assert_eq!(found, wanted, "{file} is stale: UPDATE_REFERENCE=1 cargo test writes it");
+    }
 }

@@ -53,7 +53,13 @@ async fn parallel_guesses_over_two_replicas_are_judged_five_times_in_all(
     let statuses = join_all(guesses).await;
     assert!(statuses.iter().all(|s| [400, 429].contains(s)), "{statuses:?}");
     let id = sign_in.rsplit('/').next().unwrap();
-    let request = server.app.store.auth_request(&server.app.environment.id, id).await.unwrap().unwrap();
+    let request = server
+        .app
+        .store
+        .auth_request::<vestibule::domain::auth_request::Hosted>(&server.app.environment.id, id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(request.attempts.to_text().split(',').count(), 5, "exactly five were judged");
     assert_eq!(person.enter_code(&sign_in, &code).await.status, 429);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use crate::http::context::Provider;
+use crate::app::Provider;
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);

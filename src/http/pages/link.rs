@@ -32,7 +32,7 @@ pub async fn landing(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
                 auto: preview.same_browser,
                 app_name: app_name(&context.environment, &preview.request).to_owned(),
             };
-            let redirect_uri = &preview.request.authorization.redirect_uri;
+            let redirect_uri = &preview.request.origin.authorization.redirect_uri;
             page_with_forms(StatusCode::OK, &view, FormsLead::ToApplication { redirect_uri })
         }
         Ok(preview) => {

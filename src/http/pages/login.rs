@@ -51,7 +51,7 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
     let query = params::query(&request).unwrap_or_default();
     let asked_for_other = matches!(query.one("account"), Ok(Some("other")));
     if auth_request.stage == Stage::AwaitingEmail
-        && auth_request.authorization.prompt == Prompt::SelectAccount
+        && auth_request.origin.authorization.prompt == Prompt::SelectAccount
         && !asked_for_other
     {
         match live_session(&context, &browser).await {
@@ -71,7 +71,7 @@ fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) ->
         email: email.to_owned(),
         app_name: app_name(&context.environment, auth_request).to_owned(),
     };
-    let redirect_uri = &auth_request.authorization.redirect_uri;
+    let redirect_uri = &auth_request.origin.authorization.redirect_uri;
     page_with_forms(StatusCode::OK, &view, FormsLead::ToApplication { redirect_uri })
 }
 
@@ -90,12 +90,15 @@ fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
 }
 
 fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
-    let sign_up = auth_request.authorization.prompt == Prompt::Create;
+    let sign_up = auth_request.origin.authorization.prompt == Prompt::Create;
     let title = if sign_up { texts::TITLE_SIGN_UP } else { texts::TITLE_SIGN_IN };
     let view = views::SignIn {
         layout: render::layout(context, title),
         action: path_of(&auth_request.id, "/email"),
-        email: said.typed.or_else(|| auth_request.authorization.login_hint.clone()).unwrap_or_default(),
+        email: said
+            .typed
+            .or_else(|| auth_request.origin.authorization.login_hint.clone())
+            .unwrap_or_default(),
         error: said.error,
         app_name: app_name(&context.environment, auth_request).to_owned(),
         sign_up,
@@ -118,7 +121,7 @@ fn code_page(context: &Context, auth_request: &AuthRequest, email: &str, said: S
         resend_after_s: resend_after_s(context, auth_request),
         also_link: auth_request.passwordless_type.has_link(),
     };
-    let redirect_uri = &auth_request.authorization.redirect_uri;
+    let redirect_uri = &auth_request.origin.authorization.redirect_uri;
     page_with_forms(said.status, &view, FormsLead::ToApplication { redirect_uri })
 }
 

@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::views::Layout;
+use crate::app::Provider;
 use crate::app::{App, Context, ControlAccess};
 use crate::domain::environment::Branding;
-use crate::http::context::Provider;
 
 /// Where a page's forms may lead, for `form-action`.
 #[derive(Debug, Clone, Copy)]

@@ -1,18 +1,20 @@
 //! The harness: a server on a free port with a clock that stands still, and people who use it.
 
+pub mod grpc;
 pub mod person;
 pub mod postgres;
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use vestibule::app::App;
+use tokio::sync::watch;
+use vestibule::app::{App, Provider};
 use vestibule::config::{Config, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::{Clock, FrozenClock, SystemClock};
-use vestibule::http::context::Provider;
+use vestibule::server::{Deadlines, Listeners, Listening, LocalCa, Tls, listening};
 use vestibule::storage::Store;
 
 pub const CLIENT_ID: &str = vestibule::config::DEFAULT_CLIENT_ID;
@@ -71,7 +73,14 @@ pub struct TestServer {
     pub clock: Arc<FrozenClock>,
     pub app: Arc<App>,
     pub database: Arc<Database>,
-    stop: actix_web::dev::ServerHandle,
+    /// The same server by TLS.
+    pub https_url: String,
+    /// Certificate of the authority to trust there.
+    pub ca_file: PathBuf,
+    _data: tempfile::TempDir,
+    /// Set, it lets connections finish and take nothing new.
+    pub stopping: watch::Sender<bool>,
+    pub stop: actix_server::ServerHandle,
 }
 
 impl Drop for TestServer {
@@ -102,20 +111,37 @@ impl TestServer {
     /// A server on the given engine.
     pub async fn on(engine: Engine, toml: &str) -> Option<Self> {
         let database = Arc::new(Database::fresh(engine).await?);
-        Some(Self::replica(database, Arc::new(FrozenClock::at(SystemClock.now_ms())), toml).await)
+        let clock = Arc::new(FrozenClock::at(SystemClock.now_ms()));
+        Some(Self::replica(database, clock, toml, Deadlines::default()).await)
+    }
+
+    /// A server on SQLite that waits no longer than this for anybody.
+    pub async fn with_deadlines(deadlines: Deadlines) -> Self {
+        let database = Arc::new(Database::fresh(Engine::Sqlite).await.unwrap());
+        let clock = Arc::new(FrozenClock::at(SystemClock.now_ms()));
+        Self::replica(database, clock, "", deadlines).await
     }
 
     /// Another server on the same database and clock.
     pub async fn beside(&self, toml: &str) -> Self {
-        Self::replica(self.database.clone(), self.clock.clone(), toml).await
+        Self::replica(self.database.clone(), self.clock.clone(), toml, Deadlines::default()).await
     }
 
-    async fn replica(database: Arc<Database>, clock: Arc<FrozenClock>, toml: &str) -> Self {
+    async fn replica(
+        database: Arc<Database>,
+        clock: Arc<FrozenClock>,
+        toml: &str,
+        deadlines: Deadlines,
+    ) -> Self {
+        let data = tempfile::tempdir().unwrap();
         let mut config = configuration(toml);
+        config.data_dir = data.path().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        config.settle_public_urls(port);
+        config.settle_public_urls(port, None);
+        let tls = Tls::open(&config, SystemClock.now_ms()).unwrap();
+        let ca_file = tls.local_ca().map(LocalCa::file).unwrap_or_default();
         let (tell, told) = mpsc::channel();
         let (db, its_clock) = (database.clone(), clock.clone());
         // The server lives on a thread of its own, as it would in a process of its own.
@@ -128,14 +154,23 @@ impl TestServer {
                 let app = Arc::new(parts.into_app(started));
                 let provider = Provider::default();
                 provider.fill(app.clone());
-                let server = vestibule::server::http_server(provider, listener, Some(2), 1).unwrap();
+                let listeners = Listeners {
+                    one_port: listener,
+                    tls_only: None,
+                    tls: Some(tls.acceptor.clone()),
+                    workers: Some(2),
+                    deadlines,
+                    shutdown_timeout_s: 1,
+                };
+                let Listening { server, handle, stopping } = listening(provider, listeners).unwrap();
                 tokio::spawn(vestibule::service::outbox::run(app.clone()));
-                tell.send((app, server.handle())).unwrap();
+                tell.send((app, handle, stopping)).unwrap();
                 server.await.unwrap();
             });
         });
-        let (app, stop) = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
-        Self { url: format!("http://localhost:{port}"), clock, app, database, stop }
+        let (app, stop, stopping) = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+        let (url, https_url) = (format!("http://localhost:{port}"), format!("https://localhost:{port}"));
+        Self { url, https_url, ca_file, _data: data, clock, app, database, stopping, stop }
     }
 
     /// Moves the clock on.

@@ -1,0 +1,114 @@
+//! What the REST twins of gRPC methods have in common: the caller, the JSON body, the shape of errors.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::{StatusCode, header};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::app::Context;
+use crate::domain::api_error::{ApiError, ApiErrorCode};
+use crate::domain::client::Client;
+use crate::http::params::MAX_FORM_BYTES;
+use crate::service::api::{ApiRefusal, caller};
+
+const TYPE_URL: &str = "type.googleapis.com/scalekit.v1.errdetails.ErrorInfo";
+
+/// A body as it arrived; an extractor that never fails, so that the token is looked at first.
+pub struct Body(Result<Vec<u8>, ApiErrorCode>);
+
+impl FromRequest for Body {
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+
+    fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let mut payload = payload.take();
+        Box::pin(async move {
+            let mut body = web::BytesMut::new();
+            while let Some(chunk) = payload.next().await {
+                match chunk {
+                    Ok(chunk) if body.len() + chunk.len() <= MAX_FORM_BYTES => body.extend_from_slice(&chunk),
+                    Ok(_) => return Ok(Self(Err(ApiErrorCode::RequestTooLarge))),
+                    Err(_) => return Ok(Self(Err(ApiErrorCode::InvalidArgument))),
+                }
+            }
+            Ok(Self(Ok(body.to_vec())))
+        })
+    }
+}
+
+impl Body {
+    /// The body as JSON; nothing at all is an empty object.
+    pub fn read<T: DeserializeOwned>(self) -> Result<T, ApiRefusal> {
+        let bytes = self.0.map_err(|code| match code {
+            ApiErrorCode::RequestTooLarge => {
+                ApiRefusal::new(code, "invalid request: the body is larger than 64 KiB")
+            }
+            _ => ApiRefusal::new(code, "invalid request: the body did not arrive whole"),
+        })?;
+        let bytes = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
+        serde_json::from_slice(bytes).map_err(|error| {
+            ApiRefusal::new(
+                ApiErrorCode::InvalidArgument,
+                format!("invalid request: the body is no such JSON: {error}"),
+            )
+        })
+    }
+}
+
+/// The client that calls.
+pub async fn caller_of<'c>(context: &'c Context, request: &HttpRequest) -> Result<&'c Client, ApiRefusal> {
+    let values = request.headers().get_all(header::AUTHORIZATION).filter_map(|v| v.to_str().ok());
+    let tokens: Vec<&str> = values
+        .filter_map(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        })
+        .collect();
+    caller(context, &tokens).await
+}
+
+/// The answer, or the refusal in its shape.
+pub fn answer(outcome: Result<Value, ApiRefusal>) -> HttpResponse {
+    match outcome {
+        Ok(shown) => HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(shown),
+        Err(refusal) => error(&refusal.into_error()),
+    }
+}
+
+/// An error as Scalekit's gateway writes it.
+pub fn error(error: &ApiError) -> HttpResponse {
+    let mut info = json!({ "@type": TYPE_URL, "error_code": error.code.as_str() });
+    if !error.violations.is_empty() {
+        let violations: Vec<Value> = error
+            .violations
+            .iter()
+            .map(|v| json!({ "field": v.field, "description": v.description, "constraint": v.constraint }))
+            .collect();
+        info["validation_error_info"] = json!({ "field_violations": violations });
+    }
+    if let Some(url) = &error.help_url {
+        info["help_info"] = json!({ "links": [{ "description": "What Vestibule emulates", "url": url }] });
+    }
+    let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    match error.code {
+        ApiErrorCode::Unauthenticated => {
+            response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="vestibule""#));
+        }
+        ApiErrorCode::Unavailable => {
+            response.insert_header((header::RETRY_AFTER, "1"));
+        }
+        _ => {}
+    }
+    response.json(json!({
+        "code": error.code.grpc_code().number(),
+        "message": error.message,
+        "details": [info],
+    }))
+}

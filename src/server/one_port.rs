@@ -1,0 +1,322 @@
+//! One port for everything. Per connection: TLS or not, HTTP/1.1 or HTTP/2. Per request: gRPC or the application.
+//!
+//! An SDK is given one URL and uses it for all of it; Go's even sends token calls and gRPC over one connection. Hence
+//! hyper in front of both, on actix's worker threads.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_http::body::{BoxBody, MessageBody};
+use actix_http::{Request, Response};
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_factory, fn_service,
+};
+use actix_web::dev::AppConfig;
+use http_body_util::Either;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::bridge::{self, Peer};
+use crate::grpc::{self, Grpc};
+
+/// Streams of one HTTP/2 connection at a time.
+const MAX_STREAMS: u32 = 256;
+
+/// Bytes of all headers of a request together.
+const MAX_HEADER_BYTES: u32 = 32 * 1024;
+
+/// First byte of a TLS handshake record (RFC 8446 §5.1); no HTTP request starts with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// How long a connection may take for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// From the connection to the end of the TLS handshake, or the first byte without TLS.
+    pub handshake: Duration,
+    /// Until a request's headers are there; on HTTP/1.1 also between requests.
+    pub request_head: Duration,
+    pub request_body: Duration,
+    /// HTTP/2 without any request. Keep-alive pings do not count, and are never held against a client.
+    pub idle: Duration,
+    /// How often HTTP/2 peers are asked whether they are still there, and how long they may take to say so.
+    pub ping: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            request_head: Duration::from_secs(30),
+            request_body: Duration::from_secs(30),
+            idle: Duration::from_secs(600),
+            ping: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What a listener answers with.
+#[derive(Clone)]
+pub struct OnePort<F> {
+    /// Makes the actix application of a worker.
+    pub app: F,
+    pub grpc: Grpc,
+    /// `None`: TLS is not spoken here.
+    pub tls: Option<TlsAcceptor>,
+    /// Plaintext is hung up on.
+    pub tls_only: bool,
+    pub deadlines: Deadlines,
+    /// Becomes true when the server stops: connections finish what is under way.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Counts what a connection has to do.
+#[derive(Debug)]
+struct Activity {
+    in_flight: Cell<usize>,
+    requests: Cell<u64>,
+    last: Cell<Instant>,
+}
+
+/// One request under way, until the last byte of its answer.
+pub struct InFlight(Rc<Activity>);
+
+impl InFlight {
+    fn begin(activity: &Rc<Activity>) -> Self {
+        activity.in_flight.set(activity.in_flight.get() + 1);
+        activity.requests.set(activity.requests.get() + 1);
+        Self(activity.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+        self.0.last.set(Instant::now());
+    }
+}
+
+/// hyper's executor on a worker thread: tasks stay here, so nothing needs to be `Send`.
+#[derive(Clone)]
+struct LocalExec;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExec {
+    fn execute(&self, future: F) {
+        actix_web::rt::spawn(async move {
+            future.await;
+        });
+    }
+}
+
+/// What connections of one worker share.
+struct Worker<S> {
+    app: S,
+    grpc: Grpc,
+    tls: Option<TlsAcceptor>,
+    tls_only: bool,
+    deadlines: Deadlines,
+    stopping: watch::Receiver<bool>,
+    http: auto::Builder<LocalExec>,
+}
+
+/// The service of one worker thread for one listener.
+pub fn worker<F, I, S, B>(
+    port: OnePort<F>,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()>
+where
+    F: Fn() -> I + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig, Error = actix_web::Error> + 'static,
+    S::Response: Into<Response<B>> + 'static,
+    S::InitError: Debug,
+    <S::Service as Service<Request>>::Future: 'static,
+    B: MessageBody + 'static,
+{
+    fn_factory(move || {
+        let port = port.clone();
+        async move {
+            let app = (port.app)().into_factory().map_err(Response::<BoxBody>::from);
+            let app = app.map(|response: S::Response| response.into().map_into_boxed_body());
+            let app = app
+                .new_service(AppConfig::default())
+                .await
+                .map_err(|error| tracing::error!(?error, "the application of a worker did not start"))?;
+            let worker = Rc::new(Worker {
+                app,
+                grpc: port.grpc,
+                tls: port.tls,
+                tls_only: port.tls_only,
+                deadlines: port.deadlines,
+                stopping: port.stopping,
+                http: http_builder(&port.deadlines),
+            });
+            Ok::<_, ()>(fn_service(move |tcp: TcpStream| {
+                let worker = worker.clone();
+                async move {
+                    worker.connection(tcp).await;
+                    Ok(())
+                }
+            }))
+        }
+    })
+}
+
+fn http_builder(deadlines: &Deadlines) -> auto::Builder<LocalExec> {
+    let mut builder = auto::Builder::new(LocalExec);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(deadlines.request_head)
+        .max_buf_size(MAX_HEADER_BYTES as usize)
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(deadlines.ping)
+        .keep_alive_timeout(deadlines.ping)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_concurrent_streams(MAX_STREAMS);
+    builder
+}
+
+impl<S> Worker<S>
+where
+    S: Service<Request, Response = Response<BoxBody>, Error = Response<BoxBody>> + 'static,
+    S::Future: 'static,
+{
+    /// Serves a connection until either side ends it. What fails below HTTP is the client's affair.
+    async fn connection(self: Rc<Self>, tcp: TcpStream) {
+        prepare(&tcp, &self.deadlines);
+        let peer = tcp.peer_addr().ok();
+        let begun = Instant::now();
+        let handshake = async {
+            let is_tls = starts_tls(&tcp).await?;
+            match (&self.tls, is_tls) {
+                (Some(tls), true) => Ok(Opened::Tls(tls.accept(tcp).await?)),
+                (_, false) if !self.tls_only => Ok(Opened::Plain(tcp)),
+                _ => Err(io::Error::from(io::ErrorKind::Unsupported)),
+            }
+        };
+        let opened = match timeout(self.deadlines.handshake, handshake).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return tracing::debug!(%error, "a connection ended before its first request"),
+            Err(_) => return tracing::debug!("a connection was silent for too long"),
+        };
+        let peer = |over_tls| Peer { address: peer, over_tls, body_time: self.deadlines.request_body };
+        match opened {
+            Opened::Plain(tcp) => self.clone().serve(tcp, self.http.clone(), peer(false), begun).await,
+            Opened::Tls(tls) => {
+                // Without ALPN it is HTTP/1.1.
+                let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+                let http = self.http.clone();
+                let http = if is_h2 { http.http2_only() } else { http.http1_only() };
+                self.clone().serve(tls, http, peer(true), begun).await;
+            }
+        }
+    }
+
+    async fn serve(
+        self: Rc<Self>,
+        io: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        http: auto::Builder<LocalExec>,
+        peer: Peer,
+        begun: Instant,
+    ) {
+        let activity =
+            Rc::new(Activity { in_flight: Cell::new(0), requests: Cell::new(0), last: Cell::new(begun) });
+        let mut stopping = self.stopping.clone();
+        let deadlines = self.deadlines;
+        let peer = Rc::new(peer);
+        let service = hyper::service::service_fn({
+            let activity = activity.clone();
+            move |request: http::Request<Incoming>| {
+                let (worker, peer) = (self.clone(), peer.clone());
+                let in_flight = InFlight::begin(&activity);
+                async move { Ok::<_, Infallible>(worker.answer(request, &peer, in_flight).await) }
+            }
+        });
+        let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
+        let mut is_closing = false;
+        let mut look_at = begun + deadlines.request_head;
+        loop {
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = stopping.wait_for(|stop| *stop), if !is_closing => {
+                    is_closing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = sleep_until(look_at) => {
+                    let now = Instant::now();
+                    let allowed =
+                        if activity.requests.get() == 0 { deadlines.request_head } else { deadlines.idle };
+                    let until = activity.last.get() + allowed;
+                    if activity.in_flight.get() > 0 {
+                        look_at = now + allowed;
+                    } else if now < until {
+                        look_at = until;
+                    } else if is_closing || activity.requests.get() == 0 {
+                        return;
+                    } else {
+                        is_closing = true;
+                        connection.as_mut().graceful_shutdown();
+                        look_at = now + deadlines.request_head;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        peer: &Peer,
+        in_flight: InFlight,
+    ) -> http::Response<Either<tonic::body::Body, bridge::AnswerBody>> {
+        if !grpc::is_grpc(request.headers()) {
+            return bridge::answer(&self.app, request, peer, in_flight).await.map(Either::Right);
+        }
+        let is_http1 = request.version() == http::Version::HTTP_11;
+        let mut response = self.grpc.answer(request, peer.over_tls).await;
+        if is_http1 {
+            // hyper's HTTP/1.1 sends only those trailers that are named ahead.
+            let names = http::HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin");
+            response.headers_mut().insert(http::header::TRAILER, names);
+        }
+        response.map(Either::Left)
+    }
+}
+
+#[expect(clippy::large_enum_variant, reason = "lives for a moment")]
+enum Opened {
+    Plain(TcpStream),
+    Tls(tokio_rustls::server::TlsStream<TcpStream>),
+}
+
+/// Looks at the first byte without taking it.
+async fn starts_tls(tcp: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    match tcp.peek(&mut first).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(first[0] == TLS_HANDSHAKE),
+    }
+}
+
+/// Peers that vanish are noticed by TCP itself: when nothing comes, and when nothing is taken.
+fn prepare(tcp: &TcpStream, deadlines: &Deadlines) {
+    let socket = socket2::SockRef::from(tcp);
+    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
+    let _ = tcp.set_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(deadlines.request_body));
+    #[cfg(not(target_os = "linux"))]
+    let _ = deadlines;
+}

@@ -1,0 +1,199 @@
+//! TLS of the listener: the local authority's certificate, or one's own, read again when its files change.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio_rustls::TlsAcceptor;
+
+use super::local_ca::{LocalCa, LocalCaError};
+use crate::config::{Config, Database, TlsFiles};
+use crate::domain::clock::{Clock, UnixMs};
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error(transparent)]
+    LocalCa(#[from] LocalCaError),
+    #[error("cannot read {path}: {reason}")]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("{0} has no certificate")]
+    NoCertificate(PathBuf),
+    #[error("the key in {key} does not belong to the certificate in {certificate}: {reason}")]
+    Mismatch { certificate: PathBuf, key: PathBuf, reason: String },
+    #[error("TLS cannot be set up: {0}")]
+    Setup(#[from] rustls::Error),
+}
+
+/// Where certificate and key come from.
+enum Origin {
+    Own(TlsFiles),
+    Local { ca: LocalCa, names: Vec<String> },
+}
+
+/// TLS, ready to accept connections.
+pub struct Tls {
+    pub acceptor: TlsAcceptor,
+    current: Arc<Current>,
+    origin: Origin,
+    /// Holds the authority of a server that keeps nothing.
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// The certificate that new connections get.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+impl Tls {
+    pub fn open(config: &Config, now_ms: UnixMs) -> Result<Self, TlsError> {
+        let mut folder = None;
+        let origin = match &config.tls {
+            Some(files) => Origin::Own(files.clone()),
+            None => {
+                let data_dir = match config.database {
+                    // Applications may trust the data folder's authority already; else nothing is kept.
+                    Database::Ephemeral if !LocalCa::exists(&config.data_dir) => {
+                        let failed = |source| LocalCaError::File { path: std::env::temp_dir(), source };
+                        let made = tempfile::Builder::new().prefix("vestibule-").tempdir().map_err(failed)?;
+                        folder.insert(made).path().to_owned()
+                    }
+                    _ => config.data_dir.clone(),
+                };
+                Origin::Local { ca: LocalCa::open_or_create(&data_dir, now_ms)?, names: names(config) }
+            }
+        };
+        let current = Arc::new(Current(RwLock::new(Arc::new(load(&files_of(&origin, now_ms)?)?))));
+        let mut server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(current.clone());
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(server)), current, origin, _folder: folder })
+    }
+
+    /// The authority that applications have to trust; `None` when the certificate is one's own.
+    pub fn local_ca(&self) -> Option<&LocalCa> {
+        match &self.origin {
+            Origin::Own(_) => None,
+            Origin::Local { ca, .. } => Some(ca),
+        }
+    }
+
+    /// Reads the files again whenever they change, and renews the local leaf in time. A pair that does not work is
+    /// reported, and the one before goes on.
+    pub async fn keep_current(&self, clock: Arc<dyn Clock>) {
+        let mut seen = files_of(&self.origin, clock.now_ms()).map(|f| stamp(&f)).unwrap_or_default();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let files = match files_of(&self.origin, clock.now_ms()) {
+                Ok(files) => files,
+                Err(error) => {
+                    tracing::error!(%error, "the TLS certificate cannot be renewed");
+                    continue;
+                }
+            };
+            let now = stamp(&files);
+            if now == seen {
+                continue;
+            }
+            match load(&files) {
+                Ok(key) => {
+                    *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                    tracing::info!(certificate = %files.certificate.display(), "TLS certificate read again");
+                    seen = now;
+                }
+                // Perhaps only one of the two files is written yet: it is looked at again.
+                Err(error) => {
+                    tracing::warn!(%error, "the changed TLS certificate does not work; the old one stays")
+                }
+            }
+        }
+    }
+}
+
+/// The names people and applications reach this server by.
+fn names(config: &Config) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    for url in &config.environment.public_urls {
+        let host = url.host();
+        if !names.iter().any(|n| n == host) {
+            names.push(host.to_owned());
+        }
+    }
+    names
+}
+
+fn files_of(origin: &Origin, now_ms: UnixMs) -> Result<TlsFiles, LocalCaError> {
+    match origin {
+        Origin::Own(files) => Ok(files.clone()),
+        Origin::Local { ca, names } => {
+            let leaf = ca.leaf(names, now_ms)?;
+            Ok(TlsFiles { certificate: leaf.clone(), key: leaf })
+        }
+    }
+}
+
+/// What tells that a file changed: when it was written and how long it is.
+fn stamp(files: &TlsFiles) -> Vec<Option<(std::time::SystemTime, u64)>> {
+    let of = |path: &Path| {
+        let about = std::fs::metadata(path).ok()?;
+        Some((about.modified().ok()?, about.len()))
+    };
+    vec![of(&files.certificate), of(&files.key)]
+}
+
+fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
+    let TlsFiles { certificate, key } = files;
+    let unreadable = |path: &Path, reason: String| TlsError::Unreadable { path: path.to_owned(), reason };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(certificate, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate(certificate.clone()));
+    }
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error.to_string()))?;
+    CertifiedKey::from_der(chain, secret, &aws_lc_rs::default_provider()).map_err(|error| {
+        TlsError::Mismatch { certificate: certificate.clone(), key: key.clone(), reason: error.to_string() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = ["a", "b"]
+            .iter()
+            .map(|name| {
+                let ca = LocalCa::open_or_create(&folder.path().join(name), 1_790_000_000_000).unwrap();
+                ca.leaf(&["localhost".to_owned()], 1_790_000_000_000).unwrap()
+            })
+            .collect();
+        let files = |certificate: usize, key: usize| TlsFiles {
+            certificate: paths[certificate].clone(),
+            key: paths[key].clone(),
+        };
+        assert!(load(&files(0, 0)).is_ok());
+        assert!(matches!(load(&files(0, 1)), Err(TlsError::Mismatch { .. })));
+        let empty = folder.path().join("empty.pem");
+        std::fs::write(&empty, "").unwrap();
+        let nothing = TlsFiles { certificate: empty.clone(), key: paths[0].clone() };
+        assert!(matches!(load(&nothing), Err(TlsError::NoCertificate(_))));
+    }
+}

@@ -1,0 +1,94 @@
+//! What every call of Scalekit's API has in common: who may make it, and how it is refused.
+
+use super::Failure;
+use super::userinfo::{AccessRefusal, check_access_token};
+use crate::app::Context;
+use crate::domain::api_error::{ApiError, ApiErrorCode, FieldViolation};
+use crate::domain::client::Client;
+use crate::domain::scalekit_api::Method;
+
+/// Why a call does not do what it asks for.
+#[derive(Debug)]
+pub enum ApiRefusal {
+    Refused(ApiError),
+    Failure(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for ApiRefusal {
+    fn from(error: E) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+impl From<Vec<FieldViolation>> for ApiRefusal {
+    fn from(violations: Vec<FieldViolation>) -> Self {
+        Self::Refused(ApiError::invalid(violations))
+    }
+}
+
+impl ApiRefusal {
+    pub fn new(code: ApiErrorCode, message: impl Into<String>) -> Self {
+        Self::Refused(ApiError::new(code, message))
+    }
+
+    /// What the caller is told. A failure of ours is logged here.
+    pub fn into_error(self) -> ApiError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Failure(failure) if failure.is_passing() => {
+                tracing::error!(error = %failure, "the database does not answer");
+                ApiError::new(
+                    ApiErrorCode::Unavailable,
+                    "the database does not answer; try again in a moment",
+                )
+            }
+            Self::Failure(failure) => {
+                tracing::error!(error = ?failure, "API call failed");
+                ApiError::new(ApiErrorCode::Internal, "something went wrong; the server's log says what")
+            }
+        }
+    }
+}
+
+/// Where a server shows what it emulates.
+pub const COMPATIBILITY_PATH: &str = "/compatibility";
+
+/// The answer of a method that Scalekit has and we have not.
+pub fn not_emulated(context: &Context, method: &Method) -> ApiError {
+    tracing::info!(service = method.service, method = method.name, "not emulated");
+    let help_url = context.public_url.join(COMPATIBILITY_PATH);
+    let text = format!("{} is not emulated by Vestibule; {help_url} lists what is", method.path());
+    ApiError { help_url: Some(help_url), ..ApiError::new(ApiErrorCode::NotEmulated, text) }
+}
+
+/// The client that calls, by any of the Bearer tokens that it sent. Python's SDK sends two, the older of which may
+/// have expired.
+pub async fn caller<'c>(context: &'c Context, tokens: &[&str]) -> Result<&'c Client, ApiRefusal> {
+    let mut refusal = ApiRefusal::new(
+        ApiErrorCode::Unauthenticated,
+        "Token empty: send the access token of client_credentials as Authorization: Bearer",
+    );
+    for token in tokens {
+        match caller_by(context, token).await {
+            Ok(client) => return Ok(client),
+            Err(ApiRefusal::Failure(failure)) => return Err(failure.into()),
+            Err(refused) => refusal = refused,
+        }
+    }
+    Err(refusal)
+}
+
+async fn caller_by<'c>(context: &'c Context, token: &str) -> Result<&'c Client, ApiRefusal> {
+    let unauthenticated = |why: &str| ApiRefusal::new(ApiErrorCode::Unauthenticated, why);
+    let (claims, grant) = check_access_token(context, token).await.map_err(|refusal| match refusal {
+        AccessRefusal::InvalidToken(why) => unauthenticated(why),
+        AccessRefusal::InsufficientScope => unauthenticated("the access token is not valid"),
+        AccessRefusal::Failure(failure) => failure.into(),
+    })?;
+    if grant.is_some() || claims.sub != claims.client_id {
+        let text = "this access token belongs to a person; the API needs one of client_credentials";
+        return Err(ApiRefusal::new(ApiErrorCode::PermissionDenied, text));
+    }
+    let client = context.environment.client(&claims.client_id);
+    client.ok_or_else(|| unauthenticated("the client of this access token is not registered any more"))
+}

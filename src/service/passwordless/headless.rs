@@ -1,0 +1,235 @@
+//! Headless passwordless: an application's server sends, resends and verifies, and keeps its own sessions. A proof
+//! makes no user and no session here (product rule H-09).
+
+use super::{Draft, Mailed, SendFailure, expected_code, guess_digest, try_send};
+use crate::app::Context;
+use crate::crypto::server_secret::{Purpose, constant_time_eq};
+use crate::domain::api_error::ApiErrorCode;
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, LinkOutcome};
+use crate::domain::client::Client;
+use crate::domain::email::EmailAddress;
+use crate::domain::environment::PasswordlessType;
+use crate::domain::headless::{
+    Credential, Headless, SendInput, Template, VerifyInput, check_auth_request_id,
+};
+use crate::domain::ids::new_auth_request_id;
+use crate::mail::MailKind;
+use crate::service::api::ApiRefusal;
+use crate::service::{Failure, MAX_CONFLICTS};
+
+/// A mail is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    pub auth_request_id: String,
+    /// Unix time in seconds.
+    pub expires_at_s: i64,
+    pub expires_in_s: i64,
+    pub passwordless_type: PasswordlessType,
+}
+
+/// An address was proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven {
+    pub email: EmailAddress,
+    pub state: Option<String>,
+    pub template: Option<Template>,
+    pub passwordless_type: PasswordlessType,
+}
+
+impl Mailed for Headless {
+    fn kind(&self) -> MailKind {
+        match self.template {
+            Some(Template::SignUp) => MailKind::SignUp,
+            Some(Template::SignIn) | None => MailKind::SignIn,
+        }
+    }
+
+    fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    fn link(&self, link_token: &str) -> Option<String> {
+        self.link(link_token)
+    }
+
+    fn template_variables(&self) -> &[(String, String)] {
+        &self.template_variables
+    }
+}
+
+/// Mails a code, a link or both, as the environment is set.
+pub async fn send(context: &Context, client: &Client, input: SendInput) -> Result<Sent, ApiRefusal> {
+    check_enabled(context)?;
+    let kind = context.environment.passwordless.passwordless_type;
+    let (email, asked) = input.check(&client.client_id, kind)?;
+    let id = new_auth_request_id(context.entropy());
+    let request = AuthRequest::start(id, asked, &context.environment, context.now_ms());
+    let sent = try_send(context, Draft::New(Box::new(request)), Some(email)).await?;
+    Ok(told(context, sent))
+}
+
+/// Mails again. Whether code and link are new ones is a setting.
+pub async fn resend(context: &Context, auth_request_id: String) -> Result<Sent, ApiRefusal> {
+    check_enabled(context)?;
+    let id = check_auth_request_id(auth_request_id)?;
+    let sent = try_send::<Headless>(context, Draft::Stored(&id), None).await?;
+    Ok(told(context, sent))
+}
+
+/// Judges a code or a link.
+pub async fn verify(context: &Context, input: VerifyInput) -> Result<Proven, ApiRefusal> {
+    check_enabled(context)?;
+    match input.check(context.environment.passwordless.enforce_same_browser_origin)? {
+        (Credential::Code(code), Some(id)) => verify_code(context, &id, &code).await,
+        // The check lets no code through without its auth request.
+        (Credential::Code(_), None) => Err(not_found()),
+        (Credential::LinkToken(token), id) => verify_link(context, &token, id.as_deref()).await,
+    }
+}
+
+fn check_enabled(context: &Context) -> Result<(), ApiRefusal> {
+    if context.environment.passwordless.enabled {
+        return Ok(());
+    }
+    let text = "passwordless sign-in is switched off in this environment";
+    Err(ApiRefusal::new(ApiErrorCode::PasswordlessDisabled, text))
+}
+
+fn told(context: &Context, request: AuthRequest<Headless>) -> Sent {
+    Sent {
+        expires_at_s: request.credentials_expire_at_ms / 1000,
+        expires_in_s: request.validity_s(&context.environment.passwordless),
+        passwordless_type: request.passwordless_type,
+        auth_request_id: request.id,
+    }
+}
+
+async fn verify_code(context: &Context, id: &str, code: &str) -> Result<Proven, ApiRefusal> {
+    let digest = guess_digest(context, id, code);
+    for _ in 0..MAX_CONFLICTS {
+        let found = context.store().auth_request::<Headless>(context.environment_id(), id).await?;
+        let request = found.ok_or_else(not_found)?;
+        let before = request.clone();
+        let Some(email) = request.email.clone() else { return Err(not_found()) };
+        let is_right = constant_time_eq(&expected_code(context, &request, &email), code);
+        let limits = &context.environment.limits;
+        let (judged, outcome) = request.verify_code(is_right, &digest, limits, context.now_ms());
+        // A repetition, or a request that is closed, changes nothing.
+        let is_committed = judged == before
+            || context.store().update_auth_request(context.environment_id(), &judged).await?;
+        if is_committed {
+            check_code(outcome)?;
+            return Ok(proven(judged, email));
+        }
+    }
+    Err(Failure::Contention.into())
+}
+
+async fn verify_link(context: &Context, token: &str, id: Option<&str>) -> Result<Proven, ApiRefusal> {
+    let unknown = || {
+        let text = "the link_token is invalid: it is unknown, or a newer mail replaced it";
+        ApiRefusal::new(ApiErrorCode::InvalidLinkToken, text)
+    };
+    let digest = context.app.secret.digest(Purpose::LinkToken, token);
+    for _ in 0..MAX_CONFLICTS {
+        let found = context.store().auth_request_by_link(context.environment_id(), &digest).await?;
+        let request: AuthRequest<Headless> =
+            found.filter(|r: &AuthRequest<Headless>| r.passwordless_type.has_link()).ok_or_else(unknown)?;
+        // The server that holds the auth request stands for the browser that began.
+        let is_same = id.is_some_and(|id| constant_time_eq(id, &request.id));
+        if id.is_some() && !is_same {
+            let text = "auth_request_id mismatch: the link_token belongs to another auth request";
+            return Err(ApiRefusal::new(ApiErrorCode::AuthRequestMismatch, text));
+        }
+        let Some(email) = request.email.clone() else { return Err(unknown()) };
+        let (judged, outcome) =
+            request.verify_link(is_same, &context.environment.passwordless, context.now_ms());
+        check_link(outcome)?;
+        if context.store().update_auth_request(context.environment_id(), &judged).await? {
+            return Ok(proven(judged, email));
+        }
+    }
+    Err(Failure::Contention.into())
+}
+
+fn proven(request: AuthRequest<Headless>, email: EmailAddress) -> Proven {
+    Proven {
+        email,
+        state: request.origin.state,
+        template: request.origin.template,
+        passwordless_type: request.passwordless_type,
+    }
+}
+
+fn not_found() -> ApiRefusal {
+    ApiRefusal::new(ApiErrorCode::AuthRequestNotFound, "auth request not found: send again from the start")
+}
+
+fn closed(closed: Closed) -> ApiRefusal {
+    match closed {
+        Closed::Expired => {
+            ApiRefusal::new(ApiErrorCode::AuthRequestExpired, "auth request expired: send again")
+        }
+        Closed::Completed => ApiRefusal::new(
+            ApiErrorCode::AuthRequestAlreadyUsed,
+            "auth request already used: code and link are invalid after their first use",
+        ),
+        Closed::TooManyAttempts => too_many_attempts(),
+    }
+}
+
+fn too_many_attempts() -> ApiRefusal {
+    let text = "too many attempts: this auth request is closed, send again from the start";
+    ApiRefusal::new(ApiErrorCode::TooManyAttempts, text)
+}
+
+fn check_code(outcome: CodeOutcome) -> Result<(), ApiRefusal> {
+    let (code, text) = match outcome {
+        CodeOutcome::Accepted => return Ok(()),
+        CodeOutcome::TooManyAttempts => return Err(too_many_attempts()),
+        CodeOutcome::Closed(reason) => return Err(closed(reason)),
+        CodeOutcome::Wrong { attempts_left } => (
+            ApiErrorCode::InvalidCode,
+            format!("INVALID_CODE: the code is invalid; attempts left: {attempts_left}"),
+        ),
+        CodeOutcome::Expired => (
+            ApiErrorCode::AuthRequestExpired,
+            "auth request expired: the code is too old, send again for a new one".to_owned(),
+        ),
+        CodeOutcome::NotOffered => {
+            (ApiErrorCode::InvalidCode, "the code is invalid: mails here carry links only".to_owned())
+        }
+    };
+    Err(ApiRefusal::new(code, text))
+}
+
+fn check_link(outcome: LinkOutcome) -> Result<(), ApiRefusal> {
+    let (code, text) = match outcome {
+        LinkOutcome::Accepted => return Ok(()),
+        LinkOutcome::Closed(reason) => return Err(closed(reason)),
+        LinkOutcome::WrongBrowser => (
+            ApiErrorCode::InvalidArgument,
+            "auth_request_id is required, because same browser enforcement is on",
+        ),
+        LinkOutcome::Expired => (
+            ApiErrorCode::AuthRequestExpired,
+            "auth request expired: the link is too old, send again for a new one",
+        ),
+    };
+    Err(ApiRefusal::new(code, text))
+}
+
+impl From<SendFailure> for ApiRefusal {
+    fn from(failure: SendFailure) -> Self {
+        match failure {
+            SendFailure::Gone | SendFailure::NothingSent => not_found(),
+            SendFailure::Closed(reason) => closed(reason),
+            SendFailure::TooManyMails { retry_after_s } => {
+                let text =
+                    format!("rate limit: too many mails to this address, try again in {retry_after_s} s");
+                Self::new(ApiErrorCode::RateLimited, text)
+            }
+            SendFailure::Failure(failure) => Self::Failure(failure),
+        }
+    }
+}

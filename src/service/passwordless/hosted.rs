@@ -1,0 +1,254 @@
+//! Proving an address on the hosted pages: send, resend, verify by code or link, in the browser that began.
+
+use super::{Draft, LINK_PATH, Mailed, SendFailure, expected_code, guess_digest, name_of_client, try_send};
+use crate::app::Context;
+use crate::crypto::server_secret::{Purpose, constant_time_eq};
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome};
+use crate::domain::authorization::{AuthorizationRequest, Prompt};
+use crate::domain::email::{EmailAddress, EmailError};
+use crate::domain::environment::Environment;
+use crate::mail::MailKind;
+use crate::service::sessions::Browser;
+use crate::service::sign_in::{SignedIn, complete};
+use crate::service::{Failure, MAX_CONFLICTS, authorize};
+
+/// Why something about an authentication request was not done.
+#[derive(Debug)]
+pub enum Refusal {
+    /// No such request, or none that this browser started; the two look alike on purpose.
+    NotYours,
+    Email(EmailError),
+    Closed(Closed),
+    /// Nothing to resend or verify yet.
+    NothingSent,
+    /// The address received its share of mails for now.
+    TooManyMails {
+        retry_after_s: i64,
+    },
+    Failure(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+impl From<SendFailure> for Refusal {
+    fn from(failure: SendFailure) -> Self {
+        match failure {
+            SendFailure::Gone => Self::NotYours,
+            SendFailure::Closed(closed) => Self::Closed(closed),
+            SendFailure::NothingSent => Self::NothingSent,
+            SendFailure::TooManyMails { retry_after_s } => Self::TooManyMails { retry_after_s },
+            SendFailure::Failure(failure) => Self::Failure(failure),
+        }
+    }
+}
+
+impl Mailed for Hosted {
+    fn kind(&self) -> MailKind {
+        if self.authorization.prompt == Prompt::Create { MailKind::SignUp } else { MailKind::SignIn }
+    }
+
+    fn client_id(&self) -> &str {
+        &self.authorization.client_id
+    }
+
+    fn link(&self, link_token: &str) -> Option<String> {
+        Some(format!("{}{LINK_PATH}?link_token={link_token}", self.issuer))
+    }
+}
+
+/// The result of a code attempt.
+#[derive(Debug)]
+pub enum CodeResult {
+    SignedIn(SignedIn),
+    Refused(CodeOutcome),
+}
+
+/// The result of using a link.
+#[derive(Debug)]
+pub enum LinkResult {
+    SignedIn(SignedIn),
+    Refused(LinkOutcome),
+}
+
+/// What a link's landing page says before anything is used.
+#[derive(Debug)]
+pub struct LinkPreview {
+    pub outcome: LinkOutcome,
+    /// Is this the browser that started the sign-in?
+    pub same_browser: bool,
+    pub request: AuthRequest,
+}
+
+/// The authentication request, if this browser started it.
+pub async fn request_of_browser(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+) -> Result<AuthRequest, Refusal> {
+    let request =
+        context.store().auth_request(context.environment_id(), id).await?.ok_or(Refusal::NotYours)?;
+    if !started_here(context, browser, &request) {
+        return Err(Refusal::NotYours);
+    }
+    Ok(request)
+}
+
+fn started_here(context: &Context, browser: &Browser, request: &AuthRequest) -> bool {
+    browser.digest(context).is_some_and(|d| constant_time_eq(&d, &request.origin.browser_digest))
+}
+
+/// Stores a new request and sends its first mail in one write. When the address has had its share of mails, the
+/// request is stored without a send, and the form asks.
+pub(in crate::service) async fn start_with_send(
+    context: &Context,
+    request: AuthRequest,
+    email: EmailAddress,
+) -> Result<(), Failure> {
+    let bare = request.clone();
+    match try_send(context, Draft::New(Box::new(request)), Some(email)).await {
+        Ok(_) => Ok(()),
+        Err(SendFailure::Failure(failure)) => Err(failure),
+        Err(_) => Ok(context.store().insert_auth_request(context.environment_id(), &bare).await?),
+    }
+}
+
+/// Mails a code, a link or both to an address.
+pub async fn send(context: &Context, browser: &Browser, id: &str, address: &str) -> Result<(), Refusal> {
+    request_of_browser(context, browser, id).await?;
+    let email = EmailAddress::parse(address).map_err(Refusal::Email)?;
+    try_send::<Hosted>(context, Draft::Stored(id), Some(email)).await?;
+    Ok(())
+}
+
+/// Mails again to the address already written to.
+pub async fn resend(context: &Context, browser: &Browser, id: &str) -> Result<(), Refusal> {
+    request_of_browser(context, browser, id).await?;
+    try_send::<Hosted>(context, Draft::Stored(id), None).await?;
+    Ok(())
+}
+
+/// Judges a code attempt. The attempt is counted by the same write that judges it, so parallel guesses, here or
+/// on other replicas, cannot exceed the limit.
+pub async fn verify_code(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+    code: &str,
+) -> Result<CodeResult, Refusal> {
+    for _ in 0..MAX_CONFLICTS {
+        let request = request_of_browser(context, browser, id).await?;
+        let Some(email) = request.email.clone() else {
+            return Ok(CodeResult::Refused(CodeOutcome::NotOffered));
+        };
+        let is_right = constant_time_eq(&expected_code(context, &request, &email), code);
+        let digest = guess_digest(context, id, code);
+        let (judged, outcome) =
+            request.verify_code(is_right, &digest, &context.environment.limits, context.now_ms());
+        match outcome {
+            CodeOutcome::Accepted => {
+                if let Some(done) = complete(context, &judged, &email, browser).await? {
+                    return Ok(CodeResult::SignedIn(done));
+                }
+            }
+            CodeOutcome::NotOffered | CodeOutcome::Closed(_) => return Ok(CodeResult::Refused(outcome)),
+            CodeOutcome::Wrong { .. } | CodeOutcome::Expired | CodeOutcome::TooManyAttempts => {
+                if context.store().update_auth_request(context.environment_id(), &judged).await? {
+                    return Ok(CodeResult::Refused(outcome));
+                }
+            }
+        }
+    }
+    Err(Refusal::Failure(Failure::Contention))
+}
+
+/// What opening a link would come to. Reads only: mail scanners open links too.
+pub async fn preview_link(
+    context: &Context,
+    browser: &Browser,
+    link_token: &str,
+) -> Result<LinkPreview, Refusal> {
+    let request = request_by_link(context, link_token).await?;
+    let same_browser = started_here(context, browser, &request);
+    let outcome = request.link_outcome(same_browser, &context.environment.passwordless, context.now_ms());
+    Ok(LinkPreview { outcome, same_browser, request })
+}
+
+/// Uses a link.
+pub async fn verify_link(
+    context: &Context,
+    browser: &Browser,
+    link_token: &str,
+) -> Result<LinkResult, Refusal> {
+    for _ in 0..MAX_CONFLICTS {
+        let request = request_by_link(context, link_token).await?;
+        let Some(email) = request.email.clone() else { return Err(Refusal::NotYours) };
+        let same_browser = started_here(context, browser, &request);
+        let (judged, outcome) =
+            request.verify_link(same_browser, &context.environment.passwordless, context.now_ms());
+        if outcome != LinkOutcome::Accepted {
+            return Ok(LinkResult::Refused(outcome));
+        }
+        if let Some(done) = complete(context, &judged, &email, browser).await? {
+            return Ok(LinkResult::SignedIn(done));
+        }
+    }
+    Err(Refusal::Failure(Failure::Contention))
+}
+
+async fn request_by_link(context: &Context, link_token: &str) -> Result<AuthRequest, Refusal> {
+    let digest = context.app.secret.digest(Purpose::LinkToken, link_token);
+    let request = context.store().auth_request_by_link(context.environment_id(), &digest).await?;
+    // A token of a mail that carried no link was never given to anybody.
+    request.filter(|r| r.passwordless_type.has_link()).ok_or(Refusal::NotYours)
+}
+
+/// Starts over with the same application request: "Not you?" and "Start again". The hint is dropped, since it is
+/// what the person wants to change.
+pub async fn restart(context: &Context, browser: &Browser, id: &str) -> Result<String, Refusal> {
+    let request = request_of_browser(context, browser, id).await?;
+    let authorization = AuthorizationRequest { login_hint: None, ..request.origin.authorization };
+    match authorize::start(context, authorization, browser).await? {
+        authorize::Authorized::ShowPages { auth_request_id, .. } => Ok(auth_request_id),
+        authorize::Authorized::Redirect { location } => Ok(location),
+    }
+}
+
+/// "Continue as …" of the account chooser: the live session answers a request that asked to choose.
+pub async fn continue_with_session(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+) -> Result<Option<SignedIn>, Refusal> {
+    let request = request_of_browser(context, browser, id).await?;
+    if let Some(closed) = request.closed(context.now_ms()) {
+        return Err(Refusal::Closed(closed));
+    }
+    let Some((session, _)) = crate::service::sessions::live_session(context, browser).await? else {
+        return Ok(None);
+    };
+    if request.origin.authorization.prompt != Prompt::SelectAccount
+        || !session.satisfies_max_age(context.now_ms(), request.origin.authorization.max_age_s)
+    {
+        return Ok(None);
+    }
+    let location =
+        crate::service::sign_in::issue_code_silently(context, request.origin.authorization, &session).await?;
+    Ok(Some(SignedIn { location, session_cookie: None }))
+}
+
+/// Where the application of a request starts sign-ins, if it has said so: a browser that lost its cookie goes
+/// there. Tells nothing about the request but that.
+pub async fn initiate_login_uri(context: &Context, id: &str) -> Result<Option<String>, Failure> {
+    let request = context.store().auth_request::<Hosted>(context.environment_id(), id).await?;
+    let client = request.and_then(|r| context.environment.client(&r.origin.authorization.client_id));
+    Ok(client.and_then(|c| c.initiate_login_uri.clone()))
+}
+
+/// What people call the application that asked.
+pub fn app_name<'a>(environment: &'a Environment, request: &AuthRequest) -> &'a str {
+    name_of_client(environment, request.origin.client_id())
+}

@@ -1,0 +1,191 @@
+//! Proving an address: [`hosted`] pages and the [`headless`] API send through the same lines, count in the same
+//! writes, and differ in who may ask and what the proof is good for.
+
+pub mod headless;
+mod hosted;
+
+pub use hosted::*;
+
+use super::{Failure, MAX_CONFLICTS};
+use crate::app::Context;
+use crate::crypto::server_secret::Purpose;
+use crate::domain::auth_request::{AuthRequest, Closed, Origin, SendRefusal};
+use crate::domain::clock::UnixMs;
+use crate::domain::email::EmailAddress;
+use crate::domain::environment::{Environment, Mode};
+use crate::domain::test_user::is_test_user;
+use crate::mail::{self, MailContent, MailKind};
+use crate::storage::{Budget, NewMail, StoredOrigin};
+
+/// Path of the landing page that mailed links of the hosted pages open.
+pub const LINK_PATH: &str = "/login/link";
+
+/// The request that a mail is sent for: one that begins with it, or one that is stored.
+enum Draft<'a, O> {
+    New(Box<AuthRequest<O>>),
+    Stored(&'a str),
+}
+
+/// Why no mail was sent.
+#[derive(Debug)]
+enum SendFailure {
+    /// No such request.
+    Gone,
+    Closed(Closed),
+    NothingSent,
+    /// The address received its share of mails for now.
+    TooManyMails {
+        retry_after_s: i64,
+    },
+    Failure(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for SendFailure {
+    fn from(error: E) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+impl From<SendRefusal> for SendFailure {
+    fn from(refusal: SendRefusal) -> Self {
+        match refusal {
+            SendRefusal::Closed(closed) => Self::Closed(closed),
+            SendRefusal::NothingSent => Self::NothingSent,
+        }
+    }
+}
+
+/// What a mail takes from the request it is sent for.
+trait Mailed: Origin + StoredOrigin {
+    fn kind(&self) -> MailKind;
+
+    fn client_id(&self) -> &str;
+
+    /// `None`: the application gave no page for links.
+    fn link(&self, link_token: &str) -> Option<String>;
+
+    fn template_variables(&self) -> &[(String, String)] {
+        &[]
+    }
+}
+
+/// Decides and commits a send, again and again while others move the request or the address's budget.
+async fn try_send<O: Mailed>(
+    context: &Context,
+    draft: Draft<'_, O>,
+    email: Option<EmailAddress>,
+) -> Result<AuthRequest<O>, SendFailure> {
+    let environment = &context.environment;
+    let environment_id = context.environment_id();
+    for _ in 0..MAX_CONFLICTS {
+        let now_ms = context.now_ms();
+        let (request, is_new) = match &draft {
+            Draft::New(request) => ((**request).clone(), true),
+            Draft::Stored(id) => {
+                (context.store().auth_request(environment_id, id).await?.ok_or(SendFailure::Gone)?, false)
+            }
+        };
+        let next = match &email {
+            Some(email) => request.send(email.clone(), &environment.passwordless, now_ms)?,
+            None => request.resend(&environment.passwordless, now_ms)?,
+        };
+        let Some(recipient) = next.email.clone() else { return Err(SendFailure::NothingSent) };
+        let budget = spend_budget(context, &recipient, now_ms).await?;
+        let token = context.app.secret.link_token(&next.id, next.generation);
+        let mail = compose(context, &next, &recipient, &token)?;
+        let link_digest = context.app.secret.digest(Purpose::LinkToken, &token);
+        let budget = budget.as_ref().map(|(budget, until_ms)| (&recipient, budget, *until_ms));
+        let committed = context
+            .store()
+            .commit_send(environment_id, &next, is_new, &link_digest, budget, &mail, now_ms)
+            .await?;
+        if committed {
+            announce(context, &mail);
+            return Ok(next);
+        }
+    }
+    Err(SendFailure::Failure(Failure::Contention))
+}
+
+/// Counts one more mail to an address, or says how long to wait. `None`: mails are not limited.
+async fn spend_budget(
+    context: &Context,
+    email: &EmailAddress,
+    now_ms: UnixMs,
+) -> Result<Option<(Budget, UnixMs)>, SendFailure> {
+    let limits = &context.environment.limits;
+    let Some(allowed) = limits.mails_per_address else { return Ok(None) };
+    let mut budget = context.store().mail_budget(context.environment_id(), email).await?;
+    let wait_ms = budget.sent.wait_ms(now_ms, limits.mails_window_s, allowed as usize);
+    if wait_ms > 0 {
+        return Err(SendFailure::TooManyMails { retry_after_s: (wait_ms + 999) / 1000 });
+    }
+    budget.sent.push(now_ms, limits.mails_window_s);
+    Ok(Some((budget, now_ms + limits.mails_window_s * 1000)))
+}
+
+/// The code that proves this request now: the fixed one for test users.
+fn expected_code<O>(context: &Context, request: &AuthRequest<O>, email: &EmailAddress) -> String {
+    let environment = &context.environment;
+    if is_test_user(&environment.test_users, environment.mode, email) {
+        environment.test_users.static_code.clone()
+    } else {
+        context.app.secret.code(&request.id, request.generation, environment.passwordless.code_length)
+    }
+}
+
+/// Writes the mail of a request's living credentials.
+fn compose<O: Mailed>(
+    context: &Context,
+    request: &AuthRequest<O>,
+    to: &EmailAddress,
+    link_token: &str,
+) -> Result<NewMail, Failure> {
+    let environment = &context.environment;
+    let code = request.passwordless_type.has_code().then(|| expected_code(context, request, to));
+    let link = request.origin.link(link_token).filter(|_| request.passwordless_type.has_link());
+    let kind = request.origin.kind();
+    let rendered = mail::render(&MailContent {
+        kind,
+        to,
+        app_name: name_of_client(environment, request.origin.client_id()),
+        branding: &environment.branding,
+        code: code.as_deref(),
+        link: link.as_deref(),
+        valid_for_s: request.validity_s(&environment.passwordless),
+        template_variables: request.origin.template_variables(),
+    })?;
+    let is_test_user = is_test_user(&environment.test_users, environment.mode, to);
+    Ok(NewMail {
+        id: context.app.mail.new_message_id(context.now_ms(), context.entropy()),
+        to_address: to.as_str().to_owned(),
+        to_key: to.key(),
+        subject: rendered.subject,
+        text_body: rendered.text,
+        html_body: rendered.html,
+        code,
+        link,
+        auth_request_id: request.id.clone(),
+        kind: kind.as_str(),
+        is_test_user,
+        into_inbox: environment.mode == Mode::Development,
+        into_outbox: context.app.mail.smtp.is_some() && !is_test_user,
+    })
+}
+
+/// Tells guesses of one request apart, without keeping them.
+fn guess_digest(context: &Context, auth_request_id: &str, code: &str) -> String {
+    context.app.secret.digest(Purpose::Guess, &format!("{auth_request_id} {code}"))
+}
+
+/// What people call the application that asked.
+fn name_of_client<'a>(environment: &'a Environment, client_id: &str) -> &'a str {
+    environment.client(client_id).map_or(environment.branding.name.as_str(), |c| &c.name)
+}
+
+fn announce(context: &Context, mail: &NewMail) {
+    context.app.mail.inbox_changed.send_modify(|n| *n = n.wrapping_add(1));
+    if mail.into_outbox {
+        context.app.mail.outbox_filled.notify_one();
+    }
+}
