@@ -186,14 +186,41 @@ pub struct Listeners {
 /// The listeners at work: await `server` to run it.
 pub struct Listening {
     pub server: actix_server::Server,
-    pub handle: actix_server::ServerHandle,
-    /// Set it, and connections finish what is under way and take nothing new: GOAWAY on HTTP/2.
-    pub stopping: watch::Sender<bool>,
+    pub stop: Stop,
+}
+
+/// Ends what [`listening`] began.
+#[derive(Clone)]
+pub struct Stop {
+    handle: actix_server::ServerHandle,
+    stopping: Arc<watch::Sender<bool>>,
+    connections: watch::Receiver<usize>,
+    timeout: Duration,
+}
+
+impl Stop {
+    /// Tells connections to finish what is under way and take nothing new: GOAWAY on HTTP/2.
+    pub fn say_goodbye(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Takes no new connections, and ends when the requests under way are answered or their time is over.
+    pub async fn gracefully(mut self) {
+        self.handle.pause().await;
+        self.say_goodbye();
+        let _ = tokio::time::timeout(self.timeout, self.connections.wait_for(|open| *open == 0)).await;
+        self.at_once().await;
+    }
+
+    pub async fn at_once(&self) {
+        self.handle.stop(false).await;
+    }
 }
 
 /// Puts the listeners to work over all routes and gRPC services.
 pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Listening> {
     let (stopping, told) = watch::channel(false);
+    let (counter, connections) = watch::channel(0);
     let grpc = Grpc::new(provider.clone());
     let port = OnePort {
         app: move || {
@@ -208,6 +235,7 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
         tls_only: false,
         deadlines: listeners.deadlines,
         stopping: told,
+        connections: Arc::new(counter),
     };
     // Signals are ours: those who wait for mail are told first.
     let mut server =
@@ -220,7 +248,9 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
         server = server.listen("tls", listener, move || one_port::worker(port.clone()))?;
     }
     let server = server.listen("one port", listeners.one_port, move || one_port::worker(port.clone()))?.run();
-    Ok(Listening { handle: server.handle(), server, stopping })
+    let timeout = Duration::from_secs(listeners.shutdown_timeout_s);
+    let stop = Stop { handle: server.handle(), stopping: Arc::new(stopping), connections, timeout };
+    Ok(Listening { server, stop })
 }
 
 /// Runs the server until SIGTERM or SIGINT, then lets requests under way finish.
@@ -237,7 +267,7 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     let mut parts = parts(&config, opened.store.clone(), clock.clone(), Arc::new(SystemEntropy))?;
     parts.movable_clock = Some(clock).filter(|_| config.control.enabled);
 
-    let Listening { server, handle, stopping } = listening(
+    let Listening { server, stop } = listening(
         provider.clone(),
         Listeners {
             one_port,
@@ -270,13 +300,11 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
             if let Some(app) = provider.get() {
                 app.mail.stop_waiting();
             }
-            stopping.send_replace(true);
-            // Resolves when the requests under way are answered, or their time is over.
-            let (stopped, ()) = tokio::join!(running, handle.stop(true));
+            let (stopped, ()) = tokio::join!(running, stop.gracefully());
             stopped.map_err(ServeError::Io)
         }
         failed = first_failure(&mut background) => {
-            handle.stop(false).await;
+            stop.at_once().await;
             Err(failed)
         }
     };

@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::body::{BoxBody, MessageBody};
@@ -78,6 +79,24 @@ pub struct OnePort<F> {
     pub deadlines: Deadlines,
     /// Becomes true when the server stops: connections finish what is under way.
     pub stopping: watch::Receiver<bool>,
+    /// How many connections are open, over all workers.
+    pub connections: Arc<watch::Sender<usize>>,
+}
+
+/// Counts a connection for as long as it is open.
+struct Open(Arc<watch::Sender<usize>>);
+
+impl Open {
+    fn begin(connections: &Arc<watch::Sender<usize>>) -> Self {
+        connections.send_modify(|open| *open += 1);
+        Self(connections.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
 }
 
 /// Counts what a connection has to do.
@@ -126,6 +145,7 @@ struct Worker<S> {
     tls_only: bool,
     deadlines: Deadlines,
     stopping: watch::Receiver<bool>,
+    connections: Arc<watch::Sender<usize>>,
     http: auto::Builder<LocalExec>,
 }
 
@@ -158,6 +178,7 @@ where
                 tls_only: port.tls_only,
                 deadlines: port.deadlines,
                 stopping: port.stopping,
+                connections: port.connections,
                 http: http_builder(&port.deadlines),
             });
             Ok::<_, ()>(fn_service(move |tcp: TcpStream| {
@@ -194,6 +215,7 @@ where
 {
     /// Serves a connection until either side ends it. What fails below HTTP is the client's affair.
     async fn connection(self: Rc<Self>, tcp: TcpStream) {
+        let _open = Open::begin(&self.connections);
         prepare(&tcp, &self.deadlines);
         let peer = tcp.peer_addr().ok();
         let begun = Instant::now();

@@ -191,7 +191,7 @@ async fn a_stopping_server_answers_what_is_under_way_and_says_goaway() {
     let waiting = tokio::spawn(sender.send_request(get(&server, path)));
     // The next answer on the same connection proves that the first request is being served.
     assert_eq!(sender.send_request(get(&server, "/keys")).await.unwrap().status(), 200);
-    server.stopping.send_replace(true);
+    server.stop.say_goodbye();
     let mut refused = false;
     let begun = Instant::now();
     while !refused {

@@ -9,12 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use tokio::sync::watch;
 use vestibule::app::{App, Provider};
 use vestibule::config::{Config, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::{Clock, FrozenClock, SystemClock};
-use vestibule::server::{Deadlines, Listeners, Listening, LocalCa, Tls, listening};
+use vestibule::server::{Deadlines, Listeners, Listening, LocalCa, Stop, Tls, listening};
 use vestibule::storage::Store;
 
 pub const CLIENT_ID: &str = vestibule::config::DEFAULT_CLIENT_ID;
@@ -78,15 +77,13 @@ pub struct TestServer {
     /// Certificate of the authority to trust there.
     pub ca_file: PathBuf,
     _data: tempfile::TempDir,
-    /// Set, it lets connections finish and take nothing new.
-    pub stopping: watch::Sender<bool>,
-    pub stop: actix_server::ServerHandle,
+    pub stop: Stop,
 }
 
 impl Drop for TestServer {
     fn drop(&mut self) {
         // Asking is enough; nobody waits.
-        drop(self.stop.stop(false));
+        drop(futures_util::FutureExt::now_or_never(self.stop.at_once()));
     }
 }
 
@@ -162,15 +159,15 @@ impl TestServer {
                     deadlines,
                     shutdown_timeout_s: 1,
                 };
-                let Listening { server, handle, stopping } = listening(provider, listeners).unwrap();
+                let Listening { server, stop } = listening(provider, listeners).unwrap();
                 tokio::spawn(vestibule::service::outbox::run(app.clone()));
-                tell.send((app, handle, stopping)).unwrap();
+                tell.send((app, stop)).unwrap();
                 server.await.unwrap();
             });
         });
-        let (app, stop, stopping) = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+        let (app, stop) = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
         let (url, https_url) = (format!("http://localhost:{port}"), format!("https://localhost:{port}"));
-        Self { url, https_url, ca_file, _data: data, clock, app, database, stopping, stop }
+        Self { url, https_url, ca_file, _data: data, clock, app, database, stop }
     }
 
     /// Moves the clock on.

@@ -1,0 +1,218 @@
+// What an application with Scalekit's Node SDK does, against the running server. One version and one transport per
+// process: VESTIBULE_SDK names the package, VESTIBULE_TRANSPORT is http or https.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { signIn, startVestibule } from './server.mjs';
+
+const alias = process.env.VESTIBULE_SDK ?? 'scalekit-newest';
+const transport = process.env.VESTIBULE_TRANSPORT ?? 'http';
+const require = createRequire(import.meta.url);
+const sdk = require(alias);
+const { version } = JSON.parse(readFileSync(join(dirname(require.resolve(alias)), '..', 'package.json'), 'utf8'));
+const callback = 'http://localhost:3000/auth/callback';
+const page = 'https://app.example.com/verify';
+
+const results = {};
+let vestibule;
+let scalekit;
+
+const client = (server) => new sdk.ScalekitClient(server.url, server.clientId, server.clientSecret);
+
+before(async () => {
+  vestibule = await startVestibule({ transport });
+  scalekit = client(vestibule);
+});
+after(async () => {
+  await vestibule?.stop();
+  const folder = process.env.VESTIBULE_SDK_REPORT;
+  if (!folder) return;
+  mkdirSync(folder, { recursive: true });
+  const report = { sdk: 'Node', version, transport, results };
+  writeFileSync(join(folder, `node-${version}-${transport}.json`), JSON.stringify(report, null, 2));
+});
+
+/** A test that stands in the table of docs/COMPATIBILITY.md. */
+function scenario(id, name, steps) {
+  test(`${version} over ${transport}: ${name}`, async () => {
+    results[id] = 'fail';
+    await steps();
+    results[id] = 'pass';
+  });
+}
+
+/** The exception and error code that an application sees. */
+async function refused(call, exception, errorCode, words) {
+  await assert.rejects(call, (error) => {
+    assert.ok(error instanceof sdk[exception], `${error.constructor.name}: ${error.message}`);
+    assert.equal(error.errorCode, errorCode);
+    assert.match(error.message, words);
+    return true;
+  });
+}
+
+const otherThan = (code, by) => String((Number(code) + by) % 1_000_000).padStart(6, '0');
+
+async function sent(server, sender, address, options = {}) {
+  const response = await sender.passwordless.sendPasswordlessEmail(address, { magiclinkAuthUri: page, ...options });
+  return { id: response.authRequestId, response, mail: await server.mailTo(address) };
+}
+
+scenario('client_token', 'a client token is fetched and verified', async () => {
+  const token = await scalekit.generateClientToken?.(vestibule.clientId, vestibule.clientSecret)
+    ?? await scalekit.coreClient.authenticateClient().then(() => scalekit.coreClient.accessToken);
+  assert.equal(await scalekit.validateAccessToken(token), true);
+});
+
+scenario('sign_in', 'a person signs in and the code is exchanged', async () => {
+  const options = { loginHint: 'jane@example.com', state: 'xyz', nonce: 'n-1' };
+  const answer = await signIn(vestibule, scalekit.getAuthorizationUrl(callback, options), options.loginHint);
+  assert.equal(answer.get('state'), 'xyz');
+  const result = await scalekit.authenticateWithCode(answer.get('code'), callback);
+  assert.equal(result.user.email, 'jane@example.com');
+  assert.ok(result.idToken && result.accessToken && result.expiresIn > 0);
+  assert.equal(result.refreshToken, undefined);
+  await assert.rejects(scalekit.authenticateWithCode(answer.get('code'), callback), (error) => error.response.data.error === 'invalid_grant');
+});
+
+scenario('sign_in_pkce', 'a person signs in with PKCE', async () => {
+  const codeVerifier = randomBytes(48).toString('base64url');
+  const codeChallenge = createHash('sha256').update(codeVerifier).digest('base64url');
+  const options = { loginHint: 'pkce@example.com', codeChallenge, codeChallengeMethod: 'S256' };
+  const url = scalekit.getAuthorizationUrl(callback, options);
+  const code = (await signIn(vestibule, url, options.loginHint)).get('code');
+  await assert.rejects(scalekit.authenticateWithCode(code, callback, { codeVerifier: 'x'.repeat(64) }));
+  const second = (await signIn(vestibule, url, options.loginHint)).get('code');
+  assert.equal((await scalekit.authenticateWithCode(second, callback, { codeVerifier })).user.email, options.loginHint);
+});
+
+async function tokens(server, sender, address) {
+  const options = { loginHint: address, scopes: ['openid', 'profile', 'email', 'offline_access'] };
+  const answer = await signIn(server, sender.getAuthorizationUrl(callback, options), address);
+  return sender.authenticateWithCode(answer.get('code'), callback);
+}
+
+scenario('refresh', 'a refresh token rotates', async () => {
+  const first = await tokens(vestibule, scalekit, 'refresh@example.com');
+  const second = await scalekit.refreshAccessToken(first.refreshToken);
+  assert.notEqual(second.refreshToken, first.refreshToken);
+  assert.equal(await scalekit.validateAccessToken(second.accessToken), true);
+  await assert.rejects(scalekit.refreshAccessToken('invented'), /Failed to refresh token/);
+});
+
+scenario('validate', 'good tokens are valid and tampered ones are not', async () => {
+  const { accessToken } = await tokens(vestibule, scalekit, 'validate@example.com');
+  assert.equal(await scalekit.validateAccessToken(accessToken), true);
+  assert.equal(await scalekit.validateAccessToken(accessToken.replace(/.{4}$/, 'AAAA')), false);
+  const claims = await scalekit.validateToken(accessToken, { issuer: vestibule.url, audience: [vestibule.clientId] });
+  assert.equal(claims.client_id, vestibule.clientId);
+});
+
+scenario('logout_url', 'the logout URL signs out', async () => {
+  const { idToken } = await tokens(vestibule, scalekit, 'logout@example.com');
+  const url = scalekit.getLogoutUrl({ idTokenHint: idToken, postLogoutRedirectUri: 'http://localhost:3000/', state: 's' });
+  const response = await fetch(url, { redirect: 'manual' });
+  assert.ok(response.status < 400, `${response.status}`);
+});
+
+scenario('headless_code', 'a code is sent, sent again and verified', async () => {
+  const address = 'code@example.com';
+  const template = sdk.TemplateType?.SIGNUP ?? 2;
+  const { id, response, mail } = await sent(vestibule, scalekit, address, { state: 'st', template, expiresIn: 1800, templateVariables: { app_name: 'Acme' } });
+  assert.equal(response.expiresIn, 1800);
+  assert.equal(response.passwordlessType, 3, 'LINK_OTP');
+  assert.ok(response.expiresAt > BigInt(Math.floor(Date.now() / 1000)));
+  assert.match(mail.subject, /Acme/);
+  const again = await scalekit.passwordless.resendPasswordlessEmail(id);
+  assert.equal(again.authRequestId, id);
+  const { code } = await vestibule.mailTo(address);
+  const proof = await scalekit.passwordless.verifyPasswordlessEmail({ code }, id);
+  assert.deepEqual([proof.email, proof.state, proof.template], [address, 'st', template]);
+  const call = scalekit.passwordless.verifyPasswordlessEmail({ code }, id);
+  await refused(call, 'ScalekitBadRequestException', 'AUTH_REQUEST_ALREADY_USED', /already used/);
+});
+
+scenario('headless_link', 'a link is sent and verified', async () => {
+  const address = 'link@example.com';
+  const { id, mail } = await sent(vestibule, scalekit, address, { magiclinkAuthUri: `${page}?state=a` });
+  assert.ok(mail.link.startsWith(`${page}?state=a&link_token=`), mail.link);
+  const linkToken = new URL(mail.link).searchParams.get('link_token');
+  const alone = scalekit.passwordless.verifyPasswordlessEmail({ linkToken });
+  await refused(alone, 'ScalekitBadRequestException', 'INVALID_ARGUMENT', /auth_request_id is required/);
+  assert.equal((await scalekit.passwordless.verifyPasswordlessEmail({ linkToken }, id)).email, address);
+});
+
+scenario('wrong_code', 'a wrong code is a bad request that names itself', async () => {
+  const { id, mail } = await sent(vestibule, scalekit, 'wrong@example.com');
+  const call = scalekit.passwordless.verifyPasswordlessEmail({ code: otherThan(mail.code, 1) }, id);
+  await refused(call, 'ScalekitBadRequestException', 'INVALID_CODE', /invalid.*attempts left: 4/);
+});
+
+scenario('expired_code', 'a code that is too old says so', async () => {
+  const server = await startVestibule({ transport });
+  try {
+    const sender = client(server);
+    const { id, mail } = await sent(server, sender, 'late@example.com');
+    await server.moveClock(301);
+    const call = sender.passwordless.verifyPasswordlessEmail({ code: mail.code }, id);
+    await refused(call, 'ScalekitBadRequestException', 'AUTH_REQUEST_EXPIRED', /auth request expired/i);
+  } finally {
+    await server.stop();
+  }
+});
+
+scenario('too_many_attempts', 'the sixth code is too many', async () => {
+  const { id, mail } = await sent(vestibule, scalekit, 'many@example.com');
+  for (let guess = 1; guess <= 5; guess += 1) {
+    const call = scalekit.passwordless.verifyPasswordlessEmail({ code: otherThan(mail.code, guess) }, id);
+    await refused(call, 'ScalekitBadRequestException', 'INVALID_CODE', /invalid/);
+  }
+  const call = scalekit.passwordless.verifyPasswordlessEmail({ code: mail.code }, id);
+  await refused(call, 'ScalekitTooManyRequestsException', 'TOO_MANY_ATTEMPTS', /too many/);
+});
+
+scenario('unknown_request', 'an unknown auth request is not found', async () => {
+  const call = scalekit.passwordless.verifyPasswordlessEmail({ code: '123456' }, 'nobody');
+  await refused(call, 'ScalekitNotFoundException', 'AUTH_REQUEST_NOT_FOUND', /not found/);
+});
+
+scenario('not_emulated', 'a method that is not emulated says so by name', async () => {
+  const call = scalekit.organization.listOrganization({ pageSize: 10 });
+  await refused(call, 'ScalekitNotImplementedException', 'NOT_EMULATED', /OrganizationService\/ListOrganization is not emulated/);
+});
+
+scenario('concurrent', 'twenty people prove their addresses at once', async () => {
+  const proofs = await Promise.all(Array.from({ length: 20 }, async (_, n) => {
+    const address = `concurrent${n}@example.com`;
+    const { id, mail } = await sent(vestibule, scalekit, address);
+    return (await scalekit.passwordless.verifyPasswordlessEmail({ code: mail.code }, id)).email === address;
+  }));
+  assert.ok(proofs.every(Boolean));
+});
+
+scenario('restart', 'a restart between two calls is not noticed', async () => {
+  const data = mkdtempSync(join(tmpdir(), 'vestibule-data-'));
+  let server;
+  try {
+    // The authority that this process trusts, in a data folder of this test's own.
+    const { cpSync } = await import('node:fs');
+    cpSync(join(process.env.VESTIBULE_SDK_CA, 'tls'), join(data, 'tls'), { recursive: true });
+    server = await startVestibule({ data, transport });
+    const sender = client(server);
+    const { accessToken } = await tokens(server, sender, 'restart@example.com');
+    const { id, mail } = await sent(server, sender, 'restarted@example.com');
+    const { port } = server;
+    await server.stop();
+    server = await startVestibule({ data, port, transport });
+    assert.equal(await sender.validateAccessToken(accessToken), true);
+    assert.equal(await client(server).validateAccessToken(accessToken), true);
+    assert.equal((await sender.passwordless.verifyPasswordlessEmail({ code: mail.code }, id)).email, 'restarted@example.com');
+  } finally {
+    await server?.stop();
+    rmSync(data, { recursive: true, force: true });
+  }
+});
