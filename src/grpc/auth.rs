@@ -51,7 +51,7 @@ fn method(settings: &PasswordlessSettings) -> AuthMethod {
         connection_type: ConnectionType::Passwordless.into(),
         provider: "SCALEKIT".to_owned(),
         auth_initiation_uri: String::new(),
-        passwordless_type: passwordless_type(settings).into(),
-        code_challenge_length: settings.code_length,
+        passwordless_type: Some(passwordless_type(settings).into()),
+        code_challenge_length: Some(settings.code_length),
     }
 }

@@ -125,7 +125,9 @@ fn to_actix(request: http::Request<Incoming>, peer: &Peer) -> Option<(Request, O
         },
     };
     let mut request = Request::with_payload(payload);
-    request.extensions_mut().insert(OverTls(peer.over_tls));
+    if peer.over_tls {
+        request.extensions_mut().insert(OverTls(true));
+    }
     let head = request.head_mut();
     head.method = actix_http::Method::from_bytes(parts.method.as_str().as_bytes()).ok()?;
     head.version = match parts.version {

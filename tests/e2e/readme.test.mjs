@@ -21,10 +21,14 @@ after(async () => {
 test('the samples of the README sign a person in and read the code', async () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
   const blocks = [...readme.matchAll(/```js\n([\s\S]*?)```/g)].map((match) => match[1]);
-  assert.equal(blocks.length, 2);
+  assert.equal(blocks.length, 3);
   writeFileSync(sample, blocks.join('\n'));
-  const { signInUrl, whoIsIt, mailTo } = await import(sample.href);
+  const { signInUrl, whoIsIt, mailTo, askForCode, prove } = await import(sample.href);
   const back = await signInOverHttp({ ...vestibule, mailTo }, signInUrl(), 'jane@example.com');
   assert.equal(back.searchParams.get('state'), 'xyz');
   assert.equal((await whoIsIt(back.searchParams.get('code'))).user.email, 'jane@example.com');
+
+  const { authRequestId } = await askForCode('bob@example.com');
+  const { code } = await mailTo('bob@example.com');
+  assert.equal((await prove(code, authRequestId)).email, 'bob@example.com');
 });

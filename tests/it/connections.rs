@@ -174,7 +174,7 @@ async fn the_connection_is_listed_and_switched() {
     };
     let found = server.call_with(Wire::H2c, discover, frame(&about("jane@example.com")), &[]).await;
     let method = found.message::<DiscoveryAuthMethodResponse>().auth_method.unwrap();
-    assert_eq!((method.connection_id.as_str(), method.code_challenge_length), (ID, 6));
+    assert_eq!((method.connection_id.as_str(), method.code_challenge_length), (ID, Some(6)));
     let refused = server.call_with(Wire::H2c, discover, frame(&about("jane")), &[]).await;
     assert_eq!(refused.refusal(), (3, "INVALID_ARGUMENT".to_owned()));
 }

@@ -83,7 +83,7 @@ pub struct TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         // Asking is enough; nobody waits.
-        drop(futures_util::FutureExt::now_or_never(self.stop.at_once()));
+        let _ = futures_util::FutureExt::now_or_never(self.stop.at_once());
     }
 }
 
