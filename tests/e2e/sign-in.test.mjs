@@ -40,6 +40,20 @@ function assertSignedIn(page) {
   assert.equal(searchParams.get('state'), 'st4te');
 }
 
+test('a person signs in by TLS, with cookies that never go out in plaintext', async () => {
+  const { context, page, faults } = await freshPage(browser, { ignoreHTTPSErrors: true });
+  const url = new URL(vestibule.authorizeUrl(application.callback));
+  const response = await page.goto(`${vestibule.httpsUrl}${url.pathname}${url.search}`);
+  assert.equal(response.url().startsWith(`${vestibule.httpsUrl}/login/`), true);
+  await publishedSteps(page, newAddress());
+  assertSignedIn(page);
+  assert.equal(new URL(page.url()).searchParams.get('iss'), vestibule.httpsUrl);
+  const cookies = await context.cookies(vestibule.httpsUrl);
+  assert.ok(cookies.length >= 2 && cookies.every((cookie) => cookie.secure && cookie.httpOnly), JSON.stringify(cookies));
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
 describe('the published steps', () => {
   for (const prompt of [undefined, 'create', 'login']) {
     test(`sign a person in with prompt=${prompt ?? '(none)'}`, async () => {

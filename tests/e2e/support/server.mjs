@@ -20,12 +20,14 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** Starts Vestibule on a free port; `toml` is its vestibule.toml. */
-export async function startVestibule(toml = '') {
+/**
+ * Starts Vestibule; `toml` is its vestibule.toml, `keep` says where it keeps its data, `port` where it listens (0: any).
+ */
+export async function startVestibule(toml = '', { keep = ['--ephemeral'], port = 0 } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'vestibule-e2e-'));
   const ready = join(folder, 'ready.json');
   writeFileSync(join(folder, 'vestibule.toml'), toml);
-  const child = spawn(binary, ['serve', '--ephemeral', '--listen', '127.0.0.1:0', '--ready-file', ready], {
+  const child = spawn(binary, ['serve', ...keep, '--listen', `127.0.0.1:${port}`, '--ready-file', ready], {
     cwd: folder,
     env: environment,
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -52,9 +54,12 @@ export async function startVestibule(toml = '') {
   }
   child.unref();
   child.stderr.unref();
-  const { environment_url: url, client_id: clientId, client_secret: clientSecret } = JSON.parse(readFileSync(ready, 'utf8'));
+  const says = JSON.parse(readFileSync(ready, 'utf8'));
+  const { environment_url: url, https_url: httpsUrl, client_id: clientId, client_secret: clientSecret } = says;
   return {
     url,
+    httpsUrl,
+    port: Number(new URL(url).port),
     clientId,
     clientSecret,
     async stop() {
@@ -69,6 +74,12 @@ export async function startVestibule(toml = '') {
       const response = await fetch(`${url}/_emulator/v1/messages/latest?to=${encodeURIComponent(address)}`);
       if (!response.ok) throw new Error(`no mail to ${address}: ${response.status}`);
       return response.json();
+    },
+    /** Moves the server's clock on. */
+    async moveClock(seconds) {
+      const headers = { 'content-type': 'application/json' };
+      const response = await fetch(`${url}/_emulator/v1/clock`, { method: 'PUT', headers, body: JSON.stringify({ advance_s: seconds }) });
+      if (!response.ok) throw new Error(`the clock does not move: ${response.status}`);
     },
     authorizeUrl(callback, more = {}) {
       const all = { response_type: 'code', client_id: clientId, redirect_uri: callback, scope: 'openid profile email', state: 'st4te', ...more };
@@ -111,7 +122,8 @@ export async function signInOverHttp(vestibule, authorizeUrl, address) {
     return new URL(response.headers.get('location') ?? url, url);
   };
   const page = await call(authorizeUrl);
-  await call(`${page}/email`, { email: address });
+  // With a hint the mail is on its way already.
+  if (!new URL(authorizeUrl).searchParams.has('login_hint')) await call(`${page}/email`, { email: address });
   const { code } = await vestibule.mailTo(address);
   return call(`${page}/code`, { code });
 }

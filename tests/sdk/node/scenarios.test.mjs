@@ -2,12 +2,12 @@
 // process: VESTIBULE_SDK names the package, VESTIBULE_TRANSPORT is http or https.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { signIn, startVestibule } from './server.mjs';
+import { signInOverHttp, startVestibule } from '../../e2e/support/server.mjs';
 
 const alias = process.env.VESTIBULE_SDK ?? 'scalekit-newest';
 const transport = process.env.VESTIBULE_TRANSPORT ?? 'http';
@@ -17,14 +17,24 @@ const { version } = JSON.parse(readFileSync(join(dirname(require.resolve(alias))
 const callback = 'http://localhost:3000/auth/callback';
 const page = 'https://app.example.com/verify';
 
+// The authority that this process trusts since its start.
+const authority = process.env.VESTIBULE_SDK_CA;
 const results = {};
 let vestibule;
 let scalekit;
 
-const client = (server) => new sdk.ScalekitClient(server.url, server.clientId, server.clientSecret);
+/** The server as its environment URL of this transport shows it. */
+async function start(keep = ['--ephemeral', '--data-dir', authority], port = 0) {
+  const server = await startVestibule('', { keep, port });
+  return { ...server, environmentUrl: transport === 'https' ? server.httpsUrl : server.url };
+}
+
+const client = (server) => new sdk.ScalekitClient(server.environmentUrl, server.clientId, server.clientSecret);
+
+const signIn = async (server, url, address) => (await signInOverHttp(server, url, address)).searchParams;
 
 before(async () => {
-  vestibule = await startVestibule({ transport });
+  vestibule = await start();
   scalekit = client(vestibule);
 });
 after(async () => {
@@ -108,7 +118,7 @@ scenario('validate', 'good tokens are valid and tampered ones are not', async ()
   const { accessToken } = await tokens(vestibule, scalekit, 'validate@example.com');
   assert.equal(await scalekit.validateAccessToken(accessToken), true);
   assert.equal(await scalekit.validateAccessToken(accessToken.replace(/.{4}$/, 'AAAA')), false);
-  const claims = await scalekit.validateToken(accessToken, { issuer: vestibule.url, audience: [vestibule.clientId] });
+  const claims = await scalekit.validateToken(accessToken, { issuer: vestibule.environmentUrl, audience: [vestibule.clientId] });
   assert.equal(claims.client_id, vestibule.clientId);
 });
 
@@ -153,7 +163,7 @@ scenario('wrong_code', 'a wrong code is a bad request that names itself', async 
 });
 
 scenario('expired_code', 'a code that is too old says so', async () => {
-  const server = await startVestibule({ transport });
+  const server = await start();
   try {
     const sender = client(server);
     const { id, mail } = await sent(server, sender, 'late@example.com');
@@ -199,15 +209,14 @@ scenario('restart', 'a restart between two calls is not noticed', async () => {
   let server;
   try {
     // The authority that this process trusts, in a data folder of this test's own.
-    const { cpSync } = await import('node:fs');
-    cpSync(join(process.env.VESTIBULE_SDK_CA, 'tls'), join(data, 'tls'), { recursive: true });
-    server = await startVestibule({ data, transport });
+    cpSync(join(authority, 'tls'), join(data, 'tls'), { recursive: true });
+    server = await start(['--data-dir', data]);
     const sender = client(server);
     const { accessToken } = await tokens(server, sender, 'restart@example.com');
     const { id, mail } = await sent(server, sender, 'restarted@example.com');
     const { port } = server;
     await server.stop();
-    server = await startVestibule({ data, port, transport });
+    server = await start(['--data-dir', data], port);
     assert.equal(await sender.validateAccessToken(accessToken), true);
     assert.equal(await client(server).validateAccessToken(accessToken), true);
     assert.equal((await sender.passwordless.verifyPasswordlessEmail({ code: mail.code }, id)).email, 'restarted@example.com');
