@@ -2,20 +2,23 @@
 FROM rust:1-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ make cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
+COPY proto proto
 COPY migrations migrations
 COPY static static
 COPY templates templates
+COPY docs/COMPATIBILITY.md docs/COMPATIBILITY.md
 # Integration tests and benchmarks are named by Cargo.toml but not built here.
-RUN mkdir -p tests/it bench && touch tests/it/main.rs bench/speed.rs
+RUN mkdir -p tests/it bench && touch tests/it/main.rs bench/speed.rs bench/one_port.rs
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --release --locked --bin vestibule && cp target/release/vestibule /vestibule
 
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home vestibule
 COPY --from=build /vestibule /usr/local/bin/vestibule
-USER vestibule
+# By number, so that Kubernetes can tell that it is not root.
+USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 6870

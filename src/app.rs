@@ -1,7 +1,8 @@
 //! The parts of a running provider, put together: database, clock, randomness, keys, mail.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
@@ -66,6 +67,8 @@ pub struct App {
     pub mail: MailRoom,
     pub control: ControlAccess,
     pub movable_clock: Option<Arc<MovableClock>>,
+    /// How often methods were asked for that are not emulated, by name.
+    pub not_emulated: Mutex<BTreeMap<String, u64>>,
 }
 
 /// The environment with what was changed since, and which change that was.
@@ -200,6 +203,7 @@ impl Parts {
             },
             control: self.control,
             movable_clock: self.movable_clock,
+            not_emulated: Mutex::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use tonic::Request;
 use tonic::body::Body;
 use tower_service::Service as _;
+use tracing::Instrument as _;
 
 use crate::app::{Context, Provider};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
@@ -86,6 +87,7 @@ impl Grpc {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let path = request.uri().path().to_owned();
+        let span = tracing::debug_span!("call", path);
         let authority = request.uri().authority().map(|a| a.as_str().to_owned());
         let authority = authority.or_else(|| Some(request.headers().get(HOST)?.to_str().ok()?.to_owned()));
         let Some(context) = self.provider.context(over_tls, authority.as_deref()) else {
@@ -94,7 +96,7 @@ impl Grpc {
         };
         request.extensions_mut().insert(context.clone());
         let deadline = request.headers().get("grpc-timeout").and_then(|v| parse_timeout(v.to_str().ok()?));
-        let call = self.dispatch(&context, &path, request);
+        let call = self.dispatch(&context, &path, request).instrument(span.clone());
         let response = match deadline {
             None => call.await,
             Some(time) => match tokio::time::timeout(time, call).await {
@@ -105,7 +107,10 @@ impl Grpc {
                 }
             },
         };
-        status::with_details(response, &context, &path)
+        let _entered = span.entered();
+        let response = status::with_details(response, &context, &path);
+        tracing::debug!(status = ?response.headers().get("grpc-status"), "answered");
+        response
     }
 
     async fn dispatch<B>(

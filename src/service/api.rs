@@ -1,5 +1,7 @@
 //! What every call of Scalekit's API has in common: who may make it, and how it is refused.
 
+use std::sync::PoisonError;
+
 use super::Failure;
 use super::userinfo::{AccessRefusal, check_access_token};
 use crate::app::Context;
@@ -55,7 +57,13 @@ pub const COMPATIBILITY_PATH: &str = "/compatibility";
 
 /// The answer of a method that Scalekit has and we have not.
 pub fn not_emulated(context: &Context, method: &Method) -> ApiError {
-    tracing::info!(service = method.service, method = method.name, "not emulated");
+    let times = {
+        let mut counts = context.app.not_emulated.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = counts.entry(method.path()).or_default();
+        *times += 1;
+        *times
+    };
+    tracing::info!(service = method.service, method = method.name, times, "not emulated");
     let help_url = context.public_url.join(COMPATIBILITY_PATH);
     let text = format!("{} is not emulated by Vestibule; {help_url} lists what is", method.path());
     ApiError { help_url: Some(help_url), ..ApiError::new(ApiErrorCode::NotEmulated, text) }

@@ -98,7 +98,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn sources(path: &Path, found: &mut Vec<PathBuf>) {
+pub fn sources(path: &Path, found: &mut Vec<PathBuf>) {
     if path.is_dir() {
         for entry in std::fs::read_dir(path).unwrap() {
             sources(&entry.unwrap().path(), found);

@@ -17,7 +17,34 @@ fn the_dockerfile_copies_only_what_exists_and_runs_without_root() {
             assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(word).exists(), "{word}");
         }
     }
-    assert!(dockerfile.contains("\nUSER vestibule\n") && dockerfile.contains("\nHEALTHCHECK "));
+    assert!(dockerfile.contains("\nUSER 10001\n") && dockerfile.contains("\nHEALTHCHECK "));
+}
+
+#[test]
+fn the_dockerfile_copies_all_that_the_program_is_made_of() {
+    let dockerfile = read("Dockerfile");
+    let copied: Vec<&str> = dockerfile
+        .lines()
+        .filter(|l| l.starts_with("COPY ") && !l.contains("--from="))
+        .flat_map(|l| l.split_whitespace().skip(1))
+        .collect();
+    let is_copied = |path: &str| copied.iter().any(|c| path == *c || path.starts_with(&format!("{c}/")));
+    let mut sources = vec![];
+    crate::architecture::sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sources);
+    for source in sources {
+        let text = std::fs::read_to_string(&source).unwrap();
+        for included in text.split("include_str!(\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            let path = included.trim_start_matches("../");
+            assert!(is_copied(path), "{path}, which {source:?} includes, is not copied");
+        }
+    }
+    for path in ["build.rs", "proto", "migrations", "templates", "static"] {
+        assert!(is_copied(path), "{path} is not copied");
+    }
+    let manifest = read("Cargo.toml");
+    for target in manifest.split("\npath = \"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(dockerfile.contains(target), "{target}, which Cargo.toml names, is missing");
+    }
 }
 
 #[test]
