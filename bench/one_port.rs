@@ -57,7 +57,7 @@ fn servers(folder: &std::path::Path) -> (String, String) {
                 parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap();
             let started = parts.start().await.unwrap();
             let provider = Provider::default();
-            let app: Arc<App> = Arc::new(parts.into_app(started));
+            let app: Arc<App> = Arc::new(parts.into_app(started).unwrap());
             provider.fill(app);
             let other = provider.clone();
             let plain = HttpServer::new(move || {

@@ -1,39 +1,54 @@
-//! The parts of a running provider, put together: database, clock, randomness, keys, mail.
+//! The parts of a running provider, put together: database, clock, randomness, keys, mail. A [`Site`] is what all
+//! environments of a process share, an [`App`] is one environment at work, a [`Provider`] finds the one a request
+//! is for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
+use crate::config::Layers;
 use crate::crypto::at_rest::{AtRest, AtRestError};
 use crate::crypto::client_secrets::ClientSecrets;
+use crate::crypto::entropy::SeededEntropy;
 use crate::crypto::server_secret::ServerSecret;
 use crate::crypto::signing::{self, KeySet, SigningError, SigningKey};
-use crate::domain::clock::{Clock, MovableClock, UnixMs};
+use crate::domain::clock::{Clock, ClockSetting, EnvironmentClock, UnixMs};
 use crate::domain::entropy::Entropy;
-use crate::domain::environment::{Environment, PublicUrl};
+use crate::domain::environment::{Environment, EnvironmentName, Mode, PublicUrl};
+use crate::domain::field_error::FieldError;
+use crate::domain::flow::FlowLog;
 use crate::domain::ids::{IdKind, new_id};
 use crate::mail::SmtpMailer;
-use crate::storage::{ChangedSettings, SeedOrganization, SeedUser, Store, StoreError, StoredKey};
+use crate::storage::{
+    EnvironmentRecord, SeedOrganization, SeedUser, Store, StoreError, StoredFault, StoredKey,
+};
 
 /// Name of the one server secret, in the database and as what it is sealed with.
-const SERVER_SECRET: &str = "server secret";
+pub const SERVER_SECRET: &str = "server secret";
 const SIGNING_KEY: &str = "signing key";
+const SETTINGS: &str = "environment settings";
 
 /// What a provider is made of, before anything was read from the database.
 pub struct Parts {
     pub store: Store,
+    /// As configured.
     pub environment: Environment,
+    pub layers: Layers,
+    /// The machine's clock.
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub master_key: Option<SecretString>,
     /// `None`: the inbox alone receives.
     pub smtp: Option<SmtpMailer>,
     pub control: ControlAccess,
-    /// The clock, where the control API may move it.
-    pub movable_clock: Option<Arc<MovableClock>>,
+    pub scenarios: PathBuf,
     pub seed: Seed,
 }
 
@@ -53,81 +68,178 @@ pub enum ControlAccess {
     Token(SecretString),
 }
 
-/// A running provider.
-pub struct App {
+impl ControlAccess {
+    pub fn is_off(&self) -> bool {
+        matches!(self, Self::Off)
+    }
+}
+
+/// What all environments of a process share.
+pub struct Site {
     pub store: Store,
-    /// As configured; requests see [`App::live_environment`].
-    pub environment: Arc<Environment>,
-    live: RwLock<Live>,
-    pub clock: Arc<dyn Clock>,
+    pub layers: Layers,
+    pub mode: Mode,
+    pub machine_clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
-    pub secret: ServerSecret,
-    pub client_secrets: Arc<ClientSecrets>,
-    pub keys: KeyRing,
-    pub mail: MailRoom,
     pub control: ControlAccess,
-    pub movable_clock: Option<Arc<MovableClock>>,
-    /// How often methods were asked for that are not emulated, by name.
-    pub not_emulated: Mutex<BTreeMap<String, u64>>,
-}
-
-/// The environment with what was changed since, and which change that was.
-struct Live {
-    environment: Arc<Environment>,
-    settings_version: i64,
-}
-
-impl App {
-    /// The environment as requests see it now.
-    pub fn live_environment(&self) -> Arc<Environment> {
-        self.live.read().unwrap_or_else(PoisonError::into_inner).environment.clone()
-    }
-
-    /// Reads what was changed, here or on another server.
-    pub async fn reload_settings(&self) -> Result<Arc<Environment>, StoreError> {
-        let changed = self.store.changed_settings(&self.environment.id).await?;
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        // A slow reader must not bring an older change back.
-        if changed.version > live.settings_version {
-            live.settings_version = changed.version;
-            live.environment = Arc::new(changed_environment(&self.environment, &changed));
-        }
-        Ok(live.environment.clone())
-    }
-}
-
-fn changed_environment(configured: &Environment, changed: &ChangedSettings) -> Environment {
-    let passwordless = changed.passwordless.applied_to(&configured.passwordless);
-    Environment { passwordless, ..configured.clone() }
-}
-
-/// Where mails wait and who is told about them.
-pub struct MailRoom {
+    /// Folder of the named scenarios.
+    pub scenarios: PathBuf,
     pub smtp: Option<SmtpMailer>,
     /// Wakes the delivery of the outbox.
     pub outbox_filled: Notify,
-    /// Number of the last mail's id: ids grow even within a millisecond, so that "newest first" holds.
-    last_message: AtomicI64,
-    /// Changes with every mail stored by this process; those who wait for one watch it.
-    pub inbox_changed: watch::Sender<u64>,
+    at_rest: AtRest,
+    default_id: String,
     /// The server stops: nobody shall wait for a mail any longer.
     stopping: AtomicBool,
+    /// How often methods were asked for that are not emulated, by name.
+    pub not_emulated: Mutex<BTreeMap<String, u64>>,
+    /// What happened in sign-ins and is not written yet.
+    pub flows: FlowLog,
 }
 
-impl MailRoom {
-    /// Sends those home who wait for a mail.
-    pub fn stop_waiting(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.inbox_changed.send_modify(|n| *n = n.wrapping_add(1));
+impl Site {
+    pub fn default_id(&self) -> &str {
+        &self.default_id
     }
 
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
 
+    /// How old what this process knows of an environment may be. Servers that share a database notice changes within
+    /// it, and whoever makes a change waits as long before saying that it is made. `None`: no other server writes.
+    pub fn freshness(&self) -> Option<Duration> {
+        match self.mode {
+            _ if self.store.is_embedded() => None,
+            Mode::Development => Some(Duration::from_millis(50)),
+            Mode::Production => Some(Duration::from_secs(1)),
+        }
+    }
+
+    /// Changed settings as stored.
+    pub fn seal_settings(&self, settings: &Value) -> Result<Vec<u8>, StartError> {
+        Ok(self.at_rest.seal(SETTINGS, settings.to_string().as_bytes(), &*self.entropy)?)
+    }
+
+    /// Changed settings as read.
+    pub fn open_settings(&self, sealed: &[u8]) -> Result<Value, StartError> {
+        let bytes = self.at_rest.open(SETTINGS, sealed)?;
+        Ok(serde_json::from_slice(&bytes).map_err(|_| StoreError::Unreadable("setting"))?)
+    }
+
+    pub fn seal_secret(&self, secret: &[u8]) -> Result<Vec<u8>, StartError> {
+        Ok(self.at_rest.seal(SERVER_SECRET, secret, &*self.entropy)?)
+    }
+
+    pub fn open_secret(&self, sealed: &[u8]) -> Result<Vec<u8>, StartError> {
+        Ok(self.at_rest.open(SERVER_SECRET, sealed)?)
+    }
+
+    pub fn seal_key(&self, der: &[u8]) -> Result<Vec<u8>, StartError> {
+        Ok(self.at_rest.seal(SIGNING_KEY, der, &*self.entropy)?)
+    }
+
+    pub fn open_key(&self, sealed: &[u8]) -> Result<Vec<u8>, StartError> {
+        Ok(self.at_rest.open(SIGNING_KEY, sealed)?)
+    }
+
+    /// The record of an environment of which nothing was changed yet.
+    fn unchanged(&self, now_ms: UnixMs) -> Result<EnvironmentRecord, StartError> {
+        let nothing = self.seal_settings(&Value::Object(serde_json::Map::new()))?;
+        Ok(EnvironmentRecord {
+            id: self.default_id.clone(),
+            name: self.default_id.clone(),
+            revision: 0,
+            resets: 0,
+            settings: nothing.clone(),
+            first_settings: nothing,
+            clock: ClockSetting::default(),
+            created_at_ms: now_ms,
+        })
+    }
+}
+
+/// One environment at work.
+pub struct App {
+    pub site: Arc<Site>,
+    pub id: String,
+    /// `None`: the default one.
+    pub name: Option<EnvironmentName>,
+    live: RwLock<Arc<Live>>,
+    pub clock: Arc<EnvironmentClock>,
+    pub keys: KeyRing,
+    pub mail: MailRoom,
+    /// When this process last made sure that it knows the newest revision.
+    checked_at: RwLock<Instant>,
+    checking: tokio::sync::Mutex<()>,
+}
+
+/// What requests see of an environment, as of one revision.
+pub struct Live {
+    pub environment: Arc<Environment>,
+    pub revision: i64,
+    pub secret: ServerSecret,
+    pub client_secrets: Arc<ClientSecrets>,
+    pub randomness: Arc<Randomness>,
+    /// Rules for faults; their counts are in the database.
+    pub faults: Vec<StoredFault>,
+}
+
+/// Where an environment's random bytes come from.
+pub struct Randomness {
+    entropy: Arc<dyn Entropy>,
+    /// Seed and number of resets, where a seed makes it repeatable.
+    repeats: Option<(String, i64)>,
+    /// Takes the place of time in repeatable ids.
+    ids: AtomicI64,
+}
+
+impl Randomness {
+    fn new(site: &Site, seed: Option<&String>, resets: i64) -> Self {
+        let entropy: Arc<dyn Entropy> = match seed {
+            Some(seed) => Arc::new(SeededEntropy::new(seed)),
+            None => site.entropy.clone(),
+        };
+        Self { entropy, repeats: seed.map(|s| (s.clone(), resets)), ids: AtomicI64::new(0) }
+    }
+
+    fn is_for(&self, seed: Option<&String>, resets: i64) -> bool {
+        match (&self.repeats, seed) {
+            (None, None) => true,
+            (Some((ours, ours_resets)), Some(seed)) => ours == seed && *ours_resets == resets,
+            _ => false,
+        }
+    }
+
+    /// The time that a new id carries: a counter, where ids have to repeat.
+    fn id_time_ms(&self, now_ms: UnixMs) -> UnixMs {
+        /// 2026-01-01T00:00:00Z
+        const FIRST_MS: UnixMs = 1_767_225_600_000;
+        match self.repeats {
+            None => now_ms,
+            Some(_) => FIRST_MS + self.ids.fetch_add(1, Ordering::SeqCst),
+        }
+    }
+}
+
+/// Where mails wait and who is told about them.
+#[derive(Default)]
+pub struct MailRoom {
+    /// Number of the last mail's id: ids grow even within a millisecond, so that "newest first" holds.
+    last_message: AtomicI64,
+    /// Changes with every mail stored by this process; those who wait for one watch it.
+    pub inbox_changed: watch::Sender<u64>,
+}
+
+impl MailRoom {
+    /// Tells those who wait.
+    pub fn announce(&self) {
+        self.inbox_changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
     /// An id for a mail, greater than every earlier one of this process.
-    pub fn new_message_id(&self, now_ms: UnixMs, entropy: &dyn Entropy) -> String {
-        let fresh = new_id(IdKind::Message, now_ms, entropy);
+    fn new_message_id(&self, time_ms: UnixMs, entropy: &dyn Entropy) -> String {
+        let fresh = new_id(IdKind::Message, time_ms, entropy);
         let wanted: i64 = fresh.rsplit('_').next().and_then(|digits| digits.parse().ok()).unwrap_or_default();
         let last = self.last_message.fetch_max(wanted, Ordering::SeqCst);
         if wanted > last {
@@ -138,7 +250,7 @@ impl MailRoom {
     }
 }
 
-/// Why a provider cannot start.
+/// Why a provider cannot start, or an environment cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -160,51 +272,49 @@ impl Parts {
     /// Migrates the database and reads from it, or makes, what a provider needs. Running it again after a
     /// failure is safe; several processes may run it at once.
     pub async fn start(&self) -> Result<Started, StartError> {
+        let id = &self.environment.id;
         let now_ms = self.clock.now_ms();
         let at_rest = AtRest::new(self.master_key.as_ref())?;
         self.store.migrate().await?;
-        let secret =
-            server_secret(&self.store, &self.environment.id, &at_rest, &*self.entropy, now_ms).await?;
-        let keys = KeyRing { keys: RwLock::default(), at_rest };
-        if keys.reload(&self.store, &self.environment.id).await?.keys().is_empty() {
-            keys.add(&self.store, &self.environment.id, self.entropy.clone(), now_ms, 0).await?;
+        let secret = server_secret(&self.store, id, &at_rest, &*self.entropy, now_ms).await?;
+        let keys = KeyRing::default();
+        if keys.reload(&self.store, id, &at_rest).await?.keys().is_empty() {
+            keys.add(&self.store, id, &at_rest, self.entropy.clone(), now_ms, 0).await?;
         }
-        self.store.seed(&self.environment.id, &self.seed.organizations, &self.seed.users, now_ms).await?;
-        let changed = self.store.changed_settings(&self.environment.id).await?;
-        if changed.version > 0 {
-            tracing::info!(
-                "passwordless settings were changed by API; those changes outrank the configuration"
-            );
+        self.store
+            .seed(id, &self.seed.organizations, &self.seed.users, self.control.is_off(), now_ms)
+            .await?;
+        let record = self.store.environment_record(id).await?;
+        if record.is_some() {
+            tracing::info!("settings were changed by API; those changes outrank the configuration");
         }
-        Ok(Started { secret, keys, changed })
+        let faults = self.store.faults(id).await?;
+        Ok(Started { secret, keys, record, faults })
     }
 
     /// The provider, with what [`Parts::start`] found.
-    pub fn into_app(self, started: Started) -> App {
-        let live = Live {
-            environment: Arc::new(changed_environment(&self.environment, &started.changed)),
-            settings_version: started.changed.version,
-        };
-        App {
+    pub fn into_app(self, started: Started) -> Result<App, StartError> {
+        let site = Arc::new(Site {
+            at_rest: AtRest::new(self.master_key.as_ref())?,
+            default_id: self.environment.id.clone(),
+            mode: self.environment.mode,
             store: self.store,
-            environment: Arc::new(self.environment),
-            live: RwLock::new(live),
-            clock: self.clock,
+            layers: self.layers,
+            machine_clock: self.clock,
             entropy: self.entropy,
-            client_secrets: ClientSecrets::new(started.secret.clone()),
-            secret: started.secret,
-            keys: started.keys,
-            mail: MailRoom {
-                smtp: self.smtp,
-                outbox_filled: Notify::new(),
-                last_message: AtomicI64::new(0),
-                inbox_changed: watch::Sender::new(0),
-                stopping: AtomicBool::new(false),
-            },
             control: self.control,
-            movable_clock: self.movable_clock,
+            scenarios: self.scenarios,
+            smtp: self.smtp,
+            outbox_filled: Notify::new(),
+            stopping: AtomicBool::new(false),
             not_emulated: Mutex::default(),
-        }
+            flows: FlowLog::default(),
+        });
+        let record = match started.record {
+            Some(record) => record,
+            None => site.unchanged(site.machine_clock.now_ms())?,
+        };
+        App::new(site, None, &record, started.secret, started.keys, started.faults)
     }
 }
 
@@ -212,7 +322,8 @@ impl Parts {
 pub struct Started {
     secret: ServerSecret,
     keys: KeyRing,
-    changed: ChangedSettings,
+    record: Option<EnvironmentRecord>,
+    faults: Vec<StoredFault>,
 }
 
 async fn server_secret(
@@ -238,27 +349,189 @@ async fn server_secret(
     Ok(ServerSecret::new(&at_rest.open(SERVER_SECRET, &stored)?))
 }
 
+impl App {
+    fn new(
+        site: Arc<Site>,
+        name: Option<EnvironmentName>,
+        record: &EnvironmentRecord,
+        secret: ServerSecret,
+        keys: KeyRing,
+        faults: Vec<StoredFault>,
+    ) -> Result<Self, StartError> {
+        let environment = changed_environment(&site, name.as_ref(), record)?;
+        let live = Live::new(&site, environment, record, secret, faults, None);
+        Ok(Self {
+            id: record.id.clone(),
+            name,
+            live: RwLock::new(Arc::new(live)),
+            clock: Arc::new(EnvironmentClock::new(site.machine_clock.clone(), record.clock)),
+            keys,
+            mail: MailRoom::default(),
+            checked_at: RwLock::new(Instant::now()),
+            checking: tokio::sync::Mutex::default(),
+            site,
+        })
+    }
+
+    /// What requests see now.
+    pub fn live(&self) -> Arc<Live> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.site.store
+    }
+
+    /// Is the database there? Answers within the given time.
+    pub async fn ping(&self, within: Duration) -> Result<(), StoreError> {
+        self.store().ping(within).await
+    }
+
+    /// The record as stored, to be changed.
+    pub async fn record(&self) -> Result<EnvironmentRecord, StartError> {
+        match self.store().environment_record(&self.id).await? {
+            Some(record) => Ok(record),
+            None => self.site.unchanged(self.clock.machine_ms()),
+        }
+    }
+
+    /// Is what this process knows young enough to be used?
+    fn is_fresh(&self) -> bool {
+        let checked_at = *self.checked_at.read().unwrap_or_else(PoisonError::into_inner);
+        self.site.freshness().is_none_or(|age| checked_at.elapsed() < age)
+    }
+
+    /// Makes sure of the newest revision. `false`: the environment was deleted.
+    async fn freshen(&self) -> Result<bool, StartError> {
+        let _one_at_a_time = self.checking.lock().await;
+        if self.is_fresh() { Ok(true) } else { self.reload().await }
+    }
+
+    /// Reads what was changed, here or on another server. `false`: the environment was deleted.
+    pub async fn reload(&self) -> Result<bool, StartError> {
+        let asked_at = Instant::now();
+        let record = self.store().environment_record(&self.id).await?;
+        let record = match record {
+            Some(record) => record,
+            None if self.name.is_some() => return Ok(false),
+            None => self.site.unchanged(self.clock.machine_ms())?,
+        };
+        let known = self.live();
+        if record.revision != known.revision {
+            let secret = server_secret(
+                self.store(),
+                &self.id,
+                &self.site.at_rest,
+                &*self.site.entropy,
+                self.clock.machine_ms(),
+            )
+            .await?;
+            self.keys.reload(self.store(), &self.id, &self.site.at_rest).await?;
+            let faults = self.store().faults(&self.id).await?;
+            let environment = changed_environment(&self.site, self.name.as_ref(), &record)?;
+            let next = Live::new(&self.site, environment, &record, secret, faults, Some(&known));
+            let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+            // A slow reader must not bring an older revision back.
+            if record.revision > live.revision {
+                *live = Arc::new(next);
+                self.clock.set(record.clock);
+            }
+        }
+        *self.checked_at.write().unwrap_or_else(PoisonError::into_inner) = asked_at;
+        Ok(true)
+    }
+
+    /// Reads the signing keys again.
+    pub async fn reload_keys(&self) -> Result<(), StartError> {
+        self.keys.reload(self.store(), &self.id, &self.site.at_rest).await.map(|_| ())
+    }
+
+    /// Makes the next signing key: see [`KeyRing::add`].
+    pub async fn add_key(&self, delay_ms: i64) -> Result<String, StartError> {
+        let (site, now_ms) = (&self.site, self.clock.machine_ms());
+        self.keys.add(&site.store, &self.id, &site.at_rest, site.entropy.clone(), now_ms, delay_ms).await
+    }
+}
+
+/// The environment of a record. Changes that the configuration no longer fits are left out, with a word in the log.
+fn changed_environment(
+    site: &Site,
+    name: Option<&EnvironmentName>,
+    record: &EnvironmentRecord,
+) -> Result<Environment, StartError> {
+    let changes = site.open_settings(&record.settings)?;
+    let bare = Value::Object(serde_json::Map::new());
+    let environment = |changes: &Value| site.layers.environment(&record.id, name.cloned(), changes);
+    environment(&changes)
+        .or_else(|errors: Vec<FieldError>| {
+            tracing::error!(
+                ?errors,
+                environment = record.name,
+                "changed settings no longer fit and are left out"
+            );
+            environment(&bare)
+        })
+        .map_err(|_| StoreError::Unreadable("setting").into())
+}
+
+impl Live {
+    fn new(
+        site: &Site,
+        environment: Environment,
+        record: &EnvironmentRecord,
+        stored_secret: ServerSecret,
+        faults: Vec<StoredFault>,
+        known: Option<&Live>,
+    ) -> Self {
+        let seed = environment.deterministic_seed.as_ref();
+        let randomness = match known {
+            Some(live) if live.randomness.is_for(seed, record.resets) => live.randomness.clone(),
+            _ => Arc::new(Randomness::new(site, seed, record.resets)),
+        };
+        // Codes and links come from the secret.
+        let secret = seed.map_or(stored_secret, |seed| ServerSecret::new(seed.as_bytes()));
+        Self {
+            client_secrets: ClientSecrets::new(secret.clone()),
+            secret,
+            environment: Arc::new(environment),
+            revision: record.revision,
+            randomness,
+            faults,
+        }
+    }
+}
+
 /// The signing keys of an environment, as this process last read them.
+#[derive(Default)]
 pub struct KeyRing {
     keys: RwLock<Arc<KeySet>>,
-    at_rest: AtRest,
 }
 
 impl KeyRing {
+    /// A ring that parses none of these keys again.
+    fn knowing(keys: Arc<KeySet>) -> Self {
+        Self { keys: RwLock::new(keys) }
+    }
+
     /// The keys last read.
     pub fn current(&self) -> Arc<KeySet> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads the keys again; those known already are not parsed anew.
-    pub async fn reload(&self, store: &Store, environment_id: &str) -> Result<Arc<KeySet>, StartError> {
+    async fn reload(
+        &self,
+        store: &Store,
+        environment_id: &str,
+        at_rest: &AtRest,
+    ) -> Result<Arc<KeySet>, StartError> {
         let known = self.current();
         let mut keys = Vec::new();
         for stored in store.signing_keys(environment_id).await? {
             match known.keys().iter().find(|k| k.kid() == stored.kid) {
                 Some(key) => keys.push(key.clone()),
                 None => {
-                    let der = self.at_rest.open(SIGNING_KEY, &stored.private_key)?;
+                    let der = at_rest.open(SIGNING_KEY, &stored.private_key)?;
                     let key =
                         SigningKey::from_pkcs8(stored.sequence, &stored.kid, stored.signs_from_ms, &der)?;
                     keys.push(Arc::new(key));
@@ -272,15 +545,17 @@ impl KeyRing {
 
     /// Makes the next key, published now and signing after `delay_ms`. When another process adds one at the same
     /// time, that one stands and ours is dropped. Returns the `kid` that stands.
-    pub async fn add(
+    async fn add(
         &self,
         store: &Store,
         environment_id: &str,
+        at_rest: &AtRest,
         entropy: Arc<dyn Entropy>,
         now_ms: UnixMs,
         delay_ms: i64,
     ) -> Result<String, StartError> {
-        let sequence = self.reload(store, environment_id).await?.keys().last().map_or(1, |k| k.sequence + 1);
+        let last = self.reload(store, environment_id, at_rest).await?;
+        let sequence = last.keys().last().map_or(1, |k| k.sequence + 1);
         let rng = entropy.clone();
         let der = tokio::task::spawn_blocking(move || signing::generate_pkcs8(&*rng))
             .await
@@ -288,12 +563,12 @@ impl KeyRing {
         let key = StoredKey {
             sequence,
             kid: new_id(IdKind::SigningKey, now_ms, &*entropy),
-            private_key: self.at_rest.seal(SIGNING_KEY, &der, &*entropy)?,
+            private_key: at_rest.seal(SIGNING_KEY, &der, &*entropy)?,
             created_at_ms: now_ms,
             signs_from_ms: now_ms + delay_ms,
         };
         store.offer_signing_key(environment_id, &key).await?;
-        let keys = self.reload(store, environment_id).await?;
+        let keys = self.reload(store, environment_id, at_rest).await?;
         let standing = keys.keys().iter().find(|k| k.sequence == sequence);
         Ok(standing.ok_or(SigningError::NoKey)?.kid().to_owned())
     }
@@ -301,39 +576,186 @@ impl KeyRing {
 
 /// The provider as the listener knows it: there from the first connection on, filled once the database answered.
 #[derive(Clone, Default)]
-pub struct Provider(Arc<OnceLock<Arc<App>>>);
+pub struct Provider(Arc<Environments>);
+
+#[derive(Default)]
+struct Environments {
+    default: OnceLock<Arc<App>>,
+    named: RwLock<HashMap<EnvironmentName, Arc<App>>>,
+    opening: tokio::sync::Mutex<()>,
+}
+
+/// What a request says about the environment it is for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    pub over_tls: bool,
+    /// Host and port.
+    pub authority: Option<&'a str>,
+    /// From the path.
+    pub name: Option<&'a EnvironmentName>,
+}
+
+/// Why there is no environment for a request.
+#[derive(Debug, thiserror::Error)]
+pub enum NoContext {
+    /// The database has not answered yet since the start.
+    #[error("the server is starting")]
+    Starting,
+    #[error("there is no environment {}", .0.as_str())]
+    Unknown(EnvironmentName),
+    #[error(transparent)]
+    Failure(#[from] StartError),
+}
 
 impl Provider {
+    /// The default environment.
     pub fn get(&self) -> Option<&Arc<App>> {
-        self.0.get()
+        self.0.default.get()
     }
 
     /// Opens the provider for requests.
     pub fn fill(&self, app: Arc<App>) {
-        let _ = self.0.set(app);
+        let _ = self.0.default.set(app);
     }
 
-    /// The context of a request that came over TLS or not and asked for this host and port. `None`: the database has
-    /// not answered yet since the start.
-    pub fn context(&self, over_tls: bool, authority: Option<&str>) -> Option<Context> {
-        let app = self.get()?.clone();
-        let environment = app.live_environment();
-        let public_url = environment.public_url_for(over_tls, authority).clone();
-        if authority.is_some_and(|a| !a.eq_ignore_ascii_case(public_url.authority())) {
+    /// The environments at work in this process.
+    pub fn apps(&self) -> Vec<Arc<App>> {
+        let named = self.0.named.read().unwrap_or_else(PoisonError::into_inner);
+        self.get().cloned().into_iter().chain(named.values().cloned()).collect()
+    }
+
+    /// Sends those home who wait for a mail.
+    pub fn stop_waiting(&self) {
+        for app in self.apps() {
+            app.site.stopping.store(true, Ordering::SeqCst);
+            app.mail.announce();
+        }
+    }
+
+    /// Is there a rule for faults in any environment, as far as this process knows?
+    pub fn may_have_faults(&self) -> bool {
+        let Some(default) = self.get() else { return false };
+        match default.site.freshness() {
+            None => self.apps().iter().any(|app| !app.live().faults.is_empty()),
+            // Another server may just have made one.
+            Some(_) => !default.site.control.is_off(),
+        }
+    }
+
+    /// The context of a request, when nothing has to be read for it.
+    pub fn context_now(&self, asked: Asked<'_>) -> Option<Context> {
+        let default = self.get()?;
+        let app = match wanted(default, asked) {
+            None => default.clone(),
+            Some(name) => self.named(&name)?,
+        };
+        app.is_fresh().then(|| self.context_of(app, asked))
+    }
+
+    /// The context of a request.
+    pub async fn context(&self, asked: Asked<'_>) -> Result<Context, NoContext> {
+        let default = self.get().ok_or(NoContext::Starting)?;
+        let Some(name) = wanted(default, asked) else {
+            if !default.is_fresh() {
+                default.freshen().await?;
+            }
+            return Ok(self.context_of(default.clone(), asked));
+        };
+        let app = self.open(&name).await?;
+        if app.is_fresh() || app.freshen().await? {
+            return Ok(self.context_of(app, asked));
+        }
+        // It is gone, or another took its name.
+        self.forget(&name);
+        let app = self.open(&name).await?;
+        Ok(self.context_of(app, asked))
+    }
+
+    fn context_of(&self, app: Arc<App>, asked: Asked<'_>) -> Context {
+        let live = app.live();
+        let public_url = live.environment.public_url_for(asked.over_tls, asked.authority).clone();
+        if asked.authority.is_some_and(|a| !a.eq_ignore_ascii_case(public_url.authority())) {
             tracing::debug!(
-                host = authority,
+                host = asked.authority,
                 used = public_url.issuer(),
                 "unknown Host: the first of public_urls is used; add the URL to public_urls to serve it"
             );
         }
-        Some(Context { app, environment, public_url })
+        Context { environment: live.environment.clone(), live, app, provider: self.clone(), public_url }
     }
+
+    fn named(&self, name: &EnvironmentName) -> Option<Arc<App>> {
+        self.0.named.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// An isolated environment, read from the database where this process does not know it.
+    pub async fn open(&self, name: &EnvironmentName) -> Result<Arc<App>, NoContext> {
+        if let Some(app) = self.named(name) {
+            return Ok(app);
+        }
+        let default = self.get().ok_or(NoContext::Starting)?;
+        let _one_at_a_time = self.0.opening.lock().await;
+        if let Some(app) = self.named(name) {
+            return Ok(app);
+        }
+        let site = &default.site;
+        let found = site.store.environment_named(name.as_str()).await.map_err(StartError::from)?;
+        let record = found.ok_or_else(|| NoContext::Unknown(name.clone()))?;
+        let now_ms = site.machine_clock.now_ms();
+        let secret = server_secret(&site.store, &record.id, &site.at_rest, &*site.entropy, now_ms).await?;
+        let keys = KeyRing::knowing(default.keys.current());
+        keys.reload(&site.store, &record.id, &site.at_rest).await?;
+        let faults = site.store.faults(&record.id).await.map_err(StartError::from)?;
+        let app = Arc::new(App::new(site.clone(), Some(name.clone()), &record, secret, keys, faults)?);
+        self.0.named.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), app.clone());
+        Ok(app)
+    }
+
+    /// The environment with this id, when it is the default one or stored.
+    pub async fn by_id(&self, id: &str) -> Result<Option<Arc<App>>, NoContext> {
+        let default = self.get().ok_or(NoContext::Starting)?;
+        if default.id == id {
+            return Ok(Some(default.clone()));
+        }
+        if let Some(app) = self.apps().into_iter().find(|app| app.id == id) {
+            return Ok(Some(app));
+        }
+        let record = default.store().environment_record(id).await.map_err(StartError::from)?;
+        match record.and_then(|r| EnvironmentName::parse(&r.name)) {
+            Some(name) => self.open(&name).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Drops what this process knows of a deleted environment.
+    pub fn forget(&self, name: &EnvironmentName) {
+        let gone = self.0.named.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some(app) = gone {
+            app.mail.announce();
+        }
+    }
+}
+
+/// The isolated environment that a request names, by path or by host. A host name of `public_urls` is never one.
+fn wanted(default: &App, asked: Asked<'_>) -> Option<EnvironmentName> {
+    if default.site.mode == Mode::Production {
+        return None;
+    }
+    if let Some(name) = asked.name {
+        return Some(name.clone());
+    }
+    let authority = asked.authority?;
+    let name = EnvironmentName::of_authority(authority)?;
+    let urls = &default.site.layers.public_urls;
+    (!urls.iter().any(|u| u.authority().eq_ignore_ascii_case(authority))).then_some(name)
 }
 
 /// A request's view of the provider: which environment it is in and under which URL it came.
 #[derive(Clone)]
 pub struct Context {
+    pub provider: Provider,
     pub app: Arc<App>,
+    pub live: Arc<Live>,
     pub environment: Arc<Environment>,
     pub public_url: PublicUrl,
 }
@@ -343,23 +765,48 @@ impl Context {
         self.app.clock.now_ms()
     }
 
+    /// The time at which tokens are dated.
+    pub fn token_date_ms(&self) -> UnixMs {
+        self.app.clock.token_date_ms()
+    }
+
     pub fn entropy(&self) -> &dyn Entropy {
-        &*self.app.entropy
+        &*self.live.randomness.entropy
+    }
+
+    pub fn secret(&self) -> &ServerSecret {
+        &self.live.secret
     }
 
     pub fn store(&self) -> &Store {
-        &self.app.store
+        &self.app.site.store
     }
 
     pub fn environment_id(&self) -> &str {
-        &self.environment.id
+        &self.app.id
     }
 
     pub fn issuer(&self) -> &str {
         self.public_url.issuer()
     }
 
+    /// A path of ours as browsers have to ask for it: with the environment's prefix.
+    pub fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.path())
+    }
+
     pub fn new_id(&self, kind: IdKind) -> String {
-        new_id(kind, self.now_ms(), self.entropy())
+        new_id(kind, self.live.randomness.id_time_ms(self.now_ms()), self.entropy())
+    }
+
+    /// An id for a mail, greater than every earlier one of this process, whatever became of the clock.
+    pub fn new_message_id(&self) -> String {
+        let time_ms = self.live.randomness.id_time_ms(self.app.clock.machine_ms());
+        self.app.mail.new_message_id(time_ms, self.entropy())
+    }
+
+    /// This request in another environment: with its default URL.
+    pub fn elsewhere(&self, app: Arc<App>) -> Self {
+        self.provider.context_of(app, Asked { over_tls: self.public_url.is_secure(), ..Asked::default() })
     }
 }

@@ -123,11 +123,7 @@ async fn rotate_keys(config: Config, delay_ms: i64) -> anyhow::Result<()> {
     let opened = server::open_store(&config).await?;
     let parts = server::parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
     let started = parts.start().await?;
-    let app = parts.into_app(started);
-    let kid = app
-        .keys
-        .add(&app.store, &app.environment.id, app.entropy.clone(), app.clock.now_ms(), delay_ms)
-        .await?;
+    let kid = parts.into_app(started)?.add_key(delay_ms).await?;
     print(&format!(
         "{kid} is published now and signs in {} s; earlier keys go on verifying.\n",
         delay_ms / 1000

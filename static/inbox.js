@@ -36,7 +36,7 @@
   }
 
   function wait() {
-    fetch('/_emulator/v1/messages' + query, { credentials: 'same-origin', cache: 'no-store' })
+    fetch(state.getAttribute('data-inbox-base') + '/_emulator/v1/messages' + query, { credentials: 'same-origin', cache: 'no-store' })
       .then(function (response) {
         // A filter that is no address matches nothing, however long one waits.
         if (response.status === 400) { return; }

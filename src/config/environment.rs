@@ -56,6 +56,7 @@ pub(super) fn read(source: &mut Source, base: &Path) -> Environment {
     let branding = read_branding(source, base);
     Environment {
         id: source.filled("environment_id").unwrap_or_else(|| DEFAULT_ENVIRONMENT_ID.to_owned()),
+        name: None,
         public_urls: source.parsed_list("public_urls", PublicUrl::parse).unwrap_or_default(),
         strict_redirects: source.boolean("strict_redirects", false),
         login_hint: source.choice("login_hint", &hints, LoginHintMode::Send),
@@ -68,10 +69,30 @@ pub(super) fn read(source: &mut Source, base: &Path) -> Environment {
             name: source.filled("mail.from_name").unwrap_or_else(|| branding.name.clone()),
             address: read_sender(source),
         },
+        deterministic_seed: read_deterministic_seed(source, mode),
+        demo: read_demo(source, mode),
+        flows_keep_s: source.integer("flows.keep_s", 0..=31_536_000, 86_400),
         mode,
         passwordless,
         branding,
     }
+}
+
+fn read_deterministic_seed(source: &mut Source, mode: Mode) -> Option<String> {
+    let seed = source.filled("deterministic_seed");
+    if seed.is_some() && mode == Mode::Production {
+        source
+            .problem("deterministic_seed", "must be left out in production mode: codes would be foreseeable");
+    }
+    seed
+}
+
+fn read_demo(source: &mut Source, mode: Mode) -> bool {
+    let demo = source.boolean("demo", false);
+    if demo && mode == Mode::Production {
+        source.problem("demo", "must be false in production mode: it shows codes to whoever asks for them");
+    }
+    demo
 }
 
 fn read_passwordless(source: &mut Source) -> PasswordlessSettings {
@@ -205,6 +226,9 @@ fn read_clients(source: &mut Source, mode: Mode, branding: &Branding) -> Vec<Cli
             clients.push(client);
         }
     }
+    if mode == Mode::Production && clients.iter().any(|c| c.instant_sign_in) {
+        source.problem("instant_sign_in", "must be false in production mode");
+    }
     clients
 }
 
@@ -238,6 +262,7 @@ fn read_short_client(source: &mut Source, mode: Mode, branding: &Branding, is_on
         initiate_login_uri: None,
         enforce_pkce: false,
         access_token_lifetime_s: None,
+        instant_sign_in: source.boolean("instant_sign_in", false),
     })
 }
 
@@ -289,6 +314,7 @@ fn read_client(source: &mut Source, table: &str, mode: Mode, branding: &Branding
         initiate_login_uri: source.parsed(&key("initiate_login_uri"), pattern).map(|p| p.as_str().to_owned()),
         enforce_pkce: source.boolean(&key("enforce_pkce"), false),
         access_token_lifetime_s: source.optional_integer(&key("access_token_lifetime_s"), 5..=2_592_000),
+        instant_sign_in: source.boolean(&key("instant_sign_in"), false),
         kind: match kind {
             KindName::Web => ClientKind::Web { secrets },
             KindName::Spa => ClientKind::Spa,

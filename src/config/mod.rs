@@ -2,6 +2,7 @@
 //! before anything starts, and every mistake is named at once.
 
 mod environment;
+mod layers;
 mod reference;
 mod source;
 
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-pub use environment::SeedSettings;
+pub use environment::{SeedOrganization, SeedSettings, SeedUser};
+pub use layers::{Layers, merge, seed_from_json};
 pub use reference::{example_toml, reference_markdown};
 pub use source::{Location, Problem, Source};
 
@@ -91,6 +93,8 @@ pub struct ControlSettings {
     pub enabled: bool,
     /// Demanded of every caller when set; needed off loopback.
     pub token: Option<SecretString>,
+    /// Folder of the named scenarios.
+    pub scenarios: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +131,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Its `public_urls` are empty where they follow the port that is really bound.
     pub environment: Environment,
+    /// To make further environments from, and this one anew.
+    pub layers: Layers,
     pub seed: SeedSettings,
 }
 
@@ -205,6 +211,7 @@ impl Config {
                 .filter_map(move |(scheme, port)| PublicUrl::parse(&format!("{scheme}://{host}:{port}")).ok())
         });
         self.environment.public_urls = urls.collect();
+        self.layers.public_urls = self.environment.public_urls.clone();
     }
 
     /// The first public URL with this scheme.
@@ -275,8 +282,10 @@ fn read(source: &mut Source, base: &Path) -> Config {
         shutdown_timeout_s: source.integer("shutdown_timeout_s", 0..=3600, 30).unsigned_abs(),
         smtp: read_smtp(source, base),
         control: ControlSettings {
-            enabled: source.boolean("control.enabled", environment.mode == Mode::Development),
+            enabled: read_control(source, environment.mode),
             token: source.filled("control.token").map(SecretString::from),
+            scenarios: base
+                .join(source.filled("control.scenarios").unwrap_or_else(|| "scenarios".to_owned())),
         },
         log: LogSettings {
             format: source.choice(
@@ -287,8 +296,16 @@ fn read(source: &mut Source, base: &Path) -> Config {
             filter: source.filled("log.filter").unwrap_or_else(|| DEFAULT_FILTER.to_owned()),
         },
         seed: environment::read_seed(source),
+        layers: Layers::new(source.clone(), base.to_owned(), environment.public_urls.clone()),
         environment,
     }
+}
+
+/// `control = false` is short for `control.enabled = false`.
+fn read_control(source: &mut Source, mode: Mode) -> bool {
+    let default = mode == Mode::Development;
+    let default = if source.is_set("control") { source.boolean("control", default) } else { default };
+    source.boolean("control.enabled", default)
 }
 
 fn read_database(source: &mut Source) -> Database {

@@ -74,6 +74,16 @@ const SECTIONS: &[Section] = &[
                 "`send`: mail the hinted address at once. `prefill`: fill it into the form.",
             ),
             Setting(
+                "demo",
+                "false",
+                "A demonstration without an inbox: a banner on the pages, and the code on the code page. Never in production mode.",
+            ),
+            Setting(
+                "deterministic_seed",
+                "\"any text\"",
+                "Makes ids, codes, links and token ids the same in every run that does the same steps in the same order. Never in production mode.",
+            ),
+            Setting(
                 "client_id",
                 "\"skc_687000000000000001\"",
                 "Id of the default web client, when no [[clients]] are wanted; meant for VESTIBULE_CLIENT_ID.",
@@ -92,6 +102,11 @@ const SECTIONS: &[Section] = &[
                 "post_logout_redirect_uris",
                 "[\"https://app.example.com/\"]",
                 "Where browsers may go after logout; the first is used when the application names none.",
+            ),
+            Setting(
+                "instant_sign_in",
+                "false",
+                "The control API may sign people in for it without a mail. Never in production mode.",
             ),
         ],
     },
@@ -203,6 +218,11 @@ const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        header: "[flows]",
+        about: "The log of sign-ins: what was checked and decided, and why.",
+        settings: &[Setting("keep_s", "86400", "Seconds that it is kept; 0 keeps none.")],
+    },
+    Section {
         header: "[tls]",
         about: "A certificate of your own. Without it, a local certificate authority is made in the data folder: `vestibule ca` says how to trust it.",
         settings: &[
@@ -254,11 +274,20 @@ const SECTIONS: &[Section] = &[
         header: "[control]",
         about: "The inbox and the control API below /_emulator.",
         settings: &[
-            Setting("enabled", "true", "In production mode it must be false."),
+            Setting(
+                "enabled",
+                "true",
+                "In production mode it must be false. `control = false` instead of the whole table does the same.",
+            ),
             Setting(
                 "token",
                 "\"a long random text\"",
                 "Demanded of every caller when set: as Bearer token, or as the password a browser asks for.",
+            ),
+            Setting(
+                "scenarios",
+                "\"scenarios\"",
+                "Folder of the named scenarios, one JSON or TOML file each.",
             ),
         ],
     },
@@ -305,6 +334,11 @@ const SECTIONS: &[Section] = &[
             ),
             Setting("enforce_pkce", "false", "Demand PKCE of a web client too."),
             Setting("access_token_lifetime_s", "900", "Of this client alone."),
+            Setting(
+                "instant_sign_in",
+                "false",
+                "The control API may sign people in for it without a mail. Never in production mode.",
+            ),
         ],
     },
     Section {

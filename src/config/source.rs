@@ -16,6 +16,8 @@ pub enum Location {
     },
     Variable(String),
     Flag(&'static str),
+    /// The control API.
+    Api,
     /// Nobody wrote it: a default, or something missing.
     Unwritten,
 }
@@ -35,7 +37,7 @@ impl fmt::Display for Problem {
             Location::File { path, line } => write!(f, "{}:{line}: ", path.display())?,
             Location::Variable(name) => write!(f, "{name}: ")?,
             Location::Flag(name) => write!(f, "{name}: ")?,
-            Location::Unwritten => {}
+            Location::Api | Location::Unwritten => {}
         }
         if self.key.is_empty() {
             f.write_str(&self.message)
@@ -62,7 +64,7 @@ struct Entry {
 }
 
 /// All layers laid over one another: the last one written wins, setting by setting.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Source {
     entries: BTreeMap<String, Entry>,
     read: BTreeSet<String>,
@@ -108,6 +110,68 @@ impl Source {
                 other => self.set(&key, value_of(other), at(name.span().start)),
             }
         }
+    }
+
+    /// Lays what the control API was sent over what is there, in the words of the file. A list of tables replaces
+    /// the list that was there; `null` leaves a setting as it is.
+    pub fn add_json(&mut self, value: &serde_json::Value) {
+        self.add_json_at("", value);
+    }
+
+    fn add_json_at(&mut self, key: &str, value: &serde_json::Value) {
+        use serde_json::Value as Json;
+        match value {
+            Json::Null => {}
+            Json::Object(fields) => {
+                for (name, value) in fields {
+                    let inner = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                    self.add_json_at(&inner, value);
+                }
+            }
+            Json::Array(items) if items.iter().any(Json::is_object) || self.tables(key) > 0 => {
+                self.remove_tables(key);
+                for (index, item) in items.iter().enumerate() {
+                    let key = format!("{key}[{index}]");
+                    self.set(&key, Value::Other("table"), Location::Api);
+                    self.read.insert(key.clone());
+                    if item.is_object() {
+                        self.add_json_at(&key, item);
+                    } else {
+                        self.problem(&key, "must be an object");
+                    }
+                }
+            }
+            Json::Array(items) => {
+                let items = items.iter().map(|item| match item {
+                    Json::String(text) => Value::Text(text.clone()),
+                    _ => Value::Other("value"),
+                });
+                self.set(key, Value::List(items.collect()), Location::Api);
+            }
+            Json::String(text) => self.set(key, Value::Text(text.clone()), Location::Api),
+            Json::Bool(value) => self.set(key, Value::Boolean(*value), Location::Api),
+            Json::Number(number) => {
+                let value = number.as_i64().map_or(Value::Other("number"), Value::Integer);
+                self.set(key, value, Location::Api);
+            }
+        }
+    }
+
+    /// Forgets a list of tables.
+    pub fn remove_tables(&mut self, name: &str) {
+        let table = format!("{name}[");
+        self.entries.retain(|key, _| !key.starts_with(&table));
+    }
+
+    /// Forgets a setting.
+    pub fn remove(&mut self, key: &str) {
+        self.entries.remove(key);
+    }
+
+    /// Names of the settings that the control API was sent.
+    pub fn sent_by_api(&self) -> Vec<String> {
+        let sent = self.entries.iter().filter(|(_, e)| e.location == Location::Api);
+        sent.map(|(key, _)| key.clone()).collect()
     }
 
     /// Lays variables over what is there: `VESTIBULE_PASSWORDLESS__TYPE` is `passwordless.type`.
@@ -284,8 +348,18 @@ impl Source {
     }
 
     /// All mistakes, in the order of the files' lines; settings nobody asked for are among them.
-    pub fn finish(mut self) -> Vec<Problem> {
-        let unknown: Vec<String> = self.entries.keys().filter(|k| !self.read.contains(*k)).cloned().collect();
+    pub fn finish(self) -> Vec<Problem> {
+        self.finish_for(|_| true)
+    }
+
+    /// The mistakes in what the control API was sent.
+    pub fn finish_api(self) -> Vec<Problem> {
+        self.finish_for(|location| *location == Location::Api)
+    }
+
+    fn finish_for(mut self, concerns: impl Fn(&Location) -> bool) -> Vec<Problem> {
+        let unread = self.entries.iter().filter(|(k, e)| concerns(&e.location) && !self.read.contains(*k));
+        let unknown: Vec<String> = unread.map(|(k, _)| k.clone()).collect();
         for key in unknown {
             let near = nearest(&key, self.read.iter());
             let hint = near.map(|n| format!("; did you mean {n}?")).unwrap_or_default();

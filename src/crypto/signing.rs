@@ -78,12 +78,11 @@ impl SigningKey {
         let n = URL_SAFE_NO_PAD.encode(numbers.n_bytes());
         let e = URL_SAFE_NO_PAD.encode(numbers.e_bytes());
         let verifier = DecodingKey::from_rsa_components(&n, &e).map_err(|_| SigningError::Unreadable)?;
-        let header = serde_json::json!({ "alg": "RS256", "kid": kid, "typ": "JWT" });
         Ok(Self {
             sequence,
             signs_from_ms,
             key_pair: KeyPair::from_pkcs8(der).map_err(unreadable)?,
-            header: format!("{}.", URL_SAFE_NO_PAD.encode(header.to_string())),
+            header: encoded_header(kid),
             verifier,
             jwk: Jwk { kty: "RSA", r#use: "sig", alg: "RS256", kid: kid.to_owned(), n, e },
         })
@@ -95,8 +94,17 @@ impl SigningKey {
 
     /// A compact JWS over the claims (RFC 7515 §3.1, RFC 7518 §3.3).
     pub fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
+        self.sign_under(self.header.clone(), claims)
+    }
+
+    /// The same under another key's name: a token that nobody can verify.
+    pub fn sign_as(&self, kid: &str, claims: &impl Serialize) -> Result<String, SigningError> {
+        self.sign_under(encoded_header(kid), claims)
+    }
+
+    fn sign_under(&self, header: String, claims: &impl Serialize) -> Result<String, SigningError> {
         let payload = serde_json::to_vec(claims).map_err(|_| SigningError::Failed)?;
-        let mut token = self.header.clone();
+        let mut token = header;
         URL_SAFE_NO_PAD.encode_string(payload, &mut token);
         let mut signature = vec![0; self.key_pair.public_modulus_len()];
         let random = aws_lc_rs::rand::SystemRandom::new();
@@ -107,6 +115,12 @@ impl SigningKey {
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
     }
+}
+
+/// The JOSE header with its dot.
+fn encoded_header(kid: &str) -> String {
+    let header = serde_json::json!({ "alg": "RS256", "kid": kid, "typ": "JWT" });
+    format!("{}.", URL_SAFE_NO_PAD.encode(header.to_string()))
 }
 
 /// Why a token is not one of ours.

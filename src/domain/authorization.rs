@@ -143,12 +143,17 @@ pub enum Refusal {
 }
 
 /// Refusals that are shown, never redirected (RFC 6749 §4.1.2.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PageRefusal {
+    #[error("{0} is there more than once")]
     Repeated(&'static str),
+    #[error("client_id is missing")]
     ClientIdMissing,
+    #[error("client_id {client_id} is not registered")]
     UnknownClient { client_id: String },
+    #[error("redirect_uri is missing")]
     RedirectUriMissing { client_id: String },
+    #[error("redirect_uri {redirect_uri} is not registered for {client_id}")]
     RedirectUriNotRegistered { client_id: String, redirect_uri: String },
 }
 

@@ -8,6 +8,10 @@ fn environment() -> Environment {
     use crate::domain::email::EmailAddress;
     use crate::domain::environment::*;
     Environment {
+        name: None,
+        demo: false,
+        deterministic_seed: None,
+        flows_keep_s: 0,
         id: "env_1".into(),
         mode: Mode::Development,
         public_urls: vec![PublicUrl::parse("http://localhost:6870").unwrap()],
@@ -23,6 +27,7 @@ fn environment() -> Environment {
             initiate_login_uri: None,
             enforce_pkce: false,
             access_token_lifetime_s: None,
+            instant_sign_in: false,
         }],
         passwordless: PasswordlessSettings {
             enabled: true,

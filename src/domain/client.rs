@@ -18,6 +18,8 @@ pub struct Client {
     pub enforce_pkce: bool,
     /// Access token lifetime of this client alone.
     pub access_token_lifetime_s: Option<i64>,
+    /// The control API may sign people in for this client without a mail.
+    pub instant_sign_in: bool,
 }
 
 /// Kinds of client and, for the confidential one, how its secrets are checked.

@@ -22,6 +22,11 @@ pub enum IdKind {
     /// What one completed authorization gave a client.
     Grant,
     Message,
+    Environment,
+    /// A rule for faults.
+    Fault,
+    /// A sign-in that never became an authentication request.
+    Flow,
 }
 
 impl IdKind {
@@ -34,6 +39,9 @@ impl IdKind {
             Self::SigningKey => "snk",
             Self::Grant => "grt",
             Self::Message => "msg",
+            Self::Environment => "env",
+            Self::Fault => "flt",
+            Self::Flow => "flw",
         }
     }
 }

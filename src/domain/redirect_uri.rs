@@ -221,6 +221,7 @@ mod tests {
             initiate_login_uri: None,
             enforce_pkce: false,
             access_token_lifetime_s: None,
+            instant_sign_in: false,
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::api_error::FieldViolation;
-use super::environment::{PasswordlessSettings, PasswordlessType};
+use super::environment::PasswordlessType;
 
 /// Seconds that code and link may live: the range of Scalekit's panel.
 pub const VALIDITY_S: RangeInclusive<i64> = 60..=3600;
@@ -14,8 +14,7 @@ pub const VALIDITY_S: RangeInclusive<i64> = 60..=3600;
 pub const CODE_LENGTH: RangeInclusive<i64> = 6..=10;
 
 /// What was changed; `None` is as configured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PasswordlessChange {
     pub enabled: Option<bool>,
     pub passwordless_type: Option<PasswordlessType>,
@@ -26,38 +25,21 @@ pub struct PasswordlessChange {
 }
 
 impl PasswordlessChange {
-    /// This change, and on top of it a later one.
-    pub fn then(self, later: Self) -> Self {
-        Self {
-            enabled: later.enabled.or(self.enabled),
-            passwordless_type: later.passwordless_type.or(self.passwordless_type),
-            validity_s: later.validity_s.or(self.validity_s),
-            enforce_same_browser_origin: later
-                .enforce_same_browser_origin
-                .or(self.enforce_same_browser_origin),
-            regenerate_passwordless_credentials_on_resend: later
-                .regenerate_passwordless_credentials_on_resend
-                .or(self.regenerate_passwordless_credentials_on_resend),
-            code_length: later.code_length.or(self.code_length),
-        }
-    }
-
-    /// The settings with this change made.
-    pub fn applied_to(&self, configured: &PasswordlessSettings) -> PasswordlessSettings {
-        let code_length = self.code_length.and_then(|n| u32::try_from(n).ok());
-        PasswordlessSettings {
-            enabled: self.enabled.unwrap_or(configured.enabled),
-            passwordless_type: self.passwordless_type.unwrap_or(configured.passwordless_type),
-            validity_s: self.validity_s.unwrap_or(configured.validity_s),
-            enforce_same_browser_origin: self
-                .enforce_same_browser_origin
-                .unwrap_or(configured.enforce_same_browser_origin),
-            regenerate_passwordless_credentials_on_resend: self
-                .regenerate_passwordless_credentials_on_resend
-                .unwrap_or(configured.regenerate_passwordless_credentials_on_resend),
-            code_length: code_length.unwrap_or(configured.code_length),
-            ..configured.clone()
-        }
+    /// The change in the configuration's words.
+    pub fn to_settings(self) -> Value {
+        let settings = [
+            ("enabled", self.enabled.map(Value::from)),
+            ("type", self.passwordless_type.map(|t| t.as_str().into())),
+            ("validity_s", self.validity_s.map(Value::from)),
+            ("enforce_same_browser_origin", self.enforce_same_browser_origin.map(Value::from)),
+            (
+                "regenerate_passwordless_credentials_on_resend",
+                self.regenerate_passwordless_credentials_on_resend.map(Value::from),
+            ),
+            ("code_length", self.code_length.map(Value::from)),
+        ];
+        let named = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        json!({ "passwordless": named.collect::<Map<_, _>>() })
     }
 
     /// The rules that configuration keeps, too.

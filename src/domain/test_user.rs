@@ -2,6 +2,7 @@
 
 use super::email::EmailAddress;
 use super::environment::{Mode, TestUsers};
+use super::glob::glob;
 
 /// Is `email` a test user? Never in production mode. Scalekit allows five listed `+sktest` addresses; here any
 /// number may match.
@@ -9,21 +10,7 @@ pub fn is_test_user(settings: &TestUsers, mode: Mode, email: &EmailAddress) -> b
     let key = email.key();
     mode == Mode::Development
         && settings.enabled
-        && settings.patterns.iter().any(|p| matches(&p.to_lowercase(), &key))
-}
-
-/// Glob match with `*` for any run of characters.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
+        && settings.patterns.iter().any(|p| glob(&p.to_lowercase(), &key))
 }
 
 #[cfg(test)]

@@ -151,21 +151,24 @@ pub struct AccessTokenRequest<'a> {
     pub scope: &'a [String],
     pub lifetime_s: i64,
     pub jti: &'a str,
+    /// When it says to be made: never ahead of the clocks that check it.
+    pub dated_at_ms: UnixMs,
+    /// From when its lifetime counts.
     pub now_ms: UnixMs,
 }
 
 /// The access token a person's grant is worth now.
 pub fn access_token(request: &AccessTokenRequest<'_>, subject: &Subject<'_>) -> AccessTokenClaims {
     let full_stack = request.environment.tokens.user_management;
-    let now_s = seconds(request.now_ms);
+    let dated_s = seconds(request.dated_at_ms);
     AccessTokenClaims {
         iss: request.issuer.to_owned(),
         sub: subject_identifier(request.environment, subject.user),
         aud: vec![request.client_id.to_owned()],
         client_id: request.client_id.to_owned(),
-        iat: now_s,
-        nbf: now_s,
-        exp: now_s + request.lifetime_s,
+        iat: dated_s,
+        nbf: dated_s,
+        exp: seconds(request.now_ms) + request.lifetime_s,
         jti: request.jti.to_owned(),
         sid: full_stack.then(|| subject.session_id.to_owned()),
         oid: subject.organization.filter(|_| full_stack).map(|o| o.id.clone()),
@@ -176,22 +179,23 @@ pub fn access_token(request: &AccessTokenRequest<'_>, subject: &Subject<'_>) -> 
     }
 }
 
-/// A client's own token (`client_credentials`, RFC 6749 §4.4).
+/// A client's own token (`client_credentials`, RFC 6749 §4.4), with the time it is dated at and the one its lifetime
+/// counts from.
 pub fn client_token(
     tokens: &TokenSettings,
     issuer: &str,
     client_id: &str,
     scope: &[String],
     jti: String,
-    now_ms: UnixMs,
+    (dated_at_ms, now_ms): (UnixMs, UnixMs),
 ) -> AccessTokenClaims {
     AccessTokenClaims {
         iss: issuer.to_owned(),
         sub: client_id.to_owned(),
         aud: vec![client_id.to_owned()],
         client_id: client_id.to_owned(),
-        iat: seconds(now_ms),
-        nbf: seconds(now_ms),
+        iat: seconds(dated_at_ms),
+        nbf: seconds(dated_at_ms),
         exp: seconds(now_ms) + tokens.client_token_lifetime_s,
         jti,
         sid: None,

@@ -14,9 +14,10 @@ use tonic::body::Body;
 use tower_service::Service as _;
 use tracing::Instrument as _;
 
-use crate::app::{Context, Provider};
+use crate::app::{Asked, Context, NoContext, Provider};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::client::Client;
+use crate::domain::environment::{ENVIRONMENT_PATH, EnvironmentName, PublicUrl};
 use crate::domain::scalekit_api;
 use crate::service::api::{ApiRefusal, caller, not_emulated};
 
@@ -81,7 +82,12 @@ impl Grpc {
     }
 
     /// Answers one call. Whatever goes wrong, the answer carries an ErrorInfo: one SDK crashes without.
-    pub async fn answer<B>(&self, mut request: http::Request<B>, over_tls: bool) -> http::Response<Body>
+    pub async fn answer<B>(
+        &self,
+        mut request: http::Request<B>,
+        name: Option<EnvironmentName>,
+        over_tls: bool,
+    ) -> http::Response<Body>
     where
         B: http_body::Body + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
@@ -90,9 +96,11 @@ impl Grpc {
         let span = tracing::debug_span!("call", path);
         let authority = request.uri().authority().map(|a| a.as_str().to_owned());
         let authority = authority.or_else(|| Some(request.headers().get(HOST)?.to_str().ok()?.to_owned()));
-        let Some(context) = self.provider.context(over_tls, authority.as_deref()) else {
-            let text = "the server is starting and waits for its database; try again in a moment";
-            return status::of(&ApiError::new(ApiErrorCode::Unavailable, text)).into_http();
+        let name = name.or_else(|| environment_of_tokens(request.headers()));
+        let asked = Asked { over_tls, authority: authority.as_deref(), name: name.as_ref() };
+        let context = match self.provider.context(asked).await {
+            Ok(context) => context,
+            Err(refusal) => return status::of(&no_context(&refusal)).into_http(),
         };
         request.extensions_mut().insert(context.clone());
         let deadline = request.headers().get("grpc-timeout").and_then(|v| parse_timeout(v.to_str().ok()?));
@@ -135,6 +143,34 @@ impl Grpc {
         match answered {
             Ok(response) => response,
             Err(never) => match never {},
+        }
+    }
+}
+
+/// The isolated environment whose path is in the issuer of a Bearer token. Some gRPC libraries drop the path of the URL
+/// they are given; the token, which is verified there, still tells where the call belongs.
+fn environment_of_tokens(headers: &http::HeaderMap) -> Option<EnvironmentName> {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    headers.get_all(AUTHORIZATION).iter().filter_map(|value| value.to_str().ok()).find_map(|line| {
+        let payload = line.split('.').nth(1)?;
+        let claims: serde_json::Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        let issuer = PublicUrl::parse(claims.get("iss")?.as_str()?).ok()?;
+        let at = issuer.path().rfind(ENVIRONMENT_PATH)?;
+        Some(EnvironmentName::split_path(&issuer.path()[at..])?.0)
+    })
+}
+
+fn no_context(refusal: &NoContext) -> ApiError {
+    match refusal {
+        NoContext::Unknown(_) => ApiError::new(ApiErrorCode::NotFound, refusal.to_string()),
+        NoContext::Starting => {
+            let text = "the server is starting and waits for its database; try again in a moment";
+            ApiError::new(ApiErrorCode::Unavailable, text)
+        }
+        NoContext::Failure(error) => {
+            tracing::error!(%error, "an environment could not be read");
+            ApiError::new(ApiErrorCode::Unavailable, "the database does not answer; try again in a moment")
         }
     }
 }

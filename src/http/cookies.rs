@@ -10,11 +10,17 @@ use crate::service::sessions::Browser;
 const BROWSER_COOKIE_DAYS: i64 = 30;
 
 /// Cookies do not tell ports apart, so the name does: two servers on one machine must not sign each other's
-/// people out. Over TLS the `__Host-` prefix binds the cookie to this host (RFC 6265bis §4.1.3.2).
+/// people out. Over TLS a prefix binds the cookie to this host (RFC 6265bis §4.1.3), where the path allows it.
+/// Environments below a path keep theirs apart by that path and their name.
 fn name(context: &Context, what: &str) -> String {
     let port = context.public_url.authority().rsplit_once(':').map_or("", |(_, port)| port);
-    let prefix = if context.public_url.is_secure() { "__Host-" } else { "" };
-    format!("{prefix}vestibule_{what}{port}")
+    let prefix = match (context.public_url.is_secure(), context.public_url.path()) {
+        (false, _) => "",
+        (true, "") => "__Host-",
+        (true, _) => "__Secure-",
+    };
+    let environment = context.app.name.as_ref().map(|n| format!("_{}", n.as_str())).unwrap_or_default();
+    format!("{prefix}vestibule_{what}{port}{environment}")
 }
 
 /// What the browser sent.
@@ -46,7 +52,7 @@ pub fn no_session_cookie(context: &Context) -> Cookie<'static> {
 
 fn build(context: &Context, what: &str, value: String, max_age: Duration) -> Cookie<'static> {
     Cookie::build(name(context, what), value)
-        .path("/")
+        .path(context.path("/"))
         .http_only(true)
         // Lax, because the application's redirect to us has to carry it.
         .same_site(SameSite::Lax)

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::pages::render;
 use super::pages::views;
+use crate::app::NoContext;
 use crate::service::Failure;
 
 /// A failure as a response: a page for browsers is made by [`Problem::response_for`], JSON otherwise.
@@ -52,17 +53,45 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "One moment", text)
     }
 
+    /// There is no environment for a request.
+    pub fn no_context(refusal: &NoContext) -> Self {
+        match refusal {
+            NoContext::Starting => Self::starting(),
+            NoContext::Unknown(name) => {
+                let text =
+                    format!("There is no environment {:?} here; it may have been deleted.", name.as_str());
+                Self::new(StatusCode::NOT_FOUND, "unknown_environment", "No such environment", text)
+                    .with_how_to("Make it: POST /_emulator/v1/environments. Or, if this is to be a name of the default environment, add its URL to public_urls.")
+            }
+            NoContext::Failure(error) if error.is_passing() => {
+                tracing::error!(%error, "an environment could not be read for now");
+                Self::unavailable()
+            }
+            NoContext::Failure(error) => {
+                tracing::error!(%error, "an environment could not be read");
+                Self::broken()
+            }
+        }
+    }
+
+    fn unavailable() -> Self {
+        let text = "The server cannot reach its database right now. Nothing was lost; try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "One moment", text)
+    }
+
+    fn broken() -> Self {
+        let text = "Something went wrong on our side. The server's log says what.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "Something went wrong", text)
+    }
+
     /// A failure of ours, logged here.
     pub fn failure(failure: &Failure) -> Self {
         if failure.is_passing() {
             tracing::error!(error = %failure, "request failed for now");
-            let text =
-                "The server cannot reach its database right now. Nothing was lost; try again in a moment.";
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "One moment", text)
+            Self::unavailable()
         } else {
             tracing::error!(error = ?failure, "request failed");
-            let text = "Something went wrong on our side. The server's log says what.";
-            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "Something went wrong", text)
+            Self::broken()
         }
     }
 

@@ -18,7 +18,7 @@ use crate::crypto::server_secret::constant_time_eq;
 /// Open access trusts the loopback listener, and therefore only names that cannot be pointed at it from outside:
 /// a foreign name in `Host` would be DNS rebinding.
 pub fn control(request: &HttpRequest, context: &Context) -> Result<(), HttpResponse> {
-    match &context.app.control {
+    match &context.app.site.control {
         ControlAccess::Off => {
             let text = "The inbox and the control API are switched off here (control.enabled, mode).";
             Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "Switched off", text).response_for(request))

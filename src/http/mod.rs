@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod context;
+pub mod control;
 pub mod cookies;
 pub mod errors;
 mod guard;
@@ -13,10 +14,10 @@ pub mod params;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use api::{clock, connections, health, inbox, passwordless};
+use api::{connections, health, passwordless};
 use context::Ctx;
 use errors::Problem;
-use pages::{assets, link, login};
+use pages::{assets, inbox, link, login};
 
 /// All routes. Slashes are merged before, so `//oauth/token`, which some SDKs ask for, is `/oauth/token`.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -61,18 +62,72 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(api("/api/v1/authmethods").get(connections::methods).end())
         .service(api("/api/v1/auth:discovery").post(connections::discover).end())
         .service(endpoint("/compatibility").get(not_emulated::compatibility).end())
-        // The inbox, for people and for tests.
+        // The inbox, for people.
         .service(endpoint("/_emulator/inbox").get(inbox::page).end())
         .service(endpoint("/_emulator/inbox/{id}").get(inbox::message_page).end())
         .service(endpoint("/_emulator/inbox/{id}/html").get(inbox::message_html).end())
-        .service(endpoint("/_emulator/v1/messages").get(inbox::list).delete(inbox::delete).end())
-        .service(endpoint("/_emulator/v1/messages/latest").get(inbox::latest).end())
-        .service(endpoint("/_emulator/v1/clock").get(clock::show).put(clock::change).end())
+        .configure(control_routes)
         // Operation.
         .service(endpoint("/health").get(health::live).end())
         .service(endpoint("/ready").get(health::ready).end())
         .service(endpoint("/").get(pages::home).end())
         .default_service(web::to(not_emulated::fallback));
+}
+
+/// The control API, for tests.
+fn control_routes(config: &mut web::ServiceConfig) {
+    use control::{
+        clients, clock, environments, faults, flows, inbox, openapi, people, sign_in, state, tokens,
+    };
+    let at = |path: &str| endpoint(&format!("/_emulator/v1{path}"));
+    config
+        .service(at("/openapi.json").get(openapi::show).end())
+        .service(at("/messages").get(inbox::list).delete(inbox::delete).end())
+        .service(at("/messages/latest").get(inbox::latest).end())
+        .service(at("/messages/events").get(inbox::events).end())
+        .service(at("/messages/{id}").get(inbox::show).delete(inbox::delete_one).end())
+        .service(at("/messages/{id}/html").get(inbox::html).end())
+        .service(at("/messages/{id}/raw").get(inbox::raw).end())
+        .service(at("/clock").get(clock::show).put(clock::change).delete(clock::reset).end())
+        .service(at("/reset").post(state::reset).end())
+        .service(at("/snapshot").get(state::snapshot).put(state::restore).end())
+        .service(at("/seed").post(state::seed).end())
+        .service(at("/scenarios").get(state::scenarios).end())
+        .service(at("/scenarios/{name}/load").post(state::load_scenario).end())
+        .service(at("/faults").get(faults::list).post(faults::create).delete(faults::delete_all).end())
+        .service(at("/faults/{id}").delete(faults::delete).end())
+        .service(at("/flows").get(flows::list).end())
+        .service(at("/flows/{id}").get(flows::show).end())
+        .service(at("/tokens").post(tokens::mint).end())
+        .service(at("/tokens/decode").post(tokens::decode).end())
+        .service(at("/sign-in").post(sign_in::sign_in).end())
+        .service(at("/environment").get(environments::current).end())
+        .service(
+            at("/environments")
+                .get(environments::list)
+                .post(environments::create)
+                .delete(environments::delete_all)
+                .end(),
+        )
+        .service(at("/environments/{name}").get(environments::show).delete(environments::delete).end())
+        .service(at("/settings").get(environments::show_settings).patch(environments::change_settings).end())
+        .service(at("/redirects/check").get(environments::check_redirect).end())
+        .service(at("/clients").get(clients::list).post(clients::create).end())
+        .service(at("/clients/{id}").get(clients::show).patch(clients::change).delete(clients::delete).end())
+        .service(at("/users").get(people::users).post(people::create_user).end())
+        .service(
+            at("/users/{id}").get(people::user).patch(people::change_user).delete(people::delete_user).end(),
+        )
+        .service(at("/organizations").get(people::organizations).post(people::create_organization).end())
+        .service(
+            at("/organizations/{id}")
+                .get(people::organization)
+                .patch(people::change_organization)
+                .delete(people::delete_organization)
+                .end(),
+        )
+        .service(at("/sessions").get(people::sessions).end())
+        .service(at("/sessions/{id}").delete(people::end_session).end());
 }
 
 /// One path with its methods. `GET` answers `HEAD` too; other methods get 405 with the ones allowed.

@@ -273,6 +273,11 @@ fn tls_parameters(settings: &SmtpSettings) -> Result<TlsParameters, SmtpSetupErr
     builder.build().map_err(|error| SmtpSetupError::Tls(deepest(&error)))
 }
 
+/// The source of a mail.
+pub fn source(envelope: &Envelope<'_>) -> Result<Vec<u8>, DeliveryError> {
+    Ok(compose(envelope)?.formatted())
+}
+
 /// The mail as it goes over the wire: `multipart/alternative`, the plain part first (RFC 2046 §5.1.4).
 fn compose(envelope: &Envelope<'_>) -> Result<Message, DeliveryError> {
     let unfit = |what: &str| DeliveryError::Permanent(format!("{what} cannot stand in a mail"));

@@ -22,7 +22,8 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::one_port::InFlight;
-use crate::http::context::OverTls;
+use crate::domain::environment::EnvironmentName;
+use crate::http::context::{InEnvironment, OverTls};
 
 /// What is read away of an upload that its handler left, so that the client gets to the answer.
 const DRAIN_MAX_BYTES: usize = 32 << 20;
@@ -110,7 +111,11 @@ fn drain(upload: Upload) {
 }
 
 /// `None`: the request has no form that actix understands.
-fn to_actix(request: http::Request<Incoming>, peer: &Peer) -> Option<(Request, Option<Upload>)> {
+fn to_actix(
+    request: http::Request<Incoming>,
+    name: Option<EnvironmentName>,
+    peer: &Peer,
+) -> Option<(Request, Option<Upload>)> {
     use actix_http::header::{HOST, HeaderName, HeaderValue};
 
     let (parts, body) = request.into_parts();
@@ -127,6 +132,9 @@ fn to_actix(request: http::Request<Incoming>, peer: &Peer) -> Option<(Request, O
     let mut request = Request::with_payload(payload);
     if peer.over_tls {
         request.extensions_mut().insert(OverTls(true));
+    }
+    if let Some(name) = name {
+        request.extensions_mut().insert(InEnvironment(name));
     }
     let head = request.head_mut();
     head.method = actix_http::Method::from_bytes(parts.method.as_str().as_bytes()).ok()?;
@@ -180,6 +188,7 @@ fn from_actix(response: Response<BoxBody>, is_head: bool, in_flight: InFlight) -
 pub async fn answer<S>(
     app: &S,
     request: http::Request<Incoming>,
+    name: Option<EnvironmentName>,
     peer: &Peer,
     in_flight: InFlight,
 ) -> http::Response<AnswerBody>
@@ -187,7 +196,7 @@ where
     S: Service<Request, Response = Response<BoxBody>, Error = Response<BoxBody>>,
 {
     let is_head = request.method() == http::Method::HEAD;
-    let response = match to_actix(request, peer) {
+    let response = match to_actix(request, name, peer) {
         Some((request, upload)) => {
             let response = app.call(request).await.unwrap_or_else(|error| error);
             if let Some(upload) = upload {

@@ -2,6 +2,7 @@
 
 mod banner;
 mod bridge;
+mod faulty;
 mod local_ca;
 mod one_port;
 mod tls;
@@ -22,16 +23,15 @@ pub use local_ca::{LocalCa, LocalCaError};
 pub use one_port::Deadlines;
 pub use tls::{Tls, TlsError};
 
-use crate::app::{App, ControlAccess, Parts, Provider, Seed, StartError};
-use crate::config::{Config, Database, ListenAddress, SeedSettings};
+use crate::app::{App, ControlAccess, Parts, Provider, StartError};
+use crate::config::{Config, Database, ListenAddress};
 use crate::crypto::entropy::SystemEntropy;
-use crate::domain::clock::{Clock, MovableClock, SystemClock};
+use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::Entropy;
-use crate::domain::ids::{IdKind, new_id};
 use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
-use crate::service::{housekeeping, outbox};
-use crate::storage::{SeedOrganization, SeedUser, Store, StoreError};
+use crate::service::{flows, housekeeping, outbox, seed};
+use crate::storage::{Store, StoreError};
 use crate::telemetry::RequestSpan;
 use one_port::OnePort;
 
@@ -116,58 +116,15 @@ pub fn parts(
     Ok(Parts {
         store,
         environment: config.environment.clone(),
-        seed: seed(&config.seed, &*clock, &*entropy),
+        seed: seed::with_ids(&config.seed, clock.now_ms(), &*entropy),
         clock,
         entropy,
         master_key: config.master_key.clone(),
         smtp: config.smtp.as_ref().map(SmtpMailer::new).transpose()?,
         control,
-        movable_clock: None,
+        layers: config.layers.clone(),
+        scenarios: config.control.scenarios.clone(),
     })
-}
-
-/// Gives ids to seeded records that have none. Organizations need the same one at every start, so theirs comes
-/// from their external id or name; users keep the id that their address has.
-fn seed(settings: &SeedSettings, clock: &dyn Clock, entropy: &dyn Entropy) -> Seed {
-    let organizations: Vec<SeedOrganization> = settings
-        .organizations
-        .iter()
-        .map(|o| SeedOrganization {
-            id: o.id.clone().unwrap_or_else(|| {
-                stable_organization_id(o.external_id.as_deref().unwrap_or(&o.display_name))
-            }),
-            display_name: o.display_name.clone(),
-            external_id: o.external_id.clone(),
-        })
-        .collect();
-    let users = settings
-        .users
-        .iter()
-        .map(|u| SeedUser {
-            id: u.id.clone().unwrap_or_else(|| new_id(IdKind::User, clock.now_ms(), entropy)),
-            email: u.email.clone(),
-            name: u.name.clone(),
-            given_name: u.given_name.clone(),
-            family_name: u.family_name.clone(),
-            picture: u.picture.clone(),
-            locale: u.locale.clone(),
-            external_id: u.external_id.clone(),
-            organization_ids: organizations
-                .iter()
-                .filter(|o| u.organizations.iter().any(|n| *n == o.id || Some(n) == o.external_id.as_ref()))
-                .map(|o| o.id.clone())
-                .collect(),
-        })
-        .collect();
-    Seed { organizations, users }
-}
-
-fn stable_organization_id(name: &str) -> String {
-    use sha2::Digest as _;
-    let digest = sha2::Sha256::digest(name.as_bytes());
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&digest[..8]);
-    format!("org_{:019}", u64::from_be_bytes(bytes) % 10u64.pow(19))
 }
 
 /// What the server is told about its listeners.
@@ -222,15 +179,17 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
     let (stopping, told) = watch::channel(false);
     let (counter, connections) = watch::channel(0);
     let grpc = Grpc::new(provider.clone());
+    let served = provider.clone();
     let port = OnePort {
         app: move || {
             ActixApp::new()
-                .app_data(web::Data::new(provider.clone()))
+                .app_data(web::Data::new(served.clone()))
                 .wrap(TracingLogger::<RequestSpan>::new())
                 .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
                 .configure(crate::http::routes)
         },
         grpc,
+        provider,
         tls: listeners.tls,
         tls_only: false,
         deadlines: listeners.deadlines,
@@ -263,9 +222,7 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     let tls = Arc::new(Tls::open(&config, SystemClock.now_ms())?);
     let opened = open_store(&config).await?;
     let provider = Provider::default();
-    let clock = Arc::new(MovableClock::default());
-    let mut parts = parts(&config, opened.store.clone(), clock.clone(), Arc::new(SystemEntropy))?;
-    parts.movable_clock = Some(clock).filter(|_| config.control.enabled);
+    let parts = parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
 
     let Listening { server, stop } = listening(
         provider.clone(),
@@ -297,9 +254,7 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
         ended = &mut running => ended.map_err(ServeError::Io),
         signal = stop_signal() => {
             signal?;
-            if let Some(app) = provider.get() {
-                app.mail.stop_waiting();
-            }
+            provider.stop_waiting();
             let (stopped, ()) = tokio::join!(running, stop.gracefully());
             stopped.map_err(ServeError::Io)
         }
@@ -310,6 +265,9 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     };
     background.abort_all();
     while background.join_next().await.is_some() {}
+    if let Some(app) = provider.get() {
+        flows::write(&app.site).await;
+    }
     opened.store.close().await;
     outcome
 }
@@ -359,7 +317,7 @@ async fn run_provider(
     addresses: Addresses,
 ) -> Result<(), ServeError> {
     let started = start_patiently(&parts).await?;
-    let app = Arc::new(parts.into_app(started));
+    let app = Arc::new(parts.into_app(started)?);
     provider.fill(app.clone());
     if let Some(path) = &config.ready_file {
         banner::write_ready_file(path, &config, &addresses)
@@ -368,10 +326,10 @@ async fn run_provider(
     banner::print(&config, &addresses);
     warn_about_smtp(&app).await;
     let mut tasks = JoinSet::new();
-    tasks.spawn(outbox::run(app.clone()));
-    tasks.spawn(housekeeping::reload_keys(app.clone()));
-    tasks.spawn(housekeeping::reload_settings(app.clone()));
-    tasks.spawn(housekeeping::clean_up(app));
+    tasks.spawn(outbox::run(provider.clone()));
+    tasks.spawn(housekeeping::reload_keys(provider.clone()));
+    tasks.spawn(housekeeping::clean_up(provider));
+    tasks.spawn(flows::write_always(app));
     while tasks.join_next().await.is_some() {}
     std::future::pending().await
 }
@@ -393,7 +351,7 @@ async fn start_patiently(parts: &Parts) -> Result<crate::app::Started, StartErro
 }
 
 async fn warn_about_smtp(app: &App) {
-    if let Some(smtp) = &app.mail.smtp
+    if let Some(smtp) = &app.site.smtp
         && let Err(error) = smtp.check().await
     {
         tracing::error!(%error, "the SMTP server does not accept us; mails wait in the outbox and are tried again");

@@ -4,12 +4,12 @@
 //! hyper in front of both, on actix's worker threads.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::fmt::Debug;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_http::body::{BoxBody, MessageBody};
@@ -18,6 +18,8 @@ use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_factory, fn_service,
 };
 use actix_web::dev::AppConfig;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,7 +31,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::bridge::{self, Peer};
+use super::faulty::{self, Spoilt, Truncated};
+use crate::app::{Asked, Provider};
+use crate::domain::environment::EnvironmentName;
+use crate::domain::fault::Happening;
 use crate::grpc::{self, Grpc};
+use crate::service::faults::{self, Fired};
 
 /// Streams of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 256;
@@ -72,6 +79,8 @@ pub struct OnePort<F> {
     /// Makes the actix application of a worker.
     pub app: F,
     pub grpc: Grpc,
+    /// Knows the environments and their faults.
+    pub provider: Provider,
     /// `None`: TLS is not spoken here.
     pub tls: Option<TlsAcceptor>,
     /// Plaintext is hung up on.
@@ -141,6 +150,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExec {
 struct Worker<S> {
     app: S,
     grpc: Grpc,
+    provider: Provider,
     tls: Option<TlsAcceptor>,
     tls_only: bool,
     deadlines: Deadlines,
@@ -174,6 +184,7 @@ where
             let worker = Rc::new(Worker {
                 app,
                 grpc: port.grpc,
+                provider: port.provider,
                 tls: port.tls,
                 tls_only: port.tls_only,
                 deadlines: port.deadlines,
@@ -262,7 +273,7 @@ where
             move |request: http::Request<Incoming>| {
                 let (worker, peer) = (self.clone(), peer.clone());
                 let in_flight = InFlight::begin(&activity);
-                async move { Ok::<_, Infallible>(worker.answer(request, &peer, in_flight).await) }
+                async move { worker.answer(request, &peer, in_flight).await }
             }
         });
         let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
@@ -296,24 +307,129 @@ where
         }
     }
 
+    /// `Err`: the connection is to end.
     async fn answer(
         &self,
-        request: http::Request<Incoming>,
+        mut request: http::Request<Incoming>,
         peer: &Peer,
         in_flight: InFlight,
-    ) -> http::Response<Either<tonic::body::Body, bridge::AnswerBody>> {
+    ) -> io::Result<http::Response<Answer>> {
+        let name = take_environment(&mut request);
+        if !self.provider.may_have_faults() {
+            return Ok(self.answer_well(request, name, peer, in_flight).await);
+        }
+        let Some(fired) = self.fault(&request, name.as_ref(), peer).await else {
+            return Ok(self.answer_well(request, name, peer, in_flight).await);
+        };
+        faults::wait(&fired).await;
+        let mut response = match faulty::spoil(&fired, grpc::is_grpc(request.headers())) {
+            Spoilt::Answered(response) => response,
+            Spoilt::HungUp => return Err(io::Error::new(io::ErrorKind::ConnectionReset, "a fault hung up")),
+            Spoilt::Real { at_most: None } => self.answer_well(request, name, peer, in_flight).await,
+            Spoilt::Real { at_most: Some(bytes) } => {
+                let response = self.answer_well(request, name, peer, in_flight).await;
+                response.map(|answer| answer.truncated(bytes))
+            }
+        };
+        faulty::mark(&mut response, &fired);
+        Ok(response)
+    }
+
+    /// The rule that fires on a request. The control API and the dashboard, by which rules are taken back, are spared.
+    async fn fault(
+        &self,
+        request: &http::Request<Incoming>,
+        name: Option<&EnvironmentName>,
+        peer: &Peer,
+    ) -> Option<Fired> {
+        let path = request.uri().path();
+        if ["/_emulator", "/dashboard", "/health", "/ready"].iter().any(|spared| path.starts_with(spared)) {
+            return None;
+        }
+        let host = request.headers().get(http::header::HOST).and_then(|h| h.to_str().ok());
+        let authority = request.uri().authority().map(|a| a.as_str()).or(host);
+        let asked = Asked { over_tls: peer.over_tls, authority, name };
+        let context = self.provider.context(asked).await.ok()?;
+        let happening = if grpc::is_grpc(request.headers()) {
+            Happening::Grpc { path }
+        } else {
+            Happening::Http { method: request.method().as_str(), path }
+        };
+        faults::fire(&context.app, happening).await
+    }
+
+    async fn answer_well(
+        &self,
+        request: http::Request<Incoming>,
+        name: Option<EnvironmentName>,
+        peer: &Peer,
+        in_flight: InFlight,
+    ) -> http::Response<Answer> {
         if !grpc::is_grpc(request.headers()) {
-            return bridge::answer(&self.app, request, peer, in_flight).await.map(Either::Right);
+            return bridge::answer(&self.app, request, name, peer, in_flight).await.map(Answer::app);
         }
         let is_http1 = request.version() == http::Version::HTTP_11;
-        let mut response = self.grpc.answer(request, peer.over_tls).await;
+        let mut response = self.grpc.answer(request, name, peer.over_tls).await;
         if is_http1 {
             // hyper's HTTP/1.1 sends only those trailers that are named ahead.
             let names = http::HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin");
             response.headers_mut().insert(http::header::TRAILER, names);
         }
-        response.map(Either::Left)
+        response.map(Answer::grpc)
     }
+}
+
+/// The body of an answer, whoever gave it.
+pub struct Answer(Either<tonic::body::Body, Either<bridge::AnswerBody, Truncated<bridge::AnswerBody>>>);
+
+impl Answer {
+    pub fn grpc(body: tonic::body::Body) -> Self {
+        Self(Either::Left(body))
+    }
+
+    fn app(body: bridge::AnswerBody) -> Self {
+        Self(Either::Right(Either::Left(body)))
+    }
+
+    fn truncated(self, at_most: u64) -> Self {
+        match self.0 {
+            Either::Right(Either::Left(body)) => {
+                Self(Either::Right(Either::Right(Truncated::new(body, at_most))))
+            }
+            other => Self(other),
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+/// Takes the name of an isolated environment out of the path: `/e/NAME/oauth/token` becomes `/oauth/token`.
+fn take_environment<B>(request: &mut http::Request<B>) -> Option<EnvironmentName> {
+    let path = request.uri().path_and_query()?.as_str();
+    let (name, rest) = EnvironmentName::split_path(path)?;
+    let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = Some(rest.parse().ok()?);
+    *request.uri_mut() = http::Uri::from_parts(parts).ok()?;
+    Some(name)
 }
 
 #[expect(clippy::large_enum_variant, reason = "lives for a moment")]

@@ -1,7 +1,7 @@
 //! `/oauth/authorize`: silent sign-in when a session allows it, otherwise the start of a sign-in.
 
 use super::sessions::{Browser, live_session};
-use super::{Failure, passwordless, sign_in};
+use super::{Failure, flows, passwordless, sign_in};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
@@ -11,6 +11,7 @@ use crate::domain::authorization::{
 use crate::domain::email::EmailAddress;
 use crate::domain::entropy::secret_text;
 use crate::domain::environment::LoginHintMode;
+use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::ids::new_auth_request_id;
 use crate::domain::session::Session;
 use crate::domain::token::{IdTokenClaims, subject_identifier};
@@ -46,8 +47,12 @@ pub async fn authorize(
 ) -> Result<Authorized, NotAuthorized> {
     let request = match authorization::parse(&context.environment, params) {
         Ok(request) => request,
-        Err(Refusal::Page(refusal)) => return Err(NotAuthorized::Page(refusal)),
+        Err(Refusal::Page(refusal)) => {
+            note_refused(context, params, &format!("Refused with a page: {refusal}."));
+            return Err(NotAuthorized::Page(refusal));
+        }
         Err(Refusal::Redirect { redirect_uri, state, code, description }) => {
+            note_refused(context, params, &format!("Refused with {}: {description}.", code.as_str()));
             let location = error_url(context, &redirect_uri, state.as_deref(), code, &description);
             return Ok(Authorized::Redirect { location });
         }
@@ -56,20 +61,45 @@ pub async fn authorize(
         && context.store().organization(context.environment_id(), organization_id).await?.is_none()
     {
         let text = "organization_id is not an organization of this environment";
+        note_refused(context, params, &format!("Refused: {text}."));
         return Ok(refuse(context, &request, ErrorCode::InvalidOrganizationId, text));
     }
     let session = live_session(context, browser).await?;
     if let Some((session, user)) = &session
         && may_be_silent(context, &request, session, user)
     {
-        let location = sign_in::issue_code_silently(context, request, session).await?;
+        let flow_id = flows::new_flow_id(context);
+        let about = About::default().email(&user.email);
+        flows::note(context, &flow_id, about, accepted(&request));
+        let location = sign_in::issue_code_silently(context, &flow_id, request, session).await?;
         return Ok(Authorized::Redirect { location });
     }
     if request.prompt == Prompt::None {
         let text = "no live session fits this request, and prompt=none forbids to ask the person";
+        note_refused(context, params, &format!("Refused: {text}."));
         return Ok(refuse(context, &request, ErrorCode::LoginRequired, text));
     }
     start(context, request, browser).await.map_err(NotAuthorized::Failure)
+}
+
+/// Notes a request that never became a sign-in.
+fn note_refused(context: &Context, params: &Parameters, text: &str) {
+    let client_id = params.one("client_id").ok().flatten().unwrap_or_default();
+    let step = Step::new("authorize", Verdict::Failed, text)
+        .with("redirect_uri", params.one("redirect_uri").ok().flatten().unwrap_or_default());
+    let about = About::status(FlowStatus::Failed).client(client_id);
+    flows::note(context, &flows::new_flow_id(context), about, step);
+}
+
+/// The step of a request that was let in.
+fn accepted(request: &AuthorizationRequest) -> Step {
+    Step::new("authorize", Verdict::Ok, "The authorization request was accepted.")
+        .with("client_id", request.client_id.as_str())
+        .with("redirect_uri", request.redirect_uri.as_str())
+        .with("scope", request.scope.join(" "))
+        .with("prompt", format!("{:?}", request.prompt).to_lowercase())
+        .with("pkce", request.code_challenge.is_some())
+        .with("login_hint", request.login_hint.is_some())
 }
 
 /// The address of the application with an error (RFC 6749 §4.1.2.1, RFC 9207).
@@ -134,12 +164,15 @@ pub(super) async fn start(
         context.environment.login_hint == LoginHintMode::Send && request.prompt != Prompt::SelectAccount;
     let origin = Hosted {
         authorization: request,
-        browser_digest: context.app.secret.digest(Purpose::BrowserCookie, cookie),
+        browser_digest: context.secret().digest(Purpose::BrowserCookie, cookie),
         issuer: context.issuer().to_owned(),
     };
     let id = new_auth_request_id(context.entropy());
     let auth_request = AuthRequest::start(id, origin, &context.environment, context.now_ms());
     let auth_request_id = auth_request.id.clone();
+    let authorization = &auth_request.origin.authorization;
+    let about = About::status(FlowStatus::Initiated).client(&authorization.client_id);
+    flows::note(context, &auth_request_id, about, accepted(authorization));
     match hint.filter(|_| sends_at_once) {
         Some(email) => passwordless::start_with_send(context, auth_request, email).await?,
         None => context.store().insert_auth_request(context.environment_id(), &auth_request).await?,

@@ -34,7 +34,7 @@ pub async fn authenticate<'c>(
     let client = context.environment.client(client_id).ok_or(ClientRefusal::Failed)?;
     match shown.client_secret.as_deref() {
         None if client.is_public() => Ok(client),
-        Some(secret) if context.app.client_secrets.verify(client, secret).await => Ok(client),
+        Some(secret) if context.live.client_secrets.verify(client, secret).await => Ok(client),
         _ => Err(ClientRefusal::Failed),
     }
 }

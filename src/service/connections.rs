@@ -1,7 +1,7 @@
 //! The one connection that an environment has, its passwordless one, and its settings.
 
 use super::api::ApiRefusal;
-use super::{Failure, MAX_CONFLICTS};
+use super::control::{Refused, settings};
 use crate::app::Context;
 use crate::domain::api_error::{ApiErrorCode, FieldViolation};
 use crate::domain::email::EmailAddress;
@@ -77,7 +77,7 @@ pub fn offered_to<'c>(
     Ok(offered(context))
 }
 
-/// Changes settings, for the next request here and within a second on other servers of the same database.
+/// Changes settings, for the next request here and, within a moment, on other servers of the same database.
 pub async fn change(
     context: &Context,
     connection_id: &str,
@@ -86,16 +86,18 @@ pub async fn change(
     passwordless(context, connection_id)?;
     let change = input.check()?;
     change.check()?;
-    for _ in 0..MAX_CONFLICTS {
-        let mut settings = context.store().changed_settings(context.environment_id()).await?;
-        settings.passwordless = settings.passwordless.then(change);
-        let now_ms = context.now_ms();
-        if context.store().change_settings(context.environment_id(), &settings, now_ms).await? {
-            let live = context.app.reload_settings().await?;
-            return Ok(live.passwordless.clone());
-        }
-    }
-    Err(Failure::Contention.into())
+    let changed =
+        settings::change(context, &change.to_settings()).await.map_err(|refusal| match refusal {
+            Refused::Invalid(errors) => {
+                let found = errors
+                    .into_iter()
+                    .map(|e| FieldViolation::new(&e.field, "settings", format!("{} {}", e.field, e.reason)));
+                ApiRefusal::from(found.collect::<Vec<_>>())
+            }
+            Refused::Failure(failure) => failure.into(),
+            other => ApiRefusal::new(ApiErrorCode::Internal, other.to_string()),
+        })?;
+    Ok(changed.passwordless.clone())
 }
 
 /// Switches sign-in by e-mail on or off.

@@ -1,15 +1,12 @@
 //! What happens without being asked: expired rows go, keys made elsewhere are read.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::App;
+use crate::app::{App, Provider};
+use crate::domain::clock::Clock as _;
 
 /// How often keys are read again. `keys rotate` lets a new key sign much later than this.
 pub const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(10);
-
-/// How long a changed setting may take to reach other servers.
-pub const RELOAD_SETTINGS_EVERY: Duration = Duration::from_secs(1);
 
 /// How often expired rows are looked for.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
@@ -21,31 +18,37 @@ const BATCH: i64 = 500;
 const KEEP_MS: i64 = 3_600_000;
 
 /// Reads the signing keys again and again, until the task is dropped.
-pub async fn reload_keys(app: Arc<App>) {
+pub async fn reload_keys(provider: Provider) {
     loop {
         tokio::time::sleep(RELOAD_KEYS_EVERY).await;
-        if let Err(error) = app.keys.reload(&app.store, &app.environment.id).await {
-            tracing::warn!(%error, "signing keys could not be read again");
-        }
-    }
-}
-
-/// Reads settings that other servers of the same database changed, until the task is dropped.
-pub async fn reload_settings(app: Arc<App>) {
-    while !app.store.is_embedded() {
-        tokio::time::sleep(RELOAD_SETTINGS_EVERY).await;
-        if let Err(error) = app.reload_settings().await {
-            tracing::warn!(%error, "changed settings could not be read");
+        for app in provider.apps() {
+            if let Err(error) = app.reload_keys().await {
+                tracing::warn!(%error, "signing keys could not be read again");
+            }
         }
     }
 }
 
 /// Cleans up again and again, until the task is dropped.
-pub async fn clean_up(app: Arc<App>) {
+pub async fn clean_up(provider: Provider) {
     loop {
         tokio::time::sleep(CLEAN_EVERY).await;
-        while let Ok(deleted) = app.store.delete_expired(app.clock.now_ms() - KEEP_MS, BATCH).await
-            && deleted >= BATCH as u64
-        {}
+        for app in provider.apps() {
+            clean(&app).await;
+        }
     }
+}
+
+/// Deletes what an environment does not need any more, batch by batch.
+async fn clean(app: &App) {
+    let (store, id) = (app.store(), &app.id);
+    // A clock that was set ahead for a test will be set back: what is expired by it alone is left.
+    let expired_before_ms = app.clock.now_ms().min(app.clock.machine_ms()) - KEEP_MS;
+    while let Ok(deleted) = store.delete_expired(id, expired_before_ms, BATCH).await
+        && deleted >= BATCH as u64
+    {}
+    let logged_before_ms = app.clock.machine_ms() - app.live().environment.flows_keep_s * 1000;
+    while let Ok(deleted) = store.delete_flows(id, logged_before_ms, BATCH).await
+        && deleted >= BATCH as u64
+    {}
 }

@@ -10,14 +10,6 @@ use crate::storage::{InboxFilter, InboxMessage};
 /// How often the database is asked while waiting, because another replica may store the mail.
 const POLL_EVERY: Duration = Duration::from_millis(25);
 
-/// Most mails given at once.
-const PAGE_SIZE: i64 = 200;
-
-/// A filter for one address, or for all.
-pub fn filter(to: Option<&EmailAddress>, after_id: Option<String>, limit: i64) -> InboxFilter {
-    InboxFilter { to_key: to.map(EmailAddress::key), after_id, limit: limit.clamp(1, PAGE_SIZE) }
-}
-
 /// Mails, newest first; with `wait`, not before there is one or the time is over.
 pub async fn messages(
     context: &Context,
@@ -30,7 +22,7 @@ pub async fn messages(
         changed.mark_unchanged();
         let found = context.store().messages(context.environment_id(), filter).await?;
         let now = tokio::time::Instant::now();
-        if !found.is_empty() || now >= deadline || context.app.mail.is_stopping() {
+        if !found.is_empty() || now >= deadline || context.app.site.is_stopping() {
             return Ok(found);
         }
         // This process's own mails wake at once. Only a shared database needs asking in between.
@@ -43,7 +35,13 @@ pub async fn message(context: &Context, id: &str) -> Result<Option<InboxMessage>
     Ok(context.store().message(context.environment_id(), id).await?)
 }
 
-/// Empties the inbox and tells how many mails went.
-pub async fn delete_all(context: &Context) -> Result<u64, Failure> {
-    Ok(context.store().delete_messages(context.environment_id()).await?)
+/// Empties the inbox, or deletes what one address received; tells how many mails went.
+pub async fn delete(context: &Context, to: Option<&EmailAddress>) -> Result<u64, Failure> {
+    let to_key = to.map(EmailAddress::key);
+    Ok(context.store().delete_messages(context.environment_id(), to_key.as_deref()).await?)
+}
+
+/// Deletes one mail; `false` when there was none.
+pub async fn delete_one(context: &Context, id: &str) -> Result<bool, Failure> {
+    Ok(context.store().delete_message(context.environment_id(), id).await?)
 }

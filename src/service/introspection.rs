@@ -32,7 +32,7 @@ pub struct RefreshInfo {
 /// Looks a token up for an authenticated client. Access tokens may be shown by any confidential client of the
 /// environment, being meant for resource servers; refresh tokens only by their own.
 pub async fn introspect(context: &Context, client: &Client, token: &str) -> Result<Introspection, Failure> {
-    if let Some((grant_id, generation)) = context.app.secret.open_refresh_token(token) {
+    if let Some((grant_id, generation)) = context.secret().open_refresh_token(token) {
         let found = context.store().grant(context.environment_id(), &grant_id).await?;
         let live = found.filter(|g| {
             g.authorization.client_id == client.client_id
@@ -63,7 +63,7 @@ pub async fn introspect(context: &Context, client: &Client, token: &str) -> Resu
 /// Revokes a token of this client: a refresh token with its whole family, an access token alone. Unknown tokens
 /// and those of others are passed over in silence (RFC 7009 §2.2).
 pub async fn revoke(context: &Context, client: &Client, token: &str) -> Result<(), Failure> {
-    if let Some((grant_id, _)) = context.app.secret.open_refresh_token(token) {
+    if let Some((grant_id, _)) = context.secret().open_refresh_token(token) {
         let found = context.store().grant(context.environment_id(), &grant_id).await?;
         if found.is_some_and(|g| g.authorization.client_id == client.client_id) {
             context.store().revoke_grant(context.environment_id(), &grant_id, context.now_ms()).await?;

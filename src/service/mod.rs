@@ -5,17 +5,22 @@ pub mod api;
 pub mod authorize;
 pub mod client_auth;
 pub mod connections;
+pub mod control;
 pub mod end_session;
+pub mod faults;
+pub mod flows;
 pub mod housekeeping;
 pub mod inbox;
 pub mod introspection;
 pub mod outbox;
 pub mod passwordless;
+pub mod seed;
 pub mod sessions;
 pub mod sign_in;
 pub mod token;
 pub mod userinfo;
 
+use crate::app::StartError;
 use crate::crypto::signing::SigningError;
 use crate::mail::RenderError;
 use crate::storage::StoreError;
@@ -32,6 +37,8 @@ pub enum Failure {
     Signing(#[from] SigningError),
     #[error(transparent)]
     Mail(#[from] RenderError),
+    #[error(transparent)]
+    Environment(#[from] StartError),
     /// The row changed under every one of many tries.
     #[error("gave up after {MAX_CONFLICTS} conflicting writes")]
     Contention,
@@ -40,6 +47,9 @@ pub enum Failure {
 impl Failure {
     /// Should the caller try again soon?
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Unavailable(_)) | Self::Contention)
+        match self {
+            Self::Environment(error) => error.is_passing(),
+            other => matches!(other, Self::Store(StoreError::Unavailable(_)) | Self::Contention),
+        }
     }
 }

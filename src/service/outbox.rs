@@ -1,13 +1,12 @@
 //! Delivering mails from the outbox. Requests only fill it, so a slow or dead SMTP server slows none of them and
 //! loses nothing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::Failure;
-use crate::app::App;
+use super::{Failure, faults};
+use crate::app::{App, Provider, Site};
 use crate::domain::clock::UnixMs;
 use crate::mail::{DeliveryError, Envelope, SmtpMailer, retry_delay_ms};
 use crate::storage::OutboxMail;
@@ -25,12 +24,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const CLAIM_MS: i64 = 120_000;
 
 /// Delivers until the task is dropped.
-pub async fn run(app: Arc<App>) {
-    let Some(smtp) = &app.mail.smtp else { return };
+pub async fn run(provider: Provider) {
+    let Some(site) = provider.get().map(|app| app.site.clone()) else { return };
+    let Some(smtp) = &site.smtp else { return };
     loop {
-        match deliver_due(&app, smtp).await {
+        match deliver_due(&provider, &site, smtp).await {
             Ok(0) => {
-                let _ = tokio::time::timeout(LOOK_EVERY, app.mail.outbox_filled.notified()).await;
+                let _ = tokio::time::timeout(LOOK_EVERY, site.outbox_filled.notified()).await;
             }
             Ok(_) => {}
             Err(failure) => {
@@ -41,13 +41,15 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-/// Tries every mail whose time has come; returns how many were tried.
-pub async fn deliver_due(app: &App, smtp: &SmtpMailer) -> Result<usize, Failure> {
-    let now_ms = app.clock.now_ms();
-    let due = app.store.due_mails(now_ms, BATCH).await?;
+/// Tries every mail whose time has come; returns how many were tried. Mails leave by the machine's time, whatever the
+/// clocks of their environments say.
+async fn deliver_due(provider: &Provider, site: &Site, smtp: &SmtpMailer) -> Result<usize, Failure> {
+    let now_ms = site.machine_clock.now_ms();
+    let due = site.store.due_mails(now_ms, BATCH).await?;
     let mut tried = 0;
     for few in due.chunks(AT_ONCE) {
-        let outcomes = join_all(few.iter().map(|mail| claim_and_deliver(app, smtp, mail, now_ms))).await;
+        let outcomes =
+            join_all(few.iter().map(|mail| claim_and_deliver(provider, site, smtp, mail, now_ms))).await;
         for outcome in outcomes {
             tried += usize::from(outcome?);
         }
@@ -57,21 +59,30 @@ pub async fn deliver_due(app: &App, smtp: &SmtpMailer) -> Result<usize, Failure>
 
 /// `false` when another replica has the mail.
 async fn claim_and_deliver(
-    app: &App,
+    provider: &Provider,
+    site: &Site,
     smtp: &SmtpMailer,
     mail: &OutboxMail,
     now_ms: UnixMs,
 ) -> Result<bool, Failure> {
-    let is_ours = app.store.claim_mail(mail, now_ms + CLAIM_MS).await?;
+    let is_ours = site.store.claim_mail(mail, now_ms + CLAIM_MS).await?;
     if is_ours {
-        deliver(app, smtp, mail).await?;
+        match provider.by_id(&mail.environment_id).await {
+            Ok(Some(app)) => deliver(&app, smtp, mail).await?,
+            // Its environment is gone.
+            Ok(None) => site.store.remove_mail(mail).await?,
+            Err(error) => {
+                tracing::error!(%error, message_id = mail.id, "the environment of a mail cannot be read")
+            }
+        }
     }
     Ok(is_ours)
 }
 
 async fn deliver(app: &App, smtp: &SmtpMailer, mail: &OutboxMail) -> Result<(), Failure> {
+    let live = app.live();
     let envelope = Envelope {
-        from: &app.environment.mail_from,
+        from: &live.environment.mail_from,
         to: &mail.to_address,
         message_id: &mail.id,
         subject: &mail.subject,
@@ -80,19 +91,23 @@ async fn deliver(app: &App, smtp: &SmtpMailer, mail: &OutboxMail) -> Result<(), 
         created_at_ms: mail.created_at_ms,
     };
     let attempt = u32::try_from(mail.attempts).unwrap_or(u32::MAX).saturating_add(1);
-    match smtp.deliver(&envelope).await {
+    let outcome = match faults::on_mail(app, &mail.to_address).await {
+        Some(refused) => Err(refused),
+        None => smtp.deliver(&envelope).await,
+    };
+    match outcome {
         Ok(()) => {
             tracing::debug!(message_id = mail.id, attempt, "mail delivered");
-            app.store.remove_mail(mail).await?;
+            app.store().remove_mail(mail).await?;
         }
         Err(DeliveryError::Temporary(reason)) if attempt < smtp.max_attempts() => {
             let retry_in_ms = retry_delay_ms(attempt);
             tracing::warn!(message_id = mail.id, attempt, retry_in_ms, reason, "mail not delivered yet");
-            app.store.postpone_mail(mail, app.clock.now_ms() + retry_in_ms).await?;
+            app.store().postpone_mail(mail, app.clock.machine_ms() + retry_in_ms).await?;
         }
         Err(DeliveryError::Temporary(reason) | DeliveryError::Permanent(reason)) => {
             tracing::error!(message_id = mail.id, attempt, reason, "mail given up");
-            app.store.remove_mail(mail).await?;
+            app.store().remove_mail(mail).await?;
         }
     }
     Ok(())

@@ -22,14 +22,14 @@ impl Browser {
     /// Digest of the browser cookie, as authentication requests keep it.
     pub fn digest(&self, context: &Context) -> Option<String> {
         let cookie = self.browser_cookie.as_deref()?;
-        Some(context.app.secret.digest(Purpose::BrowserCookie, cookie))
+        Some(context.secret().digest(Purpose::BrowserCookie, cookie))
     }
 }
 
 /// The live session behind the cookie, with its user.
 pub async fn live_session(context: &Context, browser: &Browser) -> Result<Option<(Session, User)>, Failure> {
     let Some(cookie) = browser.session_cookie.as_deref() else { return Ok(None) };
-    let digest = context.app.secret.digest(Purpose::SessionCookie, cookie);
+    let digest = context.secret().digest(Purpose::SessionCookie, cookie);
     let found = context.store().session_by_cookie(context.environment_id(), &digest).await?;
     let Some(session) = found.filter(|s| s.is_live(context.now_ms(), &context.environment.sessions)) else {
         return Ok(None);

@@ -1,13 +1,14 @@
 //! The end of a sign-in: session, grant, and the way back to the application with a code.
 
-use super::Failure;
 use super::sessions::{Browser, live_session, touch};
+use super::{Failure, flows};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
 use crate::domain::email::EmailAddress;
 use crate::domain::entropy::secret_text;
+use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::grant::Grant;
 use crate::domain::ids::IdKind;
 use crate::domain::session::Session;
@@ -24,6 +25,30 @@ pub struct SignedIn {
     pub session_cookie: Option<String>,
 }
 
+/// How the address was proven.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Proof {
+    Code,
+    Link {
+        same_browser: bool,
+    },
+    /// A tester's word for it.
+    Instant,
+}
+
+fn note_proof(context: &Context, judged: &AuthRequest, email: &EmailAddress, proof: Proof) {
+    let (name, text) = match proof {
+        Proof::Code => ("code", "The code is right."),
+        Proof::Link { same_browser: true } => ("link", "The link was used in the browser that began."),
+        Proof::Link { same_browser: false } => {
+            ("link", "The link was used in another browser, which is allowed here.")
+        }
+        Proof::Instant => ("code", "Instant sign-in: the control API vouches for the address."),
+    };
+    let about = About::default().email(email.as_str());
+    flows::note(context, &judged.id, about, Step::new(name, Verdict::Ok, text));
+}
+
 /// Commits a request that was just judged proven. `None` when somebody else moved the request meanwhile: judge
 /// again.
 pub(super) async fn complete(
@@ -31,6 +56,7 @@ pub(super) async fn complete(
     judged: &AuthRequest,
     email: &EmailAddress,
     browser: &Browser,
+    proof: Proof,
 ) -> Result<Option<SignedIn>, Failure> {
     let environment_id = context.environment_id();
     if !context.environment.passwordless.sign_up_allowed
@@ -53,16 +79,29 @@ pub(super) async fn complete(
         new_user_id: &context.new_id(IdKind::User),
         new_organization: new_organization.as_ref(),
         session,
-        session_cookie_digest: &context.app.secret.digest(Purpose::SessionCookie, &session_cookie),
+        session_cookie_digest: &context.secret().digest(Purpose::SessionCookie, &session_cookie),
         grant: &grant,
-        code_digest: &context.app.secret.digest(Purpose::AuthorizationCode, &code),
+        code_digest: &context.secret().digest(Purpose::AuthorizationCode, &code),
         now_ms,
     };
     let committed = context.store().commit_completion(environment_id, &completion).await?;
-    Ok(committed.map(|_| SignedIn {
-        location: success_url(&judged.origin.issuer, &grant.authorization, &code),
-        session_cookie: Some(session_cookie),
+    Ok(committed.map(|user| {
+        note_proof(context, judged, email, proof);
+        note_success(context, &judged.id, &grant, &user.id, "Signed in: the application gets a code.");
+        SignedIn {
+            location: success_url(&judged.origin.issuer, &grant.authorization, &code),
+            session_cookie: Some(session_cookie),
+        }
     }))
+}
+
+fn note_success(context: &Context, flow_id: &str, grant: &Grant, user_id: &str, text: &str) {
+    let step = Step::new("session", Verdict::Ok, text)
+        .with("grant_id", grant.id.as_str())
+        .with("session_id", grant.session_id.as_str())
+        .with("user_id", user_id);
+    let about = About::status(FlowStatus::Success).client(&grant.authorization.client_id).user(user_id);
+    flows::note(context, flow_id, about, step);
 }
 
 /// In the full-stack profile a sign-up makes an organization too (product rule B-27), named after the address's
@@ -81,6 +120,8 @@ async fn deny_sign_up(context: &Context, judged: &AuthRequest) -> Result<Option<
         return Ok(None);
     }
     let text = "there is no account for this address and sign-up is switched off";
+    let step = Step::new("session", Verdict::Failed, format!("Refused with access_denied: {text}."));
+    flows::note(context, &judged.id, About::status(FlowStatus::Failed), step);
     match refuse(context, &judged.origin.authorization, ErrorCode::AccessDenied, text) {
         Authorized::Redirect { location } => Ok(Some(SignedIn { location, session_cookie: None })),
         Authorized::ShowPages { .. } => Ok(None),
@@ -116,15 +157,18 @@ async fn session_change(
 /// Gives an application a code on the strength of the browser's session alone.
 pub(super) async fn issue_code_silently(
     context: &Context,
+    flow_id: &str,
     request: AuthorizationRequest,
     session: &Session,
 ) -> Result<String, Failure> {
     let code = secret_text(context.entropy());
-    let digest = context.app.secret.digest(Purpose::AuthorizationCode, &code);
+    let digest = context.secret().digest(Purpose::AuthorizationCode, &code);
     let grant =
         new_grant(context, request, session.user_id.clone(), session.id.clone(), session.authenticated_at_ms);
     context.store().insert_grant(context.environment_id(), &grant, &digest, context.now_ms()).await?;
     touch(context, session).await?;
+    let text = "The browser's session answers: the application gets a code without a page.";
+    note_success(context, flow_id, &grant, &session.user_id, text);
     Ok(success_url(context.issuer(), &grant.authorization, &code))
 }
 

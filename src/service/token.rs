@@ -1,22 +1,35 @@
 //! `/oauth/token`: the three grants.
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::Failure;
 use super::sessions::touch;
+use super::{Failure, faults, flows};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
+use crate::crypto::signing::SigningError;
+use crate::domain::authorization::AuthorizationRequest;
 use crate::domain::client::Client;
+use crate::domain::entropy::secret_text;
+use crate::domain::fault::TokenFault;
+use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::grant::{CodeRedemption, CodeRefusal, Grant, RefreshStanding};
 use crate::domain::ids::{IdKind, token_id_of_grant};
+use crate::domain::session::Session;
 use crate::domain::token::{
     self, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim,
     subject_identifier,
 };
 use crate::domain::user::{Organization, User};
 
+/// The endpoint, as rules for faults name it.
+const TOKEN_PATH: &str = "/oauth/token";
+
+/// How long ago a token expired that a fault made so, in seconds.
+const EXPIRED_AGO_S: i64 = 3600;
+
 /// A successful answer (RFC 6749 §5.1, OpenID Connect Core 1.0 §3.1.3.3).
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct TokenResponse {
     pub access_token: String,
     pub token_type: &'static str,
@@ -60,12 +73,53 @@ pub async fn exchange_code(
     redirect_uri: Option<&str>,
     code_verifier: Option<&str>,
 ) -> Result<TokenResponse, TokenRefusal> {
-    let now_ms = context.now_ms();
-    let digest = context.app.secret.digest(Purpose::AuthorizationCode, code);
+    let digest = context.secret().digest(Purpose::AuthorizationCode, code);
     let found = context.store().grant_by_code(context.environment_id(), &digest).await?;
-    let mut grant = found.ok_or_else(|| refused_code(CodeRefusal::Unknown))?;
+    let grant_id = found.as_ref().map(|grant| grant.id.clone());
     let shown = CodeRedemption { client_id: &client.client_id, redirect_uri, code_verifier };
-    match grant.check_code(&shown, now_ms) {
+    let outcome = redeem(context, client, found, code, &shown).await;
+    note_tokens(context, client, grant_id, "The authorization code", &outcome);
+    outcome
+}
+
+/// Notes what a client got, or why not.
+fn note_tokens(
+    context: &Context,
+    client: &Client,
+    grant_id: Option<String>,
+    shown: &str,
+    outcome: &Result<TokenResponse, TokenRefusal>,
+) {
+    let step = match outcome {
+        Ok(_) => Step::new("token", Verdict::Ok, format!("{shown} was exchanged for tokens.")),
+        Err(TokenRefusal::InvalidGrant(why)) => {
+            Step::new("token", Verdict::Refused, format!("{shown} was refused with invalid_grant: {why}."))
+        }
+        Err(TokenRefusal::InvalidScope(why) | TokenRefusal::UnauthorizedClient(why)) => {
+            Step::new("token", Verdict::Refused, format!("{shown} was refused: {why}."))
+        }
+        Err(TokenRefusal::Failure(_)) => return,
+    };
+    let step = step.with("client_id", client.client_id.as_str());
+    match grant_id {
+        Some(id) => flows::note(context, &id, About::default(), step),
+        None => {
+            let about = About::status(FlowStatus::Failed).client(&client.client_id);
+            flows::note(context, &flows::new_flow_id(context), about, step);
+        }
+    }
+}
+
+async fn redeem(
+    context: &Context,
+    client: &Client,
+    found: Option<Grant>,
+    code: &str,
+    shown: &CodeRedemption<'_>,
+) -> Result<TokenResponse, TokenRefusal> {
+    let now_ms = context.now_ms();
+    let mut grant = found.ok_or_else(|| refused_code(CodeRefusal::Unknown))?;
+    match grant.check_code(shown, now_ms) {
         Ok(()) => {}
         Err(CodeRefusal::AlreadyUsed) => return Err(revoke_reused(context, &grant).await),
         Err(refusal) => return Err(refused_code(refusal)),
@@ -82,7 +136,8 @@ pub async fn exchange_code(
     if !context.store().consume_code(context.environment_id(), &grant, now_ms).await? {
         return Err(revoke_reused(context, &grant).await);
     }
-    issue(context, client, &grant, &holder, &grant.authorization.scope, Some(code))
+    let extras = Extras::of_faults(context).await;
+    issue(context, client, &grant, &holder, &grant.authorization.scope, Some(code), &extras)
 }
 
 async fn revoke_reused(context: &Context, grant: &Grant) -> TokenRefusal {
@@ -104,8 +159,20 @@ pub async fn refresh(
     refresh_token: &str,
     scope: Option<&str>,
 ) -> Result<TokenResponse, TokenRefusal> {
+    let outcome = rotate(context, client, refresh_token, scope).await;
+    let grant_id = context.secret().open_refresh_token(refresh_token).map(|(id, _)| id);
+    note_tokens(context, client, grant_id, "A refresh token", &outcome);
+    outcome
+}
+
+async fn rotate(
+    context: &Context,
+    client: &Client,
+    refresh_token: &str,
+    scope: Option<&str>,
+) -> Result<TokenResponse, TokenRefusal> {
     let unknown = || invalid_grant("the refresh token is not valid");
-    let (grant_id, generation) = context.app.secret.open_refresh_token(refresh_token).ok_or_else(unknown)?;
+    let (grant_id, generation) = context.secret().open_refresh_token(refresh_token).ok_or_else(unknown)?;
     // Twice: a rotation that somebody else won is judged again, as a repetition.
     for _ in 0..2 {
         let now_ms = context.now_ms();
@@ -138,7 +205,8 @@ pub async fn refresh(
                     }
                     grant.refresh_generation = Some(generation + 1);
                 }
-                return issue(context, client, &grant, &holder, &scope, None);
+                let extras = Extras::of_faults(context).await;
+                return issue(context, client, &grant, &holder, &scope, None, &extras);
             }
         }
     }
@@ -165,7 +233,7 @@ async fn check_session(context: &Context, grant: &Grant) -> Result<(), TokenRefu
 }
 
 /// A client's own token (RFC 6749 §4.4). Nothing is stored.
-pub fn client_credentials(
+pub async fn client_credentials(
     context: &Context,
     client: &Client,
     scope: Option<&str>,
@@ -176,11 +244,12 @@ pub fn client_credentials(
     let scope: Vec<String> =
         scope.unwrap_or("openid").split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
     let tokens = &context.environment.tokens;
-    let now_ms = context.now_ms();
+    let extras = Extras::of_faults(context).await;
     let jti = context.new_id(IdKind::Token);
-    let claims = token::client_token(tokens, context.issuer(), &client.client_id, &scope, jti, now_ms);
+    let times = (context.token_date_ms(), context.now_ms());
+    let claims = token::client_token(tokens, context.issuer(), &client.client_id, &scope, jti, times);
     Ok(TokenResponse {
-        access_token: sign(context, &claims)?,
+        access_token: extras.sign(context, &claims)?,
         token_type: "Bearer",
         expires_in: tokens.client_token_lifetime_s,
         id_token: None,
@@ -210,9 +279,102 @@ fn access_token_lifetime_s(context: &Context, client: &Client) -> i64 {
     client.access_token_lifetime_s.unwrap_or(context.environment.tokens.access_token_lifetime_s)
 }
 
-fn sign(context: &Context, claims: &impl Serialize) -> Result<String, TokenRefusal> {
-    let keys = context.app.keys.current();
-    Ok(keys.signing_key(context.now_ms())?.sign(claims)?)
+/// What testers want different about tokens.
+#[derive(Debug, Clone, Default)]
+pub struct Extras {
+    /// Laid over the claims of access and ID token.
+    pub claims: serde_json::Map<String, Value>,
+    pub access_token_lifetime_s: Option<i64>,
+    pub id_token_lifetime_s: Option<i64>,
+    pub fault: Option<TokenFault>,
+}
+
+impl Extras {
+    /// What rules for faults say about the tokens that are about to be given.
+    async fn of_faults(context: &Context) -> Self {
+        Self { fault: faults::on_tokens(&context.app, TOKEN_PATH).await, ..Self::default() }
+    }
+
+    /// Signs the claims as wanted.
+    fn sign(&self, context: &Context, claims: &impl Serialize) -> Result<String, TokenRefusal> {
+        let keys = context.app.keys.current();
+        let key = keys.signing_key(context.app.clock.machine_ms())?;
+        if self.claims.is_empty() && self.fault.is_none() {
+            return Ok(key.sign(claims)?);
+        }
+        let mut claims = serde_json::to_value(claims).map_err(|_| SigningError::Failed)?;
+        for (name, value) in &self.claims {
+            claims[name] = value.clone();
+        }
+        match self.fault {
+            None => Ok(key.sign(&claims)?),
+            Some(TokenFault::WrongIssuer) => {
+                claims["iss"] = "https://wrong-issuer.invalid".into();
+                Ok(key.sign(&claims)?)
+            }
+            Some(TokenFault::Expired) => {
+                let past_s = token::seconds(context.token_date_ms()) - EXPIRED_AGO_S;
+                claims["iat"] = (past_s - EXPIRED_AGO_S).into();
+                claims["exp"] = past_s.into();
+                if claims.get("nbf").is_some() {
+                    claims["nbf"] = (past_s - EXPIRED_AGO_S).into();
+                }
+                Ok(key.sign(&claims)?)
+            }
+            Some(TokenFault::UnknownKid) => Ok(key.sign_as("snk_0000000000000000000", &claims)?),
+            Some(TokenFault::BadSignature) => Ok(with_broken_signature(&key.sign(&claims)?)),
+        }
+    }
+}
+
+/// The same token with the first character of its signature changed.
+fn with_broken_signature(token: &str) -> String {
+    match token.rsplit_once('.') {
+        Some((signed, signature)) => {
+            let first = if signature.starts_with('A') { 'B' } else { 'A' };
+            format!("{signed}.{first}{}", signature.get(1..).unwrap_or_default())
+        }
+        None => token.to_owned(),
+    }
+}
+
+/// Tokens for a new session of a test, with a grant behind them like any other.
+pub async fn issue_for_test(
+    context: &Context,
+    client: &Client,
+    session: Session,
+    authorization: AuthorizationRequest,
+    extras: &Extras,
+) -> Result<TokenResponse, TokenRefusal> {
+    let now_ms = context.now_ms();
+    let offline = authorization.has_scope("offline_access");
+    let lifetime_s = context.environment.tokens.refresh_token_lifetime_s;
+    let code = secret_text(context.entropy());
+    let cookie = secret_text(context.entropy());
+    let mut grant = Grant {
+        id: context.new_id(IdKind::Grant),
+        user_id: session.user_id.clone(),
+        session_id: session.id.clone(),
+        authenticated_at_ms: now_ms,
+        code_expires_at_ms: now_ms,
+        code_used_at_ms: None,
+        refresh_generation: None,
+        refresh_rotated_at_ms: now_ms,
+        refresh_expires_at_ms: now_ms,
+        revoked_at_ms: None,
+        authorization,
+    };
+    let holder = holder_of(context, &grant).await?;
+    let (store, environment_id) = (context.store(), context.environment_id());
+    let cookie_digest = context.secret().digest(Purpose::SessionCookie, &cookie);
+    store.insert_session(environment_id, &session, &cookie_digest).await?;
+    let code_digest = context.secret().digest(Purpose::AuthorizationCode, &code);
+    store.insert_grant(environment_id, &grant, &code_digest, now_ms).await?;
+    grant.refresh_generation = offline.then_some(0);
+    grant.refresh_expires_at_ms = now_ms + lifetime_s * 1000;
+    store.consume_code(environment_id, &grant, now_ms).await?;
+    let scope = grant.authorization.scope.clone();
+    issue(context, client, &grant, &holder, &scope, None, extras)
 }
 
 /// Signs the tokens of a grant. `code` is there when they answer a code, for `c_hash`.
@@ -223,6 +385,7 @@ fn issue(
     holder: &Holder,
     scope: &[String],
     code: Option<&str>,
+    extras: &Extras,
 ) -> Result<TokenResponse, TokenRefusal> {
     let subject = Subject {
         user: &holder.user,
@@ -230,7 +393,8 @@ fn issue(
         session_id: &grant.session_id,
         authenticated_at_ms: grant.authenticated_at_ms,
     };
-    let lifetime_s = access_token_lifetime_s(context, client);
+    let configured_s = access_token_lifetime_s(context, client);
+    let lifetime_s = extras.access_token_lifetime_s.unwrap_or(configured_s);
     let jti = token_id_of_grant(&grant.id, context.entropy());
     let claims = token::access_token(
         &token::AccessTokenRequest {
@@ -240,13 +404,18 @@ fn issue(
             scope,
             lifetime_s,
             jti: &jti,
+            dated_at_ms: context.token_date_ms(),
             now_ms: context.now_ms(),
         },
         &subject,
     );
-    let access_token = sign(context, &claims)?;
+    let access_token = extras.sign(context, &claims)?;
     let id_token = if scope.iter().any(|s| s == "openid") {
-        Some(sign(context, &id_token_claims(context, grant, &subject, scope, &access_token, code))?)
+        let mut claims = id_token_claims(context, grant, &subject, scope, &access_token, code);
+        if let Some(lifetime_s) = extras.id_token_lifetime_s {
+            claims.exp = token::seconds(context.now_ms()) + lifetime_s;
+        }
+        Some(extras.sign(context, &claims)?)
     } else {
         None
     };
@@ -255,7 +424,7 @@ fn issue(
         token_type: "Bearer",
         expires_in: expires_in_s(lifetime_s),
         id_token,
-        refresh_token: grant.refresh_generation.map(|g| context.app.secret.refresh_token(&grant.id, g)),
+        refresh_token: grant.refresh_generation.map(|g| context.secret().refresh_token(&grant.id, g)),
         scope: scope.join(" "),
     })
 }
@@ -271,6 +440,7 @@ fn id_token_claims(
     let environment = &context.environment;
     let client_id = &grant.authorization.client_id;
     let now_s = token::seconds(context.now_ms());
+    let dated_s = token::seconds(context.token_date_ms());
     let asked = &grant.authorization.claims.id_token;
     let allows = |claim: &str| {
         // Scalekit's ID tokens carry the address whatever the scope.
@@ -282,9 +452,9 @@ fn id_token_claims(
         aud: vec![client_id.clone()],
         azp: client_id.clone(),
         client_id: client_id.clone(),
-        iat: now_s,
+        iat: dated_s,
         exp: now_s + environment.tokens.id_token_lifetime_s,
-        auth_time: token::seconds(subject.authenticated_at_ms),
+        auth_time: token::seconds(subject.authenticated_at_ms).min(dated_s),
         amr: vec![environment.passwordless.connection_id.clone()],
         sid: subject.session_id.to_owned(),
         oid: subject.organization.filter(|_| environment.tokens.user_management).map(|o| o.id.clone()),

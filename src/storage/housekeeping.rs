@@ -4,23 +4,31 @@ use super::{Store, StoreError};
 use crate::domain::clock::UnixMs;
 
 impl Store {
-    /// Deletes up to `batch` rows of each kind that expired before `before_ms`, and tells how many went.
-    pub async fn delete_expired(&self, before_ms: UnixMs, batch: i64) -> Result<u64, StoreError> {
+    /// Deletes up to `batch` rows of each kind of an environment that expired before `before_ms`, and tells how many
+    /// went.
+    pub async fn delete_expired(
+        &self,
+        environment_id: &str,
+        before_ms: UnixMs,
+        batch: i64,
+    ) -> Result<u64, StoreError> {
         let statements = [
             "DELETE FROM auth_requests WHERE (environment_id, id) IN \
-             (SELECT environment_id, id FROM auth_requests WHERE expires_at_ms < $1 LIMIT $2)",
+             (SELECT environment_id, id FROM auth_requests WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM grants WHERE (environment_id, id) IN \
-             (SELECT environment_id, id FROM grants WHERE expires_at_ms < $1 LIMIT $2)",
+             (SELECT environment_id, id FROM grants WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM sessions WHERE (environment_id, id) IN \
-             (SELECT environment_id, id FROM sessions WHERE absolute_expires_at_ms < $1 LIMIT $2)",
+             (SELECT environment_id, id FROM sessions WHERE environment_id = $3 AND absolute_expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM revoked_tokens WHERE (environment_id, jti) IN \
-             (SELECT environment_id, jti FROM revoked_tokens WHERE expires_at_ms < $1 LIMIT $2)",
+             (SELECT environment_id, jti FROM revoked_tokens WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM mail_budgets WHERE (environment_id, email_key) IN \
-             (SELECT environment_id, email_key FROM mail_budgets WHERE expires_at_ms < $1 LIMIT $2)",
+             (SELECT environment_id, email_key FROM mail_budgets WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
         ];
         let mut deleted = 0;
         for statement in statements {
-            deleted += self.execute(sqlx::query(statement).bind(before_ms).bind(batch)).await?;
+            deleted += self
+                .execute(sqlx::query(statement).bind(before_ms).bind(batch).bind(environment_id.to_owned()))
+                .await?;
         }
         Ok(deleted)
     }

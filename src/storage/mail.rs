@@ -45,6 +45,9 @@ pub struct InboxFilter {
     pub to_key: Option<String>,
     /// Only mails whose id sorts after this one; ids sort by time.
     pub after_id: Option<String>,
+    /// Part of subject, text, code or address; case does not count.
+    pub search: Option<String>,
+    pub offset: i64,
     pub limit: i64,
 }
 
@@ -92,7 +95,7 @@ pub(super) async fn insert(
     if mail.into_outbox {
         sqlx::query(
             "INSERT INTO outbox (environment_id, id, to_address, subject, text_body, html_body, attempts, \
-             created_at_ms, next_attempt_at_ms) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7)",
+             created_at_ms, next_attempt_at_ms) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 0)",
         )
         .bind(environment_id)
         .bind(&mail.id)
@@ -117,12 +120,16 @@ impl Store {
         Ok(sqlx::query_as(
             "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
              created_at_ms FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
-             ORDER BY id DESC LIMIT $4",
+             AND ($4 = '' OR to_key LIKE $4 ESCAPE '~' OR LOWER(subject) LIKE $4 ESCAPE '~' \
+             OR LOWER(text_body) LIKE $4 ESCAPE '~' OR code LIKE $4 ESCAPE '~') \
+             ORDER BY id DESC LIMIT $5 OFFSET $6",
         )
         .bind(environment_id)
         .bind(filter.to_key.clone().unwrap_or_default())
         .bind(filter.after_id.clone().unwrap_or_default())
+        .bind(filter.search.as_deref().filter(|s| !s.is_empty()).map(super::like_pattern).unwrap_or_default())
         .bind(filter.limit)
+        .bind(filter.offset)
         .fetch_all(&self.pool)
         .await?)
     }
@@ -138,9 +145,21 @@ impl Store {
         .await?)
     }
 
-    pub async fn delete_messages(&self, environment_id: &str) -> Result<u64, StoreError> {
-        let query = sqlx::query("DELETE FROM messages WHERE environment_id = $1");
-        self.execute(query.bind(environment_id.to_owned())).await
+    /// Deletes the mails of an address, or all, and tells how many went.
+    pub async fn delete_messages(
+        &self,
+        environment_id: &str,
+        to_key: Option<&str>,
+    ) -> Result<u64, StoreError> {
+        let query =
+            sqlx::query("DELETE FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2)");
+        self.execute(query.bind(environment_id.to_owned()).bind(to_key.unwrap_or_default().to_owned())).await
+    }
+
+    /// `false`: there was none.
+    pub async fn delete_message(&self, environment_id: &str, id: &str) -> Result<bool, StoreError> {
+        let query = sqlx::query("DELETE FROM messages WHERE environment_id = $1 AND id = $2");
+        Ok(self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned())).await? == 1)
     }
 
     /// Mails whose time has come, oldest first.

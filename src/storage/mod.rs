@@ -5,14 +5,17 @@
 //! by its row count whether it happened: nothing is lost between replicas, on either engine.
 
 mod auth_requests;
+mod environments;
+mod faults;
+mod flows;
 mod grants;
 mod housekeeping;
 mod keys;
 mod mail;
 mod people;
 mod sessions;
-mod settings;
 mod sign_in;
+mod state;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,11 +27,17 @@ use sqlx::{AnyConnection, AnyPool, Connection as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use auth_requests::StoredOrigin;
+pub use environments::EnvironmentRecord;
+pub use faults::StoredFault;
+pub use flows::{FlowFilter, FlowRow, LoggedStep};
 pub use keys::StoredKey;
 pub use mail::{InboxFilter, InboxMessage, NewMail, OutboxMail};
-pub use people::{SeedOrganization, SeedUser};
-pub use settings::ChangedSettings;
+pub use people::{
+    ListedOrganization, ListedUser, OrganizationFields, PeopleFilter, SeedOrganization, SeedUser,
+};
+pub use sessions::SessionRow;
 pub use sign_in::{Budget, Completion, SessionChange};
+pub use state::{BadRow, Tables, check_tables, table_statements};
 
 /// How long a request waits for a free connection before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -198,4 +207,10 @@ async fn prepare_sqlite(connection: &mut AnyConnection) -> Result<(), sqlx::Erro
 
 fn to_json(authorization: &crate::domain::authorization::AuthorizationRequest) -> Result<String, StoreError> {
     serde_json::to_string(authorization).map_err(|_| StoreError::Unreadable("authorization request"))
+}
+
+/// A LIKE pattern, with `~` as its escape, for texts that contain this one in lower case.
+fn like_pattern(part: &str) -> String {
+    let escaped = part.to_lowercase().replace('~', "~~").replace('%', "~%").replace('_', "~_");
+    format!("%{escaped}%")
 }

@@ -1,6 +1,6 @@
 //! Browser sessions.
 
-use super::{Store, StoreError};
+use super::{PeopleFilter, Store, StoreError};
 use crate::domain::clock::UnixMs;
 use crate::domain::session::Session;
 
@@ -27,7 +27,45 @@ impl From<Row> for Session {
     }
 }
 
+/// A session with whom it belongs to.
+#[derive(Debug, Clone)]
+pub struct SessionRow {
+    pub session: Session,
+    pub email: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    #[sqlx(flatten)]
+    session: Row,
+    email: Option<String>,
+}
+
 impl Store {
+    /// Sessions, newest first.
+    pub async fn sessions(
+        &self,
+        environment_id: &str,
+        filter: &PeopleFilter,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let rows: Vec<ListedRow> = sqlx::query_as(
+            "SELECT s.id, s.user_id, s.authenticated_at_ms, s.last_active_at_ms, s.absolute_expires_at_ms, \
+             s.ended_at_ms, u.email FROM sessions s LEFT JOIN users u ON u.environment_id = s.environment_id \
+             AND u.id = s.user_id WHERE s.environment_id = $1 AND ($2 = '' OR s.user_id = $2) \
+             AND ($3 = '' OR u.email_key LIKE $3 ESCAPE '~') \
+             ORDER BY s.created_at_ms DESC, s.id DESC LIMIT $4 OFFSET $5",
+        )
+        .bind(environment_id)
+        .bind(filter.user_id.clone().unwrap_or_default())
+        .bind(filter.pattern())
+        .bind(filter.limit)
+        .bind(filter.offset)
+        .fetch_all(&self.pool)
+        .await?;
+        let listed = rows.into_iter().map(|row| SessionRow { session: row.session.into(), email: row.email });
+        Ok(listed.collect())
+    }
+
     pub async fn session(&self, environment_id: &str, id: &str) -> Result<Option<Session>, StoreError> {
         let row: Option<Row> = sqlx::query_as(
             "SELECT id, user_id, authenticated_at_ms, last_active_at_ms, absolute_expires_at_ms, ended_at_ms \
@@ -54,6 +92,29 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map(Session::from))
+    }
+
+    /// Adds a session under a cookie.
+    pub async fn insert_session(
+        &self,
+        environment_id: &str,
+        session: &Session,
+        cookie_digest: &str,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
+             last_active_at_ms, absolute_expires_at_ms, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $5)",
+        );
+        let query = query
+            .bind(environment_id.to_owned())
+            .bind(session.id.clone())
+            .bind(session.user_id.clone())
+            .bind(cookie_digest.to_owned())
+            .bind(session.authenticated_at_ms)
+            .bind(session.last_active_at_ms)
+            .bind(session.absolute_expires_at_ms);
+        self.execute(query).await?;
+        Ok(())
     }
 
     /// Notes activity, for the idle timeout.

@@ -66,21 +66,21 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "app.rs",
-        &["crate::service", "crate::http", "crate::server", "crate::config", "crate::cli", "actix_web"],
-    ),
-    (
-        "service",
+        "config",
         &[
+            "crate::app",
+            "crate::service",
+            "crate::storage",
             "crate::http",
-            "crate::grpc",
-            "tonic",
             "crate::server",
-            "crate::config",
             "crate::cli",
-            "actix_web",
             "sqlx::",
         ],
+    ),
+    ("app.rs", &["crate::service", "crate::http", "crate::server", "crate::cli", "actix_web"]),
+    (
+        "service",
+        &["crate::http", "crate::grpc", "tonic", "crate::server", "crate::cli", "actix_web", "sqlx::"],
     ),
     ("http", &["crate::server", "crate::config", "crate::cli", "crate::grpc", "sqlx", "lettre", "store()."]),
     (

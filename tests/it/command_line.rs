@@ -237,7 +237,7 @@ fn a_certificate_without_its_key_is_a_mistake() {
 }
 
 #[test]
-fn the_clock_moves_on_for_tests_and_never_back() {
+fn the_clock_moves_for_tests_and_bad_input_leaves_it() {
     let folder = tempfile::tempdir().unwrap();
     let server = Running::start(folder.path(), &[]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -255,7 +255,7 @@ fn the_clock_moves_on_for_tests_and_never_back() {
     for wrong in [
         "",
         "{}",
-        r#"{"advance_s":-1}"#,
+        r#"{"advance_s":-315360001}"#,
         r#"{"advance_s":"1"}"#,
         r#"{"advance":1}"#,
         r#"{"advance_s":1e300}"#,

@@ -209,7 +209,7 @@ async fn a_server_without_its_database_says_unavailable() {
     let provider = vestibule::app::Provider::default();
     let grpc = vestibule::grpc::Grpc::new(provider);
     let request = http::Request::post(SEND).body(http_body_util::Full::new(Bytes::new())).unwrap();
-    let response = grpc.answer(request, false).await;
+    let response = grpc.answer(request, None, false).await;
     assert_eq!(response.headers()["grpc-status"], "14");
     assert!(response.headers().contains_key("grpc-status-details-bin"));
 }

@@ -90,7 +90,7 @@ async fn a_server_sends_and_verifies_a_code_by_grpc(
     // A proof by API makes no user and no session (product rule H-09).
     let app = &server.app;
     let email = vestibule::domain::email::EmailAddress::parse("jane@example.com").unwrap();
-    assert!(app.store.user_by_email(&app.environment.id, &email).await.unwrap().is_none());
+    assert!(app.store().user_by_email(&app.id, &email).await.unwrap().is_none());
 }
 
 #[rstest]

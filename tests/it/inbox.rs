@@ -82,7 +82,7 @@ async fn bad_queries_are_named() {
     ] {
         let page = server.get(&format!("/_emulator/v1/messages?{query}")).await;
         assert_eq!(page.status, 400, "{query}");
-        assert!(page.json()["error_description"].as_str().unwrap().contains(word), "{}", page.body);
+        assert!(page.json()["errors"][0]["field"] == word, "{}", page.body);
     }
 }
 
@@ -126,9 +126,7 @@ async fn a_token_guards_the_control_api_where_one_is_set() {
 #[tokio::test]
 async fn a_foreign_name_that_points_here_may_not_read_the_inbox() {
     let server = TestServer::start().await;
-    for (host, status) in
-        [("rebound.example:6870", 403), ("127.0.0.1:1", 200), ("app.localhost", 200), ("[::1]:6870", 200)]
-    {
+    for (host, status) in [("rebound.example:6870", 403), ("127.0.0.1:1", 200), ("[::1]:6870", 200)] {
         let request = server.http().get(format!("{}/_emulator/v1/messages", server.url)).header("host", host);
         assert_eq!(Page::of(request.send().await.unwrap()).await.status, status, "{host}");
     }

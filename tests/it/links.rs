@@ -115,6 +115,6 @@ async fn a_mail_without_a_link_gives_no_link_away() {
     let person = server.person();
     let sign_in = person.start("jane@example.com").await;
     let id = sign_in.rsplit('/').next().unwrap();
-    let token = server.app.secret.link_token(id, 1);
+    let token = server.app.live().secret.link_token(id, 1);
     assert_eq!(person.post("/login/link", &[("link_token", &token)]).await.status, 410);
 }

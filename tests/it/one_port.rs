@@ -199,7 +199,7 @@ async fn a_stopping_server_answers_what_is_under_way_and_says_goaway() {
         refused = sender.ready().await.is_err() || sender.send_request(get(&server, "/keys")).await.is_err();
         assert!(begun.elapsed() < PATIENCE, "a stopping server goes on taking requests");
     }
-    server.app.mail.stop_waiting();
+    server.provider.stop_waiting();
     let answer = timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap();
     assert_eq!(answer.status(), 404, "no mail came, and the answer says so");
     drop(answer);

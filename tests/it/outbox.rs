@@ -30,7 +30,7 @@ fn with_smtp(port: u16) -> String {
 }
 
 async fn waiting_mails(server: &TestServer) -> usize {
-    server.app.store.due_mails(i64::MAX, 100).await.unwrap().len()
+    server.app.store().due_mails(i64::MAX, 100).await.unwrap().len()
 }
 
 #[rstest]
@@ -64,7 +64,7 @@ async fn a_mail_to_a_dead_server_waits_and_is_delivered_when_it_comes_back() {
     person.start("jane@example.com").await;
     assert!(started.elapsed() < Duration::from_secs(2), "the request waited for SMTP");
     until("a first attempt failed", async || {
-        server.app.store.due_mails(i64::MAX, 1).await.unwrap().first().is_some_and(|m| m.attempts == 1)
+        server.app.store().due_mails(i64::MAX, 1).await.unwrap().first().is_some_and(|m| m.attempts == 1)
     })
     .await;
     assert_eq!(server.get("/ready").await.json()["smtp"], "unreachable");

@@ -55,8 +55,8 @@ async fn parallel_guesses_over_two_replicas_are_judged_five_times_in_all(
     let id = sign_in.rsplit('/').next().unwrap();
     let request = server
         .app
-        .store
-        .auth_request::<vestibule::domain::auth_request::Hosted>(&server.app.environment.id, id)
+        .store()
+        .auth_request::<vestibule::domain::auth_request::Hosted>(&server.app.id, id)
         .await
         .unwrap()
         .unwrap();
@@ -82,13 +82,13 @@ async fn a_right_code_used_many_times_at_once_signs_in_once(
 async fn a_whole_sign_in_takes_at_most_six_commits() {
     let server = TestServer::start().await;
     let person = server.person();
-    let before = server.app.store.commits();
+    let before = server.app.store().commits();
     let sign_in = person.start_with(&[]).await;
     person.post(&format!("{sign_in}/email"), &[("email", "jane@example.com")]).await;
     let code = server.code_for("jane@example.com").await;
     let back = person.enter_code(&sign_in, &code).await;
     assert_eq!(server.exchange(&back.answer("code").unwrap()).await.status, 200);
-    let commits = server.app.store.commits() - before;
+    let commits = server.app.store().commits() - before;
     assert!((1..=6).contains(&commits), "{commits} commits");
 }
 

@@ -117,7 +117,7 @@ async fn answer(
         "refresh_token" => {
             Ok(token::refresh(context, client, required("refresh_token")?, one("scope")?).await?)
         }
-        "client_credentials" => Ok(token::client_credentials(context, client, one("scope")?)?),
+        "client_credentials" => Ok(token::client_credentials(context, client, one("scope")?).await?),
         _ => {
             let text =
                 "grant_type must be authorization_code, refresh_token or client_credentials".to_owned();

@@ -27,7 +27,7 @@ pub async fn landing(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         Ok(preview) if preview.outcome == LinkOutcome::Accepted => {
             let view = views::LinkLanding {
                 layout: render::layout(&context, texts::TITLE_LINK),
-                action: LINK_PATH.to_owned(),
+                action: context.path(LINK_PATH),
                 link_token: token,
                 auto: preview.same_browser,
                 app_name: app_name(&context.environment, &preview.request).to_owned(),
@@ -37,7 +37,8 @@ pub async fn landing(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         }
         Ok(preview) => {
             let name = app_name(&context.environment, &preview.request).to_owned();
-            let restart = preview.same_browser.then(|| format!("/login/{}/restart", preview.request.id));
+            let restart =
+                preview.same_browser.then(|| context.path(&format!("/login/{}/restart", preview.request.id)));
             refused(&context, preview.outcome, name, restart)
         }
         Err(Refusal::Failure(failure)) => Problem::failure(&failure).page(&request),

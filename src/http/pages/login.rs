@@ -10,10 +10,12 @@ use crate::app::Context;
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Stage};
 use crate::domain::authorization::{Parameters, Prompt};
 use crate::domain::clock::rfc3339;
+use crate::domain::flow::{About, Step, Verdict};
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form, ParamsError};
 use crate::http::{cookies, guard, see_other};
+use crate::service::flows;
 use crate::service::passwordless::{self, CodeResult, Refusal, app_name};
 use crate::service::sessions::{Browser, live_session};
 use crate::service::sign_in::SignedIn;
@@ -21,8 +23,12 @@ use crate::service::sign_in::SignedIn;
 /// Seconds before the page offers to send again, matching the mail limit's pace of two a minute.
 const RESEND_AFTER_S: i64 = 30;
 
-fn path_of(id: &str, rest: &str) -> String {
-    format!("/login/{id}{rest}")
+fn path_of(context: &Context, id: &str, rest: &str) -> String {
+    context.path(&format!("/login/{id}{rest}"))
+}
+
+fn url_of(context: &Context, id: &str, rest: &str) -> String {
+    context.public_url.join(&format!("/login/{id}{rest}"))
 }
 
 /// Something to say beside a form.
@@ -67,7 +73,7 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
 fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) -> HttpResponse {
     let view = views::ChooseAccount {
         layout: render::layout(context, texts::TITLE_CHOOSE_ACCOUNT),
-        action: path_of(&auth_request.id, "/account"),
+        action: path_of(context, &auth_request.id, "/account"),
         email: email.to_owned(),
         app_name: app_name(&context.environment, auth_request).to_owned(),
     };
@@ -78,15 +84,28 @@ fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) ->
 /// The page of the request's state, with something said beside its form.
 fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
     if let Some(closed) = auth_request.closed(context.now_ms()) {
+        note_page(context, auth_request, &format!("a page that says: {closed}"));
         return closed_page(context, auth_request, closed);
     }
     match (&auth_request.email, auth_request.stage) {
         (Some(email), Stage::AwaitingProof) if auth_request.passwordless_type.has_code() => {
+            note_page(context, auth_request, "the code form");
             code_page(context, auth_request, email.as_str(), said)
         }
-        (Some(email), Stage::AwaitingProof) => check_mail_page(context, auth_request, email.as_str(), said),
-        _ => email_page(context, auth_request, said),
+        (Some(email), Stage::AwaitingProof) => {
+            note_page(context, auth_request, "the request to open the mailed link");
+            check_mail_page(context, auth_request, email.as_str(), said)
+        }
+        _ => {
+            note_page(context, auth_request, "the address form");
+            email_page(context, auth_request, said)
+        }
     }
+}
+
+fn note_page(context: &Context, auth_request: &AuthRequest, what: &str) {
+    let step = Step::new("page", Verdict::Note, format!("The person saw {what}."));
+    flows::note(context, &auth_request.id, About::default(), step);
 }
 
 fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
@@ -94,7 +113,7 @@ fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
     let title = if sign_up { texts::TITLE_SIGN_UP } else { texts::TITLE_SIGN_IN };
     let view = views::SignIn {
         layout: render::layout(context, title),
-        action: path_of(&auth_request.id, "/email"),
+        action: path_of(context, &auth_request.id, "/email"),
         email: said
             .typed
             .or_else(|| auth_request.origin.authorization.login_hint.clone())
@@ -110,10 +129,10 @@ fn code_page(context: &Context, auth_request: &AuthRequest, email: &str, said: S
     let id = &auth_request.id;
     let view = views::EnterCode {
         layout: render::layout(context, texts::TITLE_CODE),
-        action: path_of(id, "/code"),
-        resend_action: path_of(id, "/resend"),
-        restart_action: path_of(id, "/restart"),
-        status_url: path_of(id, "/status"),
+        action: path_of(context, id, "/code"),
+        resend_action: path_of(context, id, "/resend"),
+        restart_action: path_of(context, id, "/restart"),
+        status_url: path_of(context, id, "/status"),
         email: email.to_owned(),
         error: said.error,
         notice: said.notice,
@@ -130,9 +149,9 @@ fn check_mail_page(context: &Context, auth_request: &AuthRequest, email: &str, s
     let view = views::CheckMail {
         layout: render::layout(context, texts::TITLE_CHECK_MAIL),
         email: email.to_owned(),
-        resend_action: path_of(id, "/resend"),
-        restart_action: path_of(id, "/restart"),
-        status_url: path_of(id, "/status"),
+        resend_action: path_of(context, id, "/resend"),
+        restart_action: path_of(context, id, "/restart"),
+        status_url: path_of(context, id, "/status"),
         resend_after_s: resend_after_s(context, auth_request),
         error: said.error,
         notice: said.notice,
@@ -151,7 +170,7 @@ fn resend_after_s(context: &Context, auth_request: &AuthRequest) -> i64 {
 }
 
 fn closed_page(context: &Context, auth_request: &AuthRequest, closed: Closed) -> HttpResponse {
-    let restart_action = path_of(&auth_request.id, "/restart");
+    let restart_action = path_of(context, &auth_request.id, "/restart");
     match closed {
         Closed::Expired => page(
             StatusCode::GONE,
@@ -224,7 +243,7 @@ pub async fn email(
     let browser = cookies::browser(&request, &context);
     let typed = params.one("email").ok().flatten().unwrap_or_default();
     match passwordless::send(&context, &browser, &id, typed).await {
-        Ok(()) => see_other(&context.public_url.join(&path_of(&id, ""))),
+        Ok(()) => see_other(&url_of(&context, &id, "")),
         Err(Refusal::Email(error)) => {
             let said = Said {
                 typed: Some(typed.chars().take(400).collect()),
@@ -288,7 +307,7 @@ pub async fn resend(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Strin
     }
     let browser = cookies::browser(&request, &context);
     match passwordless::resend(&context, &browser, &id).await {
-        Ok(()) => see_other(&context.public_url.join(&path_of(&id, "?sent=again"))),
+        Ok(()) => see_other(&url_of(&context, &id, "?sent=again")),
         Err(refusal) => refused(&request, &context, &id, &refusal).await,
     }
 }
@@ -300,7 +319,7 @@ pub async fn restart(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Stri
     }
     let browser = cookies::browser(&request, &context);
     match passwordless::restart(&context, &browser, &id).await {
-        Ok(new_id) => see_other(&context.public_url.join(&path_of(&new_id, ""))),
+        Ok(new_id) => see_other(&url_of(&context, &new_id, "")),
         Err(refusal) => refused(&request, &context, &id, &refusal).await,
     }
 }
@@ -324,7 +343,7 @@ pub async fn account(
             Err(refusal) => return refused(&request, &context, &id, &refusal).await,
         }
     }
-    see_other(&context.public_url.join(&path_of(&id, "?account=other")))
+    see_other(&url_of(&context, &id, "?account=other"))
 }
 
 /// `GET /login/{id}/status`: may the waiting tab move on?

@@ -1,6 +1,7 @@
 //! Pages that people see. Forms work without JavaScript.
 
 pub mod assets;
+pub mod inbox;
 pub mod link;
 pub mod login;
 pub mod render;
@@ -11,13 +12,13 @@ use actix_web::HttpResponse;
 
 use super::context::Ctx;
 use super::see_other;
-use crate::app::ControlAccess;
 
 /// `GET /`: people who open the server itself find the inbox; where there is none, the discovery document.
 pub async fn home(Ctx(context): Ctx) -> HttpResponse {
-    let path = match context.app.control {
-        ControlAccess::Off => "/.well-known/openid-configuration",
-        ControlAccess::Open | ControlAccess::Token(_) => "/_emulator/inbox",
+    let path = if context.app.site.control.is_off() {
+        "/.well-known/openid-configuration"
+    } else {
+        "/_emulator/inbox"
     };
     see_other(&context.public_url.join(path))
 }

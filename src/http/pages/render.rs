@@ -1,13 +1,13 @@
 //! From a view to a response, with the headers every page carries.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::views::Layout;
-use crate::app::Provider;
-use crate::app::{App, Context, ControlAccess};
+use crate::app::{Asked, Context, Provider};
 use crate::domain::environment::Branding;
+use crate::http::context::{InEnvironment, OverTls, request_authority};
 
 /// Where a page's forms may lead, for `form-action`.
 #[derive(Debug, Clone, Copy)]
@@ -66,32 +66,35 @@ fn policy(forms: FormsLead<'_>) -> String {
 
 /// The frame around a page.
 pub fn layout(context: &Context, title: &str) -> Layout {
-    layout_of(&context.app, title)
-}
-
-fn layout_of(app: &App, title: &str) -> Layout {
-    let Branding { name, logo_path, support_email, .. } = &app.environment.branding;
-    let has_inbox = !matches!(app.control, ControlAccess::Off);
+    let Branding { name, logo_path, support_email, .. } = &context.environment.branding;
+    let has_inbox = !context.app.site.control.is_off();
     Layout {
         title: title.to_owned(),
+        base: context.public_url.path().to_owned(),
         brand_name: name.clone(),
         has_logo: logo_path.is_some(),
         support_email: support_email.clone(),
         notice: has_inbox.then(|| super::texts::DEVELOPMENT_NOTICE.to_owned()),
+        demo: context.environment.demo,
     }
 }
 
-/// The frame around a page that may be shown before the provider has started.
+/// The frame around a page that may be shown before the provider has started, or outside of any environment.
 pub fn layout_of_request(request: &HttpRequest, title: &str) -> Layout {
-    let provider = request.app_data::<web::Data<Provider>>().and_then(|p| p.get().cloned());
-    match provider {
-        Some(app) => layout_of(&app, title),
+    let provider = request.app_data::<web::Data<Provider>>();
+    let name = request.extensions().get::<InEnvironment>().cloned();
+    let over_tls = request.extensions().get::<OverTls>().copied().unwrap_or_default().0;
+    let asked = Asked { over_tls, authority: request_authority(request), name: name.as_ref().map(|n| &n.0) };
+    match provider.and_then(|p| p.context_now(asked)) {
+        Some(context) => layout(&context, title),
         None => Layout {
             title: title.to_owned(),
+            base: String::new(),
             brand_name: "Vestibule".to_owned(),
             has_logo: false,
             support_email: None,
             notice: None,
+            demo: false,
         },
     }
 }

@@ -8,11 +8,15 @@ use super::texts;
 #[derive(Debug, Clone)]
 pub struct Layout {
     pub title: String,
+    /// What stands before every path of ours: the environment's prefix.
+    pub base: String,
     pub brand_name: String,
     pub has_logo: bool,
     pub support_email: Option<String>,
     /// A quiet line that says this is no place for real people.
     pub notice: Option<String>,
+    /// Say that this is a demonstration.
+    pub demo: bool,
 }
 
 /// The address form; with `sign_up`, of `prompt=create`.
@@ -262,6 +266,8 @@ mod tests {
     fn layout() -> Layout {
         Layout {
             title: "T".into(),
+            base: "/e/a".into(),
+            demo: false,
             brand_name: "Acme <&> Co".into(),
             has_logo: false,
             support_email: Some("help@example.com".into()),

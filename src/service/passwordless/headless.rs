@@ -1,7 +1,7 @@
 //! Headless passwordless: an application's server sends, resends and verifies, and keeps its own sessions. A proof
 //! makes no user and no session here (product rule H-09).
 
-use super::{Draft, Mailed, SendFailure, expected_code, guess_digest, try_send};
+use super::{Draft, Mailed, SendFailure, expected_code, guess_digest, note_code, note_link, try_send};
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::api_error::ApiErrorCode;
@@ -9,13 +9,14 @@ use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, LinkOutcome}
 use crate::domain::client::Client;
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::PasswordlessType;
+use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::headless::{
     Credential, Headless, SendInput, Template, VerifyInput, check_auth_request_id,
 };
 use crate::domain::ids::new_auth_request_id;
 use crate::mail::MailKind;
 use crate::service::api::ApiRefusal;
-use crate::service::{Failure, MAX_CONFLICTS};
+use crate::service::{Failure, MAX_CONFLICTS, flows};
 
 /// A mail is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,9 @@ pub async fn send(context: &Context, client: &Client, input: SendInput) -> Resul
     let (email, asked) = input.check(&client.client_id, kind)?;
     let id = new_auth_request_id(context.entropy());
     let request = AuthRequest::start(id, asked, &context.environment, context.now_ms());
+    let about = About::status(FlowStatus::Initiated).email(email.as_str()).client(&client.client_id);
+    let text = "The application's server asked for a sign-in.";
+    flows::note(context, &request.id, about, Step::new("authorize", Verdict::Ok, text));
     let sent = try_send(context, Draft::New(Box::new(request)), Some(email)).await?;
     Ok(told(context, sent))
 }
@@ -118,8 +122,9 @@ async fn verify_code(context: &Context, id: &str, code: &str) -> Result<Proven, 
         let is_committed = judged == before
             || context.store().update_auth_request(context.environment_id(), &judged).await?;
         if is_committed {
+            note_code(context, id, outcome);
             check_code(outcome)?;
-            return Ok(proven(judged, email));
+            return Ok(proven(context, judged, email));
         }
     }
     Err(Failure::Contention.into())
@@ -130,7 +135,7 @@ async fn verify_link(context: &Context, token: &str, id: Option<&str>) -> Result
         let text = "the link_token is invalid: it is unknown, or a newer mail replaced it";
         ApiRefusal::new(ApiErrorCode::InvalidLinkToken, text)
     };
-    let digest = context.app.secret.digest(Purpose::LinkToken, token);
+    let digest = context.secret().digest(Purpose::LinkToken, token);
     for _ in 0..MAX_CONFLICTS {
         let found = context.store().auth_request_by_link(context.environment_id(), &digest).await?;
         let request: AuthRequest<Headless> =
@@ -144,15 +149,19 @@ async fn verify_link(context: &Context, token: &str, id: Option<&str>) -> Result
         let Some(email) = request.email.clone() else { return Err(unknown()) };
         let (judged, outcome) =
             request.verify_link(is_same, &context.environment.passwordless, context.now_ms());
+        note_link(context, &judged.id, "used", is_same, outcome);
         check_link(outcome)?;
         if context.store().update_auth_request(context.environment_id(), &judged).await? {
-            return Ok(proven(judged, email));
+            return Ok(proven(context, judged, email));
         }
     }
     Err(Failure::Contention.into())
 }
 
-fn proven(request: AuthRequest<Headless>, email: EmailAddress) -> Proven {
+fn proven(context: &Context, request: AuthRequest<Headless>, email: EmailAddress) -> Proven {
+    let text = "The address is proven; the application makes its own session.";
+    let about = About::status(FlowStatus::Success).email(email.as_str());
+    flows::note(context, &request.id, about, Step::new("session", Verdict::Ok, text));
     Proven {
         email,
         state: request.origin.state,

@@ -1,16 +1,20 @@
 //! Proving an address on the hosted pages: send, resend, verify by code or link, in the browser that began.
 
-use super::{Draft, LINK_PATH, Mailed, SendFailure, expected_code, guess_digest, name_of_client, try_send};
+use super::{
+    Draft, LINK_PATH, Mailed, SendFailure, expected_code, guess_digest, name_of_client, note_code, note_link,
+    try_send,
+};
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome};
 use crate::domain::authorization::{AuthorizationRequest, Prompt};
 use crate::domain::email::{EmailAddress, EmailError};
 use crate::domain::environment::Environment;
+use crate::domain::flow::{About, Step, Verdict};
 use crate::mail::MailKind;
 use crate::service::sessions::Browser;
-use crate::service::sign_in::{SignedIn, complete};
-use crate::service::{Failure, MAX_CONFLICTS, authorize};
+use crate::service::sign_in::{Proof, SignedIn, complete};
+use crate::service::{Failure, MAX_CONFLICTS, authorize, flows};
 
 /// Why something about an authentication request was not done.
 #[derive(Debug)]
@@ -92,6 +96,8 @@ pub async fn request_of_browser(
     let request =
         context.store().auth_request(context.environment_id(), id).await?.ok_or(Refusal::NotYours)?;
     if !started_here(context, browser, &request) {
+        let text = "A browser that did not begin this sign-in asked for it, and was refused.";
+        flows::note(context, id, About::default(), Step::new("page", Verdict::Refused, text));
         return Err(Refusal::NotYours);
     }
     Ok(request)
@@ -150,16 +156,43 @@ pub async fn verify_code(
             request.verify_code(is_right, &digest, &context.environment.limits, context.now_ms());
         match outcome {
             CodeOutcome::Accepted => {
-                if let Some(done) = complete(context, &judged, &email, browser).await? {
+                if let Some(done) = complete(context, &judged, &email, browser, Proof::Code).await? {
                     return Ok(CodeResult::SignedIn(done));
                 }
             }
-            CodeOutcome::NotOffered | CodeOutcome::Closed(_) => return Ok(CodeResult::Refused(outcome)),
+            CodeOutcome::NotOffered | CodeOutcome::Closed(_) => {
+                note_code(context, id, outcome);
+                return Ok(CodeResult::Refused(outcome));
+            }
             CodeOutcome::Wrong { .. } | CodeOutcome::Expired | CodeOutcome::TooManyAttempts => {
                 if context.store().update_auth_request(context.environment_id(), &judged).await? {
+                    note_code(context, id, outcome);
                     return Ok(CodeResult::Refused(outcome));
                 }
             }
+        }
+    }
+    Err(Refusal::Failure(Failure::Contention))
+}
+
+/// Proves an address for a request of this browser without any mail: instant sign-in.
+pub async fn prove_without_mail(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+    email: &EmailAddress,
+) -> Result<SignedIn, Refusal> {
+    for _ in 0..MAX_CONFLICTS {
+        let request = request_of_browser(context, browser, id).await?;
+        let (settings, now_ms) = (&context.environment.passwordless, context.now_ms());
+        let sent = request.send(email.clone(), settings, now_ms).map_err(SendFailure::from)?;
+        let judged = if sent.passwordless_type.has_code() {
+            sent.verify_code(true, "", &context.environment.limits, now_ms).0
+        } else {
+            sent.verify_link(true, settings, now_ms).0
+        };
+        if let Some(done) = complete(context, &judged, email, browser, Proof::Instant).await? {
+            return Ok(done);
         }
     }
     Err(Refusal::Failure(Failure::Contention))
@@ -174,6 +207,7 @@ pub async fn preview_link(
     let request = request_by_link(context, link_token).await?;
     let same_browser = started_here(context, browser, &request);
     let outcome = request.link_outcome(same_browser, &context.environment.passwordless, context.now_ms());
+    note_link(context, &request.id, "opened", same_browser, outcome);
     Ok(LinkPreview { outcome, same_browser, request })
 }
 
@@ -187,12 +221,14 @@ pub async fn verify_link(
         let request = request_by_link(context, link_token).await?;
         let Some(email) = request.email.clone() else { return Err(Refusal::NotYours) };
         let same_browser = started_here(context, browser, &request);
+        let request_id = request.id.clone();
         let (judged, outcome) =
             request.verify_link(same_browser, &context.environment.passwordless, context.now_ms());
         if outcome != LinkOutcome::Accepted {
+            note_link(context, &request_id, "used", same_browser, outcome);
             return Ok(LinkResult::Refused(outcome));
         }
-        if let Some(done) = complete(context, &judged, &email, browser).await? {
+        if let Some(done) = complete(context, &judged, &email, browser, Proof::Link { same_browser }).await? {
             return Ok(LinkResult::SignedIn(done));
         }
     }
@@ -200,7 +236,7 @@ pub async fn verify_link(
 }
 
 async fn request_by_link(context: &Context, link_token: &str) -> Result<AuthRequest, Refusal> {
-    let digest = context.app.secret.digest(Purpose::LinkToken, link_token);
+    let digest = context.secret().digest(Purpose::LinkToken, link_token);
     let request = context.store().auth_request_by_link(context.environment_id(), &digest).await?;
     // A token of a mail that carried no link was never given to anybody.
     request.filter(|r| r.passwordless_type.has_link()).ok_or(Refusal::NotYours)
@@ -236,7 +272,8 @@ pub async fn continue_with_session(
         return Ok(None);
     }
     let location =
-        crate::service::sign_in::issue_code_silently(context, request.origin.authorization, &session).await?;
+        crate::service::sign_in::issue_code_silently(context, id, request.origin.authorization, &session)
+            .await?;
     Ok(Some(SignedIn { location, session_cookie: None }))
 }
 

@@ -6,13 +6,14 @@ mod hosted;
 
 pub use hosted::*;
 
-use super::{Failure, MAX_CONFLICTS};
+use super::{Failure, MAX_CONFLICTS, flows};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
-use crate::domain::auth_request::{AuthRequest, Closed, Origin, SendRefusal};
-use crate::domain::clock::UnixMs;
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, LinkOutcome, Origin, SendRefusal};
+use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::email::EmailAddress;
-use crate::domain::environment::{Environment, Mode};
+use crate::domain::environment::{Environment, Mode, PasswordlessType};
+use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::test_user::is_test_user;
 use crate::mail::{self, MailContent, MailKind};
 use crate::storage::{Budget, NewMail, StoredOrigin};
@@ -90,10 +91,16 @@ async fn try_send<O: Mailed>(
             None => request.resend(&environment.passwordless, now_ms)?,
         };
         let Some(recipient) = next.email.clone() else { return Err(SendFailure::NothingSent) };
-        let budget = spend_budget(context, &recipient, now_ms).await?;
-        let token = context.app.secret.link_token(&next.id, next.generation);
+        let budget = match spend_budget(context, &recipient, now_ms).await {
+            Ok(budget) => budget,
+            Err(refused) => {
+                note_suppressed(context, &next.id, &recipient, &refused);
+                return Err(refused);
+            }
+        };
+        let token = context.secret().link_token(&next.id, next.generation);
         let mail = compose(context, &next, &recipient, &token)?;
-        let link_digest = context.app.secret.digest(Purpose::LinkToken, &token);
+        let link_digest = context.secret().digest(Purpose::LinkToken, &token);
         let budget = budget.as_ref().map(|(budget, until_ms)| (&recipient, budget, *until_ms));
         let committed = context
             .store()
@@ -101,6 +108,7 @@ async fn try_send<O: Mailed>(
             .await?;
         if committed {
             announce(context, &mail);
+            note_sent(context, &next, &mail);
             return Ok(next);
         }
     }
@@ -130,7 +138,7 @@ fn expected_code<O>(context: &Context, request: &AuthRequest<O>, email: &EmailAd
     if is_test_user(&environment.test_users, environment.mode, email) {
         environment.test_users.static_code.clone()
     } else {
-        context.app.secret.code(&request.id, request.generation, environment.passwordless.code_length)
+        context.secret().code(&request.id, request.generation, environment.passwordless.code_length)
     }
 }
 
@@ -157,7 +165,7 @@ fn compose<O: Mailed>(
     })?;
     let is_test_user = is_test_user(&environment.test_users, environment.mode, to);
     Ok(NewMail {
-        id: context.app.mail.new_message_id(context.now_ms(), context.entropy()),
+        id: context.new_message_id(),
         to_address: to.as_str().to_owned(),
         to_key: to.key(),
         subject: rendered.subject,
@@ -169,13 +177,96 @@ fn compose<O: Mailed>(
         kind: kind.as_str(),
         is_test_user,
         into_inbox: environment.mode == Mode::Development,
-        into_outbox: context.app.mail.smtp.is_some() && !is_test_user,
+        into_outbox: context.app.site.smtp.is_some() && !is_test_user,
     })
+}
+
+fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, mail: &NewMail) {
+    let what = match request.passwordless_type {
+        PasswordlessType::Otp => "a code",
+        PasswordlessType::Link => "a link",
+        PasswordlessType::LinkOtp => "a code and a link",
+    };
+    let how = if mail.is_test_user {
+        "A test user, so no mail leaves the house: the fixed code is right"
+    } else if mail.into_outbox {
+        "A mail is on its way by SMTP"
+    } else {
+        "A mail is in the inbox"
+    };
+    let earlier =
+        if request.generation > 1 { " What was sent before is worth nothing any more." } else { "" };
+    let step = Step::new("mail", Verdict::Ok, format!("{how}, with {what}.{earlier}"))
+        .with("message_id", mail.id.as_str())
+        .with("passwordless_type", request.passwordless_type.as_str())
+        .with("generation", request.generation)
+        .with("expires_at", rfc3339(request.credentials_expire_at_ms));
+    let about = About::status(FlowStatus::Pending).email(&mail.to_address).client(request.origin.client_id());
+    flows::note(context, &request.id, about, step);
+}
+
+fn note_suppressed(context: &Context, id: &str, email: &EmailAddress, refused: &SendFailure) {
+    let SendFailure::TooManyMails { retry_after_s } = refused else { return };
+    let limits = &context.environment.limits;
+    let text = format!(
+        "No mail: the address had its {} mails within {} s. Next one in {retry_after_s} s.",
+        limits.mails_per_address.unwrap_or_default(),
+        limits.mails_window_s,
+    );
+    let about = About::default().email(email.as_str());
+    flows::note(context, id, about, Step::new("mail", Verdict::Refused, text));
+}
+
+fn closed_text(closed: Closed) -> &'static str {
+    match closed {
+        Closed::Expired => "the sign-in has expired",
+        Closed::Completed => "the sign-in was used already",
+        Closed::TooManyAttempts => "the sign-in was closed after too many wrong codes",
+    }
+}
+
+fn note_code(context: &Context, id: &str, outcome: CodeOutcome) {
+    let allowed = context.environment.limits.code_attempts;
+    let (verdict, text, status) = match outcome {
+        CodeOutcome::Accepted => (Verdict::Ok, "The code is right.".to_owned(), None),
+        CodeOutcome::Wrong { attempts_left } => {
+            let number = (allowed as usize).saturating_sub(attempts_left);
+            (Verdict::Refused, format!("Wrong code: attempt {number} of {allowed}."), None)
+        }
+        CodeOutcome::Expired => (Verdict::Refused, "The code is too old.".to_owned(), None),
+        CodeOutcome::TooManyAttempts => {
+            let text = format!(
+                "One attempt more than the {allowed} allowed: the sign-in is closed, even for the right code."
+            );
+            (Verdict::Failed, text, Some(FlowStatus::Failed))
+        }
+        CodeOutcome::NotOffered => (Verdict::Refused, "No code was sent for this sign-in.".to_owned(), None),
+        CodeOutcome::Closed(closed) => {
+            (Verdict::Refused, format!("A code came too late: {}.", closed_text(closed)), None)
+        }
+    };
+    let about = About { status, ..About::default() };
+    flows::note(context, id, about, Step::new("code", verdict, text));
+}
+
+/// `verb`: was the link opened, or used?
+fn note_link(context: &Context, id: &str, verb: &str, same_browser: bool, outcome: LinkOutcome) {
+    let place = if same_browser { "in the browser that began" } else { "in another browser" };
+    let (verdict, end) = match outcome {
+        LinkOutcome::Accepted => (Verdict::Ok, "it is good".to_owned()),
+        LinkOutcome::WrongBrowser => {
+            (Verdict::Refused, "refused, because enforce_same_browser_origin is on".to_owned())
+        }
+        LinkOutcome::Expired => (Verdict::Refused, "it is too old".to_owned()),
+        LinkOutcome::Closed(closed) => (Verdict::Refused, format!("refused: {}", closed_text(closed))),
+    };
+    let step = Step::new("link", verdict, format!("The link was {verb} {place}: {end}."));
+    flows::note(context, id, About::default(), step.with("same_browser", same_browser));
 }
 
 /// Tells guesses of one request apart, without keeping them.
 fn guess_digest(context: &Context, auth_request_id: &str, code: &str) -> String {
-    context.app.secret.digest(Purpose::Guess, &format!("{auth_request_id} {code}"))
+    context.secret().digest(Purpose::Guess, &format!("{auth_request_id} {code}"))
 }
 
 /// What people call the application that asked.
@@ -184,8 +275,8 @@ fn name_of_client<'a>(environment: &'a Environment, client_id: &str) -> &'a str 
 }
 
 fn announce(context: &Context, mail: &NewMail) {
-    context.app.mail.inbox_changed.send_modify(|n| *n = n.wrapping_add(1));
+    context.app.mail.announce();
     if mail.into_outbox {
-        context.app.mail.outbox_filled.notify_one();
+        context.app.site.outbox_filled.notify_one();
     }
 }

@@ -71,6 +71,7 @@ pub struct TestServer {
     pub url: String,
     pub clock: Arc<FrozenClock>,
     pub app: Arc<App>,
+    pub provider: Provider,
     pub database: Arc<Database>,
     /// The same server by TLS.
     pub https_url: String,
@@ -148,7 +149,7 @@ impl TestServer {
                 let parts =
                     vestibule::server::parts(&config, store, its_clock, Arc::new(SystemEntropy)).unwrap();
                 let started = parts.start().await.unwrap();
-                let app = Arc::new(parts.into_app(started));
+                let app = Arc::new(parts.into_app(started).unwrap());
                 let provider = Provider::default();
                 provider.fill(app.clone());
                 let listeners = Listeners {
@@ -159,15 +160,15 @@ impl TestServer {
                     deadlines,
                     shutdown_timeout_s: 1,
                 };
-                let Listening { server, stop } = listening(provider, listeners).unwrap();
-                tokio::spawn(vestibule::service::outbox::run(app.clone()));
-                tell.send((app, stop)).unwrap();
+                let Listening { server, stop } = listening(provider.clone(), listeners).unwrap();
+                tokio::spawn(vestibule::service::outbox::run(provider.clone()));
+                tell.send((app, provider, stop)).unwrap();
                 server.await.unwrap();
             });
         });
-        let (app, stop) = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+        let (app, provider, stop) = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
         let (url, https_url) = (format!("http://localhost:{port}"), format!("https://localhost:{port}"));
-        Self { url, https_url, ca_file, _data: data, clock, app, database, stop }
+        Self { url, https_url, ca_file, _data: data, clock, app, provider, database, stop }
     }
 
     /// Moves the clock on.

@@ -1,0 +1,164 @@
+//! The log of sign-ins: every check and decision, in words that answer "why did it fail?". No code, link or token is
+//! in it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::UnixMs;
+
+/// Where a sign-in stands, in the words of Scalekit's authentication log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum FlowStatus {
+    /// It began; nothing was sent yet.
+    Initiated,
+    /// A mail is out.
+    Pending,
+    Success,
+    Failed,
+}
+
+impl FlowStatus {
+    pub const ALL: [Self; 4] = [Self::Initiated, Self::Pending, Self::Success, Self::Failed];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Initiated => "INITIATED",
+            Self::Pending => "PENDING",
+            Self::Success => "SUCCESS",
+            Self::Failed => "FAILED",
+        }
+    }
+
+    /// Case does not count; Scalekit's documentation also says "Failure".
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.to_ascii_uppercase();
+        let text = if text == "FAILURE" { "FAILED" } else { &text };
+        Self::ALL.into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It went on.
+    Ok,
+    /// It was refused, and the person or application may try again.
+    Refused,
+    /// That was its end.
+    Failed,
+    /// Something to know.
+    Note,
+}
+
+/// One check or decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Step {
+    /// What it was about: `authorize`, `page`, `mail`, `code`, `link`, `session`, `token`, `fault`.
+    pub name: String,
+    pub verdict: Verdict,
+    /// What was decided, and why.
+    pub text: String,
+    /// The facts behind it.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub facts: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Step {
+    pub fn new(name: &str, verdict: Verdict, text: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), verdict, text: text.into(), facts: serde_json::Map::new() }
+    }
+
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// What a step tells of the sign-in as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    pub email: Option<String>,
+    pub client_id: Option<String>,
+    pub user_id: Option<String>,
+    pub status: Option<FlowStatus>,
+}
+
+impl About {
+    pub fn status(status: FlowStatus) -> Self {
+        Self { status: Some(status), ..Self::default() }
+    }
+
+    pub fn email(self, email: impl Into<String>) -> Self {
+        Self { email: Some(email.into()), ..self }
+    }
+
+    pub fn client(self, client_id: impl Into<String>) -> Self {
+        Self { client_id: Some(client_id.into()), ..self }
+    }
+
+    pub fn user(self, user_id: impl Into<String>) -> Self {
+        Self { user_id: Some(user_id.into()), ..self }
+    }
+}
+
+/// A step of one sign-in, on its way to the database.
+#[derive(Debug, Clone)]
+pub struct FlowEvent {
+    pub environment_id: String,
+    /// Sorts by time.
+    pub id: String,
+    /// The authentication request; a grant, for what happens to its tokens.
+    pub flow_id: String,
+    pub about: About,
+    pub step: Step,
+    /// By the environment's clock.
+    pub at_ms: UnixMs,
+    /// By the machine's.
+    pub logged_at_ms: UnixMs,
+}
+
+/// Most steps kept while the database does not take them.
+const MAX_WAITING: usize = 10_000;
+
+/// Steps that wait to be written, many at once: a sign-in shall not wait for its log.
+#[derive(Debug, Default)]
+pub struct FlowLog {
+    waiting: Mutex<Vec<FlowEvent>>,
+    count: AtomicU64,
+}
+
+impl FlowLog {
+    /// The number of the next step of this process.
+    pub fn next_number(&self) -> u64 {
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn push(&self, event: FlowEvent) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < MAX_WAITING {
+            waiting.push(event);
+        }
+    }
+
+    /// What waits; it waits no longer.
+    pub fn take(&self) -> Vec<FlowEvent> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_in_any_case_and_by_both_names() {
+        assert_eq!(FlowStatus::parse("failure"), Some(FlowStatus::Failed));
+        assert_eq!(FlowStatus::parse("Success"), Some(FlowStatus::Success));
+        assert_eq!(FlowStatus::parse("done"), None);
+    }
+}

@@ -1,0 +1,247 @@
+//! The inbox, for tests: wait for a mail, search, read its source, follow as it fills.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Answer, Control, Deleted, Page, ProblemDocument, Query, gone, json, refuse};
+use crate::app::Context;
+use crate::domain::clock::rfc3339;
+use crate::domain::email::EmailAddress;
+use crate::http::pages::inbox::MAIL_POLICY;
+use crate::mail::{Envelope, source};
+use crate::service::control::Refused;
+use crate::service::inbox;
+use crate::storage::{InboxFilter, InboxMessage};
+
+/// Longest wait for a mail, in milliseconds.
+const MAX_WAIT_MS: i64 = 60_000;
+
+/// How long `latest` waits when it is not told.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a stream of events is silent before a comment keeps it alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// A mail.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageView {
+    pub id: String,
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// The code, where the mail carries one.
+    pub code: Option<String>,
+    /// The link, where the mail carries one.
+    pub link: Option<String>,
+    pub auth_request_id: String,
+    /// `signin` or `signup`.
+    pub kind: String,
+    /// Did the address sign in with the fixed code, so that no mail left the house?
+    pub test_user: bool,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+}
+
+impl From<InboxMessage> for MessageView {
+    fn from(message: InboxMessage) -> Self {
+        Self {
+            test_user: message.recipient_kind == "test_user",
+            created_at: rfc3339(message.created_at_ms),
+            id: message.id,
+            to: message.to_address,
+            subject: message.subject,
+            text: message.text_body,
+            html: message.html_body,
+            code: message.code,
+            link: message.link,
+            auth_request_id: message.auth_request_id,
+            kind: message.kind,
+        }
+    }
+}
+
+fn address(query: &Query) -> Result<Option<EmailAddress>, Refused> {
+    let to = query.text("to")?.map(EmailAddress::parse).transpose();
+    to.map_err(|error| Refused::field("to", error.to_string()))
+}
+
+fn filter(query: &Query, page: Page) -> Result<InboxFilter, Refused> {
+    let since = query.owned("since")?;
+    if since.as_deref().is_some_and(|s| !s.starts_with("msg_")) {
+        return Err(Refused::field("since", "must be the id of a message, msg_…"));
+    }
+    Ok(InboxFilter {
+        to_key: address(query)?.map(|a| a.key()),
+        after_id: since,
+        search: query.owned("q")?,
+        offset: page.offset,
+        limit: page.size,
+    })
+}
+
+fn wait(query: &Query) -> Result<Option<Duration>, Refused> {
+    let ms = query.number("wait_ms", 0..=i64::MAX)?.map(|ms| ms.min(MAX_WAIT_MS).unsigned_abs());
+    Ok(ms.map(Duration::from_millis))
+}
+
+fn failed(failure: crate::service::Failure) -> actix_web::Error {
+    refuse(failure.into())
+}
+
+/// Mails, newest first; with `wait_ms`, not before there is one or the time is over.
+#[utoipa::path(get, path = "/_emulator/v1/messages", tag = "inbox",
+    params(("to" = Option<String>, Query, description = "Only mails to this address."),
+        ("since" = Option<String>, Query, description = "Only mails newer than this one, by its id."),
+        ("q" = Option<String>, Query, description = "Part of subject, text, code or address."),
+        ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait for a mail, at most 60000."),
+        ("page_size" = Option<i64>, Query), ("page_token" = Option<String>, Query)),
+    responses((status = 200, body = Vec<MessageView>), (status = 400, body = ProblemDocument)))]
+pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
+    let read = || {
+        let query = Query::of(&request)?;
+        let size = query.number("page_size", 1..=200)?.unwrap_or(200);
+        let page = Page { size, ..query.page()? };
+        Ok((filter(&query, page)?, wait(&query)?))
+    };
+    let (filter, wait) = read().map_err(refuse)?;
+    let found = inbox::messages(&context, &filter, wait.unwrap_or_default()).await.map_err(failed)?;
+    Ok(json(&found.into_iter().map(MessageView::from).collect::<Vec<_>>()))
+}
+
+/// The newest mail, as soon as there is one.
+#[utoipa::path(get, path = "/_emulator/v1/messages/latest", tag = "inbox",
+    params(("to" = Option<String>, Query, description = "To this address."),
+        ("since" = Option<String>, Query, description = "Newer than this mail, by its id."),
+        ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait, at most 60000; 10000 when left out.")),
+    responses((status = 200, body = MessageView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
+pub async fn latest(request: HttpRequest, Control(context): Control) -> Answer {
+    let read = || {
+        let query = Query::of(&request)?;
+        Ok((filter(&query, Page { offset: 0, size: 1 })?, wait(&query)?))
+    };
+    let (filter, wait) = read().map_err(refuse)?;
+    let found = inbox::messages(&context, &filter, wait.unwrap_or(DEFAULT_WAIT)).await.map_err(failed)?;
+    let newest = found.into_iter().next();
+    let newest =
+        newest.ok_or_else(|| refuse(Refused::NotFound("no such mail arrived in time".to_owned())))?;
+    Ok(json(&MessageView::from(newest)))
+}
+
+async fn find(context: &Context, id: &str) -> Result<InboxMessage, actix_web::Error> {
+    let found = inbox::message(context, id).await.map_err(failed)?;
+    found.ok_or_else(|| refuse(Refused::NotFound(format!("there is no message {id}"))))
+}
+
+/// One mail.
+#[utoipa::path(get, path = "/_emulator/v1/messages/{id}", tag = "inbox", params(("id" = String, Path)),
+    responses((status = 200, body = MessageView), (status = 404, body = ProblemDocument)))]
+pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {
+    Ok(json(&MessageView::from(find(&context, &id).await?)))
+}
+
+/// The HTML part of a mail, to look at.
+#[utoipa::path(get, path = "/_emulator/v1/messages/{id}/html", tag = "inbox", params(("id" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/html"), (status = 404, body = ProblemDocument)))]
+pub async fn html(Control(context): Control, id: web::Path<String>) -> Answer {
+    let message = find(&context, &id).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_SECURITY_POLICY, MAIL_POLICY))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(message.html_body))
+}
+
+/// The source of a mail, as an SMTP server would receive it.
+#[utoipa::path(get, path = "/_emulator/v1/messages/{id}/raw", tag = "inbox", params(("id" = String, Path)),
+    responses((status = 200, body = String, content_type = "message/rfc822"), (status = 404, body = ProblemDocument)))]
+pub async fn raw(Control(context): Control, id: web::Path<String>) -> Answer {
+    let message = find(&context, &id).await?;
+    let bytes = source(&Envelope {
+        from: &context.environment.mail_from,
+        to: &message.to_address,
+        message_id: &message.id,
+        subject: &message.subject,
+        text: &message.text_body,
+        html: &message.html_body,
+        created_at_ms: message.created_at_ms,
+    })
+    .map_err(|error| refuse(Refused::NotAllowed(error.to_string())))?;
+    Ok(HttpResponse::Ok()
+        .content_type("message/rfc822")
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(bytes))
+}
+
+/// Empties the inbox, or deletes what one address received.
+#[utoipa::path(delete, path = "/_emulator/v1/messages", tag = "inbox",
+    params(("to" = Option<String>, Query, description = "Only mails to this address.")),
+    responses((status = 200, body = Deleted), (status = 400, body = ProblemDocument)))]
+pub async fn delete(request: HttpRequest, Control(context): Control) -> Answer {
+    let to = Query::of(&request).and_then(|query| address(&query)).map_err(refuse)?;
+    Ok(json(&Deleted { deleted: inbox::delete(&context, to.as_ref()).await.map_err(failed)? }))
+}
+
+/// Deletes one mail.
+#[utoipa::path(delete, path = "/_emulator/v1/messages/{id}", tag = "inbox", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDocument)))]
+pub async fn delete_one(Control(context): Control, id: web::Path<String>) -> Answer {
+    if inbox::delete_one(&context, &id).await.map_err(failed)? {
+        return Ok(gone());
+    }
+    Err(refuse(Refused::NotFound(format!("there is no message {id}"))))
+}
+
+/// Mails as they come, as server-sent events: `event: message`, the mail as JSON in `data`. Goes on after `since`, or
+/// after the `Last-Event-ID` that browsers send when they connect again.
+#[utoipa::path(get, path = "/_emulator/v1/messages/events", tag = "inbox",
+    params(("to" = Option<String>, Query, description = "Only mails to this address."),
+        ("since" = Option<String>, Query, description = "First those newer than this mail, by its id.")),
+    responses((status = 200, body = String, content_type = "text/event-stream"), (status = 400, body = ProblemDocument)))]
+pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
+    let mut filter = Query::of(&request)
+        .and_then(|query| filter(&query, Page { offset: 0, size: 200 }))
+        .map_err(refuse)?;
+    let last_seen = request.headers().get("last-event-id").and_then(|v| v.to_str().ok());
+    if let Some(id) = last_seen.filter(|id| id.starts_with("msg_")) {
+        filter.after_id = Some(id.to_owned());
+    }
+    if filter.after_id.is_none() {
+        // Only what comes from now on.
+        let newest =
+            inbox::messages(&context, &InboxFilter { limit: 1, ..filter.clone() }, Duration::ZERO).await;
+        filter.after_id = newest.map_err(failed)?.into_iter().next().map(|m| m.id);
+    }
+    let stream = futures_util::stream::unfold(Some((context, filter)), |state| async move {
+        let (context, mut filter) = state?;
+        let found = match inbox::messages(&context, &filter, HEARTBEAT).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "a stream of mails ends");
+                return None;
+            }
+        };
+        let mut text = String::new();
+        for message in found.into_iter().rev() {
+            filter.after_id = Some(message.id.clone());
+            let id = message.id.clone();
+            let data = serde_json::to_string(&MessageView::from(message)).unwrap_or_default();
+            text.push_str(&format!("id: {id}\nevent: message\ndata: {data}\n\n"));
+        }
+        if text.is_empty() {
+            text.push_str(": still here\n\n");
+        }
+        let next = (!context.app.site.is_stopping()).then_some((context, filter));
+        Some((Ok::<_, actix_web::Error>(web::Bytes::from(text)), next))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .streaming(stream))
+}

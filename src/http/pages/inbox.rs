@@ -1,0 +1,101 @@
+//! The inbox, for people.
+
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::{render, views};
+use crate::app::Context;
+use crate::domain::clock::rfc3339;
+use crate::http::context::Ctx;
+use crate::http::errors::Problem;
+use crate::http::{guard, params};
+use crate::service::{Failure, inbox};
+use crate::storage::{InboxFilter, InboxMessage};
+
+/// Mails on the page.
+const PAGE_SIZE: i64 = 50;
+
+/// What the HTML part of a mail may do in a browser: nothing but open its links.
+pub const MAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'none'; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
+
+fn failed(failure: Failure) -> HttpResponse {
+    Problem::from(failure).json()
+}
+
+/// `GET /_emulator/inbox`: the newest mails, on a page.
+pub async fn page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
+    let answer = async {
+        guard::control(&request, &context)?;
+        // A half-typed address is a filter that finds nothing, not a mistake.
+        let filter_to =
+            params::query(&request).ok().and_then(|p| p.one("to").ok().flatten().map(str::to_owned));
+        let filter = InboxFilter {
+            to_key: filter_to.as_ref().map(|t| t.trim().to_lowercase()),
+            limit: PAGE_SIZE,
+            ..InboxFilter::default()
+        };
+        let found = inbox::messages(&context, &filter, Duration::ZERO).await.map_err(failed)?;
+        let view = views::InboxList {
+            layout: render::layout(&context, "Inbox"),
+            messages: found.into_iter().map(row).collect(),
+            filter_to: filter_to.unwrap_or_default(),
+            latest_url: context.public_url.join("/_emulator/v1/messages/latest"),
+        };
+        Ok(render::page(StatusCode::OK, &view))
+    };
+    answer.await.unwrap_or_else(|refused| refused)
+}
+
+fn row(message: InboxMessage) -> views::InboxRow {
+    views::InboxRow {
+        test_user: message.recipient_kind == "test_user",
+        created_at: rfc3339(message.created_at_ms),
+        id: message.id,
+        to: message.to_address,
+        subject: message.subject,
+        kind: message.kind,
+        code: message.code,
+        link: message.link,
+    }
+}
+
+/// `GET /_emulator/inbox/{id}`: one mail.
+pub async fn message_page(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    let answer = async {
+        guard::control(&request, &context)?;
+        let message = find(&request, &context, &id).await?;
+        let view = views::InboxMessage {
+            layout: render::layout(&context, "Mail"),
+            text: message.text_body.clone(),
+            html_url: context.path(&format!("/_emulator/inbox/{}/html", message.id)),
+            row: row(message),
+        };
+        Ok(render::page(StatusCode::OK, &view))
+    };
+    answer.await.unwrap_or_else(|refused| refused)
+}
+
+/// `GET /_emulator/inbox/{id}/html`: the HTML part alone, shown in a frame that can do nothing.
+pub async fn message_html(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    let answer = async {
+        guard::control(&request, &context)?;
+        let message = find(&request, &context, &id).await?;
+        Ok(HttpResponse::Ok()
+            .content_type("text/html; charset=utf-8")
+            .insert_header((header::CONTENT_SECURITY_POLICY, MAIL_POLICY))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .body(message.html_body))
+    };
+    answer.await.unwrap_or_else(|refused| refused)
+}
+
+async fn find(request: &HttpRequest, context: &Context, id: &str) -> Result<InboxMessage, HttpResponse> {
+    let found = inbox::message(context, id).await.map_err(failed)?;
+    found.ok_or_else(|| {
+        let text = "There is no such mail; it may have been deleted.";
+        Problem::new(StatusCode::NOT_FOUND, "not_found", "No such mail", text).response_for(request)
+    })
+}

@@ -1,0 +1,206 @@
+//! Applications (OAuth clients), in the words of the configuration's `[[clients]]`.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{Refused, settings};
+use crate::app::Context;
+use crate::config::merge;
+use crate::domain::client::{Client, ClientKind, ClientSecret};
+use crate::domain::entropy::Entropy;
+use crate::domain::field_error::FieldError;
+
+/// An application as the control API shows it, secrets included: it is a tool of those who run the server.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ClientView {
+    pub client_id: String,
+    pub name: String,
+    /// `web`, `spa` or `native`.
+    pub r#type: &'static str,
+    /// Secrets in the clear, where the server has them so; at most two.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub client_secrets: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret_argon2: Option<String>,
+    pub redirect_uris: Vec<String>,
+    pub post_logout_redirect_uris: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initiate_login_uri: Option<String>,
+    pub enforce_pkce: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_token_lifetime_s: Option<i64>,
+    pub instant_sign_in: bool,
+}
+
+impl From<&Client> for ClientView {
+    fn from(client: &Client) -> Self {
+        let (kind, secrets) = match &client.kind {
+            ClientKind::Web { secrets } => ("web", secrets.as_slice()),
+            ClientKind::Spa => ("spa", &[][..]),
+            ClientKind::Native => ("native", &[][..]),
+        };
+        let texts = |patterns: &[crate::domain::redirect_uri::RedirectPattern]| {
+            patterns.iter().map(|p| p.as_str().to_owned()).collect()
+        };
+        Self {
+            client_id: client.client_id.clone(),
+            name: client.name.clone(),
+            r#type: kind,
+            client_secrets: secrets
+                .iter()
+                .filter_map(|s| match s {
+                    ClientSecret::Plain(secret) => Some(secret.expose_secret().to_owned()),
+                    ClientSecret::Argon2(_) => None,
+                })
+                .collect(),
+            client_secret_argon2: secrets.iter().find_map(|s| match s {
+                ClientSecret::Argon2(hash) => Some(hash.clone()),
+                ClientSecret::Plain(_) => None,
+            }),
+            redirect_uris: texts(&client.redirect_uris),
+            post_logout_redirect_uris: texts(&client.post_logout_redirect_uris),
+            initiate_login_uri: client.initiate_login_uri.clone(),
+            enforce_pkce: client.enforce_pkce,
+            access_token_lifetime_s: client.access_token_lifetime_s,
+            instant_sign_in: client.instant_sign_in,
+        }
+    }
+}
+
+/// A new secret, in the shape of Scalekit's.
+pub fn new_secret(entropy: &dyn Entropy) -> SecretString {
+    SecretString::from(format!("test_{}", crate::domain::entropy::secret_text(entropy)))
+}
+
+/// A new client id, in the shape of Scalekit's.
+pub fn new_client_id(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 8];
+    entropy.fill(&mut bytes);
+    format!("skc_{:018}", u64::from_le_bytes(bytes) % 10u64.pow(18))
+}
+
+pub fn list(context: &Context) -> Vec<ClientView> {
+    context.environment.clients.iter().map(ClientView::from).collect()
+}
+
+pub fn show(context: &Context, client_id: &str) -> Result<ClientView, Refused> {
+    context.environment.client(client_id).map(ClientView::from).ok_or_else(|| unknown(client_id))
+}
+
+fn unknown(client_id: &str) -> Refused {
+    Refused::NotFound(format!("there is no client {client_id}"))
+}
+
+/// Adds an application. Without `client_id`, or a web client's secret, they are made.
+pub async fn create(context: &Context, fields: Value) -> Result<ClientView, Refused> {
+    let Value::Object(mut fields) = fields else {
+        return Err(Refused::field("", "must be a JSON object"));
+    };
+    let is_web = fields.get("type").is_none_or(|t| t == "web");
+    fields.entry("client_id").or_insert_with(|| new_client_id(context.entropy()).into());
+    let has_secret =
+        ["client_secret", "client_secrets", "client_secret_argon2"].iter().any(|f| fields.contains_key(*f));
+    if is_web && !has_secret {
+        let secret = new_secret(context.entropy());
+        fields.insert("client_secret".to_owned(), secret.expose_secret().into());
+    }
+    let client_id = fields.get("client_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    edit(context, &client_id, |clients| {
+        if clients.iter().any(|c| c.get("client_id").and_then(Value::as_str) == Some(&client_id)) {
+            let error = FieldError::new("client_id", "is used by another client already");
+            return Err(Refused::Conflict(error));
+        }
+        clients.push(Value::Object(fields.clone()));
+        Ok(())
+    })
+    .await?;
+    shown(context, &client_id)
+}
+
+/// Changes an application: what is named replaces what was there, `null` goes back to the default.
+pub async fn change(context: &Context, client_id: &str, patch: &Value) -> Result<ClientView, Refused> {
+    if !patch.is_object() {
+        return Err(Refused::field("", "must be a JSON object"));
+    }
+    if patch.get("client_id").is_some_and(|id| id != client_id) {
+        return Err(Refused::field("client_id", "cannot be changed"));
+    }
+    edit(context, client_id, |clients| {
+        let found =
+            clients.iter_mut().find(|c| c.get("client_id").and_then(Value::as_str) == Some(client_id));
+        let client = found.ok_or_else(|| unknown(client_id))?;
+        // A single secret replaces all that were there.
+        if patch.get("client_secret").is_some()
+            && let Some(fields) = client.as_object_mut()
+        {
+            fields.remove("client_secrets");
+            fields.remove("client_secret_argon2");
+        }
+        merge(client, patch);
+        Ok(())
+    })
+    .await?;
+    shown(context, client_id)
+}
+
+pub async fn delete(context: &Context, client_id: &str) -> Result<(), Refused> {
+    edit(context, client_id, |clients| {
+        let before = clients.len();
+        clients.retain(|c| c.get("client_id").and_then(Value::as_str) != Some(client_id));
+        if clients.len() == before { Err(unknown(client_id)) } else { Ok(()) }
+    })
+    .await
+}
+
+fn shown(context: &Context, client_id: &str) -> Result<ClientView, Refused> {
+    let live = context.app.live();
+    live.environment.client(client_id).map(ClientView::from).ok_or_else(|| unknown(client_id))
+}
+
+/// Edits the list of clients. Mistakes are named as those of the one client that is edited.
+async fn edit(
+    context: &Context,
+    client_id: &str,
+    change: impl Fn(&mut Vec<Value>) -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    let mut edited_at = None;
+    let outcome = settings::change_with(context, |changes| {
+        let mut clients = listed(context, changes)?;
+        change(&mut clients)?;
+        edited_at =
+            clients.iter().position(|c| c.get("client_id").and_then(Value::as_str) == Some(client_id));
+        merge(changes, &json!({ "clients": clients }));
+        Ok(())
+    })
+    .await;
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(Refused::Invalid(errors)) => {
+            let prefix = edited_at.map(|at| format!("clients[{at}].")).unwrap_or_default();
+            let own = errors.into_iter().map(|e| {
+                let field = e.field.strip_prefix(&prefix).unwrap_or(&e.field).to_owned();
+                FieldError::new(field, e.reason)
+            });
+            Err(Refused::Invalid(own.collect()))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// The clients with these changes, each in the configuration's words.
+fn listed(context: &Context, changes: &Value) -> Result<Vec<Value>, Refused> {
+    if let Some(Value::Array(clients)) = changes.get("clients") {
+        return Ok(clients.clone());
+    }
+    let site = &context.app.site;
+    let environment = site
+        .layers
+        .environment(&context.app.id, context.app.name.clone(), changes)
+        .map_err(Refused::Invalid)?;
+    let views = environment.clients.iter().map(|c| serde_json::to_value(ClientView::from(c)));
+    views
+        .collect::<Result<_, _>>()
+        .map_err(|_| Refused::Failure(crate::storage::StoreError::Unreadable("client").into()))
+}

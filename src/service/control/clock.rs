@@ -1,0 +1,58 @@
+//! The environment's clock.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Refused, change_record};
+use crate::app::Context;
+use crate::domain::clock::{Clock as _, ClockChange, ClockSetting, rfc3339};
+
+/// The clock as it stands.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ClockView {
+    /// The environment's time, RFC 3339.
+    pub now: String,
+    /// The machine's time, RFC 3339.
+    pub real_now: String,
+    pub frozen: bool,
+    /// Whole seconds that the environment's time is ahead of the machine's; negative when behind.
+    pub ahead_s: i64,
+    /// Are tokens dated by the environment's time even where it is ahead of the machine's?
+    pub date_tokens_ahead: bool,
+}
+
+pub fn show(context: &Context) -> ClockView {
+    let clock = &context.app.clock;
+    let (now_ms, real_ms, setting) = (clock.now_ms(), clock.machine_ms(), clock.setting());
+    ClockView {
+        now: rfc3339(now_ms),
+        real_now: rfc3339(real_ms),
+        frozen: setting.is_frozen(),
+        ahead_s: (now_ms - real_ms).div_euclid(1000),
+        date_tokens_ahead: setting.date_tokens_ahead,
+    }
+}
+
+/// Sets, moves, stops or starts the clock, for everything and on all servers.
+pub async fn change(context: &Context, change: ClockChange) -> Result<ClockView, Refused> {
+    let machine_ms = context.app.clock.machine_ms();
+    change_record(context, |record| {
+        record.clock = record
+            .clock
+            .changed(change, machine_ms)
+            .ok_or_else(|| Refused::field("now", "would be before 1970 or after 9999"))?;
+        Ok(())
+    })
+    .await?;
+    Ok(show(context))
+}
+
+/// Back to real time.
+pub async fn reset(context: &Context) -> Result<ClockView, Refused> {
+    change_record(context, |record| {
+        record.clock = ClockSetting::default();
+        Ok(())
+    })
+    .await?;
+    Ok(show(context))
+}

@@ -1,0 +1,250 @@
+//! Isolated environments: made in one call, each with its own URL, credentials, people, clock, inbox and faults.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{Refused, clients, people, settings::Settings};
+use crate::app::{App, Context, NoContext, SERVER_SECRET};
+use crate::config::{merge, seed_from_json};
+use crate::domain::clock::{ClockChange, ClockSetting, rfc3339};
+use crate::domain::environment::{Environment, EnvironmentName, Mode, PublicUrl};
+use crate::domain::ids::{IdKind, new_id};
+use crate::service::{Failure, seed};
+use crate::storage::EnvironmentRecord;
+
+/// What a new environment is to be.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Made up when left out.
+    pub name: Option<String>,
+    /// Over the configured settings. Without `clients`, one is made with credentials of its own.
+    pub settings: Value,
+    /// In the words of the configuration: `users` and `organizations`.
+    pub seed: Value,
+    pub clock: ClockChange,
+    /// Of the client that is made.
+    pub redirect_uris: Vec<String>,
+    pub instant_sign_in: bool,
+}
+
+/// An environment as the control API shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EnvironmentView {
+    /// `null`: the default one.
+    pub name: Option<String>,
+    pub id: String,
+    /// Put it where Scalekit's was: by host name.
+    pub environment_url: String,
+    /// The same environment by path, for machines whose resolver does not know `NAME.localhost`.
+    pub path_url: String,
+    /// All URLs it is reached under.
+    pub urls: Vec<String>,
+    pub client_id: Option<String>,
+    /// In the clear, where the server has it so.
+    pub client_secret: Option<String>,
+    /// RFC 3339.
+    pub created_at: Option<String>,
+    pub settings: Settings,
+}
+
+/// Most environments at once.
+const MAX_ENVIRONMENTS: i64 = 10_000;
+
+/// Names in a page.
+const PAGE: i64 = 500;
+
+pub fn view(environment: &Environment, created_at_ms: Option<i64>) -> EnvironmentView {
+    let urls = &environment.public_urls;
+    let first = urls.first().map(|u| u.issuer().to_owned()).unwrap_or_default();
+    let by_path = urls.iter().find(|u| !u.path().is_empty()).map(|u| u.issuer().to_owned());
+    let shown = environment.clients.iter().find(|c| !c.is_public()).or(environment.clients.first());
+    let client = shown.map(clients::ClientView::from);
+    EnvironmentView {
+        name: environment.name.as_ref().map(|n| n.as_str().to_owned()),
+        id: environment.id.clone(),
+        path_url: by_path.filter(|_| environment.name.is_some()).unwrap_or_else(|| first.clone()),
+        environment_url: first,
+        urls: urls.iter().map(|u: &PublicUrl| u.issuer().to_owned()).collect(),
+        client_secret: client.as_ref().and_then(|c| c.client_secrets.first().cloned()),
+        client_id: client.map(|c| c.client_id),
+        created_at: created_at_ms.map(rfc3339),
+        settings: Settings::from(environment),
+    }
+}
+
+/// The default environment and the first isolated ones after `after`, by name.
+pub async fn list(context: &Context, after: &str) -> Result<Vec<EnvironmentView>, Refused> {
+    let site = &context.app.site;
+    let mut found = vec![];
+    if after.is_empty()
+        && let Some(default) = context.provider.get()
+    {
+        found.push(view(&default.live().environment, None));
+    }
+    for record in context.store().environment_records(site.default_id(), after, PAGE).await? {
+        let Some(name) = EnvironmentName::parse(&record.name) else { continue };
+        let app = open(context, &name).await?;
+        found.push(view(&app.live().environment, Some(record.created_at_ms)));
+    }
+    Ok(found)
+}
+
+async fn open(context: &Context, name: &EnvironmentName) -> Result<Arc<App>, Refused> {
+    context.provider.open(name).await.map_err(|error| match error {
+        NoContext::Unknown(_) => unknown(name.as_str()),
+        NoContext::Failure(error) => error.into(),
+        NoContext::Starting => Refused::NotAllowed("the server is starting".to_owned()),
+    })
+}
+
+fn unknown(name: &str) -> Refused {
+    Refused::NotFound(format!("there is no environment {name:?}"))
+}
+
+fn parse_name(name: &str) -> Result<EnvironmentName, Refused> {
+    EnvironmentName::parse(name).ok_or_else(|| {
+        Refused::field("name", "must be 1 to 63 letters, digits and inner hyphens, as in host names")
+    })
+}
+
+pub async fn show(context: &Context, name: &str) -> Result<EnvironmentView, Refused> {
+    let name = EnvironmentName::parse(name).ok_or_else(|| unknown(name))?;
+    let record =
+        context.store().environment_named(name.as_str()).await?.ok_or_else(|| unknown(name.as_str()))?;
+    let app = open(context, &name).await?;
+    Ok(view(&app.live().environment, Some(record.created_at_ms)))
+}
+
+/// Makes an environment. It signs with the keys of the default one, under an issuer of its own.
+pub async fn create(context: &Context, wanted: Wanted) -> Result<EnvironmentView, Refused> {
+    let site = context.app.site.clone();
+    if site.mode == Mode::Production {
+        return Err(Refused::NotAllowed("production mode has the one environment only".to_owned()));
+    }
+    let entropy = &*site.entropy;
+    let name = match &wanted.name {
+        Some(name) => parse_name(name)?,
+        None => parse_name(&format!("env-{}", &new_id(IdKind::Environment, 0, entropy)[16..]))?,
+    };
+    let machine_ms = site.machine_clock.now_ms();
+    let clock = ClockSetting::default()
+        .changed(wanted.clock, machine_ms)
+        .ok_or_else(|| Refused::field("clock.now", "would be before 1970 or after 9999"))?;
+    let mut settings = json!({});
+    if wanted.settings.get("clients").is_none_or(Value::is_null) {
+        merge(
+            &mut settings,
+            &json!({ "clients": [{
+            "client_id": clients::new_client_id(entropy),
+            "client_secret": clients::new_secret(entropy).expose_secret(),
+            "redirect_uris": wanted.redirect_uris,
+            "instant_sign_in": wanted.instant_sign_in,
+        }] }),
+        );
+    }
+    if !wanted.settings.is_null() {
+        if !wanted.settings.is_object() {
+            return Err(Refused::field("settings", "must be an object"));
+        }
+        merge(&mut settings, &wanted.settings);
+    }
+    let id = new_id(IdKind::Environment, machine_ms, entropy);
+    site.layers.environment(&id, Some(name.clone()), &settings).map_err(|e| within("settings", e))?;
+    let people = seed_from_json(&object_or_nothing(&wanted.seed)).map_err(|e| within("seed", e))?;
+    let mut secret = [0; 32];
+    entropy.fill(&mut secret);
+    let sealed = site.seal_settings(&settings)?;
+    let record = EnvironmentRecord {
+        name: name.as_str().to_owned(),
+        revision: 1,
+        resets: 0,
+        first_settings: sealed.clone(),
+        settings: sealed,
+        clock,
+        created_at_ms: machine_ms,
+        id,
+    };
+    if context.store().environment_records(site.default_id(), "", MAX_ENVIRONMENTS).await?.len()
+        >= usize::try_from(MAX_ENVIRONMENTS).unwrap_or(usize::MAX)
+    {
+        return Err(Refused::NotAllowed(format!("there are {MAX_ENVIRONMENTS} environments; delete some")));
+    }
+    let sealed_secret = site.seal_secret(&secret)?;
+    let made = context
+        .store()
+        .insert_environment(&record, site.default_id(), (SERVER_SECRET, &sealed_secret))
+        .await?;
+    if !made {
+        let error = crate::domain::field_error::FieldError::new("name", "is used by another environment");
+        return Err(Refused::Conflict(error));
+    }
+    let app = open(context, &name).await?;
+    let there = context.elsewhere(app.clone());
+    let ready = seed::with_ids(&people, there.now_ms(), there.entropy());
+    if let Err(refused) = people::write_seed(&there, &ready, false).await {
+        // A seed that contradicts itself leaves nothing behind.
+        context.store().delete_environment(&record.id).await?;
+        context.provider.forget(&name);
+        return Err(refused);
+    }
+    Ok(view(&app.live().environment, Some(record.created_at_ms)))
+}
+
+fn object_or_nothing(value: &Value) -> Value {
+    if value.is_null() { json!({}) } else { value.clone() }
+}
+
+fn within(name: &str, errors: Vec<crate::domain::field_error::FieldError>) -> Refused {
+    let named = errors.into_iter().map(|e| {
+        let field = if e.field.is_empty() { name.to_owned() } else { format!("{name}.{}", e.field) };
+        crate::domain::field_error::FieldError::new(field, e.reason)
+    });
+    Refused::Invalid(named.collect())
+}
+
+/// Deletes an isolated environment with everything in it.
+pub async fn delete(context: &Context, name: &str) -> Result<(), Refused> {
+    let name = EnvironmentName::parse(name).ok_or_else(|| unknown(name))?;
+    let record =
+        context.store().environment_named(name.as_str()).await?.ok_or_else(|| unknown(name.as_str()))?;
+    if !context.store().delete_environment(&record.id).await? {
+        return Err(unknown(name.as_str()));
+    }
+    context.provider.forget(&name);
+    if let Some(age) = context.app.site.freshness() {
+        tokio::time::sleep(age).await;
+    }
+    Ok(())
+}
+
+/// Deletes all isolated environments; tells how many.
+pub async fn delete_all(context: &Context) -> Result<u64, Refused> {
+    let mut deleted = 0;
+    loop {
+        let records = context.store().environment_records(context.app.site.default_id(), "", PAGE).await?;
+        if records.is_empty() {
+            return Ok(deleted);
+        }
+        for record in records {
+            deleted += u64::from(context.store().delete_environment(&record.id).await?);
+            if let Some(name) = EnvironmentName::parse(&record.name) {
+                context.provider.forget(&name);
+            }
+        }
+    }
+}
+
+impl From<NoContext> for Failure {
+    fn from(error: NoContext) -> Self {
+        match error {
+            NoContext::Failure(error) => error.into(),
+            NoContext::Starting | NoContext::Unknown(_) => {
+                Self::Store(crate::storage::StoreError::Unreadable("environment"))
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What the control API and the dashboard do to an environment: change its settings, clock and people, break things
+//! on purpose, start clean. Every change is there for the next request, on every server of the database.
+
+pub mod clients;
+pub mod clock;
+pub mod environments;
+pub mod people;
+pub mod redirects;
+pub mod settings;
+pub mod sign_in;
+pub mod state;
+pub mod tokens;
+
+use super::{Failure, MAX_CONFLICTS};
+use crate::app::Context;
+use crate::domain::field_error::FieldError;
+use crate::storage::{EnvironmentRecord, StoreError};
+
+/// Why something was not done. The state is as before.
+#[derive(Debug)]
+pub enum Refused {
+    Invalid(Vec<FieldError>),
+    NotFound(String),
+    /// It is there already.
+    Conflict(FieldError),
+    NotAllowed(String),
+    Failure(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+impl Refused {
+    pub fn field(field: &str, reason: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(field, reason)])
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Invalid(errors) => {
+                let texts: Vec<String> = errors.iter().map(|e| format!("{} {}", e.field, e.reason)).collect();
+                f.write_str(&texts.join("; "))
+            }
+            Self::Conflict(error) => write!(f, "{} {}", error.field, error.reason),
+            Self::NotFound(text) | Self::NotAllowed(text) => f.write_str(text),
+            Self::Failure(failure) => write!(f, "{failure}"),
+        }
+    }
+}
+
+/// A record that exists already is the caller's mistake, with the field it comes from.
+pub(super) fn exists(error: StoreError, field: &str, reason: &str) -> Refused {
+    match error {
+        StoreError::Exists(_) => Refused::Conflict(FieldError::new(field, reason)),
+        other => other.into(),
+    }
+}
+
+/// Changes the environment's record, again and again while others change it, and waits until every server knows.
+async fn change_record(
+    context: &Context,
+    mut change: impl FnMut(&mut EnvironmentRecord) -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    for _ in 0..MAX_CONFLICTS {
+        let mut record = context.app.record().await?;
+        change(&mut record)?;
+        if context.store().change_environment(&record, context.app.clock.machine_ms()).await? {
+            return settle(context).await;
+        }
+    }
+    Err(Failure::Contention.into())
+}
+
+/// Makes a committed change known: here at once, to other servers within the time that they may go without asking.
+pub(super) async fn settle(context: &Context) -> Result<(), Refused> {
+    context.app.reload().await?;
+    if let Some(age) = context.app.site.freshness() {
+        tokio::time::sleep(age).await;
+    }
+    Ok(())
+}

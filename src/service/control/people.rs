@@ -1,0 +1,319 @@
+//! Users, organizations and sessions.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{Refused, exists};
+use crate::app::{Context, Seed};
+use crate::config::{merge, seed_from_json};
+use crate::domain::clock::rfc3339;
+use crate::domain::field_error::FieldError;
+use crate::domain::ids::IdKind;
+use crate::service::seed;
+use crate::storage::{ListedUser, OrganizationFields, PeopleFilter, SeedUser, SessionRow};
+
+/// A user as the control API shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct UserView {
+    pub id: String,
+    pub email: String,
+    pub name: Option<String>,
+    pub given_name: Option<String>,
+    pub family_name: Option<String>,
+    pub picture: Option<String>,
+    pub locale: Option<String>,
+    pub external_id: Option<String>,
+    /// Ids of the organizations the user belongs to.
+    pub organizations: Vec<String>,
+    /// RFC 3339.
+    pub created_at: String,
+    pub updated_at: String,
+    pub last_sign_in_at: Option<String>,
+}
+
+impl From<ListedUser> for UserView {
+    fn from(listed: ListedUser) -> Self {
+        let user = listed.user;
+        Self {
+            id: user.id,
+            email: user.email,
+            name: user.name,
+            given_name: user.given_name,
+            family_name: user.family_name,
+            picture: user.picture,
+            locale: user.locale,
+            external_id: user.external_id,
+            organizations: listed.organization_ids,
+            created_at: rfc3339(user.created_at_ms),
+            updated_at: rfc3339(user.updated_at_ms),
+            last_sign_in_at: listed.last_sign_in_at_ms.map(rfc3339),
+        }
+    }
+}
+
+/// An organization as the control API shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct OrganizationView {
+    pub id: String,
+    pub display_name: String,
+    pub external_id: Option<String>,
+    /// How many users belong to it.
+    pub members: i64,
+}
+
+/// A browser session as the control API shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SessionView {
+    pub id: String,
+    pub user_id: String,
+    pub email: Option<String>,
+    /// Can it still sign in silently?
+    pub live: bool,
+    /// RFC 3339.
+    pub authenticated_at: String,
+    pub last_active_at: String,
+    pub expires_at: String,
+    pub ended_at: Option<String>,
+}
+
+/// Writes a seed; a pinned id that is taken is named.
+pub async fn write_seed(context: &Context, seed: &Seed, until_reset: bool) -> Result<(), Refused> {
+    context
+        .store()
+        .seed(context.environment_id(), &seed.organizations, &seed.users, until_reset, context.now_ms())
+        .await
+        .map_err(|error| {
+            exists(error, "users", "or organizations: an id or external_id is used by another record already")
+        })
+}
+
+/// Adds people and organizations in the words of the configuration. With `until_reset`, resets do not go back to them.
+pub async fn seed_from(
+    context: &Context,
+    value: &Value,
+    until_reset: bool,
+) -> Result<(usize, usize), Refused> {
+    let settings = seed_from_json(value).map_err(Refused::Invalid)?;
+    let ready = seed::with_ids(&settings, context.now_ms(), context.entropy());
+    write_seed(context, &ready, until_reset).await?;
+    Ok((settings.users.len(), settings.organizations.len()))
+}
+
+pub async fn users(context: &Context, filter: &PeopleFilter) -> Result<Vec<UserView>, Refused> {
+    let found = context.store().users(context.environment_id(), filter).await?;
+    Ok(found.into_iter().map(UserView::from).collect())
+}
+
+pub async fn user(context: &Context, id: &str) -> Result<UserView, Refused> {
+    let found = context.store().listed_user(context.environment_id(), id).await?;
+    found.map(UserView::from).ok_or_else(|| unknown_user(id))
+}
+
+fn unknown_user(id: &str) -> Refused {
+    Refused::NotFound(format!("there is no user {id}"))
+}
+
+/// Checks one user by the rules of the configuration, and finds the organizations it names.
+async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Result<SeedUser, Refused> {
+    let Some(object) = fields.as_object_mut() else {
+        return Err(Refused::field("", "must be a JSON object"));
+    };
+    for read_only in ["created_at", "updated_at", "last_sign_in_at"] {
+        object.remove(read_only);
+    }
+    let named = object.remove("organizations").unwrap_or_else(|| json!([]));
+    if let Some(id) = id {
+        object.insert("id".to_owned(), id.into());
+    }
+    let settings = seed_from_json(&json!({ "users": [fields] })).map_err(|e| own(e, "users[0]."))?;
+    let Some(user) = seed::with_ids(&settings, context.now_ms(), context.entropy()).users.into_iter().next()
+    else {
+        return Err(Refused::field("email", "is missing"));
+    };
+    let Some(named) = named.as_array() else {
+        return Err(Refused::field("organizations", "must be a list of ids or external ids"));
+    };
+    let mut organization_ids = vec![];
+    for name in named {
+        let text = name.as_str().unwrap_or_default();
+        match context.store().organization(context.environment_id(), text).await? {
+            Some(organization) => organization_ids.push(organization.id),
+            None => {
+                let reason = format!("names {name}, which is neither id nor external_id of an organization");
+                return Err(Refused::field("organizations", reason));
+            }
+        }
+    }
+    let id = match (id, settings.users.first().and_then(|u| u.id.clone())) {
+        (Some(id), _) => id.to_owned(),
+        (None, Some(pinned)) => pinned,
+        (None, None) => context.new_id(IdKind::User),
+    };
+    Ok(SeedUser { id, organization_ids, ..user })
+}
+
+/// Names of single fields instead of those within a list.
+fn own(errors: Vec<FieldError>, prefix: &str) -> Refused {
+    let stripped = errors.into_iter().map(|e| {
+        let field = e.field.strip_prefix(prefix).unwrap_or(&e.field).to_owned();
+        FieldError::new(field, e.reason)
+    });
+    Refused::Invalid(stripped.collect())
+}
+
+const USER_TAKEN: &str = "id or external_id is used by another user already";
+
+pub async fn create_user(context: &Context, fields: Value) -> Result<UserView, Refused> {
+    let new = checked(context, fields, None).await?;
+    context
+        .store()
+        .insert_user(context.environment_id(), &new, context.now_ms())
+        .await
+        .map_err(|error| exists(error, "email", USER_TAKEN))?;
+    user(context, &new.id).await
+}
+
+/// Changes a user: what is named replaces what was there.
+pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<UserView, Refused> {
+    if !patch.is_object() {
+        return Err(Refused::field("", "must be a JSON object"));
+    }
+    if patch.get("id").is_some_and(|new| new != id) {
+        return Err(Refused::field("id", "cannot be changed"));
+    }
+    let before = user(context, id).await?;
+    let mut fields = serde_json::to_value(&before).unwrap_or_default();
+    merge(&mut fields, patch);
+    let changed = checked(context, fields, Some(id)).await?;
+    let done = context
+        .store()
+        .update_user(context.environment_id(), &changed, context.now_ms())
+        .await
+        .map_err(|error| exists(error, "email", USER_TAKEN))?;
+    if !done {
+        return Err(unknown_user(id));
+    }
+    user(context, id).await
+}
+
+/// Deletes a user, with sessions and everything that was granted.
+pub async fn delete_user(context: &Context, id: &str) -> Result<(), Refused> {
+    if context.store().delete_user(context.environment_id(), id).await? {
+        Ok(())
+    } else {
+        Err(unknown_user(id))
+    }
+}
+
+pub async fn organizations(
+    context: &Context,
+    filter: &PeopleFilter,
+) -> Result<Vec<OrganizationView>, Refused> {
+    let found = context.store().organizations(context.environment_id(), filter).await?;
+    let views = found.into_iter().map(|o| OrganizationView {
+        id: o.id,
+        display_name: o.display_name,
+        external_id: o.external_id,
+        members: o.members,
+    });
+    Ok(views.collect())
+}
+
+pub async fn organization(context: &Context, id: &str) -> Result<OrganizationView, Refused> {
+    let filter = PeopleFilter { id: Some(id.to_owned()), limit: 1, ..PeopleFilter::default() };
+    organizations(context, &filter).await?.into_iter().next().ok_or_else(|| unknown_organization(id))
+}
+
+fn unknown_organization(id: &str) -> Refused {
+    Refused::NotFound(format!("there is no organization {id}"))
+}
+
+fn checked_organization(
+    context: &Context,
+    fields: Value,
+    id: Option<&str>,
+) -> Result<OrganizationFields, Refused> {
+    let mut fields = fields;
+    let Some(object) = fields.as_object_mut() else {
+        return Err(Refused::field("", "must be a JSON object"));
+    };
+    object.remove("members");
+    if let Some(id) = id {
+        object.insert("id".to_owned(), id.into());
+    }
+    let settings =
+        seed_from_json(&json!({ "organizations": [fields] })).map_err(|e| own(e, "organizations[0]."))?;
+    let Some(organization) = settings.organizations.into_iter().next() else {
+        return Err(Refused::field("display_name", "is missing"));
+    };
+    Ok(OrganizationFields {
+        id: organization.id.unwrap_or_else(|| context.new_id(IdKind::Organization)),
+        display_name: organization.display_name,
+        external_id: organization.external_id,
+    })
+}
+
+pub async fn create_organization(context: &Context, fields: Value) -> Result<OrganizationView, Refused> {
+    let new = checked_organization(context, fields, None)?;
+    context
+        .store()
+        .insert_organization(context.environment_id(), &new, context.now_ms())
+        .await
+        .map_err(|error| exists(error, "external_id", "or id is used by another organization already"))?;
+    organization(context, &new.id).await
+}
+
+pub async fn change_organization(
+    context: &Context,
+    id: &str,
+    patch: &Value,
+) -> Result<OrganizationView, Refused> {
+    if !patch.is_object() {
+        return Err(Refused::field("", "must be a JSON object"));
+    }
+    if patch.get("id").is_some_and(|new| new != id) {
+        return Err(Refused::field("id", "cannot be changed"));
+    }
+    let mut fields = serde_json::to_value(organization(context, id).await?).unwrap_or_default();
+    merge(&mut fields, patch);
+    let changed = checked_organization(context, fields, Some(id))?;
+    let done = context
+        .store()
+        .update_organization(context.environment_id(), &changed, context.now_ms())
+        .await
+        .map_err(|error| exists(error, "external_id", "is used by another organization already"))?;
+    if done { organization(context, id).await } else { Err(unknown_organization(id)) }
+}
+
+pub async fn delete_organization(context: &Context, id: &str) -> Result<(), Refused> {
+    if context.store().delete_organization(context.environment_id(), id).await? {
+        Ok(())
+    } else {
+        Err(unknown_organization(id))
+    }
+}
+
+pub async fn sessions(context: &Context, filter: &PeopleFilter) -> Result<Vec<SessionView>, Refused> {
+    let found = context.store().sessions(context.environment_id(), filter).await?;
+    let now_ms = context.now_ms();
+    let views = found.into_iter().map(|SessionRow { session, email }| SessionView {
+        live: session.is_live(now_ms, &context.environment.sessions),
+        id: session.id,
+        user_id: session.user_id,
+        email,
+        authenticated_at: rfc3339(session.authenticated_at_ms),
+        last_active_at: rfc3339(session.last_active_at_ms),
+        expires_at: rfc3339(session.absolute_expires_at_ms),
+        ended_at: session.ended_at_ms.map(rfc3339),
+    });
+    Ok(views.collect())
+}
+
+/// Ends a session, and with it what lives as long as it.
+pub async fn end_session(context: &Context, id: &str) -> Result<(), Refused> {
+    if context.store().end_session(context.environment_id(), id, context.now_ms()).await? {
+        return Ok(());
+    }
+    Err(Refused::NotFound(format!("there is no session {id} that has not ended")))
+}

@@ -1,0 +1,71 @@
+//! Instant sign-in for tests: one call goes the whole way of an authorization request, without mail or page.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Refused;
+use crate::app::Context;
+use crate::domain::authorization::Parameters;
+use crate::domain::email::EmailAddress;
+use crate::service::authorize::{Authorized, NotAuthorized, authorize};
+use crate::service::passwordless::{Refusal, prove_without_mail};
+use crate::service::sessions::Browser;
+
+/// Where the browser would be now.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct InstantSignIn {
+    /// The application's callback with `code` and `state`, or with an `error`.
+    pub callback_url: String,
+    pub code: Option<String>,
+    pub state: Option<String>,
+    pub error: Option<String>,
+    /// The environment's session cookie, for those who want to go on as this browser.
+    pub session_cookie: Option<String>,
+}
+
+/// Signs an address in for an authorization request, where the application allows it.
+pub async fn sign_in(context: &Context, email: &str, params: &Parameters) -> Result<InstantSignIn, Refused> {
+    let email = EmailAddress::parse(email).map_err(|e| Refused::field("email", e.to_string()))?;
+    let client_id = params.one("client_id").ok().flatten().unwrap_or_default();
+    let Some(client) = context.environment.client(client_id) else {
+        return Err(Refused::field("client_id", "is not a client of this environment"));
+    };
+    if !client.instant_sign_in {
+        let text = format!(
+            "{client_id} does not allow instant sign-in: set instant_sign_in = true for it, in the configuration or by \
+             PATCH /_emulator/v1/clients/{client_id}"
+        );
+        return Err(Refused::NotAllowed(text));
+    }
+    // A hint would send the very mail that this is to spare.
+    let pairs = params.pairs().iter().filter(|(name, _)| name != "login_hint").cloned().collect();
+    let params = Parameters::new(pairs);
+    let location = match authorize(context, &params, &Browser::default()).await {
+        Ok(Authorized::Redirect { location }) => return Ok(arrived(location, None)),
+        Err(NotAuthorized::Page(refusal)) => return Err(Refused::field("redirect_uri", refusal.to_string())),
+        Err(NotAuthorized::Failure(failure)) => return Err(Refused::Failure(failure)),
+        Ok(Authorized::ShowPages { auth_request_id, new_browser_cookie }) => {
+            let browser = Browser { browser_cookie: new_browser_cookie, session_cookie: None };
+            prove_without_mail(context, &browser, &auth_request_id, &email).await
+        }
+    };
+    match location {
+        Ok(done) => Ok(arrived(done.location, done.session_cookie)),
+        Err(Refusal::Failure(failure)) => Err(Refused::Failure(failure)),
+        Err(refusal) => Err(Refused::NotAllowed(format!("the sign-in was refused: {refusal:?}"))),
+    }
+}
+
+fn arrived(callback_url: String, session_cookie: Option<String>) -> InstantSignIn {
+    let parsed = url::Url::parse(&callback_url).ok();
+    let one = |name: &str| {
+        parsed.as_ref()?.query_pairs().find(|(n, _)| n == name).map(|(_, value)| value.into_owned())
+    };
+    InstantSignIn {
+        code: one("code"),
+        state: one("state"),
+        error: one("error"),
+        session_cookie,
+        callback_url,
+    }
+}

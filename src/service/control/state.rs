@@ -1,0 +1,320 @@
+//! The whole state of an environment: reset, snapshot and restore, scenarios from files.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::{Refused, people, settings, settle};
+use crate::app::{Context, SERVER_SECRET};
+use crate::crypto::signing::SigningKey;
+use crate::domain::auth_request::Stage;
+use crate::domain::authorization::AuthorizationRequest;
+use crate::domain::clock::{ClockSetting, rfc3339};
+use crate::domain::email::EmailAddress;
+use crate::domain::environment::PasswordlessType;
+use crate::domain::fault::FaultRule;
+use crate::domain::field_error::FieldError;
+use crate::domain::headless::Headless;
+use crate::service::{Failure, MAX_CONFLICTS, faults, flows};
+use crate::storage::{StoreError, StoredKey, Tables, check_tables};
+
+/// What a reset leaves as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep {
+    pub settings: bool,
+    pub clock: bool,
+    pub faults: bool,
+}
+
+/// Brings the environment back to its seed: people as seeded; nobody signed in, no mail, no request, no log; settings,
+/// clock and faults as at the start. Signing keys stay, so that applications need not fetch them again.
+pub async fn reset(context: &Context, keep: Keep) -> Result<(), Refused> {
+    flows::write(&context.app.site).await;
+    for _ in 0..MAX_CONFLICTS {
+        let mut record = context.app.record().await?;
+        if !keep.settings {
+            record.settings = record.first_settings.clone();
+        }
+        if !keep.clock {
+            record.clock = ClockSetting::default();
+        }
+        record.resets += 1;
+        let now_ms = context.app.clock.machine_ms();
+        if context.store().reset(&record, keep.faults, now_ms).await? {
+            settle(context).await?;
+            context.app.mail.announce();
+            return Ok(());
+        }
+    }
+    Err(Failure::Contention.into())
+}
+
+/// What a snapshot says it is.
+const FORMAT: &str = "vestibule-snapshot/1";
+
+/// The whole state as one document. It holds private keys and secrets: treat it as one.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// `vestibule-snapshot/1`
+    pub format: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Changed settings, in the words of the configuration.
+    #[schema(value_type = Object)]
+    pub settings: Value,
+    #[schema(value_type = Object)]
+    pub clock: ClockSetting,
+    /// Base64.
+    pub server_secret: String,
+    pub signing_keys: Vec<SnapshotKey>,
+    /// Rows by table.
+    #[schema(value_type = Object)]
+    pub tables: Tables,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotKey {
+    pub sequence: i64,
+    pub kid: String,
+    /// PKCS#8 DER in base64.
+    pub private_key: String,
+    pub created_at_ms: i64,
+    pub signs_from_ms: i64,
+}
+
+pub async fn snapshot(context: &Context) -> Result<Snapshot, Refused> {
+    let (site, store, id) = (&context.app.site, context.store(), context.environment_id());
+    let record = context.app.record().await?;
+    let secret =
+        store.server_secret(id, SERVER_SECRET).await?.ok_or(StoreError::Unreadable("server secret"))?;
+    let mut signing_keys = vec![];
+    for key in store.signing_keys(id).await? {
+        signing_keys.push(SnapshotKey {
+            private_key: STANDARD.encode(site.open_key(&key.private_key)?),
+            sequence: key.sequence,
+            kid: key.kid,
+            created_at_ms: key.created_at_ms,
+            signs_from_ms: key.signs_from_ms,
+        });
+    }
+    Ok(Snapshot {
+        format: FORMAT.to_owned(),
+        created_at: rfc3339(context.now_ms()),
+        settings: site.open_settings(&record.settings)?,
+        clock: record.clock,
+        server_secret: STANDARD.encode(site.open_secret(&secret)?),
+        signing_keys,
+        tables: store.dump(id).await?,
+    })
+}
+
+/// Replaces the whole state by a snapshot's, of this server or of another, on either database.
+pub async fn restore(context: &Context, snapshot: &Snapshot) -> Result<(), Refused> {
+    let site = &context.app.site;
+    let mut errors = vec![];
+    if snapshot.format != FORMAT {
+        errors.push(FieldError::new("format", format!("must be {FORMAT}")));
+    }
+    if let Err(bad) = check_tables(&snapshot.tables) {
+        errors.push(FieldError::new(bad.field, bad.reason));
+    } else {
+        errors.extend(check_texts(&snapshot.tables));
+    }
+    let secret = STANDARD.decode(&snapshot.server_secret).ok().filter(|s| s.len() == 32);
+    if secret.is_none() {
+        errors.push(FieldError::new("server_secret", "must be 32 bytes in base64"));
+    }
+    let keys = read_keys(context, &snapshot.signing_keys, &mut errors);
+    if let Err(found) = site.layers.environment(&context.app.id, context.app.name.clone(), &snapshot.settings)
+    {
+        errors.extend(found.into_iter().map(|e| FieldError::new(format!("settings.{}", e.field), e.reason)));
+    }
+    if !errors.is_empty() {
+        return Err(Refused::Invalid(errors));
+    }
+    let secret = site.seal_secret(&secret.unwrap_or_default())?;
+    for _ in 0..MAX_CONFLICTS {
+        let mut record = context.app.record().await?;
+        record.settings = site.seal_settings(&snapshot.settings)?;
+        record.clock = snapshot.clock;
+        record.resets += 1;
+        let now_ms = context.app.clock.machine_ms();
+        let done = context
+            .store()
+            .restore(&record, &snapshot.tables, (SERVER_SECRET, &secret), &keys, now_ms)
+            .await
+            .map_err(|error| super::exists(error, "tables", "holds two rows with the same key"))?;
+        if done {
+            settle(context).await?;
+            context.app.mail.announce();
+            return Ok(());
+        }
+    }
+    Err(Failure::Contention.into())
+}
+
+fn read_keys(context: &Context, keys: &[SnapshotKey], errors: &mut Vec<FieldError>) -> Vec<StoredKey> {
+    let mut read = vec![];
+    for (index, key) in keys.iter().enumerate() {
+        let der = STANDARD.decode(&key.private_key).unwrap_or_default();
+        let is_good = SigningKey::from_pkcs8(key.sequence, &key.kid, key.signs_from_ms, &der).is_ok();
+        match context.app.site.seal_key(&der).ok().filter(|_| is_good) {
+            Some(private_key) => read.push(StoredKey {
+                sequence: key.sequence,
+                kid: key.kid.clone(),
+                private_key,
+                created_at_ms: key.created_at_ms,
+                signs_from_ms: key.signs_from_ms,
+            }),
+            None => {
+                let field = format!("signing_keys[{index}].private_key");
+                errors.push(FieldError::new(field, "must be an RSA key, PKCS#8 DER in base64"));
+            }
+        }
+    }
+    let mut sequences: Vec<i64> = keys.iter().map(|k| k.sequence).collect();
+    sequences.sort_unstable();
+    sequences.dedup();
+    if keys.is_empty() || sequences.len() != keys.len() {
+        errors.push(FieldError::new(
+            "signing_keys",
+            "must hold at least one key, each with a sequence of its own",
+        ));
+    }
+    read
+}
+
+/// Texts that this program would not be able to read back.
+fn check_texts(tables: &Tables) -> Vec<FieldError> {
+    fn reads<T: serde::de::DeserializeOwned>(text: &str) -> bool {
+        serde_json::from_str::<T>(text).is_ok()
+    }
+    type Row = Map<String, Value>;
+    let text =
+        |row: &Row, column: &str| row.get(column).and_then(Value::as_str).unwrap_or_default().to_owned();
+    type Check<'a> = (&'a str, &'a str, &'a dyn Fn(&Row) -> bool);
+    let checks: [Check<'_>; 9] = [
+        ("users", "email", &|r| {
+            EmailAddress::parse(&text(r, "email")).is_ok_and(|e| e.key() == text(r, "email_key"))
+        }),
+        ("auth_requests", "stage", &|r| Stage::parse(&text(r, "stage")).is_some()),
+        ("auth_requests", "passwordless_type", &|r| {
+            PasswordlessType::parse(&text(r, "passwordless_type")).is_some()
+        }),
+        ("auth_requests", "email", &|r| {
+            r.get("email").is_none_or(Value::is_null) || EmailAddress::parse(&text(r, "email")).is_ok()
+        }),
+        ("auth_requests", "headless_json", &|r| {
+            r.get("headless_json").is_none_or(Value::is_null) || reads::<Headless>(&text(r, "headless_json"))
+        }),
+        ("auth_requests", "authorization_json", &|r| {
+            !r.get("headless_json").is_none_or(Value::is_null)
+                || reads::<AuthorizationRequest>(&text(r, "authorization_json"))
+        }),
+        ("grants", "authorization_json", &|r| reads::<AuthorizationRequest>(&text(r, "authorization_json"))),
+        ("fault_rules", "rule_json", &|r| {
+            serde_json::from_str::<FaultRule>(&text(r, "rule_json")).is_ok_and(|rule| rule.check().is_ok())
+        }),
+        ("messages", "to_address", &|r| EmailAddress::parse(&text(r, "to_address")).is_ok()),
+    ];
+    let mut errors = vec![];
+    for (table, column, is_good) in checks {
+        for (index, row) in tables.get(table).into_iter().flatten().enumerate() {
+            if !is_good(row) {
+                errors.push(FieldError::new(format!("tables.{table}[{index}].{column}"), "cannot be read"));
+            }
+        }
+    }
+    errors
+}
+
+/// A state to start a test from, as a file describes it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Scenario {
+    settings: Value,
+    seed: Value,
+    faults: Vec<FaultRule>,
+    frozen_at: Option<String>,
+}
+
+/// Names of the scenarios in the configured folder.
+pub fn scenarios(context: &Context) -> Vec<String> {
+    let files = std::fs::read_dir(&context.app.site.scenarios).into_iter().flatten().flatten();
+    let mut names: Vec<String> = files
+        .filter_map(|file| {
+            let path = file.path();
+            let is_scenario = path.extension().is_some_and(|e| e == "json" || e == "toml");
+            let stem = path.file_stem().and_then(|s| s.to_str()).map(str::to_owned);
+            stem.filter(|name| is_scenario && is_scenario_name(name))
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn is_scenario_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Resets the environment and makes it what a scenario says; a file that is a snapshot is restored.
+pub async fn load_scenario(context: &Context, name: &str) -> Result<(), Refused> {
+    let unknown = || Refused::NotFound(format!("there is no scenario {name:?}"));
+    if !is_scenario_name(name) {
+        return Err(unknown());
+    }
+    let document = read_scenario(context, name)?.ok_or_else(unknown)?;
+    let invalid = |reason: String| Refused::field(name, reason);
+    if document.get("format").is_some() {
+        let snapshot: Snapshot = serde_json::from_value(document).map_err(|e| invalid(e.to_string()))?;
+        return restore(context, &snapshot).await;
+    }
+    let scenario: Scenario = serde_json::from_value(document).map_err(|e| invalid(e.to_string()))?;
+    let clock = scenario.frozen_at.as_deref().map(|text| {
+        crate::domain::clock::parse_rfc3339(text)
+            .ok_or_else(|| Refused::field("frozen_at", "must be an RFC 3339 time"))
+    });
+    let clock = clock.transpose()?;
+    // Everything is checked before anything is changed.
+    for rule in &scenario.faults {
+        rule.check().map_err(|(field, reason)| Refused::field(&format!("faults.{field}"), reason))?;
+    }
+    let wanted = if scenario.settings.is_null() { json!({}) } else { scenario.settings };
+    let seed = if scenario.seed.is_null() { json!({}) } else { scenario.seed };
+    crate::config::seed_from_json(&seed).map_err(Refused::Invalid)?;
+    context
+        .app
+        .site
+        .layers
+        .environment(&context.app.id, context.app.name.clone(), &wanted)
+        .map_err(Refused::Invalid)?;
+    reset(context, Keep::default()).await?;
+    settings::change(context, &wanted).await?;
+    people::seed_from(context, &seed, true).await?;
+    for rule in scenario.faults {
+        faults::create(context, rule).await?;
+    }
+    if let Some(at_ms) = clock {
+        let change = crate::domain::clock::ClockChange {
+            set_ms: Some(at_ms),
+            frozen: Some(true),
+            ..Default::default()
+        };
+        super::clock::change(context, change).await?;
+    }
+    Ok(())
+}
+
+/// `None`: no such file.
+fn read_scenario(context: &Context, name: &str) -> Result<Option<Value>, Refused> {
+    let folder = &context.app.site.scenarios;
+    if let Ok(text) = std::fs::read_to_string(folder.join(format!("{name}.json"))) {
+        return serde_json::from_str(&text).map(Some).map_err(|e| Refused::field(name, e.to_string()));
+    }
+    let Ok(text) = std::fs::read_to_string(folder.join(format!("{name}.toml"))) else { return Ok(None) };
+    toml::from_str(&text).map(Some).map_err(|e| Refused::field(name, e.to_string()))
+}

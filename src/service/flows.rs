@@ -1,0 +1,77 @@
+//! The log of sign-ins. Steps are noted in memory and written many at a time, so that no sign-in waits for its log;
+//! a server that is killed loses the last moment of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Failure;
+use crate::app::{App, Context, Site};
+use crate::domain::flow::{About, FlowEvent, Step};
+use crate::domain::ids::{IdKind, new_id};
+use crate::storage::{FlowFilter, FlowRow, LoggedStep};
+
+/// How often noted steps are written.
+const WRITE_EVERY: Duration = Duration::from_millis(50);
+
+/// Notes a step of a sign-in.
+pub fn note(context: &Context, flow_id: &str, about: About, step: Step) {
+    if context.environment.flows_keep_s == 0 {
+        return;
+    }
+    let site = &context.app.site;
+    let logged_at_ms = context.app.clock.machine_ms();
+    site.flows.push(FlowEvent {
+        environment_id: context.environment_id().to_owned(),
+        id: format!("{logged_at_ms:014}{:010}{:05}", site.flows.next_number(), std::process::id() % 100_000),
+        flow_id: flow_id.to_owned(),
+        about,
+        step,
+        at_ms: context.now_ms(),
+        logged_at_ms,
+    });
+}
+
+/// An id for what never became an authentication request.
+pub fn new_flow_id(context: &Context) -> String {
+    new_id(IdKind::Flow, context.app.clock.machine_ms(), &*context.app.site.entropy)
+}
+
+/// Writes what was noted.
+pub async fn write(site: &Site) {
+    let events = site.flows.take();
+    if let Err(error) = site.store.log_flows(&events).await {
+        tracing::warn!(%error, steps = events.len(), "the log of sign-ins could not be written");
+        if matches!(error, crate::storage::StoreError::Unavailable(_)) {
+            events.into_iter().for_each(|event| site.flows.push(event));
+        }
+    }
+}
+
+/// Writes again and again, until the task is dropped.
+pub async fn write_always(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(WRITE_EVERY).await;
+        write(&app.site).await;
+    }
+}
+
+/// Sign-ins, newest first, and how many there are in all.
+pub async fn list(context: &Context, filter: &FlowFilter) -> Result<(Vec<FlowRow>, i64), Failure> {
+    write(&context.app.site).await;
+    Ok(context.store().flows(context.environment_id(), filter).await?)
+}
+
+/// A sign-in with its steps, oldest first, and those of the tokens that came of it.
+pub async fn show(context: &Context, id: &str) -> Result<Option<(FlowRow, Vec<LoggedStep>)>, Failure> {
+    write(&context.app.site).await;
+    let (store, environment_id) = (context.store(), context.environment_id());
+    let Some(row) = store.flow(environment_id, id).await? else { return Ok(None) };
+    let mut steps = store.flow_steps(environment_id, id).await?;
+    let grants: Vec<String> =
+        steps.iter().filter_map(|s| s.step.facts.get("grant_id")?.as_str().map(str::to_owned)).collect();
+    for grant_id in grants {
+        steps.extend(store.flow_steps(environment_id, &grant_id).await?);
+    }
+    steps.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(Some((row, steps)))
+}

@@ -1,0 +1,118 @@
+//! Rules for faults, with their counts.
+
+use super::{EnvironmentRecord, Store, StoreError, environments::write_record};
+use crate::domain::clock::UnixMs;
+use crate::domain::fault::FaultRule;
+
+/// A rule as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredFault {
+    pub id: String,
+    pub rule: FaultRule,
+    pub matched: i64,
+    pub fired: i64,
+    pub created_at_ms: UnixMs,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    rule_json: String,
+    matched: i64,
+    fired: i64,
+    created_at_ms: i64,
+}
+
+impl Store {
+    /// The rules of an environment, oldest first.
+    pub async fn faults(&self, environment_id: &str) -> Result<Vec<StoredFault>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT id, rule_json, matched, fired, created_at_ms FROM fault_rules WHERE environment_id = $1 ORDER BY id",
+        )
+        .bind(environment_id)
+        .fetch_all(&self.pool)
+        .await?;
+        let stored = rows.into_iter().map(|row| {
+            let rule =
+                serde_json::from_str(&row.rule_json).map_err(|_| StoreError::Unreadable("fault rule"))?;
+            Ok(StoredFault {
+                rule,
+                id: row.id,
+                matched: row.matched,
+                fired: row.fired,
+                created_at_ms: row.created_at_ms,
+            })
+        });
+        stored.collect()
+    }
+
+    /// Adds a rule and commits the record; `false`, and nothing written, when the record was changed meanwhile.
+    pub async fn insert_fault(
+        &self,
+        record: &EnvironmentRecord,
+        fault: &StoredFault,
+    ) -> Result<bool, StoreError> {
+        let json = serde_json::to_string(&fault.rule).map_err(|_| StoreError::Unreadable("fault rule"))?;
+        let _turn = self.write_turn().await;
+        let mut tx = self.pool.begin().await?;
+        if !write_record(&mut tx, record, fault.created_at_ms).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO fault_rules (environment_id, id, rule_json, matched, fired, created_at_ms) \
+             VALUES ($1, $2, $3, 0, 0, $4)",
+        )
+        .bind(&record.id)
+        .bind(&fault.id)
+        .bind(json)
+        .bind(fault.created_at_ms)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Deletes one rule, or all, and commits the record. Tells how many went; `None`, and nothing written, when the
+    /// record was changed meanwhile.
+    pub async fn delete_faults(
+        &self,
+        record: &EnvironmentRecord,
+        id: Option<&str>,
+        now_ms: UnixMs,
+    ) -> Result<Option<u64>, StoreError> {
+        let _turn = self.write_turn().await;
+        let mut tx = self.pool.begin().await?;
+        if !write_record(&mut tx, record, now_ms).await? {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        let done = sqlx::query("DELETE FROM fault_rules WHERE environment_id = $1 AND ($2 = '' OR id = $2)")
+            .bind(&record.id)
+            .bind(id.unwrap_or_default())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(Some(done.rows_affected()))
+    }
+
+    /// Counts a matching request and tells its number; `None` when the rule is gone.
+    pub async fn match_fault(&self, environment_id: &str, id: &str) -> Result<Option<i64>, StoreError> {
+        let _turn = self.write_turn().await;
+        Ok(sqlx::query_scalar(
+            "UPDATE fault_rules SET matched = matched + 1 WHERE environment_id = $1 AND id = $2 RETURNING matched",
+        )
+        .bind(environment_id)
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// Counts a fault, unless the rule has had as many as it may.
+    pub async fn fire_fault(&self, environment_id: &str, id: &str, at_most: i64) -> Result<bool, StoreError> {
+        let query = sqlx::query(
+            "UPDATE fault_rules SET fired = fired + 1 WHERE environment_id = $1 AND id = $2 AND fired < $3",
+        );
+        Ok(self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned()).bind(at_most)).await? == 1)
+    }
+}

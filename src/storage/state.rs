@@ -1,0 +1,459 @@
+//! The whole state of an environment at once: reset to its seed, snapshot, restore.
+//!
+//! What a reset goes back to is kept as rows of a second environment id, so that one statement copies them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use sqlx::Row as _;
+
+use super::environments::write_record;
+use super::{EnvironmentRecord, Store, StoreError};
+use crate::domain::clock::UnixMs;
+
+/// Where the seeded rows of an environment are kept.
+pub(super) fn template_of(environment_id: &str) -> String {
+    format!("{environment_id}~seed")
+}
+
+/// How a column's values look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Text,
+    OptionalText,
+    Integer,
+    OptionalInteger,
+}
+
+/// A table of an environment's rows. Its `environment_id` is not among the columns.
+pub struct Table {
+    pub name: &'static str,
+    pub columns: &'static [(&'static str, Column)],
+    select: &'static str,
+    insert: &'static str,
+    delete: &'static str,
+    /// Do snapshots carry it? Keys and secrets go by another way, since they may be encrypted.
+    is_in_snapshots: bool,
+}
+
+macro_rules! count {
+    () => { "" };
+    ($first:literal $(, $rest:literal)*) => { concat!(", $", $first, count!($($rest),*)) };
+}
+
+macro_rules! table {
+    ($name:literal, $snapshot:literal, [$(($number:literal, $column:literal, $kind:ident)),+ $(,)?]) => {
+        Table {
+            name: $name,
+            columns: &[$(($column, Column::$kind)),+],
+            select: concat!("SELECT ", "environment_id", $(", ", $column),+, " FROM ", $name, " WHERE environment_id = $1"),
+            insert: concat!("INSERT INTO ", $name, " (environment_id", $(", ", $column),+, ") VALUES ($1", count!($($number),+), ")"),
+            delete: concat!("DELETE FROM ", $name, " WHERE environment_id = $1"),
+            is_in_snapshots: $snapshot,
+        }
+    };
+}
+
+/// Every table that belongs to an environment but its own row, secrets and keys.
+pub static TABLES: &[Table] = &[
+    table!(
+        "users",
+        true,
+        [
+            (2, "id", Text),
+            (3, "email", Text),
+            (4, "email_key", Text),
+            (5, "name", OptionalText),
+            (6, "given_name", OptionalText),
+            (7, "family_name", OptionalText),
+            (8, "picture", OptionalText),
+            (9, "locale", OptionalText),
+            (10, "external_id", OptionalText),
+            (11, "created_at_ms", Integer),
+            (12, "updated_at_ms", Integer),
+            (13, "last_sign_in_at_ms", OptionalInteger),
+        ]
+    ),
+    table!(
+        "organizations",
+        true,
+        [
+            (2, "id", Text),
+            (3, "display_name", Text),
+            (4, "external_id", OptionalText),
+            (5, "created_at_ms", Integer),
+            (6, "updated_at_ms", Integer),
+        ]
+    ),
+    table!(
+        "memberships",
+        true,
+        [(2, "organization_id", Text), (3, "user_id", Text), (4, "created_at_ms", Integer),]
+    ),
+    table!(
+        "auth_requests",
+        true,
+        [
+            (2, "id", Text),
+            (3, "version", Integer),
+            (4, "stage", Text),
+            (5, "authorization_json", Text),
+            (6, "browser_digest", Text),
+            (7, "issuer", Text),
+            (8, "email", OptionalText),
+            (9, "passwordless_type", Text),
+            (10, "generation", Integer),
+            (11, "link_digest", OptionalText),
+            (12, "credentials_expire_at_ms", Integer),
+            (13, "attempts_at_ms", Text),
+            (14, "created_at_ms", Integer),
+            (15, "expires_at_ms", Integer),
+            (16, "headless_json", OptionalText),
+            (17, "last_guess_digest", OptionalText),
+            (18, "last_guess_at_ms", OptionalInteger),
+        ]
+    ),
+    table!(
+        "mail_budgets",
+        true,
+        [
+            (2, "email_key", Text),
+            (3, "version", Integer),
+            (4, "sent_at_ms", Text),
+            (5, "expires_at_ms", Integer),
+        ]
+    ),
+    table!(
+        "messages",
+        true,
+        [
+            (2, "id", Text),
+            (3, "to_address", Text),
+            (4, "to_key", Text),
+            (5, "subject", Text),
+            (6, "text_body", Text),
+            (7, "html_body", Text),
+            (8, "code", OptionalText),
+            (9, "link", OptionalText),
+            (10, "auth_request_id", Text),
+            (11, "kind", Text),
+            (12, "recipient_kind", Text),
+            (13, "created_at_ms", Integer),
+        ]
+    ),
+    table!(
+        "outbox",
+        false,
+        [
+            (2, "id", Text),
+            (3, "to_address", Text),
+            (4, "subject", Text),
+            (5, "text_body", Text),
+            (6, "html_body", Text),
+            (7, "attempts", Integer),
+            (8, "created_at_ms", Integer),
+            (9, "next_attempt_at_ms", Integer),
+        ]
+    ),
+    table!(
+        "sessions",
+        true,
+        [
+            (2, "id", Text),
+            (3, "user_id", Text),
+            (4, "cookie_digest", Text),
+            (5, "authenticated_at_ms", Integer),
+            (6, "last_active_at_ms", Integer),
+            (7, "absolute_expires_at_ms", Integer),
+            (8, "ended_at_ms", OptionalInteger),
+            (9, "created_at_ms", Integer),
+        ]
+    ),
+    table!(
+        "grants",
+        true,
+        [
+            (2, "id", Text),
+            (3, "code_digest", Text),
+            (4, "authorization_json", Text),
+            (5, "user_id", Text),
+            (6, "session_id", Text),
+            (7, "authenticated_at_ms", Integer),
+            (8, "code_expires_at_ms", Integer),
+            (9, "code_used_at_ms", OptionalInteger),
+            (10, "refresh_generation", OptionalInteger),
+            (11, "refresh_rotated_at_ms", Integer),
+            (12, "refresh_expires_at_ms", Integer),
+            (13, "revoked_at_ms", OptionalInteger),
+            (14, "created_at_ms", Integer),
+            (15, "expires_at_ms", Integer),
+        ]
+    ),
+    table!("revoked_tokens", true, [(2, "jti", Text), (3, "expires_at_ms", Integer)]),
+    table!(
+        "fault_rules",
+        true,
+        [
+            (2, "id", Text),
+            (3, "rule_json", Text),
+            (4, "matched", Integer),
+            (5, "fired", Integer),
+            (6, "created_at_ms", Integer),
+        ]
+    ),
+    table!(
+        "flow_events",
+        false,
+        [
+            (2, "id", Text),
+            (3, "flow_id", Text),
+            (4, "event_json", Text),
+            (5, "at_ms", Integer),
+            (6, "logged_at_ms", Integer),
+        ]
+    ),
+    table!(
+        "flows",
+        false,
+        [
+            (2, "id", Text),
+            (3, "email", OptionalText),
+            (4, "client_id", OptionalText),
+            (5, "user_id", OptionalText),
+            (6, "status", Text),
+            (7, "why", Text),
+            (8, "started_at_ms", Integer),
+            (9, "changed_at_ms", Integer),
+            (10, "logged_at_ms", Integer),
+        ]
+    ),
+];
+
+/// The statements made for every table.
+pub fn table_statements() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|t| [t.select, t.insert, t.delete])
+}
+
+/// Rows by table, as a snapshot carries them.
+pub type Tables = BTreeMap<String, Vec<Map<String, Value>>>;
+
+/// A row that cannot be what a snapshot says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRow {
+    /// Such as `tables.users[3].email`.
+    pub field: String,
+    pub reason: String,
+}
+
+/// Checks tables, columns and kinds of values; what texts have to say is the caller's to know.
+pub fn check_tables(tables: &Tables) -> Result<(), BadRow> {
+    for (name, rows) in tables {
+        let at = |rest: String| format!("tables.{name}{rest}");
+        let Some(table) = TABLES.iter().find(|t| t.name == name && t.is_in_snapshots) else {
+            return Err(BadRow {
+                field: at(String::new()),
+                reason: "is not a table of snapshots".to_owned(),
+            });
+        };
+        for (index, row) in rows.iter().enumerate() {
+            if let Some(unknown) = row.keys().find(|key| !table.columns.iter().any(|(c, _)| c == key)) {
+                let field = at(format!("[{index}].{unknown}"));
+                return Err(BadRow { field, reason: "is not a column".to_owned() });
+            }
+            for (column, kind) in table.columns {
+                let value = row.get(*column).unwrap_or(&Value::Null);
+                let expected = match kind {
+                    Column::Text if !value.is_string() => "must be a text",
+                    Column::OptionalText if !value.is_string() && !value.is_null() => {
+                        "must be a text or null"
+                    }
+                    Column::Integer if value.as_i64().is_none() => "must be a whole number",
+                    Column::OptionalInteger if value.as_i64().is_none() && !value.is_null() => {
+                        "must be a whole number or null"
+                    }
+                    _ => continue,
+                };
+                return Err(BadRow { field: at(format!("[{index}].{column}")), reason: expected.to_owned() });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn value_of(row: &sqlx::any::AnyRow, column: &str, kind: Column) -> Result<Value, sqlx::Error> {
+    Ok(match kind {
+        Column::Text => row.try_get::<String, _>(column)?.into(),
+        Column::OptionalText => row.try_get::<Option<String>, _>(column)?.into(),
+        Column::Integer => row.try_get::<i64, _>(column)?.into(),
+        Column::OptionalInteger => row.try_get::<Option<i64>, _>(column)?.into(),
+    })
+}
+
+impl Store {
+    /// Every row of an environment that snapshots carry.
+    pub async fn dump(&self, environment_id: &str) -> Result<Tables, StoreError> {
+        let mut tables = Tables::new();
+        let mut tx = self.pool.begin().await?;
+        for table in TABLES.iter().filter(|t| t.is_in_snapshots) {
+            let rows = sqlx::query(table.select).bind(environment_id).fetch_all(&mut *tx).await?;
+            let rows = rows.iter().map(|row| {
+                let fields =
+                    table.columns.iter().map(|(c, kind)| Ok(((*c).to_owned(), value_of(row, c, *kind)?)));
+                fields.collect::<Result<Map<String, Value>, sqlx::Error>>()
+            });
+            tables.insert(table.name.to_owned(), rows.collect::<Result<_, _>>()?);
+        }
+        Ok(tables)
+    }
+
+    /// Replaces every row of an environment by those of checked `tables`, its secret and keys by the given ones, and
+    /// commits the record. `false`, and nothing written, when the record was changed meanwhile.
+    pub async fn restore(
+        &self,
+        record: &EnvironmentRecord,
+        tables: &Tables,
+        secret: (&str, &[u8]),
+        keys: &[super::StoredKey],
+        now_ms: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let _turn = self.write_turn().await;
+        let mut tx = self.pool.begin().await?;
+        if !write_record(&mut tx, record, now_ms).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        delete_rows(&mut tx, &record.id).await?;
+        for table in TABLES {
+            for row in tables.get(table.name).into_iter().flatten() {
+                let mut query = sqlx::query(table.insert).bind(record.id.clone());
+                for (column, kind) in table.columns {
+                    let value = row.get(*column).unwrap_or(&Value::Null);
+                    query = match kind {
+                        Column::Text | Column::OptionalText => query.bind(value.as_str().map(str::to_owned)),
+                        Column::Integer | Column::OptionalInteger => query.bind(value.as_i64()),
+                    };
+                }
+                query.execute(&mut *tx).await?;
+            }
+        }
+        sqlx::query("UPDATE server_secrets SET value = $3 WHERE environment_id = $1 AND name = $2")
+            .bind(&record.id)
+            .bind(secret.0)
+            .bind(secret.1.to_vec())
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("DELETE FROM signing_keys WHERE environment_id = $1")
+            .bind(&record.id)
+            .execute(&mut *tx)
+            .await?;
+        for key in keys {
+            sqlx::query(
+                "INSERT INTO signing_keys (environment_id, sequence, kid, private_key, created_at_ms, signs_from_ms) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(&record.id)
+            .bind(key.sequence)
+            .bind(&key.kid)
+            .bind(key.private_key.clone())
+            .bind(key.created_at_ms)
+            .bind(key.signs_from_ms)
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Brings an environment back to its seed, and commits the record. `false`, and nothing written, when the record
+    /// was changed meanwhile. `keeps_faults` leaves the fault rules.
+    pub async fn reset(
+        &self,
+        record: &EnvironmentRecord,
+        keeps_faults: bool,
+        now_ms: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let _turn = self.write_turn().await;
+        let mut tx = self.pool.begin().await?;
+        if !write_record(&mut tx, record, now_ms).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        for table in TABLES.iter().filter(|t| !(keeps_faults && t.name == "fault_rules")) {
+            sqlx::query(table.delete).bind(&record.id).execute(&mut *tx).await?;
+        }
+        for statement in [
+            "INSERT INTO users (environment_id, id, email, email_key, name, given_name, family_name, picture, locale, \
+             external_id, created_at_ms, updated_at_ms, last_sign_in_at_ms) \
+             SELECT $1, id, email, email_key, name, given_name, family_name, picture, locale, external_id, \
+             created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $2",
+            "INSERT INTO organizations (environment_id, id, display_name, external_id, created_at_ms, updated_at_ms) \
+             SELECT $1, id, display_name, external_id, created_at_ms, updated_at_ms FROM organizations \
+             WHERE environment_id = $2",
+            "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) \
+             SELECT $1, organization_id, user_id, created_at_ms FROM memberships WHERE environment_id = $2",
+        ] {
+            sqlx::query(statement).bind(&record.id).bind(template_of(&record.id)).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Deletes every row of an environment but its own, its secrets and its keys.
+pub(super) async fn delete_rows(
+    connection: &mut sqlx::AnyConnection,
+    environment_id: &str,
+) -> Result<(), StoreError> {
+    for table in TABLES {
+        sqlx::query(table.delete).bind(environment_id.to_owned()).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn delete_template(
+    connection: &mut sqlx::AnyConnection,
+    environment_id: &str,
+) -> Result<(), StoreError> {
+    for statement in [
+        "DELETE FROM users WHERE environment_id = $1",
+        "DELETE FROM organizations WHERE environment_id = $1",
+        "DELETE FROM memberships WHERE environment_id = $1",
+    ] {
+        sqlx::query(statement).bind(template_of(environment_id)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_made_of_the_columns() {
+        let table = TABLES.iter().find(|t| t.name == "revoked_tokens").unwrap();
+        assert_eq!(
+            table.insert,
+            "INSERT INTO revoked_tokens (environment_id, jti, expires_at_ms) VALUES ($1, $2, $3)"
+        );
+        for table in TABLES {
+            assert!(table.insert.ends_with(&format!("${})", table.columns.len() + 1)), "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn bad_rows_are_named() {
+        let check = |json: Value| {
+            let tables: Tables = serde_json::from_value(json).unwrap();
+            check_tables(&tables).map_err(|bad| bad.field)
+        };
+        assert_eq!(
+            check(serde_json::json!({ "revoked_tokens": [{ "jti": "t", "expires_at_ms": 1 }] })),
+            Ok(())
+        );
+        let bad = check(serde_json::json!({ "revoked_tokens": [{ "jti": "t", "expires_at_ms": "1" }] }));
+        assert_eq!(bad, Err("tables.revoked_tokens[0].expires_at_ms".to_owned()));
+        assert_eq!(check(serde_json::json!({ "sqlite_master": [] })), Err("tables.sqlite_master".to_owned()));
+        let bad = check(serde_json::json!({ "memberships": [{ "x": 1 }] }));
+        assert_eq!(bad, Err("tables.memberships[0].x".to_owned()));
+    }
+}
