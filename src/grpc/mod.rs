@@ -147,6 +147,11 @@ impl Grpc {
     }
 }
 
+/// A status that a tester asked for.
+pub fn refuse_on_purpose(code: i32, message: String) -> http::Response<Body> {
+    status::on_purpose(code, message).into_http()
+}
+
 /// The isolated environment whose path is in the issuer of a Bearer token. Some gRPC libraries drop the path of the URL
 /// they are given; the token, which is verified there, still tells where the call belongs.
 fn environment_of_tokens(headers: &http::HeaderMap) -> Option<EnvironmentName> {

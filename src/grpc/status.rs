@@ -20,6 +20,14 @@ pub fn of(error: &ApiError) -> Status {
     Status::with_details(code(error), error.message.clone(), details(error).into())
 }
 
+/// A status that a tester asked for, with the details that every refusal of ours carries.
+pub fn on_purpose(code: i32, message: String) -> Status {
+    let info = ErrorInfo { error_code: "FAULT".to_owned(), ..ErrorInfo::default() };
+    let detail = prost_types::Any { type_url: TYPE_URL.to_owned(), value: info.encode_to_vec() };
+    let details = rpc::Status { code, message: message.clone(), details: vec![detail] }.encode_to_vec();
+    Status::with_details(Code::from_i32(code), message, details.into())
+}
+
 /// A refusal as tonic sends it, and a failure of ours after it was logged.
 pub fn refused(refusal: ApiRefusal) -> Status {
     of(&refusal.into_error())

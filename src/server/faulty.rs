@@ -3,15 +3,20 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
+use tokio::time::Sleep;
 
 use super::one_port::Answer;
 use crate::domain::fault::{FaultEffect, grpc_code};
 use crate::service::faults::Fired;
+
+/// How long the part that arrives gets before the rest does not.
+const BREAK_AFTER: Duration = Duration::from_millis(20);
 
 /// Names the rule that fired.
 pub const FAULT_HEADER: &str = "x-vestibule-fault";
@@ -40,7 +45,7 @@ pub fn spoil(fired: &Fired, is_grpc: bool) -> Spoilt {
         Some(FaultEffect::GrpcStatus { code, message }) if is_grpc => {
             let message = message.clone().unwrap_or_else(|| format!("fault {}", fired.id));
             let code = grpc_code(code).unwrap_or_default();
-            Spoilt::Answered(tonic::Status::new(code.into(), message).into_http().map(Answer::grpc))
+            Spoilt::Answered(crate::grpc::refuse_on_purpose(code, message).map(Answer::grpc))
         }
         Some(FaultEffect::ConnectionReset) => Spoilt::HungUp,
         Some(FaultEffect::TruncatedBody { bytes }) => Spoilt::Real { at_most: Some(*bytes) },
@@ -74,11 +79,13 @@ pub fn mark<B>(response: &mut http::Response<B>, fired: &Fired) {
 pub struct Truncated<B> {
     body: B,
     left: u64,
+    /// Lets what was given leave before the break: hyper would keep it back together with the error.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> Truncated<B> {
     pub fn new(body: B, at_most: u64) -> Self {
-        Self { body, left: at_most }
+        Self { body, left: at_most, pause: None }
     }
 }
 
@@ -95,6 +102,8 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let broken = || io::Error::new(io::ErrorKind::UnexpectedEof, "a fault broke the answer off");
         if self.left == 0 {
+            let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(BREAK_AFTER)));
+            ready!(pause.as_mut().poll(cx));
             return Poll::Ready(Some(Err(broken())));
         }
         match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
@@ -108,7 +117,10 @@ where
                 Err(_) => Poll::Ready(Some(Err(broken()))),
             },
             // A shorter answer breaks off at its end.
-            Some(Err(_)) | None => Poll::Ready(Some(Err(broken()))),
+            Some(Err(_)) | None => {
+                self.left = 0;
+                self.poll_frame(cx)
+            }
         }
     }
 

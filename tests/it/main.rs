@@ -9,6 +9,7 @@ mod authorize;
 mod command_line;
 mod connections;
 mod containers;
+mod control;
 mod documents;
 mod grpc;
 mod headless;

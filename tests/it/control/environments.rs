@@ -1,0 +1,289 @@
+//! Isolated environments: many in one process, none sees another.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::person::{Page, claims};
+use crate::support::{Engine, TestServer};
+
+/// Signs a person in at an environment by its path URL, as any application would; returns the token response.
+async fn tokens_at(server: &TestServer, environment: &Value, address: &str) -> Value {
+    let base = environment["path_url"].as_str().unwrap();
+    let (id, secret) =
+        (environment["client_id"].as_str().unwrap(), environment["client_secret"].as_str().unwrap());
+    let callback = "http://localhost:3000/cb";
+    let person = server.person();
+    let authorize = url::Url::parse_with_params(
+        &format!("{base}/oauth/authorize"),
+        [
+            ("client_id", id),
+            ("redirect_uri", callback),
+            ("response_type", "code"),
+            ("scope", "openid email"),
+            ("login_hint", address),
+        ],
+    );
+    let page = person.get(authorize.unwrap().as_str()).await;
+    let sign_in = page.location.unwrap();
+    assert!(sign_in.starts_with(&format!("{base}/login/")), "{sign_in}");
+    let form = person.get(&sign_in).await;
+    assert!(form.body.contains("/e/"), "forms stay in the environment: {}", form.body);
+    let mail = person.get(&format!("{base}/_emulator/v1/messages/latest?to={address}")).await.json();
+    let done = person.post(&format!("{sign_in}/code"), &[("code", mail["code"].as_str().unwrap())]).await;
+    let code = done.answer("code").unwrap_or_else(|| panic!("{}", done.body));
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", callback),
+        ("client_id", id),
+        ("client_secret", secret),
+    ];
+    let answer = server.http().post(format!("{base}/oauth/token")).form(&form).send().await.unwrap();
+    Page::of(answer).await.json()
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_environment_has_its_own_url_credentials_people_mail_and_tokens(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let one = server.do_control("POST", "/environments", json!({ "name": "one" })).await;
+    let two = server
+        .do_control("POST", "/environments", json!({ "name": "Two", "seed": { "users": [{ "email": "jane@example.com", "id": "usr_123456789012345" }] },
+            "settings": { "tokens": { "user_management": true } } }))
+        .await;
+    assert_eq!(two["name"], "two");
+    assert_ne!(one["client_id"], two["client_id"]);
+    let at_one = tokens_at(&server, &one, "jane@example.com").await;
+    let at_two = tokens_at(&server, &two, "jane@example.com").await;
+    assert_eq!(claims(&at_one["id_token"])["iss"], one["path_url"]);
+    assert_eq!(claims(&at_two["id_token"])["sub"], "usr_123456789012345", "the seeded user, in this profile");
+    assert!(
+        server.mails_to("jane@example.com").await.is_empty(),
+        "the default environment knows nothing of it"
+    );
+    // A token of one opens nothing in the other.
+    let bearer = at_one["access_token"].as_str().unwrap();
+    for (environment, status) in [(&one, 200), (&two, 401)] {
+        let url = format!("{}/userinfo", environment["path_url"].as_str().unwrap());
+        assert_eq!(server.http().get(url).bearer_auth(bearer).send().await.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
+async fn an_environment_is_reached_by_host_name_too() {
+    let server = TestServer::start().await;
+    let made = server.do_control("POST", "/environments", json!({ "name": "host-1" })).await;
+    let port = server.url.rsplit(':').next().unwrap();
+    assert_eq!(made["environment_url"], format!("http://host-1.localhost:{port}"));
+    let by_host = server
+        .http()
+        .get(format!("{}/.well-known/openid-configuration", server.url))
+        .header("host", format!("HOST-1.localhost:{port}"));
+    let document = Page::of(by_host.send().await.unwrap()).await.json();
+    assert_eq!(document["issuer"], made["environment_url"]);
+    let by_path = server.get("/e/host-1/.well-known/openid-configuration").await.json();
+    assert_eq!(by_path["token_endpoint"], format!("{}/oauth/token", made["path_url"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn clock_faults_and_settings_of_an_environment_are_its_own() {
+    let server = TestServer::start().await;
+    server.do_control("POST", "/environments", json!({ "name": "a" })).await;
+    let there = |method: &'static str, path: &'static str, body: Value| {
+        let request = server.http().request(
+            reqwest::Method::from_bytes(method.as_bytes()).unwrap(),
+            format!("{}/e/a/_emulator/v1{path}", server.url),
+        );
+        async move { Page::of(request.json(&body).send().await.unwrap()).await.json() }
+    };
+    there("PUT", "/clock", json!({ "advance_s": 100 })).await;
+    there("PATCH", "/settings", json!({ "passwordless": { "type": "OTP" } })).await;
+    there("POST", "/faults", json!({ "effect": { "kind": "status", "status": 503 } })).await;
+    assert_eq!(server.do_control("GET", "/clock", Value::Null).await["ahead_s"], 0);
+    assert_eq!(server.do_control("GET", "/settings", Value::Null).await["passwordless"]["type"], "LINK_OTP");
+    assert_eq!(server.get("/keys").await.status, 200);
+    assert_eq!(server.get("/e/a/keys").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_deleted_environment_is_gone_and_its_name_free() {
+    let Some(server) = TestServer::on(Engine::Postgres, "").await else { return };
+    let other = server.beside("").await;
+    let made = server.do_control("POST", "/environments", json!({ "name": "gone" })).await;
+    assert_eq!(other.get("/e/gone/keys").await.status, 200, "another server finds it at once");
+    server.do_control("DELETE", "/environments/gone", Value::Null).await;
+    for at in [&server, &other] {
+        let page = at.get("/e/gone/keys").await;
+        assert_eq!((page.status, &page.json()["error"]), (404, &"unknown_environment".into()));
+    }
+    let again = server.do_control("POST", "/environments", json!({ "name": "gone" })).await;
+    assert_ne!(again["client_secret"], made["client_secret"]);
+    let shown = other.do_control("GET", "/environments/gone", Value::Null).await;
+    assert_eq!(shown["client_secret"], again["client_secret"], "no server remembers the old one");
+}
+
+#[tokio::test]
+async fn environments_are_listed_with_the_default_one_first() {
+    let server = TestServer::start().await;
+    for name in ["b", "a"] {
+        server.do_control("POST", "/environments", json!({ "name": name })).await;
+    }
+    let made_up = server.do_control("POST", "/environments", Value::Null).await;
+    assert!(made_up["name"].as_str().unwrap().starts_with("env-"));
+    let list = server.do_control("GET", "/environments", Value::Null).await;
+    let names: Vec<&str> =
+        list["environments"].as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap_or("-")).collect();
+    assert_eq!(names[..3], ["-", "a", "b"]);
+    assert_eq!(server.do_control("DELETE", "/environments", Value::Null).await["deleted"], 3);
+}
+
+#[tokio::test]
+async fn bad_input_makes_no_environment() {
+    let server = TestServer::start().await;
+    server.do_control("POST", "/environments", json!({ "name": "taken" })).await;
+    for (body, status, field) in [
+        (json!({ "name": "a_b" }), 400, "name"),
+        (json!({ "name": "taken" }), 409, "name"),
+        (
+            json!({ "name": "x", "settings": { "passwordless": { "validity_s": 1 } } }),
+            400,
+            "settings.passwordless.validity_s",
+        ),
+        (json!({ "name": "x", "settings": { "listen": "0.0.0.0:1" } }), 400, "settings.listen"),
+        (json!({ "name": "x", "seed": { "users": [{ "email": "no" }] } }), 400, "seed.users[0].email"),
+        (
+            json!({ "name": "x", "seed": { "users": [
+            { "email": "a@b.io", "id": "usr_123456789012345" }, { "email": "c@b.io", "id": "usr_123456789012345" }] } }),
+            409,
+            "users",
+        ),
+        (json!({ "name": "x", "clock": { "now": "soon" } }), 400, "now"),
+        (json!({ "nmae": "x" }), 400, "nmae"),
+    ] {
+        let (got, named) = server.refused("POST", "/environments", body.clone()).await;
+        assert_eq!((got, named.as_str()), (status, field), "{body}");
+    }
+    assert_eq!(server.refused("GET", "/environments/x", Value::Null).await.0, 404);
+}
+
+#[tokio::test]
+async fn changed_settings_hold_for_the_next_request_and_null_takes_them_back() {
+    let server = TestServer::with("[passwordless]\nvalidity_s = 120\n").await;
+    let changed = server
+        .do_control("PATCH", "/settings", json!({ "passwordless": { "type": "OTP", "validity_s": 600 } }))
+        .await;
+    assert_eq!(changed["passwordless"]["validity_s"], 600);
+    server.person().start("jane@example.com").await;
+    assert!(server.mail_to("jane@example.com").await["link"].is_null());
+    let back = server.do_control("PATCH", "/settings", json!({ "passwordless": null })).await;
+    assert_eq!(
+        (&back["passwordless"]["validity_s"], &back["passwordless"]["type"]),
+        (&120.into(), &"LINK_OTP".into())
+    );
+}
+
+#[tokio::test]
+async fn applications_come_change_and_go() {
+    let server = TestServer::start().await;
+    let made = server
+        .do_control(
+            "POST",
+            "/clients",
+            json!({ "name": "Shop", "redirect_uris": ["https://shop.example.com/cb"] }),
+        )
+        .await;
+    let id = made["client_id"].as_str().unwrap().to_owned();
+    let token = |secret: String| {
+        let form = [
+            ("grant_type", "client_credentials".to_owned()),
+            ("client_id", id.clone()),
+            ("client_secret", secret),
+        ];
+        let request = server.http().post(format!("{}/oauth/token", server.url)).form(&form);
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(token(made["client_secrets"][0].as_str().unwrap().to_owned()).await, 200);
+    let path = format!("/clients/{id}");
+    server.do_control("PATCH", &path, json!({ "client_secret": "test_other" })).await;
+    assert_eq!(
+        token(made["client_secrets"][0].as_str().unwrap().to_owned()).await,
+        401,
+        "the old secret is gone"
+    );
+    assert_eq!(token("test_other".to_owned()).await, 200);
+    assert_eq!(
+        server.refused("PATCH", &path, json!({ "redirect_uris": ["nonsense"] })).await,
+        (400, "redirect_uris".into())
+    );
+    assert_eq!(
+        server.refused("POST", "/clients", json!({ "client_id": id, "client_secret": "x" })).await.0,
+        409
+    );
+    server.do_control("DELETE", &path, Value::Null).await;
+    assert_eq!(server.refused("GET", &path, Value::Null).await.0, 404);
+    let default = format!("/clients/{}", crate::support::CLIENT_ID);
+    assert_eq!(
+        server.refused("DELETE", &default, Value::Null).await,
+        (400, "clients".into()),
+        "one has to stay"
+    );
+    server.person().tokens("jane@example.com").await;
+}
+
+#[tokio::test]
+async fn the_redirect_checker_tells_what_would_happen_and_why() {
+    let server = TestServer::with(
+        "client_id = \"skc_a\"\nclient_secret = \"s\"\nredirect_uris = [\"https://app.example.com/cb\", \"https://*.preview.example.com/cb\"]\n",
+    )
+    .await;
+    for (url, here, development, production) in [
+        ("https://app.example.com/cb", true, true, true),
+        ("https://pr-7.preview.example.com/cb", true, true, false),
+        ("http://localhost:3000/cb", true, false, false),
+        ("https://app.example.com/cb/", false, false, false),
+    ] {
+        let path = format!("/redirects/check?url={url}");
+        let checks = server.do_control("GET", &path, Value::Null).await;
+        let found = &checks["checks"][0];
+        for (where_, allowed) in [("here", here), ("development", development), ("production", production)] {
+            assert_eq!(found[where_]["allowed"], allowed, "{url} {where_}: {found}");
+            assert!(!found[where_]["why"].as_str().unwrap().is_empty());
+        }
+    }
+    assert_eq!(server.refused("GET", "/redirects/check", Value::Null).await, (400, "url".into()));
+}
+
+#[tokio::test]
+async fn a_seed_makes_ids_codes_links_and_token_ids_repeatable() {
+    let server = TestServer::start().await;
+    let run = |name: &'static str| {
+        let server = &server;
+        async move {
+            let wanted = json!({ "name": name, "settings": { "deterministic_seed": "42" },
+                "clock": { "now": "2031-01-01T00:00:00Z", "frozen": true } });
+            let made = server.do_control("POST", "/environments", wanted).await;
+            let tokens = tokens_at(server, &made, "jane@example.com").await;
+            let base = made["path_url"].as_str().unwrap().to_owned();
+            let mail =
+                server.http().get(format!("{base}/_emulator/v1/messages/latest")).send().await.unwrap();
+            let mail = Page::of(mail).await.json();
+            let link = mail["link"].as_str().unwrap().rsplit('=').next().unwrap().to_owned();
+            let access = claims(&tokens["access_token"]);
+            (mail["code"].clone(), link, mail["id"].clone(), access["jti"].clone())
+        }
+    };
+    assert_eq!(run("first").await, run("second").await);
+}
+
+#[tokio::test]
+async fn two_hundred_environments_fit_in_one_process() {
+    let server = TestServer::start().await;
+    for number in 0..200 {
+        server.do_control("POST", "/environments", json!({ "name": format!("n{number}") })).await;
+    }
+    let first = server.get("/e/n0/keys").await.json();
+    let last = server.get("/e/n199/keys").await.json();
+    assert_eq!(first, last, "they sign with the same keys, each under its own issuer");
+}

@@ -1,0 +1,137 @@
+//! Breaking things on purpose.
+
+use serde_json::{Value, json};
+use vestibule::grpc::pb::scalekit::v1::connections::ListConnectionsRequest;
+
+use crate::support::person::{claims, header};
+use crate::support::{CLIENT_ID, CLIENT_SECRET, Engine, TestServer};
+
+async fn client_token(server: &TestServer) -> crate::support::person::Page {
+    server.token(&[("grant_type", "client_credentials")]).await
+}
+
+#[tokio::test]
+async fn the_nth_token_request_fails_with_an_oauth_error_as_often_as_asked() {
+    let server = TestServer::start().await;
+    let rule = json!({ "match": { "method": "POST", "path": "/oauth/token" }, "nth": 2, "count": 1,
+        "effect": { "kind": "oauth_error", "error": "temporarily_unavailable", "status": 503 } });
+    let made = server.do_control("POST", "/faults", rule).await;
+    let mut seen = vec![];
+    for _ in 0..3 {
+        let page = client_token(&server).await;
+        seen.push((page.status, page.header("x-vestibule-fault").to_owned()));
+    }
+    let id = made["id"].as_str().unwrap().to_owned();
+    assert_eq!(seen, [(200, String::new()), (503, id.clone()), (200, String::new())]);
+    let list = server.do_control("GET", "/faults", Value::Null).await;
+    assert_eq!((&list["faults"][0]["matched"], &list["faults"][0]["fired"]), (&3.into(), &1.into()));
+    server.do_control("DELETE", &format!("/faults/{id}"), Value::Null).await;
+    assert_eq!(server.refused("DELETE", &format!("/faults/{id}"), Value::Null).await.0, 404);
+}
+
+#[tokio::test]
+async fn counts_hold_over_all_servers_of_a_database() {
+    let Some(server) = TestServer::on(Engine::Postgres, "").await else { return };
+    let other = server.beside("").await;
+    let rule =
+        json!({ "match": { "path": "/keys" }, "count": 3, "effect": { "kind": "status", "status": 500 } });
+    server.do_control("POST", "/faults", rule).await;
+    let mut broken = 0;
+    for _ in 0..4 {
+        for at in [&server, &other] {
+            broken += u32::from(at.get("/keys").await.status == 500);
+        }
+    }
+    assert_eq!(broken, 3);
+}
+
+#[tokio::test]
+async fn a_connection_is_reset_and_a_body_breaks_off() {
+    let server = TestServer::start().await;
+    let reset = json!({ "match": { "path": "/keys" }, "count": 1, "effect": { "kind": "connection_reset" } });
+    server.do_control("POST", "/faults", reset).await;
+    let failed = server.http().get(format!("{}/keys", server.url)).send().await;
+    assert!(failed.is_err(), "an answer came: {failed:?}");
+    let truncated = json!({ "match": { "path": "/keys" }, "count": 1, "effect": { "kind": "truncated_body", "bytes": 10 } });
+    server.do_control("POST", "/faults", truncated).await;
+    let broken = server.http().get(format!("{}/keys", server.url)).send().await.unwrap();
+    assert_eq!(broken.status(), 200);
+    assert!(broken.bytes().await.is_err(), "the whole body came");
+    assert_eq!(server.get("/keys").await.status, 200);
+}
+
+#[tokio::test]
+async fn latency_is_waited_for_and_the_answer_says_so() {
+    let server = TestServer::start().await;
+    let made = server
+        .do_control("POST", "/faults", json!({ "match": { "path": "/keys" }, "latency_ms": 150 }))
+        .await;
+    let begun = std::time::Instant::now();
+    let page = server.get("/keys").await;
+    assert_eq!((page.status, page.header("x-vestibule-fault")), (200, made["id"].as_str().unwrap()));
+    assert!(begun.elapsed().as_millis() >= 150);
+}
+
+#[tokio::test]
+async fn tokens_come_out_spoilt_in_every_way_and_verifiers_notice() {
+    let server = TestServer::start().await;
+    for (fault, failing) in [
+        ("wrong_issuer", "issuer"),
+        ("bad_signature", "signature"),
+        ("expired", "expiry"),
+        ("unknown_kid", "signature"),
+    ] {
+        let rule = json!({ "count": 1, "effect": { "kind": "token", "fault": fault } });
+        server.do_control("POST", "/faults", rule).await;
+        let token = client_token(&server).await.json()["access_token"].clone();
+        let decoded = server.do_control("POST", "/tokens/decode", json!({ "token": token })).await;
+        assert_eq!(decoded["valid"], false, "{fault}");
+        let checks = decoded["checks"].as_array().unwrap();
+        assert!(checks.iter().any(|c| c["name"] == failing && c["ok"] == false), "{fault}: {decoded}");
+        if fault == "unknown_kid" {
+            assert!(!server.get("/keys").await.body.contains(header(&token)["kid"].as_str().unwrap()));
+        }
+    }
+    let good = client_token(&server).await.json()["access_token"].clone();
+    assert_eq!(claims(&good)["iss"], server.url.as_str());
+}
+
+#[tokio::test]
+async fn grpc_calls_get_the_status_asked_for_and_http_is_spared() {
+    let server = TestServer::start().await;
+    let rule = json!({ "match": { "grpc": "*ConnectionService/ListConnections" },
+        "effect": { "kind": "grpc_status", "code": "UNAVAILABLE", "message": "on purpose" } });
+    server.do_control("POST", "/faults", rule).await;
+    let path = "/scalekit.v1.connections.ConnectionService/ListConnections";
+    let (status, message, info) = server.call(path, &ListConnectionsRequest::default()).await.error();
+    assert_eq!((status, message.as_str()), (14, "on purpose"));
+    assert!(!info.error_code.is_empty(), "every refusal carries details, or one SDK crashes");
+    assert_eq!(client_token(&server).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_control_api_is_never_broken() {
+    let server = TestServer::start().await;
+    server.do_control("POST", "/faults", json!({ "effect": { "kind": "connection_reset" } })).await;
+    assert!(server.http().get(format!("{}/keys", server.url)).send().await.is_err());
+    assert_eq!(server.do_control("DELETE", "/faults", Value::Null).await["deleted"], 1);
+    assert_eq!(server.get("/keys").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_rule_that_makes_no_sense_is_refused_by_field() {
+    let server = TestServer::start().await;
+    for (rule, field) in [
+        (json!({}), "effect"),
+        (json!({ "effect": { "kind": "explode" } }), "effect.kind"),
+        (json!({ "nth": 0, "latency_ms": 1 }), "nth"),
+        (json!({ "probability": 2, "latency_ms": 1 }), "probability"),
+        (json!({ "match": { "pth": "/x" }, "latency_ms": 1 }), "match.pth"),
+        (json!({ "effect": { "kind": "status", "status": 99 } }), "effect.status"),
+    ] {
+        let (status, named) = server.refused("POST", "/faults", rule.clone()).await;
+        assert_eq!((status, named.as_str()), (400, field), "{rule}");
+    }
+    assert!(server.do_control("GET", "/faults", Value::Null).await["faults"].as_array().unwrap().is_empty());
+    assert!(!CLIENT_ID.is_empty() && !CLIENT_SECRET.is_empty());
+}
