@@ -7,6 +7,7 @@ fn main() -> Result<(), Failure> {
     println!("cargo:rerun-if-changed=migrations");
     let files = [
         "google/rpc/status.proto",
+        "scalekit/v1/auditlogs/auditlogs.proto",
         "scalekit/v1/auth/auth.proto",
         "scalekit/v1/auth/passwordless.proto",
         "scalekit/v1/connections/connections.proto",

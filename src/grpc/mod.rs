@@ -1,5 +1,6 @@
 //! The gRPC edge: the services of Scalekit's API that are emulated, and an answer for all others.
 
+mod audit_logs;
 mod auth;
 mod connections;
 mod passwordless;
@@ -34,6 +35,9 @@ pub mod pb {
     }
     pub mod scalekit {
         pub mod v1 {
+            pub mod auditlogs {
+                tonic::include_proto!("scalekit.v1.auditlogs");
+            }
             pub mod auth {
                 tonic::include_proto!("scalekit.v1.auth");
                 pub mod passwordless {
@@ -50,6 +54,7 @@ pub mod pb {
     }
 }
 
+use pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsServiceServer;
 use pb::scalekit::v1::auth::auth_service_server::AuthServiceServer;
 use pb::scalekit::v1::auth::passwordless::passwordless_service_server::PasswordlessServiceServer;
 use pb::scalekit::v1::connections::connection_service_server::ConnectionServiceServer;
@@ -67,6 +72,7 @@ pub struct Grpc {
     passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
     connections: ConnectionServiceServer<connections::Connections>,
     auth: AuthServiceServer<auth::Auth>,
+    audit_logs: AuditLogsServiceServer<audit_logs::AuditLogs>,
 }
 
 impl Grpc {
@@ -78,6 +84,8 @@ impl Grpc {
             connections: ConnectionServiceServer::new(connections::Connections)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
             auth: AuthServiceServer::new(auth::Auth).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            audit_logs: AuditLogsServiceServer::new(audit_logs::AuditLogs)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
         }
     }
 
@@ -138,6 +146,7 @@ impl Grpc {
             }
             "scalekit.v1.connections.ConnectionService" => self.connections.clone().call(request).await,
             "scalekit.v1.auth.AuthService" => self.auth.clone().call(request).await,
+            "scalekit.v1.auditlogs.AuditLogsService" => self.audit_logs.clone().call(request).await,
             _ => Ok(status::of(&missing(context, path)).into_http()),
         };
         match answered {

@@ -14,7 +14,7 @@ pub mod params;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use api::{connections, health, passwordless};
+use api::{audit_logs, connections, health, passwordless};
 use context::Ctx;
 use errors::Problem;
 use pages::{assets, inbox, link, login};
@@ -60,6 +60,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(api("/api/v1/connections").get(connections::list).end())
         .service(api("/api/v1/connections/{id}").get(connections::show).patch(connections::change).end())
         .service(api("/api/v1/authmethods").get(connections::methods).end())
+        .service(api("/api/v1/logs/authentication/requests").get(audit_logs::list).end())
         .service(api("/api/v1/auth:discovery").post(connections::discover).end())
         .service(endpoint("/compatibility").get(not_emulated::compatibility).end())
         // The inbox, for people.

@@ -2,6 +2,7 @@
 //! shape of the answer differs between them.
 
 pub mod api;
+pub mod audit_logs;
 pub mod authorize;
 pub mod client_auth;
 pub mod connections;

@@ -26,7 +26,9 @@ impl FlowRow {
 /// Which sign-ins to list.
 #[derive(Debug, Clone, Default)]
 pub struct FlowFilter {
-    /// Lower-case address, or a part of one.
+    /// Lower-case address.
+    pub email: Option<String>,
+    /// A part of one.
     pub email_part: Option<String>,
     pub client_id: Option<String>,
     pub statuses: Vec<FlowStatus>,
@@ -122,7 +124,7 @@ impl Store {
              WHERE environment_id = $1 AND id NOT LIKE 'grt~_%' ESCAPE '~' \
              AND ($2 = '' OR LOWER(COALESCE(email, '')) LIKE $2 ESCAPE '~') AND ($3 = '' OR client_id = $3) \
              AND ($4 = '' OR $4 LIKE '%,' || status || ',%') AND started_at_ms >= $5 AND started_at_ms <= $6 \
-             ORDER BY started_at_ms DESC, id LIMIT $7 OFFSET $8",
+             AND ($7 = '' OR LOWER(COALESCE(email, '')) = $7) ORDER BY started_at_ms DESC, id LIMIT $8 OFFSET $9",
         )
         .bind(environment_id)
         .bind(&pattern)
@@ -130,6 +132,7 @@ impl Store {
         .bind(list(&statuses))
         .bind(filter.from_ms.unwrap_or(i64::MIN))
         .bind(filter.until_ms.unwrap_or(i64::MAX))
+        .bind(filter.email.clone().unwrap_or_default())
         .bind(filter.limit)
         .bind(filter.offset)
         .fetch_all(&self.pool)
@@ -137,7 +140,8 @@ impl Store {
         let count: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM flows WHERE environment_id = $1 AND id NOT LIKE 'grt~_%' ESCAPE '~' \
              AND ($2 = '' OR LOWER(COALESCE(email, '')) LIKE $2 ESCAPE '~') AND ($3 = '' OR client_id = $3) \
-             AND ($4 = '' OR $4 LIKE '%,' || status || ',%') AND started_at_ms >= $5 AND started_at_ms <= $6",
+             AND ($4 = '' OR $4 LIKE '%,' || status || ',%') AND started_at_ms >= $5 AND started_at_ms <= $6 \
+             AND ($7 = '' OR LOWER(COALESCE(email, '')) = $7)",
         )
         .bind(environment_id)
         .bind(&pattern)
@@ -145,6 +149,7 @@ impl Store {
         .bind(list(&statuses))
         .bind(filter.from_ms.unwrap_or(i64::MIN))
         .bind(filter.until_ms.unwrap_or(i64::MAX))
+        .bind(filter.email.clone().unwrap_or_default())
         .fetch_one(&self.pool)
         .await?;
         Ok((rows, count))

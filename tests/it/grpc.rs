@@ -105,6 +105,7 @@ async fn every_method_of_scalekit_answers_by_its_name() {
     assert_eq!(
         emulated,
         [
+            "scalekit.v1.auditlogs.AuditLogsService/ListAuthRequests",
             "scalekit.v1.auth.AuthService/ListAuthMethods",
             "scalekit.v1.auth.AuthService/DiscoveryAuthMethod",
             "scalekit.v1.auth.passwordless.PasswordlessService/SendPasswordlessEmail",

@@ -5,6 +5,7 @@ mod support;
 
 mod abuse;
 mod architecture;
+mod audit_logs;
 mod authorize;
 mod command_line;
 mod connections;

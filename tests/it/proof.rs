@@ -340,3 +340,22 @@ async fn forms_sent_from_another_site_are_refused() {
         person.browser.post(format!("{sign_in}/code")).form(&[("code", &code)]).header("origin", &server.url);
     assert_eq!(request.send().await.unwrap().status().as_u16(), 303);
 }
+
+#[tokio::test]
+async fn a_demonstration_shows_the_code_and_the_link_and_no_other_page_does() {
+    let server = TestServer::with("demo = true").await;
+    let person = server.person();
+    let page = person.start("jane@example.com").await;
+    let shown = person.get(&page).await;
+    let code = server.code_for("jane@example.com").await;
+    assert!(shown.body.contains(&code) && shown.body.contains("Demonstration"), "{}", shown.body);
+    assert_eq!(person.enter_code(&page, &code).await.status, 303);
+    let links = TestServer::with("demo = true\n[passwordless]\ntype = \"LINK\"").await;
+    let person = links.person();
+    let shown = person.get(&person.start("jane@example.com").await).await;
+    assert!(shown.body.contains(&links.link_for("jane@example.com").await), "{}", shown.body);
+    let sober = TestServer::start().await;
+    let person = sober.person();
+    let shown = person.get(&person.start("jane@example.com").await).await;
+    assert!(!shown.body.contains(&sober.code_for("jane@example.com").await));
+}

@@ -1,5 +1,6 @@
 //! JSON for programs: Scalekit's REST API, health.
 
+pub mod audit_logs;
 pub mod connections;
 pub mod health;
 pub mod passwordless;

@@ -139,6 +139,7 @@ fn code_page(context: &Context, auth_request: &AuthRequest, email: &str, said: S
         code_length: context.environment.passwordless.code_length,
         resend_after_s: resend_after_s(context, auth_request),
         also_link: auth_request.passwordless_type.has_link(),
+        demo_code: passwordless::demo_code(context, auth_request),
     };
     let redirect_uri = &auth_request.origin.authorization.redirect_uri;
     page_with_forms(said.status, &view, FormsLead::ToApplication { redirect_uri })
@@ -155,6 +156,7 @@ fn check_mail_page(context: &Context, auth_request: &AuthRequest, email: &str, s
         resend_after_s: resend_after_s(context, auth_request),
         error: said.error,
         notice: said.notice,
+        demo_link: passwordless::demo_link(context, auth_request),
     };
     page(said.status, &view)
 }

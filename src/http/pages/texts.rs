@@ -60,6 +60,11 @@ pub const HOW_TO: &str = "How to put it right";
 pub const LISTS_EMULATED: &str = "lists what it does emulate.";
 pub const DEVELOPMENT_NOTICE: &str = "Development server";
 
+pub const DEMO_BANNER: &str = "Demonstration: no mail is needed, codes are shown on the page.";
+pub const DEMO_CODE: &str = "Your code is";
+pub const DEMO_LINK: &str = "This is a demonstration, so you need no mail:";
+pub const DEMO_OPEN_LINK: &str = "open the link";
+
 pub const INBOX_RECIPIENT: &str = "Recipient";
 pub const INBOX_FILTER: &str = "Filter";
 pub const INBOX_EMPTY: &str = "No mail yet.";

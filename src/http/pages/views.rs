@@ -47,6 +47,8 @@ pub struct EnterCode {
     /// Seconds until the resend button is offered; the server enforces its own limit.
     pub resend_after_s: i64,
     pub also_link: bool,
+    /// Shown in a demonstration, which needs no mail.
+    pub demo_code: Option<String>,
 }
 
 /// What people see while only a link was mailed.
@@ -61,6 +63,8 @@ pub struct CheckMail {
     pub resend_after_s: i64,
     pub error: Option<String>,
     pub notice: Option<String>,
+    /// Shown in a demonstration, which needs no mail.
+    pub demo_link: Option<String>,
 }
 
 /// Where a mailed link lands.
@@ -288,6 +292,7 @@ mod tests {
             code_length: 6,
             resend_after_s: 30,
             also_link: true,
+            demo_code: None,
         }
         .render()
         .unwrap()

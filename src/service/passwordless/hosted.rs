@@ -285,6 +285,21 @@ pub async fn initiate_login_uri(context: &Context, id: &str) -> Result<Option<St
     Ok(client.and_then(|c| c.initiate_login_uri.clone()))
 }
 
+/// The code that the mail carries, for the page of a demonstration.
+pub fn demo_code(context: &Context, request: &AuthRequest) -> Option<String> {
+    let email = request.email.as_ref().filter(|_| context.environment.demo)?;
+    Some(expected_code(context, request, email))
+}
+
+/// The link that the mail carries, for the page of a demonstration.
+pub fn demo_link(context: &Context, request: &AuthRequest) -> Option<String> {
+    context
+        .environment
+        .demo
+        .then(|| context.secret().link_token(&request.id, request.generation))
+        .and_then(|token| request.origin.link(&token))
+}
+
 /// What people call the application that asked.
 pub fn app_name<'a>(environment: &'a Environment, request: &AuthRequest) -> &'a str {
     name_of_client(environment, request.origin.client_id())
