@@ -799,6 +799,16 @@ impl Context {
         new_id(kind, self.live.randomness.id_time_ms(self.now_ms()), self.entropy())
     }
 
+    /// Ids for many things made at once.
+    pub fn many_ids(&self, kind: IdKind) -> impl FnMut() -> String {
+        let now_ms = self.now_ms();
+        let mut count = 0;
+        move || {
+            count += 1;
+            new_id(kind, self.live.randomness.id_time_ms(now_ms + count), self.entropy())
+        }
+    }
+
     /// An id for a mail, greater than every earlier one of this process, whatever became of the clock.
     pub fn new_message_id(&self) -> String {
         let time_ms = self.live.randomness.id_time_ms(self.app.clock.machine_ms());

@@ -17,6 +17,8 @@ pub enum Purpose {
     ClientSecret,
     /// A refused code, to notice its repetition.
     Guess,
+    /// The control token, as the dashboard's cookie holds it.
+    ControlToken,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
             Self::LinkToken => "link token",
             Self::ClientSecret => "client secret",
             Self::Guess => "guess",
+            Self::ControlToken => "control token",
         }
     }
 }

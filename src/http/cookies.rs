@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 
 use crate::app::Context;
+use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::service::sessions::Browser;
 
 /// How long a browser keeps its name: long enough for any sign-in, renewed with the next one.
@@ -59,4 +60,37 @@ fn build(context: &Context, what: &str, value: String, max_age: Duration) -> Coo
         .secure(context.public_url.is_secure())
         .max_age(max_age)
         .finish()
+}
+
+/// How long the dashboard stays signed in.
+const CONTROL_COOKIE_HOURS: i64 = 12;
+
+/// What the dashboard's cookie holds for a control token: a digest by the default environment's secret.
+fn control_digest(context: &Context, token: &str) -> Option<String> {
+    let default = context.provider.get()?;
+    Some(default.live().secret.digest(Purpose::ControlToken, token))
+}
+
+/// Does the browser show that it signed in to the dashboard with this token?
+pub fn shows_control(request: &HttpRequest, context: &Context, token: &str) -> bool {
+    let shown = request.cookie(&control_name(context)).map(|c| c.value().to_owned());
+    shown.zip(control_digest(context, token)).is_some_and(|(shown, held)| constant_time_eq(&shown, &held))
+}
+
+/// Signs the browser in to the dashboard; `None` signs it out.
+pub fn control_cookie(context: &Context, token: Option<&str>) -> Cookie<'static> {
+    let value = token.and_then(|t| control_digest(context, t)).unwrap_or_default();
+    let max_age = if token.is_some() { Duration::hours(CONTROL_COOKIE_HOURS) } else { Duration::ZERO };
+    Cookie::build(control_name(context), value)
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(context.public_url.is_secure())
+        .max_age(max_age)
+        .finish()
+}
+
+fn control_name(context: &Context) -> String {
+    let port = context.public_url.authority().rsplit_once(':').map_or("", |(_, port)| port);
+    format!("vestibule_control{port}")
 }

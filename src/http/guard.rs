@@ -8,8 +8,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret as _;
 
 use super::context::request_authority;
-use super::errors::Problem;
+use super::cookies;
+use super::errors::{Problem, wants_page};
 use super::oidc::authorization;
+use super::see_other;
 use crate::app::{Context, ControlAccess};
 use crate::crypto::server_secret::constant_time_eq;
 
@@ -29,8 +31,13 @@ pub fn control(request: &HttpRequest, context: &Context) -> Result<(), HttpRespo
             Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not from here", text).response_for(request))
         }
         ControlAccess::Token(token) => {
-            if shown_token(request).is_some_and(|shown| constant_time_eq(&shown, token.expose_secret())) {
+            if shown_token(request).is_some_and(|shown| constant_time_eq(&shown, token.expose_secret()))
+                || cookies::shows_control(request, context, token.expose_secret())
+            {
                 return Ok(());
+            }
+            if wants_page(request) {
+                return Err(see_other(&context.public_url.join("/dashboard/sign-in")));
             }
             let text = "The control API needs its token: Authorization: Bearer …, or the password a browser asks for.";
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Token needed", text);

@@ -4,8 +4,10 @@ pub mod api;
 pub mod context;
 pub mod control;
 pub mod cookies;
+mod dashboard;
 pub mod errors;
 mod guard;
+mod llms;
 mod not_emulated;
 pub mod oidc;
 pub mod pages;
@@ -68,9 +70,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/_emulator/inbox/{id}").get(inbox::message_page).end())
         .service(endpoint("/_emulator/inbox/{id}/html").get(inbox::message_html).end())
         .configure(control_routes)
+        .configure(dashboard::routes)
         // Operation.
         .service(endpoint("/health").get(health::live).end())
         .service(endpoint("/ready").get(health::ready).end())
+        .service(endpoint("/llms.txt").get(llms::show).end())
         .service(endpoint("/").get(pages::home).end())
         .default_service(web::to(not_emulated::fallback));
 }

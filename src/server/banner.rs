@@ -30,6 +30,7 @@ pub fn print(config: &Config, addresses: &Addresses) {
         environment_url(config),
     );
     if let Some(url) = inbox_url(config) {
+        out.push_str(&format!("    dashboard        {}/dashboard\n", environment_url(config)));
         out.push_str(&format!("    inbox            {url}\n"));
     }
     if let Some(path) = &addresses.ca_file {

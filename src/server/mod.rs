@@ -28,6 +28,7 @@ use crate::config::{Config, Database, ListenAddress};
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::Entropy;
+use crate::domain::ids::{IdKind, many_ids};
 use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::service::{flows, housekeeping, outbox, seed};
@@ -116,7 +117,7 @@ pub fn parts(
     Ok(Parts {
         store,
         environment: config.environment.clone(),
-        seed: seed::with_ids(&config.seed, clock.now_ms(), &*entropy),
+        seed: seed::with_ids(&config.seed, many_ids(IdKind::User, clock.now_ms(), &*entropy)),
         clock,
         entropy,
         master_key: config.master_key.clone(),

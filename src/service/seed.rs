@@ -2,14 +2,11 @@
 
 use crate::app::Seed;
 use crate::config::SeedSettings;
-use crate::domain::clock::UnixMs;
-use crate::domain::entropy::Entropy;
-use crate::domain::ids::{IdKind, new_id};
 use crate::storage::{SeedOrganization, SeedUser};
 
 /// Gives ids to seeded records that have none. Organizations need the same one at every start, so theirs comes
 /// from their external id or name; users keep the id that their address has.
-pub fn with_ids(settings: &SeedSettings, now_ms: UnixMs, entropy: &dyn Entropy) -> Seed {
+pub fn with_ids(settings: &SeedSettings, mut new_user_id: impl FnMut() -> String) -> Seed {
     let organizations: Vec<SeedOrganization> = settings
         .organizations
         .iter()
@@ -25,7 +22,7 @@ pub fn with_ids(settings: &SeedSettings, now_ms: UnixMs, entropy: &dyn Entropy) 
         .users
         .iter()
         .map(|u| SeedUser {
-            id: u.id.clone().unwrap_or_else(|| new_id(IdKind::User, now_ms, entropy)),
+            id: u.id.clone().unwrap_or_else(&mut new_user_id),
             email: u.email.clone(),
             name: u.name.clone(),
             given_name: u.given_name.clone(),

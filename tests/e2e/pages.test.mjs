@@ -96,6 +96,70 @@ const pages = {
   },
 };
 
+// The dashboard, with somebody and something in it.
+async function furnish() {
+  const control = async (method, path, body) => {
+    const response = await fetch(`${vestibule.url}/_emulator/v1${path}`, {
+      method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
+    });
+    assert.ok(response.ok, `${method} ${path}: ${response.status}`);
+    return response.status === 204 ? undefined : response.json();
+  };
+  await control('POST', '/faults', { match: { path: '/nowhere' }, count: 1, effect: { kind: 'status', status: 503 } });
+  await control('POST', '/environments', {}).catch(() => {});
+  const { context, page } = await freshPage(browser);
+  await signIn(page, 'desk@example.com');
+  await context.close();
+  return control;
+}
+let furnished;
+const desk = (path, act) => async (page) => {
+  const control = await (furnished ??= furnish());
+  await page.goto(`${vestibule.url}/dashboard${path}`);
+  await act?.(page, control);
+};
+Object.assign(pages, {
+  'desk-home': desk('', (page) => page.getByText('Node', { exact: true }).click()),
+  'desk-methods': desk('/methods'),
+  'desk-methods-error': desk('/methods', async (page) => {
+    await page.getByLabel('Expiry period, in seconds').fill('5');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('must be a whole number from 60 to 3600').waitFor();
+  }),
+  'desk-applications': desk('/applications?url=https://app.example.com/callback'),
+  'desk-application': desk('/applications', (page) => page.getByRole('link', { name: 'Acme' }).click()),
+  'desk-users': desk('/users'),
+  'desk-user': desk('/users', async (page) => {
+    await page.getByRole('link', { name: 'desk@example.com' }).click();
+    await page.locator('summary', { hasText: 'Delete this user' }).click();
+  }),
+  'desk-organizations': desk('/organizations'),
+  'desk-sessions': desk('/sessions'),
+  'desk-flows': desk('/flows'),
+  'desk-flow': desk('/flows?email=desk@', async (page) => {
+    await page.getByRole('link', { name: 'desk@example.com' }).first().click();
+    await page.getByText('The code is right.').waitFor();
+  }),
+  'desk-tokens': desk('/tokens', async (page) => {
+    await page.getByLabel('User').fill('desk@example.com');
+    await page.getByRole('button', { name: 'Mint' }).click();
+    const token = await page.getByLabel('Access token', { exact: true }).textContent();
+    await page.getByLabel('Token', { exact: true }).fill(token);
+    await page.getByRole('button', { name: 'Look into it' }).click();
+    await page.getByText('It is valid here and now').waitFor();
+  }),
+  'desk-clock': desk('/clock'),
+  'desk-faults': desk('/faults'),
+  'desk-environments': desk('/environments'),
+  'desk-state': desk('/state'),
+  'desk-other-browser': desk('', async (page) => {
+    await fetch(authorize({ login_hint: 'other@example.com' }), { redirect: 'manual' });
+    await page.goto(`${vestibule.url}/_emulator/inbox/${(await vestibule.mailTo('other@example.com')).id}`);
+    await page.getByRole('link', { name: 'What would another browser see of this link?' }).click();
+    await page.getByText('It would be refused: same-browser enforcement is on').waitFor();
+  }),
+});
+
 for (const [name, open] of Object.entries(pages)) {
   test(`${name} has no accessibility violation and fits a phone`, async () => {
     const { context, page, faults } = await freshPage(browser);

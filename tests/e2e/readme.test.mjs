@@ -21,9 +21,10 @@ after(async () => {
 test('the samples of the README sign a person in and read the code', async () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
   const blocks = [...readme.matchAll(/```js\n([\s\S]*?)```/g)].map((match) => match[1]);
-  assert.equal(blocks.length, 3);
+  assert.equal(blocks.length, 4);
   writeFileSync(sample, blocks.join('\n'));
-  const { signInUrl, whoIsIt, mailTo, askForCode, prove } = await import(sample.href);
+  const { signInUrl, whoIsIt, mailTo, askForCode, prove, newEnvironment, tenMinutesLater, breakTokens, startClean } =
+    await import(sample.href);
   const back = await signInOverHttp({ ...vestibule, mailTo }, signInUrl(), 'jane@example.com');
   assert.equal(back.searchParams.get('state'), 'xyz');
   assert.equal((await whoIsIt(back.searchParams.get('code'))).user.email, 'jane@example.com');
@@ -31,4 +32,17 @@ test('the samples of the README sign a person in and read the code', async () =>
   const { authRequestId } = await askForCode('bob@example.com');
   const { code } = await mailTo('bob@example.com');
   assert.equal((await prove(code, authRequestId)).email, 'bob@example.com');
+
+  const environment = await newEnvironment();
+  const discovery = await (await fetch(`${environment.path_url}/.well-known/openid-configuration`)).json();
+  assert.equal(discovery.issuer, environment.path_url);
+  const late = await askForCode('late@example.com');
+  const lateCode = (await mailTo('late@example.com')).code;
+  await tenMinutesLater();
+  await assert.rejects(prove(lateCode, late.authRequestId), /expired/);
+  await breakTokens();
+  const broken = await fetch(`${process.env.SCALEKIT_ENVIRONMENT_URL}/oauth/token`, { method: 'POST' });
+  assert.equal(broken.status, 503);
+  await startClean();
+  assert.equal((await (await fetch(`${process.env.SCALEKIT_ENVIRONMENT_URL}/_emulator/v1/messages`)).json()).length, 0);
 });

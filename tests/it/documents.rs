@@ -12,7 +12,9 @@ fn read(name: &str) -> String {
 
 #[test]
 fn every_file_that_a_document_names_exists() {
-    for document in ["README.md", "docs/ARCHITECTURE.md", "docs/COMPATIBILITY.md", "docs/SECURITY.md"] {
+    for document in
+        ["README.md", "docs/ARCHITECTURE.md", "docs/COMPATIBILITY.md", "docs/CONTROL.md", "docs/SECURITY.md"]
+    {
         for word in read(document).split(['`', '(', ')', ' ', ',', '\n']) {
             let names_a_file =
                 ["docs/", "tests/", "scripts/", "./scripts/", "src/"].iter().any(|p| word.starts_with(p));

@@ -38,7 +38,7 @@ pub async fn page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         };
         let found = inbox::messages(&context, &filter, Duration::ZERO).await.map_err(failed)?;
         let view = views::InboxList {
-            layout: render::layout(&context, "Inbox"),
+            layout: render::desk_layout(&context, "Inbox", "/_emulator/inbox"),
             messages: found.into_iter().map(row).collect(),
             filter_to: filter_to.unwrap_or_default(),
             latest_url: context.public_url.join("/_emulator/v1/messages/latest"),
@@ -67,7 +67,7 @@ pub async fn message_page(request: HttpRequest, Ctx(context): Ctx, id: web::Path
         guard::control(&request, &context)?;
         let message = find(&request, &context, &id).await?;
         let view = views::InboxMessage {
-            layout: render::layout(&context, "Mail"),
+            layout: render::desk_layout(&context, "Mail", "/_emulator/inbox"),
             text: message.text_body.clone(),
             html_url: context.path(&format!("/_emulator/inbox/{}/html", message.id)),
             row: row(message),

@@ -13,12 +13,9 @@ use actix_web::HttpResponse;
 use super::context::Ctx;
 use super::see_other;
 
-/// `GET /`: people who open the server itself find the inbox; where there is none, the discovery document.
+/// `GET /`: people who open the server itself find the dashboard; where there is none, the discovery document.
 pub async fn home(Ctx(context): Ctx) -> HttpResponse {
-    let path = if context.app.site.control.is_off() {
-        "/.well-known/openid-configuration"
-    } else {
-        "/_emulator/inbox"
-    };
+    let path =
+        if context.app.site.control.is_off() { "/.well-known/openid-configuration" } else { "/dashboard" };
     see_other(&context.public_url.join(path))
 }

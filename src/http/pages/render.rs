@@ -4,7 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::views::Layout;
+use super::views::{DESK_ENTRIES, Desk, Layout};
 use crate::app::{Asked, Context, Provider};
 use crate::domain::environment::Branding;
 use crate::http::context::{InEnvironment, OverTls, request_authority};
@@ -76,7 +76,14 @@ pub fn layout(context: &Context, title: &str) -> Layout {
         support_email: support_email.clone(),
         notice: has_inbox.then(|| super::texts::DEVELOPMENT_NOTICE.to_owned()),
         demo: context.environment.demo,
+        desk: None,
     }
+}
+
+/// The frame around a page of the dashboard.
+pub fn desk_layout(context: &Context, title: &str, current: &'static str) -> Layout {
+    let environment = context.app.name.as_ref().map(|n| n.as_str().to_owned());
+    Layout { desk: Some(Desk { current, environment, entries: DESK_ENTRIES }), ..layout(context, title) }
 }
 
 /// The frame around a page that may be shown before the provider has started, or outside of any environment.
@@ -95,6 +102,7 @@ pub fn layout_of_request(request: &HttpRequest, title: &str) -> Layout {
             support_email: None,
             notice: None,
             demo: false,
+            desk: None,
         },
     }
 }

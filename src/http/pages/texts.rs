@@ -15,6 +15,7 @@ pub const TITLE_CHOOSE_ACCOUNT: &str = "Choose an account";
 pub const TITLE_SIGNED_OUT: &str = "You are signed out";
 pub const TITLE_NOT_EMULATED: &str = "Not emulated";
 pub const TITLE_INBOX: &str = "Inbox";
+pub const TITLE_DASHBOARD: &str = "Dashboard";
 
 /// The accessible name of the main button: published end-to-end tests press exactly this.
 pub const CONTINUE: &str = "Continue";
@@ -59,6 +60,8 @@ pub const APPLICATION: &str = "Application:";
 pub const HOW_TO: &str = "How to put it right";
 pub const LISTS_EMULATED: &str = "lists what it does emulate.";
 pub const DEVELOPMENT_NOTICE: &str = "Development server";
+
+pub const MAIL_OTHER_BROWSER: &str = "What would another browser see of this link?";
 
 pub const DEMO_BANNER: &str = "Demonstration: no mail is needed, codes are shown on the page.";
 pub const DEMO_CODE: &str = "Your code is";

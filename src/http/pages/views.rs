@@ -17,7 +17,37 @@ pub struct Layout {
     pub notice: Option<String>,
     /// Say that this is a demonstration.
     pub demo: bool,
+    /// A page of the dashboard, with its navigation.
+    pub desk: Option<Desk>,
 }
+
+/// Where in the dashboard a page is.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// Address of the current entry.
+    pub current: &'static str,
+    /// `None`: the default environment.
+    pub environment: Option<String>,
+    /// Addresses and names.
+    pub entries: &'static [(&'static str, &'static str)],
+}
+
+/// Entries of the dashboard's navigation.
+pub const DESK_ENTRIES: &[(&str, &str)] = &[
+    ("/dashboard", "Home"),
+    ("/_emulator/inbox", "Inbox"),
+    ("/dashboard/methods", "Sign-in method"),
+    ("/dashboard/applications", "Applications"),
+    ("/dashboard/users", "Users"),
+    ("/dashboard/organizations", "Organizations"),
+    ("/dashboard/sessions", "Sessions"),
+    ("/dashboard/flows", "Flows"),
+    ("/dashboard/tokens", "Tokens"),
+    ("/dashboard/clock", "Clock"),
+    ("/dashboard/faults", "Faults"),
+    ("/dashboard/environments", "Environments"),
+    ("/dashboard/state", "State"),
+];
 
 /// The address form; with `sign_up`, of `prompt=create`.
 #[derive(Template)]
@@ -272,6 +302,7 @@ mod tests {
             title: "T".into(),
             base: "/e/a".into(),
             demo: false,
+            desk: None,
             brand_name: "Acme <&> Co".into(),
             has_logo: false,
             support_email: Some("help@example.com".into()),

@@ -184,7 +184,7 @@ pub async fn create(context: &Context, wanted: Wanted) -> Result<EnvironmentView
     }
     let app = open(context, &name).await?;
     let there = context.elsewhere(app.clone());
-    let ready = seed::with_ids(&people, there.now_ms(), there.entropy());
+    let ready = seed::with_ids(&people, there.many_ids(IdKind::User));
     if let Err(refused) = people::write_seed(&there, &ready, false).await {
         // A seed that contradicts itself leaves nothing behind.
         context.store().delete_environment(&record.id).await?;

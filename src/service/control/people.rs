@@ -95,7 +95,7 @@ pub async fn seed_from(
     until_reset: bool,
 ) -> Result<(usize, usize), Refused> {
     let settings = seed_from_json(value).map_err(Refused::Invalid)?;
-    let ready = seed::with_ids(&settings, context.now_ms(), context.entropy());
+    let ready = seed::with_ids(&settings, context.many_ids(IdKind::User));
     write_seed(context, &ready, until_reset).await?;
     Ok((settings.users.len(), settings.organizations.len()))
 }
@@ -127,7 +127,7 @@ async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Resu
         object.insert("id".to_owned(), id.into());
     }
     let settings = seed_from_json(&json!({ "users": [fields] })).map_err(|e| own(e, "users[0]."))?;
-    let Some(user) = seed::with_ids(&settings, context.now_ms(), context.entropy()).users.into_iter().next()
+    let Some(user) = seed::with_ids(&settings, context.many_ids(IdKind::User)).users.into_iter().next()
     else {
         return Err(Refused::field("email", "is missing"));
     };
@@ -145,11 +145,7 @@ async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Resu
             }
         }
     }
-    let id = match (id, settings.users.first().and_then(|u| u.id.clone())) {
-        (Some(id), _) => id.to_owned(),
-        (None, Some(pinned)) => pinned,
-        (None, None) => context.new_id(IdKind::User),
-    };
+    let id = id.map_or_else(|| user.id.clone(), str::to_owned);
     Ok(SeedUser { id, organization_ids, ..user })
 }
 

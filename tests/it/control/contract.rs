@@ -34,6 +34,36 @@ async fn the_description_names_every_path_that_is_served_and_no_other() {
 }
 
 #[tokio::test]
+async fn agents_are_told_what_is_true_and_secrets_only_where_they_may_have_them() {
+    let server = TestServer::start().await;
+    let text = server.get("/llms.txt").await.body;
+    assert!(text.contains(crate::support::CLIENT_SECRET));
+    for word in text.split_whitespace().filter(|w| w.starts_with(&format!("{}/", server.url))) {
+        let path = word.trim_start_matches(&server.url).trim_end_matches([',', ';', ')']);
+        let page =
+            if path.starts_with("/api/") { server.post(path, &[]).await } else { server.get(path).await };
+        assert!(page.status != 404 || path.contains("/latest?"), "{word}");
+    }
+    let guarded = TestServer::with("[control]\ntoken = \"sesame\"").await;
+    assert!(!guarded.get("/llms.txt").await.body.contains(crate::support::CLIENT_SECRET));
+}
+
+#[test]
+fn the_table_of_the_documentation_is_what_the_description_says() {
+    let document: Value = serde_json::from_str(&vestibule::http::control::openapi::document()).unwrap();
+    let mut table = "| call | what it does |\n|---|---|\n".to_owned();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let about = operation["summary"].as_str().unwrap();
+            let about = about.split_whitespace().collect::<Vec<_>>().join(" ");
+            let path = path.trim_start_matches("/_emulator/v1");
+            table.push_str(&format!("| `{} {path}` | {about} |\n", method.to_uppercase()));
+        }
+    }
+    crate::documents::check_generated("docs/CONTROL.md", "control", &table);
+}
+
+#[tokio::test]
 async fn a_page_of_another_site_cannot_change_anything() {
     let server = TestServer::start().await;
     let url = format!("{}/_emulator/v1/reset", server.url);

@@ -2,6 +2,7 @@
 
 mod clock;
 mod contract;
+mod dashboard;
 mod environments;
 mod faults;
 mod flows;

@@ -188,3 +188,15 @@ async fn scenarios_are_read_from_files_and_start_from_a_clean_state() {
     server.do_control("POST", "/scenarios/snapped/load", Value::Null).await;
     assert_eq!(server.do_control("GET", "/users", Value::Null).await["users"][0]["email"], "bob@example.com");
 }
+
+#[tokio::test]
+async fn thousands_of_users_are_seeded_at_once() {
+    let server = TestServer::start().await;
+    for round in 0..4 {
+        let users: Vec<Value> =
+            (0..2500).map(|n| json!({ "email": format!("u{round}-{n}@example.com") })).collect();
+        let seeded = server.do_control("POST", "/seed", json!({ "users": users })).await;
+        assert_eq!(seeded["users"], 2500);
+        server.advance_s(10);
+    }
+}

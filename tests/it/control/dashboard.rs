@@ -1,0 +1,188 @@
+//! The dashboard: forms without a script, mistakes beside their fields, and a sign-in where a token is demanded.
+
+use serde_json::{Value, json};
+
+use crate::support::TestServer;
+use crate::support::person::Page;
+
+/// The text of the element with this id.
+fn beside(page: &Page, id: &str) -> String {
+    let document = scraper::Html::parse_document(&page.body);
+    let selector = scraper::Selector::parse(&format!("[id='{id}']")).unwrap();
+    document.select(&selector).map(|e| e.text().collect::<String>()).collect()
+}
+
+#[tokio::test]
+async fn every_page_answers_and_the_first_shows_the_credentials() {
+    let server = TestServer::start().await;
+    let home = server.get("/dashboard").await;
+    assert!(
+        home.body.contains(crate::support::CLIENT_ID) && home.body.contains(crate::support::CLIENT_SECRET)
+    );
+    assert!(home.body.contains(&server.url), "the snippets carry this server's values");
+    for page in [
+        "methods",
+        "applications",
+        "users",
+        "organizations",
+        "sessions",
+        "flows",
+        "tokens",
+        "clock",
+        "faults",
+        "environments",
+        "state",
+    ] {
+        let shown = server.get(&format!("/dashboard/{page}")).await;
+        assert_eq!(shown.status, 200, "{page}");
+        assert!(shown.body.contains("aria-current=\"page\""), "{page}");
+    }
+    assert_eq!(server.get("/").await.location.unwrap(), format!("{}/dashboard", server.url));
+}
+
+#[tokio::test]
+async fn settings_are_saved_by_a_form_and_a_mistake_stands_beside_its_field() {
+    let server = TestServer::start().await;
+    let good = [
+        ("enabled", "on"),
+        ("type", "OTP"),
+        ("validity_s", "600"),
+        ("code_length", "6"),
+        ("sign_up_allowed", "on"),
+        ("code_attempts", "5"),
+        ("code_attempts_window_s", "600"),
+        ("mails_per_address", "2"),
+        ("mails_window_s", "60"),
+    ];
+    let saved = server.post("/dashboard/methods", &good).await;
+    assert_eq!(saved.status, 303, "{}", saved.body);
+    let settings = server.do_control("GET", "/settings", Value::Null).await;
+    assert_eq!(
+        (&settings["passwordless"]["type"], &settings["passwordless"]["enforce_same_browser_origin"]),
+        (&"OTP".into(), &false.into())
+    );
+    let mut bad = good.to_vec();
+    bad[2] = ("validity_s", "soon");
+    let refused = server.post("/dashboard/methods", &bad).await;
+    assert_eq!(refused.status, 400);
+    assert!(beside(&refused, "methods-validity_s-error").contains("60 to 3600"), "{}", refused.body);
+    assert!(refused.body.contains("value=\"soon\""), "what was typed is still there");
+    assert_eq!(server.do_control("GET", "/settings", Value::Null).await, settings);
+}
+
+#[tokio::test]
+async fn applications_users_faults_and_environments_are_made_and_deleted_by_forms() {
+    let server = TestServer::start().await;
+    let made = server
+        .post(
+            "/dashboard/applications",
+            &[
+                ("name", "Shop"),
+                ("type", "spa"),
+                ("redirect_uris", "https://shop.example.com/cb\r\nhttps://b.example.com/cb"),
+            ],
+        )
+        .await;
+    let path = made.location.unwrap().replace(&server.url, "");
+    let id = path.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let client = server.do_control("GET", &format!("/clients/{id}"), Value::Null).await;
+    assert_eq!(client["redirect_uris"], json!(["https://shop.example.com/cb", "https://b.example.com/cb"]));
+    let bad = server
+        .post(&format!("/dashboard/applications/{id}"), &[("name", "Shop"), ("redirect_uris", "nonsense")])
+        .await;
+    assert!(beside(&bad, "application-redirect_uris-error").contains("not an absolute URI"), "{}", bad.body);
+    assert_eq!(server.post(&format!("/dashboard/applications/{id}/delete"), &[]).await.status, 303);
+    assert_eq!(server.refused("GET", &format!("/clients/{id}"), Value::Null).await.0, 404);
+
+    let user = server.post("/dashboard/users", &[("email", "jane@example.com"), ("name", "Jane")]).await;
+    let path = user.location.unwrap().replace(&server.url, "");
+    let path = path.split('?').next().unwrap();
+    assert!(server.get(path).await.body.contains("value=\"Jane\""));
+    let taken = server.post("/dashboard/users", &[("email", "JANE@example.com")]).await;
+    assert!(beside(&taken, "user-email-error").contains("used by another user"), "{}", taken.body);
+    assert_eq!(server.post(&format!("{path}/delete"), &[]).await.status, 303);
+    assert_eq!(server.get(path).await.status, 404);
+
+    let fault = [("path", "/keys"), ("effect", "status"), ("code", "503"), ("count", "1")];
+    assert_eq!(server.post("/dashboard/faults", &fault).await.status, 303);
+    assert_eq!(server.get("/keys").await.status, 503);
+    let wrong = server
+        .post("/dashboard/faults", &[("effect", "status"), ("code", "fine"), ("probability", "2")])
+        .await;
+    assert!(beside(&wrong, "fault-code-error").contains("whole number"), "{}", wrong.body);
+
+    let made = server.post("/dashboard/environments", &[("name", "one")]).await;
+    assert_eq!(made.location.unwrap(), format!("{}/e/one/dashboard?done=made", server.url));
+    assert!(server.get("/e/one/dashboard").await.body.contains("/e/one/dashboard/methods"));
+    let bad = server.post("/dashboard/environments", &[("name", "a b")]).await;
+    assert!(beside(&bad, "environment-name-error").contains("host names"), "{}", bad.body);
+    assert_eq!(server.post("/dashboard/environments/one/delete", &[]).await.status, 303);
+}
+
+#[tokio::test]
+async fn the_clock_and_the_state_are_changed_by_forms() {
+    let server = TestServer::start().await;
+    server.post("/dashboard/clock", &[("advance_s", "300")]).await;
+    assert_eq!(server.do_control("GET", "/clock", Value::Null).await["ahead_s"], 300);
+    let bad = server.post("/dashboard/clock", &[("now", "soon")]).await;
+    assert!(beside(&bad, "set-now-error").contains("RFC 3339"), "{}", bad.body);
+    server.post("/dashboard/clock", &[("frozen", "true")]).await;
+    assert_eq!(server.do_control("GET", "/clock", Value::Null).await["frozen"], true);
+    let seeded = server
+        .post("/dashboard/state", &[("act", "seed"), ("seed", "{\"users\":[{\"email\":\"a@b.io\"}]}")])
+        .await;
+    assert_eq!(seeded.status, 303, "{}", seeded.body);
+    let bad = server.post("/dashboard/state", &[("act", "seed"), ("seed", "{")]).await;
+    assert!(beside(&bad, "seed-seed-error").contains("no JSON"), "{}", bad.body);
+    assert_eq!(server.post("/dashboard/state", &[("act", "reset")]).await.status, 303);
+    assert_eq!(server.do_control("GET", "/clock", Value::Null).await["ahead_s"], 0);
+}
+
+#[tokio::test]
+async fn where_a_token_is_demanded_people_sign_in_with_it() {
+    let server = TestServer::with("[control]\ntoken = \"sesame\"").await;
+    let person = server.person();
+    let ask = || person.browser.get(format!("{}/dashboard", server.url)).header("accept", "text/html");
+    let refused = Page::of(ask().send().await.unwrap()).await;
+    assert_eq!(refused.location.unwrap(), format!("{}/dashboard/sign-in", server.url));
+    let wrong = person.post("/dashboard/sign-in", &[("token", "open")]).await;
+    assert_eq!(wrong.status, 401);
+    assert!(beside(&wrong, "sign-in-token-error").contains("not the token"));
+    assert!(!wrong.body.contains("value=\"open\""), "what was typed is not shown again");
+    let right = person.post("/dashboard/sign-in", &[("token", "sesame")]).await;
+    let cookie = right.header("set-cookie").to_owned();
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains("sesame"),
+        "{cookie}"
+    );
+    assert_eq!(Page::of(ask().send().await.unwrap()).await.status, 200);
+    assert_eq!(person.post("/dashboard/sign-out", &[]).await.status, 303);
+    assert_eq!(Page::of(ask().send().await.unwrap()).await.status, 303);
+}
+
+#[tokio::test]
+async fn forms_of_other_sites_are_refused_and_without_control_there_is_no_dashboard() {
+    let server = TestServer::start().await;
+    let request = server
+        .http()
+        .post(format!("{}/dashboard/state", server.url))
+        .header("origin", "https://evil.example.com");
+    assert_eq!(request.form(&[("act", "reset")]).send().await.unwrap().status(), 403);
+    let off = TestServer::with("control = false").await;
+    assert_eq!(off.get("/dashboard").await.status, 404);
+}
+
+#[tokio::test]
+async fn hostile_names_are_escaped_everywhere() {
+    let server = TestServer::start().await;
+    server
+        .do_control("POST", "/users", json!({ "email": "x@y.io", "name": "<script>alert(1)</script>" }))
+        .await;
+    server.do_control("POST", "/clients", json!({ "name": "<script>alert(1)</script>" })).await;
+    server.person().authorize(&[("redirect_uri", "javascript:<script>alert(1)</script>")]).await;
+    for page in ["users", "applications", "flows", "applications?url=<script>alert(1)</script>"] {
+        let shown = server.get(&format!("/dashboard/{page}")).await;
+        assert!(!shown.body.contains("<script>alert"), "{page}");
+        assert!(shown.header("content-security-policy").contains("script-src 'self'"), "{page}");
+    }
+}
