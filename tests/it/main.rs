@@ -4,6 +4,7 @@
 mod support;
 
 mod abuse;
+mod action;
 mod architecture;
 mod audit_logs;
 mod authorize;
@@ -24,4 +25,5 @@ mod relying_party;
 mod sessions;
 mod smtp;
 mod storage;
+mod testing;
 mod tokens;

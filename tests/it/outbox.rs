@@ -74,3 +74,33 @@ async fn a_mail_to_a_dead_server_waits_and_is_delivered_when_it_comes_back() {
     assert_eq!(received["rcpt_tos"], serde_json::json!(["jane@example.com"]));
     until("the outbox is empty", async || waiting_mails(&server).await == 0).await;
 }
+
+#[tokio::test]
+async fn faults_make_the_smtp_server_refuse_for_now_or_for_good() {
+    let Some(smtp) = Server::start("plain", &[]) else { return };
+    let server = TestServer::with(&with_smtp(smtp.port)).await;
+    let refuse = |to: &str, permanent: bool| serde_json::json!({ "match": { "to": to }, "count": 1, "effect": { "kind": "smtp", "permanent": permanent } });
+    server.do_control("POST", "/faults", refuse("jane@*", false)).await;
+    server.do_control("POST", "/faults", refuse("bob@*", true)).await;
+    server.person().start("bob@example.com").await;
+    until("the mail is given up", async || waiting_mails(&server).await == 0).await;
+    server.person().start("jane@example.com").await;
+    until("a first attempt failed", async || {
+        server.app.store().due_mails(i64::MAX, 1).await.unwrap().first().is_some_and(|m| m.attempts == 1)
+    })
+    .await;
+    server.advance_s(600);
+    let (_smtp, received) = received_by(smtp).await;
+    assert_eq!(received["rcpt_tos"], serde_json::json!(["jane@example.com"]), "bob's never left");
+    assert!(!server.code_for("bob@example.com").await.is_empty(), "the inbox has it all the same");
+}
+
+#[tokio::test]
+async fn a_clock_set_ahead_holds_no_mail_back() {
+    let Some(smtp) = Server::start("plain", &[]) else { return };
+    let server = TestServer::with(&with_smtp(smtp.port)).await;
+    server.do_control("PUT", "/clock", serde_json::json!({ "advance_s": 86_400 })).await;
+    server.person().start("jane@example.com").await;
+    let (_smtp, received) = received_by(smtp).await;
+    assert_eq!(received["rcpt_tos"], serde_json::json!(["jane@example.com"]));
+}

@@ -34,7 +34,10 @@ pub async fn list(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
 
 fn listed(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
     let mut page = page(context, request, "/dashboard/applications", "Applications");
-    let rows = clients::list(context).into_iter().map(|client| {
+    let query = params::query(request).unwrap_or_default();
+    let q = one(&query, "q").to_lowercase();
+    let fits = |c: &ClientView| c.name.to_lowercase().contains(&q) || c.client_id.to_lowercase().contains(&q);
+    let rows = clients::list(context).into_iter().filter(fits).map(|client| {
         Row::new(vec![
             Cell::link(client.name, context.path(&format!("/dashboard/applications/{}", client.client_id))),
             Cell::text(client.client_id),
@@ -53,7 +56,18 @@ fn listed(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
     page.problem = typed.rest(NAMES);
     let form = Form::post("New application", context.path("/dashboard/applications"), fields, "Make it");
     page.sections = vec![
-        Section::new("Registered", vec![Block::Table(table)]),
+        Section::new(
+            "Registered",
+            vec![
+                Block::Form(Form::get(
+                    "Filter",
+                    context.path("/dashboard/applications"),
+                    vec![Typed::default().search("filter", "q", "Name or client id", q.as_str())],
+                    "Show",
+                )),
+                Block::Table(table),
+            ],
+        ),
         Section::new("Would this URL be allowed?", checker(context, request)),
         Section::new("New application", vec![Block::Form(form)]),
     ];

@@ -55,7 +55,8 @@ pub struct EnvironmentView {
 const MAX_ENVIRONMENTS: i64 = 10_000;
 
 /// Names in a page.
-const PAGE: i64 = 500;
+pub const PAGE: usize = 200;
+const PAGE_ROWS: i64 = 200;
 
 pub fn view(environment: &Environment, created_at_ms: Option<i64>) -> EnvironmentView {
     let urls = &environment.public_urls;
@@ -85,7 +86,7 @@ pub async fn list(context: &Context, after: &str) -> Result<Vec<EnvironmentView>
     {
         found.push(view(&default.live().environment, None));
     }
-    for record in context.store().environment_records(site.default_id(), after, PAGE).await? {
+    for record in context.store().environment_records(site.default_id(), after, PAGE_ROWS).await? {
         let Some(name) = EnvironmentName::parse(&record.name) else { continue };
         let app = open(context, &name).await?;
         found.push(view(&app.live().environment, Some(record.created_at_ms)));
@@ -225,7 +226,8 @@ pub async fn delete(context: &Context, name: &str) -> Result<(), Refused> {
 pub async fn delete_all(context: &Context) -> Result<u64, Refused> {
     let mut deleted = 0;
     loop {
-        let records = context.store().environment_records(context.app.site.default_id(), "", PAGE).await?;
+        let records =
+            context.store().environment_records(context.app.site.default_id(), "", PAGE_ROWS).await?;
         if records.is_empty() {
             return Ok(deleted);
         }

@@ -2,7 +2,11 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
+use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
+    SendPasswordlessRequest, SendPasswordlessResponse,
+};
 
+use crate::support::grpc::{Wire, frame};
 use crate::support::person::{Page, claims};
 use crate::support::{Engine, TestServer};
 
@@ -286,4 +290,36 @@ async fn two_hundred_environments_fit_in_one_process() {
     let first = server.get("/e/n0/keys").await.json();
     let last = server.get("/e/n199/keys").await.json();
     assert_eq!(first, last, "they sign with the same keys, each under its own issuer");
+}
+
+#[tokio::test]
+async fn a_grpc_call_finds_its_environment_by_the_issuer_of_its_token() {
+    let server = TestServer::start().await;
+    let wanted =
+        json!({ "name": "calls", "settings": { "passwordless": { "validity_s": 77, "type": "OTP" } } });
+    let made = server.do_control("POST", "/environments", wanted).await;
+    let base = made["path_url"].as_str().unwrap();
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", made["client_id"].as_str().unwrap()),
+        ("client_secret", made["client_secret"].as_str().unwrap()),
+    ];
+    let answer = server.http().post(format!("{base}/oauth/token")).form(&form).send().await.unwrap();
+    let token = Page::of(answer).await.json()["access_token"].as_str().unwrap().to_owned();
+    let message =
+        SendPasswordlessRequest { email: "jane@example.com".into(), ..SendPasswordlessRequest::default() };
+    let authorization = format!("Bearer {token}");
+    let headers = [("authorization", authorization.as_str())];
+    let path = "/scalekit.v1.auth.passwordless.PasswordlessService/SendPasswordlessEmail";
+    // As libraries send it that keep the path of their URL, and as those do that drop it.
+    for path in [format!("/e/calls{path}"), path.to_owned()] {
+        let sent: SendPasswordlessResponse =
+            server.call_with(Wire::H2c, &path, frame(&message), &headers).await.message();
+        assert_eq!(sent.expires_in, 77, "{path}");
+    }
+    assert!(server.mails_to("jane@example.com").await.is_empty(), "the default environment was not asked");
+    let forged = format!("Bearer {}", token.replace('.', ".A"));
+    let refused =
+        server.call_with(Wire::H2c, path, frame(&message), &[("authorization", forged.as_str())]).await;
+    assert_eq!(refused.status(), 16);
 }

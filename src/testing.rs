@@ -1,0 +1,322 @@
+//! For tests written in Rust: a server within the test's process, and an isolated environment for every test.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), vestibule::testing::TestError> {
+//! let server = vestibule::testing::Server::start().await?;
+//! let environment = server.new_environment().await?;
+//! // … send the browser to `environment.url`, with `environment.client_id` …
+//! let code = environment.wait_for_code("jane@example.com").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is a thin layer over the control API, which docs/CONTROL.md describes.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, Method, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::app::Provider;
+use crate::config::{Config, Source};
+use crate::crypto::entropy::SystemEntropy;
+use crate::domain::clock::SystemClock;
+use crate::server::{self, Deadlines, Listeners, Listening, ServeError, Stop};
+use crate::service::{flows, outbox};
+
+/// How long a mail may take, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a helper did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum TestError {
+    #[error("the configuration is not right: {0}")]
+    Configuration(String),
+    #[error("the server did not start: {0}")]
+    Start(String),
+    /// The control API refused: `detail` says what is wrong with which field.
+    #[error("{status}: {detail}")]
+    Refused { status: u16, detail: String, errors: Vec<(String, String)> },
+    #[error("the server does not answer: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+impl From<ServeError> for TestError {
+    fn from(error: ServeError) -> Self {
+        Self::Start(error.to_string())
+    }
+}
+
+/// A server on a free port, with a database of its own that goes with it. It stops when it is dropped.
+pub struct Server {
+    default: Environment,
+    stop: Stop,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Asking is enough; the server's thread does the rest.
+        let _ = futures_util::FutureExt::now_or_never(self.stop.at_once());
+    }
+}
+
+impl std::ops::Deref for Server {
+    type Target = Environment;
+
+    /// The default environment.
+    fn deref(&self) -> &Environment {
+        &self.default
+    }
+}
+
+impl Server {
+    /// A server with nothing configured.
+    ///
+    /// # Errors
+    /// When it cannot listen or open its database.
+    pub async fn start() -> Result<Self, TestError> {
+        Self::with("").await
+    }
+
+    /// A server with this `vestibule.toml`.
+    ///
+    /// # Errors
+    /// When the text has mistakes, all of which are named, or the server cannot start.
+    pub async fn with(toml: &str) -> Result<Self, TestError> {
+        let mut source = Source::default();
+        source.add_file(Path::new("vestibule.toml"), toml);
+        source.add_flag("ephemeral", "testing", "true");
+        let mut config =
+            Config::read(source, Path::new(".")).map_err(|e| TestError::Configuration(e.to_string()))?;
+        let failed = |error: std::io::Error| TestError::Start(error.to_string());
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        config.settle_public_urls(listener.local_addr().map_err(failed)?.port(), None);
+        let url = config.public_url("http").unwrap_or_default().to_owned();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // The server's workers live on their own runtime, whatever runtime the test has.
+        std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                match run(&config, listener).await {
+                    Ok((running, stop)) => {
+                        let _ = tell.send(Ok(stop));
+                        let _ = running.await;
+                    }
+                    Err(error) => {
+                        let _ = tell.send(Err(error));
+                    }
+                }
+            });
+        });
+        let stop = told.await.map_err(|_| TestError::Start("its thread ended".to_owned()))??;
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let mut default =
+            Environment { url, http, name: None, client_id: String::new(), client_secret: String::new() };
+        let described: Described = default.ask(Method::GET, "/environment", None).await?.json().await?;
+        default.client_id = described.client_id.unwrap_or_default();
+        default.client_secret = described.client_secret.unwrap_or_default();
+        Ok(Self { default, stop })
+    }
+
+    /// An isolated environment with credentials, people, clock, inbox and faults of its own.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn new_environment(&self) -> Result<Environment, TestError> {
+        self.new_environment_with(json!({})).await
+    }
+
+    /// The same, as the body of `POST /_emulator/v1/environments` says: `name`, `settings`, `seed`, `clock`,
+    /// `redirect_uris`, `instant_sign_in`.
+    ///
+    /// # Errors
+    /// When a field is wrong, or the server does not answer.
+    pub async fn new_environment_with(&self, wanted: Value) -> Result<Environment, TestError> {
+        let made: Described = self.ask(Method::POST, "/environments", Some(wanted)).await?.json().await?;
+        Ok(Environment {
+            url: made.path_url,
+            http: self.http.clone(),
+            name: made.name,
+            client_id: made.client_id.unwrap_or_default(),
+            client_secret: made.client_secret.unwrap_or_default(),
+        })
+    }
+}
+
+async fn run(
+    config: &Config,
+    listener: TcpListener,
+) -> Result<(impl Future<Output = std::io::Result<()>>, Stop), TestError> {
+    let start = |error: crate::app::StartError| TestError::Start(error.to_string());
+    let opened = server::open_store(config).await?;
+    let parts = server::parts(config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
+    let started = parts.start().await.map_err(start)?;
+    let app = Arc::new(parts.into_app(started).map_err(start)?);
+    let provider = Provider::default();
+    provider.fill(app.clone());
+    let listeners = Listeners {
+        one_port: listener,
+        tls_only: None,
+        tls: None,
+        workers: Some(1),
+        deadlines: Deadlines::default(),
+        shutdown_timeout_s: 1,
+    };
+    let Listening { server, stop } =
+        server::listening(provider.clone(), listeners).map_err(|e| TestError::Start(e.to_string()))?;
+    actix_web::rt::spawn(outbox::run(provider));
+    actix_web::rt::spawn(flows::write_always(app));
+    let running = async move {
+        let outcome = server.await;
+        // The database lives as long as the server.
+        drop(opened);
+        outcome
+    };
+    Ok((running, stop))
+}
+
+#[derive(Deserialize)]
+struct Described {
+    name: Option<String>,
+    path_url: String,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+}
+
+/// A mail.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Message {
+    pub id: String,
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    pub code: Option<String>,
+    pub link: Option<String>,
+    pub auth_request_id: String,
+}
+
+/// Where a browser would be after an instant sign-in.
+#[derive(Debug, Clone, Deserialize)]
+pub struct SignedIn {
+    pub callback_url: String,
+    pub code: Option<String>,
+    pub state: Option<String>,
+    pub error: Option<String>,
+}
+
+/// An environment: put `url`, `client_id` and `client_secret` where Scalekit's were.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    pub url: String,
+    /// `None`: the default one.
+    pub name: Option<String>,
+    pub client_id: String,
+    pub client_secret: String,
+    http: Client,
+}
+
+impl Environment {
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Response, TestError> {
+        let mut request = self.http.request(method, format!("{}/_emulator/v1{path}", self.url));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let problem: Value = response.json().await.unwrap_or_default();
+        let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        Err(TestError::Refused {
+            status,
+            detail: text(&problem, "detail"),
+            errors: errors.iter().map(|e| (text(e, "field"), text(e, "reason"))).collect(),
+        })
+    }
+
+    /// The newest mail to an address, as soon as there is one; `since` (an id): only a newer one.
+    ///
+    /// # Errors
+    /// `Refused` with 404 when none came within ten seconds.
+    pub async fn wait_for_message(&self, address: &str, since: Option<&str>) -> Result<Message, TestError> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("to", address)
+            .append_pair("wait_ms", &PATIENCE.as_millis().to_string())
+            .extend_pairs(since.map(|id| ("since", id)))
+            .finish();
+        let response = self.ask(Method::GET, &format!("/messages/latest?{query}"), None).await?;
+        Ok(response.json().await?)
+    }
+
+    /// The code of the newest mail to an address.
+    ///
+    /// # Errors
+    /// As [`Environment::wait_for_message`], and when the mail carries no code.
+    pub async fn wait_for_code(&self, address: &str) -> Result<String, TestError> {
+        let code = self.wait_for_message(address, None).await?.code;
+        code.ok_or_else(|| missing("the mail carries a link and no code"))
+    }
+
+    /// The link of the newest mail to an address.
+    ///
+    /// # Errors
+    /// As [`Environment::wait_for_message`], and when the mail carries no link.
+    pub async fn wait_for_link(&self, address: &str) -> Result<String, TestError> {
+        let link = self.wait_for_message(address, None).await?.link;
+        link.ok_or_else(|| missing("the mail carries a code and no link"))
+    }
+
+    /// Signs an address in for an authorization URL, without mail or page. The client has to allow it.
+    ///
+    /// # Errors
+    /// `Refused` with 403 where it does not.
+    pub async fn sign_in(&self, email: &str, authorization_url: &str) -> Result<SignedIn, TestError> {
+        let body = json!({ "email": email, "authorization_url": authorization_url });
+        Ok(self.ask(Method::POST, "/sign-in", Some(body)).await?.json().await?)
+    }
+
+    /// Moves the environment's clock on.
+    ///
+    /// # Errors
+    /// When it would go beyond ten years at once.
+    pub async fn advance(&self, by: Duration) -> Result<(), TestError> {
+        self.call(Method::PUT, "/clock", json!({ "advance_s": by.as_secs() })).await.map(|_| ())
+    }
+
+    /// Everything as it was seeded.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn reset(&self) -> Result<(), TestError> {
+        self.call(Method::POST, "/reset", json!({})).await.map(|_| ())
+    }
+
+    /// Any call of the control API, such as `POST /faults`; its answer as JSON, `null` for none.
+    ///
+    /// # Errors
+    /// `Refused` with the fields that are wrong.
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value, TestError> {
+        let text = self.ask(method, path, Some(body)).await?.text().await?;
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// Deletes the environment with everything in it; the default one stays.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub async fn delete(self) -> Result<(), TestError> {
+        let Some(name) = &self.name else { return Ok(()) };
+        self.ask(Method::DELETE, &format!("/environments/{name}"), None).await.map(|_| ())
+    }
+}
+
+fn missing(detail: &str) -> TestError {
+    TestError::Refused { status: 404, detail: detail.to_owned(), errors: vec![] }
+}

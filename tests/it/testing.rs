@@ -1,0 +1,58 @@
+//! `vestibule::testing`, as the tests of somebody's application use it.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+use vestibule::testing::{Environment, Server, TestError};
+
+fn authorization_url(environment: &Environment) -> String {
+    format!(
+        "{}/oauth/authorize?response_type=code&client_id={}&redirect_uri=http://localhost:3000/cb&login_hint=jane@example.com",
+        environment.url, environment.client_id
+    )
+}
+
+/// The browser's part, up to the application's callback.
+async fn sign_in(environment: &Environment) -> reqwest::Response {
+    let browser = reqwest::Client::builder()
+        .cookie_store(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let page = browser.get(authorization_url(environment)).send().await.unwrap();
+    let page = page.headers()["location"].to_str().unwrap().to_owned();
+    let code = environment.wait_for_code("jane@example.com").await.unwrap();
+    browser.post(format!("{page}/code")).form(&[("code", code)]).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn three_lines_lead_to_a_first_sign_in() {
+    let server = Server::start().await.unwrap();
+    let environment = server.new_environment().await.unwrap();
+    let done = sign_in(&environment).await;
+    assert!(done.headers()["location"].to_str().unwrap().starts_with("http://localhost:3000/cb?code="));
+    assert!(server.call(Method::GET, "/messages", json!(null)).await.unwrap().as_array().unwrap().is_empty());
+    environment.delete().await.unwrap();
+}
+
+#[tokio::test]
+async fn time_moves_state_resets_and_refusals_name_the_field() {
+    let server = Server::with("instant_sign_in = true\n[passwordless]\ntype = \"LINK_OTP\"").await.unwrap();
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    browser.get(authorization_url(&server)).send().await.unwrap();
+    let mail = server.wait_for_message("jane@example.com", None).await.unwrap();
+    assert_eq!(server.wait_for_link("jane@example.com").await.unwrap(), mail.link.unwrap());
+    server.advance(Duration::from_secs(301)).await.unwrap();
+    let clock = server.call(Method::GET, "/clock", json!(null)).await.unwrap();
+    assert_eq!(clock["ahead_s"], 301);
+    let done = server.sign_in("ann@example.com", &authorization_url(&server)).await.unwrap();
+    assert!(done.code.is_some() && done.error.is_none());
+    server.reset().await.unwrap();
+    assert_eq!(server.call(Method::GET, "/clock", json!(null)).await.unwrap()["ahead_s"], 0);
+    match server.call(Method::PUT, "/clock", json!({ "now": "soon" })).await {
+        Err(TestError::Refused { status: 400, errors, .. }) => assert_eq!(errors[0].0, "now"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(Server::with("typo = 1").await, Err(TestError::Configuration(_))));
+}
