@@ -1,0 +1,3 @@
+module github.com/vestibule-idp/vestibule/helpers/go
+
+go 1.22
