@@ -95,6 +95,8 @@ pub struct Site {
     pub not_emulated: Mutex<BTreeMap<String, u64>>,
     /// What happened in sign-ins and is not written yet.
     pub flows: FlowLog,
+    /// Held while steps are written, so that who reads the log waits for what is on its way.
+    pub writing_flows: tokio::sync::Mutex<()>,
 }
 
 impl Site {
@@ -309,6 +311,7 @@ impl Parts {
             stopping: AtomicBool::new(false),
             not_emulated: Mutex::default(),
             flows: FlowLog::default(),
+            writing_flows: tokio::sync::Mutex::default(),
         });
         let record = match started.record {
             Some(record) => record,

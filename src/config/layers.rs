@@ -69,7 +69,8 @@ impl Layers {
         errors.extend(
             source.finish_api().into_iter().map(FieldError::from).filter(|e| !listed.contains(&e.field)),
         );
-        if environment.clients.is_empty() {
+        let has_none = changes.get("clients").and_then(Value::as_array).is_some_and(Vec::is_empty);
+        if has_none || environment.clients.is_empty() {
             errors.push(FieldError::new("clients", "must name at least one client"));
         }
         if !errors.is_empty() {
@@ -165,7 +166,8 @@ mod tests {
         ] {
             assert!(fields.contains(&field), "{field}: {found:?}");
         }
-        assert!(errors(&json!({ "clients": [] }))[0].0 == "clients");
+        let none = errors(&json!({ "clients": [] }));
+        assert_eq!(none, [("clients".to_owned(), "must name at least one client".to_owned())]);
         assert!(errors(&json!({ "tokens": 3 })).iter().any(|(f, _)| f == "tokens"));
     }
 
@@ -187,6 +189,7 @@ mod tests {
 
     #[test]
     fn a_seed_is_read_by_the_rules_of_the_configuration() {
+        assert!(seed_from_json(&json!({ "users": [], "organizations": [] })).unwrap().users.is_empty());
         let seed = seed_from_json(&json!({
             "organizations": [{ "display_name": "Acme", "external_id": "acme" }],
             "users": [{ "email": "jane@acme.test", "organizations": ["acme"] }] }));

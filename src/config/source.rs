@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+/// Names of the lists of tables.
+const TABLES: [&str; 3] = ["clients", "users", "organizations"];
+
 /// Where a setting was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
@@ -127,6 +130,11 @@ impl Source {
                     let inner = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
                     self.add_json_at(&inner, value);
                 }
+            }
+            // An empty list may be one of tables: those are known by name.
+            Json::Array(items) if items.is_empty() && TABLES.contains(&key) => {
+                self.remove_tables(key);
+                self.read.insert(key.to_owned());
             }
             Json::Array(items) if items.iter().any(Json::is_object) || self.tables(key) > 0 => {
                 self.remove_tables(key);

@@ -38,6 +38,7 @@ pub fn new_flow_id(context: &Context) -> String {
 
 /// Writes what was noted.
 pub async fn write(site: &Site) {
+    let _one_at_a_time = site.writing_flows.lock().await;
     let events = site.flows.take();
     if let Err(error) = site.store.log_flows(&events).await {
         tracing::warn!(%error, steps = events.len(), "the log of sign-ins could not be written");

@@ -77,6 +77,7 @@ async fn bad_queries_are_named() {
     for (query, word) in [
         ("to=x", "to"),
         ("wait_ms=soon", "wait_ms"),
+        ("wait_ms=60001", "wait_ms"),
         ("since=yesterday", "since"),
         ("to=a@b.io&to=c@d.io", "to"),
     ] {

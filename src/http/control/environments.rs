@@ -46,7 +46,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
 }
 
 /// Makes an isolated environment, with credentials of its own.
-#[utoipa::path(post, path = "/_emulator/v1/environments", tag = "environments", request_body = EnvironmentInput,
+#[utoipa::path(post, path = "/_emulator/v1/environments", tag = "environments", request_body = Option<EnvironmentInput>,
     responses((status = 201, body = EnvironmentView), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(input): Body<EnvironmentInput>) -> Answer {
     let wanted = Wanted {

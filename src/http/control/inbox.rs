@@ -85,8 +85,8 @@ fn filter(query: &Query, page: Page) -> Result<InboxFilter, Refused> {
 }
 
 fn wait(query: &Query) -> Result<Option<Duration>, Refused> {
-    let ms = query.number("wait_ms", 0..=i64::MAX)?.map(|ms| ms.min(MAX_WAIT_MS).unsigned_abs());
-    Ok(ms.map(Duration::from_millis))
+    let ms = query.number("wait_ms", 0..=MAX_WAIT_MS)?;
+    Ok(ms.map(|ms| Duration::from_millis(ms.unsigned_abs())))
 }
 
 fn failed(failure: crate::service::Failure) -> actix_web::Error {

@@ -109,7 +109,9 @@ impl FromRequest for Control {
         let context = Ctx::from_request(request, payload);
         let request = request.clone();
         Box::pin(async move {
-            let Ctx(context) = context.await?;
+            let Ctx(context) = context.await.map_err(|found: Problem| {
+                end_with(problem(found.status, found.code, found.heading, found.message, vec![]))
+            })?;
             guard::control(&request, &context).map_err(end_with)?;
             // A page of another site can make a browser send a POST here, and loopback asks for no token.
             if !matches!(*request.method(), Method::GET | Method::HEAD) {

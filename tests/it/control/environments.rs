@@ -121,6 +121,8 @@ async fn a_deleted_environment_is_gone_and_its_name_free() {
     for at in [&server, &other] {
         let page = at.get("/e/gone/keys").await;
         assert_eq!((page.status, &page.json()["error"]), (404, &"unknown_environment".into()));
+        let control = at.get("/e/gone/_emulator/v1/clock").await;
+        assert_eq!((control.status, control.header("content-type")), (404, "application/problem+json"));
     }
     let again = server.do_control("POST", "/environments", json!({ "name": "gone" })).await;
     assert_ne!(again["client_secret"], made["client_secret"]);
@@ -134,7 +136,8 @@ async fn environments_are_listed_with_the_default_one_first() {
     for name in ["b", "a"] {
         server.do_control("POST", "/environments", json!({ "name": name })).await;
     }
-    let made_up = server.do_control("POST", "/environments", Value::Null).await;
+    let empty = json!({ "seed": { "users": [], "organizations": [] } });
+    let made_up = server.do_control("POST", "/environments", empty).await;
     assert!(made_up["name"].as_str().unwrap().starts_with("env-"));
     let list = server.do_control("GET", "/environments", Value::Null).await;
     let names: Vec<&str> =

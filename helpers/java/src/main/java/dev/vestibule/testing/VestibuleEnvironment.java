@@ -1,0 +1,227 @@
+package dev.vestibule.testing;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.StreamSupport;
+
+/**
+ * An isolated part of a server: people, mails, settings and clock of its own. It may be used by several threads.
+ *
+ * <p>All methods that ask the server throw {@link VestibuleException} when it refuses or does not answer.
+ */
+public final class VestibuleEnvironment implements AutoCloseable {
+  private final Vestibule server;
+  private final String url;
+  private final String name;
+  private final String clientId;
+  private final String clientSecret;
+  private final ControlApi api;
+
+  VestibuleEnvironment(Vestibule server, String url, String name, String clientId, String clientSecret) {
+    this.server = server;
+    this.url = url;
+    this.name = name;
+    this.clientId = clientId;
+    this.clientSecret = clientSecret;
+    this.api = server.api(url);
+  }
+
+  /** The environment URL to give to the application under test: Scalekit's environment URL. */
+  public String url() {
+    return url;
+  }
+
+  /** The name on the server; empty for the default environment. */
+  public String name() {
+    return name;
+  }
+
+  /** The application's client id. */
+  public String clientId() {
+    return clientId;
+  }
+
+  /** The application's client secret. */
+  public String clientSecret() {
+    return clientSecret;
+  }
+
+  /**
+   * The newest mail to an address, as soon as there is one, within 10 s.
+   *
+   * @throws VestibuleException with status 404 when none came in time
+   */
+  public Message waitForMessage(String address) {
+    return waitForMessage(address, Wait.DEFAULT);
+  }
+
+  /**
+   * The newest mail to an address, as soon as there is one. Without {@link Wait#since}, a mail of an earlier sign-in
+   * counts.
+   *
+   * @throws VestibuleException with status 404 when none came in time
+   */
+  public Message waitForMessage(String address, Wait wait) {
+    String query = "?to=" + ControlApi.encode(address) + "&wait_ms=" + wait.within().toMillis();
+    if (wait.since() != null) {
+      query += "&since=" + ControlApi.encode(wait.since());
+    }
+    return ControlApi.read(api.call("GET", "/messages/latest" + query, null, wait.within()), Message.class);
+  }
+
+  /**
+   * The code of the newest mail to an address, within 10 s.
+   *
+   * @throws VestibuleException with status 404 when no mail came in time
+   * @throws IllegalStateException when the mail has no code
+   */
+  public String waitForCode(String address) {
+    return waitForCode(address, Wait.DEFAULT);
+  }
+
+  /**
+   * The code of the newest mail to an address.
+   *
+   * @throws VestibuleException with status 404 when no mail came in time
+   * @throws IllegalStateException when the mail has no code
+   */
+  public String waitForCode(String address, Wait wait) {
+    return carried("code", address, waitForMessage(address, wait).code());
+  }
+
+  /**
+   * The link of the newest mail to an address, within 10 s.
+   *
+   * @throws VestibuleException with status 404 when no mail came in time
+   * @throws IllegalStateException when the mail has no link
+   */
+  public String waitForLink(String address) {
+    return waitForLink(address, Wait.DEFAULT);
+  }
+
+  /**
+   * The link of the newest mail to an address.
+   *
+   * @throws VestibuleException with status 404 when no mail came in time
+   * @throws IllegalStateException when the mail has no link
+   */
+  public String waitForLink(String address, Wait wait) {
+    return carried("link", address, waitForMessage(address, wait).link());
+  }
+
+  /**
+   * Signs an address in without a mail, for an authorization URL as the application makes it.
+   *
+   * @throws VestibuleException with status 400 for a URL that does not work, 403 for an application without
+   *     {@link EnvironmentOptions#instantSignIn}
+   */
+  public SignIn signIn(String email, String authorizationUrl) {
+    return api.call("POST", "/sign-in", Map.of("email", email, "authorization_url", authorizationUrl), SignIn.class);
+  }
+
+  /** The environment's clock. */
+  public VestibuleClock clock() {
+    return new VestibuleClock(api);
+  }
+
+  /**
+   * Goes back to the seed: people as seeded, nobody signed in, no mail; settings, clock and faults as at the start
+   * unless kept.
+   */
+  public void reset(Keep... keep) {
+    List<String> kept = Arrays.stream(keep).map(it -> it.name().toLowerCase(Locale.ROOT)).toList();
+    api.call("POST", "/reset", Map.of("keep", kept));
+  }
+
+  /**
+   * Adds users and organizations. A reset goes back to them too.
+   *
+   * @throws VestibuleException with status 400 for a record that does not work, 409 for one that is there already; then
+   *     nothing was added
+   */
+  public void seed(Seed seed) {
+    api.call("POST", "/seed", seed);
+  }
+
+  /**
+   * Lets requests go wrong from now on, by a rule in the words of the control API: {@code Map.of("match",
+   * Map.of("path", "/oauth/token"), "count", 1, "effect", Map.of("kind", "status", "status", 503))}.
+   *
+   * @throws VestibuleException with status 400 for a rule that does not work
+   */
+  public Fault addFault(Map<String, ?> rule) {
+    return api.call("POST", "/faults", rule, Fault.class);
+  }
+
+  /** The fault rules with their counts. */
+  public List<Fault> faults() {
+    return list(api.call("GET", "/faults", null).get("faults"), Fault.class);
+  }
+
+  /** Deletes all fault rules. */
+  public void clearFaults() {
+    api.call("DELETE", "/faults", null);
+  }
+
+  /**
+   * The newest sign-ins of an address or a part of one, newest first: one page of them. The server writes them down a
+   * moment after it answers.
+   */
+  public List<Flow> flows(String email) {
+    return list(api.call("GET", "/flows?email=" + ControlApi.encode(email), null).get("flows"), Flow.class);
+  }
+
+  /**
+   * Changes the settings that are named, in the words of the configuration file: {@code Map.of("passwordless",
+   * Map.of("validity_s", 60))}. A {@code null} value goes back to the configured one; {@code HashMap} takes one.
+   *
+   * @throws VestibuleException with status 400 for a setting that does not work; then nothing was changed
+   */
+  public void changeSettings(Map<String, ?> settings) {
+    api.call("PATCH", "/settings", settings);
+  }
+
+  /**
+   * Deletes the environment with everything in it.
+   *
+   * @throws VestibuleException with status 404 when it is gone already
+   * @throws IllegalStateException for the default environment, which stays
+   */
+  public void delete() {
+    if (name.isEmpty()) {
+      throw new IllegalStateException("the default environment cannot be deleted");
+    }
+    server.api(server.url()).call("DELETE", "/environments/" + ControlApi.encode(name), null);
+  }
+
+  /** Deletes the environment unless it is gone already, or the default one. */
+  @Override
+  public void close() {
+    if (name.isEmpty()) {
+      return;
+    }
+    try {
+      delete();
+    } catch (VestibuleException e) {
+      if (e.status() != 404) {
+        throw e;
+      }
+    }
+  }
+
+  private static String carried(String what, String address, String value) {
+    if (value == null) {
+      throw new IllegalStateException("the mail to " + address + " has no " + what + "; it depends on passwordless.type");
+    }
+    return value;
+  }
+
+  private static <T> List<T> list(JsonNode nodes, Class<T> type) {
+    return StreamSupport.stream(nodes.spliterator(), false)
+        .map(node -> ControlApi.read(node, type))
+        .toList();
+  }
+}
