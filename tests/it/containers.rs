@@ -48,8 +48,23 @@ fn the_dockerfile_copies_all_that_the_program_is_made_of() {
 }
 
 #[test]
-fn the_settings_of_the_compose_file_have_no_mistake() {
+fn the_snippet_of_the_documentation_is_of_the_compose_file_and_starts() {
+    let document = read("docs/CONTROL.md");
+    let snippet = document.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let compose = read("docker-compose.yml");
+    for line in snippet.lines() {
+        assert!(compose.lines().any(|l| l == line), "{line}");
+    }
+    check_settings(snippet, 4);
+}
+
+#[test]
+fn the_settings_of_the_compose_file_have_no_mistake() {
+    check_settings(&read("docker-compose.yml"), 7);
+}
+
+/// Runs the configuration check with the settings that a compose file gives.
+fn check_settings(compose: &str, at_least: usize) {
     let settings: Vec<(String, String)> = compose
         .lines()
         .map(str::trim)
@@ -57,7 +72,7 @@ fn the_settings_of_the_compose_file_have_no_mistake() {
         .filter_map(|l| l.split_once(": "))
         .map(|(n, v)| (n.to_owned(), v.trim_matches('"').to_owned()))
         .collect();
-    assert!(settings.len() > 6, "{settings:?}");
+    assert!(settings.len() >= at_least, "{settings:?}");
     let folder = tempfile::tempdir().unwrap();
     let checked = Command::new(env!("CARGO_BIN_EXE_vestibule"))
         .args(["config", "check", "--listen", "0.0.0.0:6870"])
