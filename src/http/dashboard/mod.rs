@@ -77,7 +77,7 @@ impl FromRequest for Desk {
         let context = Ctx::from_request(request, payload);
         let request = request.clone();
         Box::pin(async move {
-            let Ctx(context) = context.await?;
+            let Ctx(context) = context.await.map_err(|problem: Problem| end_with(problem.page(&request)))?;
             guard::control(&request, &context).map_err(end_with)?;
             if *request.method() == Method::POST {
                 guard::same_origin(&request).map_err(end_with)?;

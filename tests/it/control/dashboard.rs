@@ -170,6 +170,8 @@ async fn forms_of_other_sites_are_refused_and_without_control_there_is_no_dashbo
     assert_eq!(request.form(&[("act", "reset")]).send().await.unwrap().status(), 403);
     let off = TestServer::with("control = false").await;
     assert_eq!(off.get("/dashboard").await.status, 404);
+    let gone = server.get("/e/nothing/dashboard").await;
+    assert_eq!((gone.status, gone.heading().as_str()), (404, "No such environment"));
 }
 
 #[tokio::test]
