@@ -1,0 +1,50 @@
+import { expect, test as base } from '@playwright/test';
+import { vestibuleFixtures } from '@vestibule/testing/playwright';
+import { startApp } from '../app.js';
+
+const test = vestibuleFixtures(base).extend({
+  // The application of each test talks to that test's environment.
+  app: async ({ vestibule }, use) => {
+    const app = await startApp(vestibule);
+    await use(app);
+    await app.close();
+  },
+});
+
+test('signs in by the code of the mail', async ({ page, vestibule, app }) => {
+  await page.goto(app.url);
+  await page.getByRole('link', { name: 'Sign in' }).click();
+  await page.getByLabel('Email address').fill('ada@example.com');
+  await page.getByRole('button', { name: 'Continue' }).click();
+
+  await page.getByLabel('Code').fill(await vestibule.waitForCode('ada@example.com'));
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await expect(page.getByRole('heading', { name: 'Welcome' })).toBeVisible();
+  await expect(page.getByText('ada@example.com')).toBeVisible();
+});
+
+test('signs in by the link of the mail', async ({ page, vestibule, app }) => {
+  await page.goto(`${app.url}/login`);
+  await page.getByLabel('Email address').fill('ada@example.com');
+  await page.getByRole('button', { name: 'Continue' }).click();
+
+  await page.goto(await vestibule.waitForLink('ada@example.com'));
+  await expect(page.getByRole('heading', { name: 'Welcome' })).toBeVisible();
+});
+
+test.describe('with codes of eight digits', () => {
+  test.use({ vestibuleOptions: { settings: { passwordless: { type: 'OTP', code_length: 8 } } } });
+
+  test('refuses a code that has expired', async ({ page, vestibule, app }) => {
+    await page.goto(`${app.url}/login`);
+    await page.getByLabel('Email address').fill('ada@example.com');
+    await page.getByRole('button', { name: 'Continue' }).click();
+
+    const code = await vestibule.waitForCode('ada@example.com');
+    expect(code).toMatch(/^\d{8}$/);
+    await vestibule.clock.advance(301);
+    await page.getByLabel('Code').fill(code);
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await expect(page.getByText(/expired/)).toBeVisible();
+  });
+});

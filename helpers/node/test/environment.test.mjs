@@ -1,0 +1,272 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { VestibuleError, attach, startServer } from '@vestibule/testing';
+import { Browser, authorizationUrl, claims, exchange } from './support/browser.mjs';
+
+const ADA = 'ada@example.com';
+
+describe('an environment', { concurrency: true }, () => {
+  let server;
+
+  before(async () => {
+    server = await startServer();
+  });
+
+  after(() => server.stop());
+
+  it('signs in by the code of the mail', async () => {
+    const environment = await server.newEnvironment();
+    const browser = await new Browser().open(authorizationUrl(environment, ADA));
+    await browser.submit('/code', { code: await environment.waitForCode(ADA) });
+
+    const { code, state } = browser.callback;
+    assert.equal(state, 'state-1');
+    const response = await exchange(environment, code);
+    assert.equal(response.status, 200);
+    const token = claims((await response.json()).id_token);
+    assert.equal(token.iss, environment.url);
+    assert.equal(token.email, ADA);
+  });
+
+  it('signs in by the link of the mail', async () => {
+    const environment = await server.newEnvironment();
+    const browser = await new Browser().open(authorizationUrl(environment, ADA));
+    await browser.open(await environment.waitForLink(ADA));
+    const [, link_token] = /name="link_token" value="([^"]+)"/.exec(browser.html);
+    await browser.submit('/login/link', { link_token });
+    assert.equal((await exchange(environment, browser.callback.code)).status, 200);
+  });
+
+  it('signs in at once where the client allows it', async () => {
+    const environment = await server.newEnvironment({ instant_sign_in: true });
+    const { callback_url, code, state } = await environment.signIn(ADA, new URL(authorizationUrl(environment)));
+    assert.equal(new URL(callback_url).searchParams.get('code'), code);
+    assert.equal(state, 'state-1');
+    assert.equal((await exchange(environment, code)).status, 200);
+  });
+
+  it('does not sign in at once where the client does not allow it', async () => {
+    const environment = await server.newEnvironment();
+    await assert.rejects(environment.signIn(ADA, authorizationUrl(environment)), { status: 403 });
+  });
+
+  it('waits for the code after a resend, not for the one before', async () => {
+    const environment = await server.newEnvironment();
+    const browser = await new Browser().open(authorizationUrl(environment, ADA));
+    const first = await environment.waitForMessage(ADA);
+
+    const second = environment.waitForMessage(ADA, { since: first.id });
+    await browser.submit('/resend', {});
+    const { id, code } = await second;
+    assert.notEqual(id, first.id);
+    assert.equal(await environment.waitForCode(ADA, { since: first.id }), code);
+
+    await browser.submit('/code', { code });
+    assert.ok(browser.callback.code);
+  });
+
+  it('waits no longer than it is told', async () => {
+    const environment = await server.newEnvironment();
+    await new Browser().open(authorizationUrl(environment, ADA));
+    const { id } = await environment.waitForMessage(ADA, { timeoutMs: 0 });
+    await assert.rejects(environment.waitForMessage(ADA, { since: id, timeoutMs: 50 }), {
+      name: 'VestibuleError',
+      status: 404,
+      detail: `no mail to ${ADA} arrived within 50 ms after ${id}`,
+    });
+    await assert.rejects(environment.waitForCode('bob@example.com', { timeoutMs: 0 }), { status: 404 });
+  });
+
+  it('does not wait in an environment that is gone', async () => {
+    const environment = await server.newEnvironment();
+    await environment.delete();
+    await assert.rejects(environment.waitForCode(ADA, { timeoutMs: 3_600_000 }), {
+      status: 404,
+      code: 'unknown_environment',
+    });
+  });
+
+  it('says that a mail carries no code or no link', async () => {
+    const links = await server.newEnvironment({ settings: { passwordless: { type: 'LINK' } } });
+    await new Browser().open(authorizationUrl(links, ADA));
+    assert.ok(await links.waitForLink(ADA));
+    await assert.rejects(links.waitForCode(ADA), { status: 0, title: 'No code' });
+
+    const codes = await server.newEnvironment({ settings: { passwordless: { type: 'OTP' } } });
+    await new Browser().open(authorizationUrl(codes, ADA));
+    assert.ok(await codes.waitForCode(ADA));
+    await assert.rejects(codes.waitForLink(ADA), { status: 0, title: 'No link' });
+  });
+
+  it('knows nothing of another', async () => {
+    const [one, other] = await Promise.all([server.newEnvironment(), server.newEnvironment()]);
+    assert.notEqual(one.url, other.url);
+    assert.notEqual(one.clientId, other.clientId);
+
+    const browser = await new Browser().open(authorizationUrl(one, ADA));
+    const code = await one.waitForCode(ADA);
+    await assert.rejects(other.waitForCode(ADA, { timeoutMs: 0 }), { status: 404 });
+    await assert.rejects(server.waitForCode(ADA, { timeoutMs: 0 }), { status: 404 });
+
+    await other.clock.advance(3600);
+    assert.equal((await one.clock.get()).ahead_s, 0);
+
+    await browser.submit('/code', { code });
+    const wrong = await exchange({ ...one, url: other.url }, browser.callback.code);
+    assert.equal(wrong.status, 401);
+    assert.equal((await exchange(one, browser.callback.code)).status, 200);
+  });
+
+  it('lets codes expire by its clock', async () => {
+    const environment = await server.newEnvironment();
+    const browser = await new Browser().open(authorizationUrl(environment, ADA));
+    const code = await environment.waitForCode(ADA);
+    await environment.clock.advance(301);
+    await browser.submit('/code', { code });
+    assert.match(browser.html, /expired/);
+  });
+
+  it('sets, freezes, resumes and resets its clock', async () => {
+    const environment = await server.newEnvironment({ clock: { frozen: true } });
+    assert.equal((await environment.clock.get()).frozen, true);
+    assert.equal((await environment.clock.resume()).frozen, false);
+
+    const then = new Date('2031-02-03T04:05:06.000Z');
+    await environment.clock.freeze();
+    const set = await environment.clock.set(then);
+    assert.deepEqual([new Date(set.now), set.frozen], [then, true]);
+    assert.equal((await environment.clock.set('2031-02-03T05:05:06+01:00')).now, set.now);
+    assert.equal(new Date((await environment.clock.advance(-6)).now).toISOString(), '2031-02-03T04:05:00.000Z');
+
+    const real = await environment.clock.reset();
+    assert.deepEqual([real.ahead_s, real.frozen], [0, false]);
+    await assert.rejects(environment.clock.set('tomorrow'), ({ status, errors }) => {
+      assert.equal(status, 400);
+      assert.equal(errors[0].field, 'now');
+      return true;
+    });
+  });
+
+  it('goes back to its seed', async () => {
+    const environment = await server.newEnvironment({ settings: { passwordless: { sign_up_allowed: false } } });
+    assert.deepEqual(await environment.seed({ users: [{ email: ADA }] }), { users: 1, organizations: 0 });
+    await environment.call('POST', '/users', { email: 'bob@example.com' });
+    await environment.clock.advance(3600);
+    await environment.settings.change({ passwordless: { code_length: 8 } });
+    await new Browser().open(authorizationUrl(environment, ADA));
+    assert.match(await environment.waitForCode(ADA), /^\d{8}$/);
+
+    await environment.reset({ keep: ['clock'] });
+    const { users } = await environment.call('GET', '/users');
+    assert.deepEqual(
+      users.map(({ email }) => email),
+      [ADA],
+    );
+    assert.equal((await environment.settings.get()).passwordless.code_length, 6);
+    assert.equal((await environment.clock.get()).ahead_s, 3600);
+    await assert.rejects(environment.waitForCode(ADA, { timeoutMs: 0 }), { status: 404 });
+
+    await environment.reset();
+    assert.equal((await environment.clock.get()).ahead_s, 0);
+  });
+
+  it('breaks on purpose', async () => {
+    const environment = await server.newEnvironment();
+    const fault = await environment.faults.add({
+      match: { path: '/keys' },
+      count: 1,
+      effect: { kind: 'status', status: 503 },
+    });
+    const keys = `${environment.url}/keys`;
+    const broken = await fetch(keys);
+    assert.deepEqual([broken.status, broken.headers.get('x-vestibule-fault')], [503, fault.id]);
+    assert.equal((await fetch(keys)).status, 200);
+    const [{ fired, matched }] = await environment.faults.list();
+    assert.deepEqual([fired, matched], [1, 2]);
+
+    await environment.faults.add({ effect: { kind: 'connection_reset' } });
+    await assert.rejects(fetch(keys));
+    await environment.faults.clear();
+    assert.deepEqual(await environment.faults.list(), []);
+    assert.equal((await fetch(keys)).status, 200);
+  });
+
+  it('tells what became of sign-ins', async () => {
+    const environment = await server.newEnvironment({ instant_sign_in: true });
+    await environment.signIn(ADA, authorizationUrl(environment));
+    await environment.signIn('bob@example.com', authorizationUrl(environment));
+    // Steps are written in batches.
+    let flows = [];
+    for (const deadline = Date.now() + 10_000; flows[0]?.status !== 'SUCCESS' && Date.now() < deadline;) {
+      flows = await environment.flows(ADA);
+    }
+    assert.deepEqual(
+      flows.map(({ email, status }) => [email, status]),
+      [[ADA, 'SUCCESS']],
+    );
+  });
+
+  it('gives all sign-ins, however many pages they are', async () => {
+    const environment = await server.newEnvironment();
+    const count = 120;
+    for (let i = 0; i < count; i += 1) await fetch(authorizationUrl(environment), { redirect: 'manual' });
+    let flows = [];
+    for (const deadline = Date.now() + 10_000; flows.length < count && Date.now() < deadline;) {
+      flows = await environment.flows();
+    }
+    assert.equal(new Set(flows.map(({ id }) => id)).size, count);
+  });
+
+  it('says which fields are wrong', async () => {
+    await assert.rejects(server.newEnvironment({ settings: { passwordless: { validity_s: 1 } } }), (error) => {
+      assert.ok(error instanceof VestibuleError);
+      assert.equal(error.status, 400);
+      assert.ok(error.title);
+      assert.ok(error.detail);
+      assert.match(error.message, /validity_s/);
+      assert.match(error.errors[0].field, /passwordless\.validity_s$/);
+      assert.ok(error.errors[0].reason);
+      return true;
+    });
+    await server.newEnvironment({ name: 'taken' });
+    await assert.rejects(server.newEnvironment({ name: 'taken' }), { status: 409 });
+  });
+
+  it('changes settings', async () => {
+    const environment = await server.newEnvironment();
+    const changed = await environment.settings.change({ passwordless: { type: 'OTP' } });
+    assert.equal(changed.passwordless.type, 'OTP');
+    assert.equal((await server.settings.get()).passwordless.type, 'LINK_OTP');
+    await assert.rejects(environment.settings.change({ passwordless: { type: 'PIGEON' } }), { status: 400 });
+    assert.equal((await environment.settings.change({ passwordless: null })).passwordless.type, 'LINK_OTP');
+  });
+
+  it('is gone when it is disposed of', async () => {
+    const environment = await server.newEnvironment();
+    await environment[Symbol.asyncDispose]();
+    await assert.rejects(environment.clock.get(), { status: 404, code: 'unknown_environment' });
+    await assert.rejects(environment.delete(), { status: 404 });
+    // Disposing of it after the test deleted it is no mistake.
+    await environment[Symbol.asyncDispose]();
+  });
+
+  it('is the default one as a server, which is not deleted', async () => {
+    assert.equal(server.name, null);
+    await new Browser().open(authorizationUrl(server, 'default@example.com'));
+    assert.ok(await server.waitForCode('default@example.com'));
+    await assert.rejects(server.delete(), { name: 'VestibuleError', status: 0 });
+  });
+
+  it('can be made by a server that was attached to, which goes on', async () => {
+    const attached = await attach(`${server.url}/`);
+    assert.deepEqual(
+      [attached.url, attached.clientId, attached.clientSecret],
+      [server.url, server.clientId, server.clientSecret],
+    );
+    const environment = await attached.newEnvironment({ name: 'attached' });
+    assert.equal(environment.name, 'attached');
+    assert.equal(environment.url, `${server.url}/e/attached`);
+    await attached.stop();
+    assert.equal((await server.clock.get()).ahead_s, 0);
+  });
+});
