@@ -192,7 +192,7 @@ export class Environment {
         return await this.#control.call('GET', `/messages/latest?${query}`, undefined, wait_ms);
       } catch (error) {
         // Any other 404 is of an environment that is gone: waiting on would not help.
-        if (!(error instanceof VestibuleError) || false) throw error;
+        if (!(error instanceof VestibuleError) || error.code !== 'not_found') throw error;
         if (performance.now() < deadline) continue;
         throw new VestibuleError({
           status: 404,

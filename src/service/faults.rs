@@ -75,16 +75,32 @@ pub async fn list(context: &Context) -> Result<Vec<StoredFault>, Failure> {
     Ok(context.store().faults(context.environment_id()).await?)
 }
 
+/// Adds a rule.
 pub async fn create(context: &Context, rule: FaultRule) -> Result<StoredFault, Refused> {
     rule.check().map_err(|(field, reason)| Refused::field(field, reason))?;
+    let fault = fault_of(context, rule);
+    create_all(context, std::slice::from_ref(&fault)).await?;
+    Ok(fault)
+}
+
+/// Adds rules that were checked, all at once.
+pub async fn create_checked(context: &Context, rules: Vec<FaultRule>) -> Result<(), Refused> {
+    let faults: Vec<_> = rules.into_iter().map(|rule| fault_of(context, rule)).collect();
+    if faults.is_empty() { Ok(()) } else { create_all(context, &faults).await }
+}
+
+fn fault_of(context: &Context, rule: FaultRule) -> StoredFault {
     let now_ms = context.app.clock.machine_ms();
     let id = new_id(IdKind::Fault, now_ms, &*context.app.site.entropy);
-    let fault = StoredFault { id, rule, matched: 0, fired: 0, created_at_ms: now_ms };
+    StoredFault { id, rule, matched: 0, fired: 0, created_at_ms: now_ms }
+}
+
+async fn create_all(context: &Context, faults: &[StoredFault]) -> Result<(), Refused> {
     for _ in 0..MAX_CONFLICTS {
         let record = context.app.record().await?;
-        if context.store().insert_fault(&record, &fault).await? {
-            super::control::settle(context).await?;
-            return Ok(fault);
+        let now_ms = context.app.clock.machine_ms();
+        if context.store().insert_faults(&record, faults, now_ms).await? {
+            return super::control::settle(context).await;
         }
     }
     Err(Failure::Contention.into())

@@ -46,29 +46,33 @@ impl Store {
         stored.collect()
     }
 
-    /// Adds a rule and commits the record; `false`, and nothing written, when the record was changed meanwhile.
-    pub async fn insert_fault(
+    /// Adds rules and commits the record; `false`, and nothing written, when the record was changed meanwhile.
+    pub async fn insert_faults(
         &self,
         record: &EnvironmentRecord,
-        fault: &StoredFault,
+        faults: &[StoredFault],
+        now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let json = serde_json::to_string(&fault.rule).map_err(|_| StoreError::Unreadable("fault rule"))?;
         let _turn = self.write_turn().await;
         let mut tx = self.pool.begin().await?;
-        if !write_record(&mut tx, record, fault.created_at_ms).await? {
+        if !write_record(&mut tx, record, now_ms).await? {
             tx.rollback().await?;
             return Ok(false);
         }
-        sqlx::query(
-            "INSERT INTO fault_rules (environment_id, id, rule_json, matched, fired, created_at_ms) \
-             VALUES ($1, $2, $3, 0, 0, $4)",
-        )
-        .bind(&record.id)
-        .bind(&fault.id)
-        .bind(json)
-        .bind(fault.created_at_ms)
-        .execute(&mut *tx)
-        .await?;
+        for fault in faults {
+            let json =
+                serde_json::to_string(&fault.rule).map_err(|_| StoreError::Unreadable("fault rule"))?;
+            sqlx::query(
+                "INSERT INTO fault_rules (environment_id, id, rule_json, matched, fired, created_at_ms) \
+                 VALUES ($1, $2, $3, 0, 0, $4)",
+            )
+            .bind(&record.id)
+            .bind(&fault.id)
+            .bind(json)
+            .bind(fault.created_at_ms)
+            .execute(&mut *tx)
+            .await?;
+        }
         tx.commit().await?;
         Ok(true)
     }

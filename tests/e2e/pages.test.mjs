@@ -178,3 +178,32 @@ for (const [name, open] of Object.entries(pages)) {
     await context.close();
   });
 }
+
+test('the keyboard alone is enough for the dashboard', async () => {
+  const { context, page } = await freshPage(browser);
+  const tabTo = async (locator) => {
+    for (let i = 0; i < 60; i++) {
+      if (await locator.evaluate((element) => element === document.activeElement)) return;
+      await page.keyboard.press('Tab');
+    }
+    assert.fail(`no way by Tab to ${locator}`);
+  };
+  await page.goto(`${vestibule.url}/dashboard`);
+  await tabTo(page.getByRole('link', { name: 'Users', exact: true }));
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'New user' }).waitFor();
+  await tabTo(page.getByLabel('Email address', { exact: true }));
+  await page.keyboard.type('keys@example.com');
+  await page.keyboard.press('Enter');
+  await page.getByText('Made.').waitFor();
+  await page.goto(`${vestibule.url}/dashboard/users?q=keys@`);
+  await tabTo(page.getByRole('link', { name: 'keys@example.com' }));
+  await page.keyboard.press('Enter');
+  // What destroys asks first.
+  await tabTo(page.locator('summary', { hasText: 'Delete this user' }));
+  await page.keyboard.press('Enter');
+  await tabTo(page.getByRole('button', { name: /delete this user/i }));
+  await page.keyboard.press('Enter');
+  await page.getByText('Deleted.').waitFor();
+  await context.close();
+});

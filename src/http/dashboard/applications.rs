@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Fact, Form, Page, Row, Section, Table, Typed};
+use super::listing::Listing;
 use super::{Answer, Desk, Posted, again, back, gone, lines, one, page, posted, show_with};
 use crate::app::Context;
 use crate::domain::authorization::Parameters;
@@ -33,11 +34,12 @@ pub async fn list(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
 }
 
 fn listed(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
-    let mut page = page(context, request, "/dashboard/applications", "Applications");
-    let query = params::query(request).unwrap_or_default();
-    let q = one(&query, "q").to_lowercase();
-    let fits = |c: &ClientView| c.name.to_lowercase().contains(&q) || c.client_id.to_lowercase().contains(&q);
-    let rows = clients::list(context).into_iter().filter(fits).map(|client| {
+    const HERE: &str = "/dashboard/applications";
+    let mut page = page(context, request, HERE, "Applications");
+    let listing = Listing::of(request);
+    let mut found = listing.of_all(clients::list(context), |c| format!("{} {}", c.name, c.client_id));
+    let pager = listing.pager(context, HERE, &mut found);
+    let rows = found.into_iter().map(|client| {
         Row::new(vec![
             Cell::link(client.name, context.path(&format!("/dashboard/applications/{}", client.client_id))),
             Cell::text(client.client_id),
@@ -45,7 +47,13 @@ fn listed(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
             Cell::text(client.redirect_uris.join(" ")),
         ])
     });
-    let table = Table { columns: &["Name", "Client id", "Type", "Callbacks"], rows: rows.collect() };
+    let rows: Vec<_> = rows.collect();
+    let table = if rows.is_empty() {
+        listing
+            .empty("None yet", "An application is a client: an id, a secret, and where browsers may be sent.")
+    } else {
+        Block::Table(Table { columns: &["Name", "Client id", "Type", "Callbacks"], rows })
+    };
     let fields = vec![
         typed.text(FORM, "name", "Name", ""),
         typed.choice(FORM, "type", "Type", "web", &TYPES),
@@ -54,20 +62,9 @@ fn listed(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
             .hint("One a line. In development loopback http URLs need none."),
     ];
     page.problem = typed.rest(NAMES);
-    let form = Form::post("New application", context.path("/dashboard/applications"), fields, "Make it");
+    let form = Form::post("New application", context.path(HERE), fields, "Make it");
     page.sections = vec![
-        Section::new(
-            "Registered",
-            vec![
-                Block::Form(Form::get(
-                    "Filter",
-                    context.path("/dashboard/applications"),
-                    vec![Typed::default().search("filter", "q", "Name or client id", q.as_str())],
-                    "Show",
-                )),
-                Block::Table(table),
-            ],
-        ),
+        Section::new("Registered", vec![listing.search(context, HERE, "Name or client id"), table, pager]),
         Section::new("Would this URL be allowed?", checker(context, request)),
         Section::new("New application", vec![Block::Form(form)]),
     ];

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Form, Page, Row, Section, Table, Typed};
+use super::listing::Listing;
 use super::{Answer, Desk, Posted, again, back, gone, one, page, posted, show_with};
 use crate::app::Context;
 use crate::domain::authorization::Parameters;
@@ -36,15 +37,19 @@ pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
 }
 
 async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Result<Page, actix_web::Error> {
-    let found = faults::list(context).await.map_err(|f| gone(request, f.into()))?;
-    let mut page = page(context, request, "/dashboard/faults", "Faults");
+    const HERE: &str = "/dashboard/faults";
+    let all = faults::list(context).await.map_err(|f| gone(request, f.into()))?;
+    let listing = Listing::of(request);
+    let mut found = listing.of_all(all, |fault| {
+        let rule = serde_json::to_value(&fault.rule).unwrap_or_default();
+        format!("{} {} {}", fault.id, plain(&rule["match"]), plain(&rule["effect"]))
+    });
+    let pager = listing.pager(context, HERE, &mut found);
+    let mut page = page(context, request, HERE, "Faults");
     page.lead = Some("Break things on purpose, and see what your application makes of it.".to_owned());
-    let path = context.path("/dashboard/faults");
+    let path = context.path(HERE);
     let table = if found.is_empty() {
-        Block::Empty {
-            title: "Nothing is broken".to_owned(),
-            text: "A rule says which requests go wrong, when and how. Answers that it touches carry x-vestibule-fault.".to_owned(),
-        }
+        listing.empty("Nothing is broken", "A rule says which requests go wrong, when and how. Answers that it touches carry x-vestibule-fault.")
     } else {
         let rows = found.into_iter().map(|fault| {
             let rule = serde_json::to_value(&fault.rule).unwrap_or_default();
@@ -80,7 +85,7 @@ async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Resul
     ];
     page.problem = typed.rest(NAMES);
     page.sections = vec![
-        Section::new("Rules", vec![table]),
+        Section::new("Rules", vec![listing.search(context, HERE, "Path, method or effect"), table, pager]),
         Section::new("New rule", vec![Block::Form(Form::post("New rule", path, fields, "Make it"))]),
     ];
     Ok(page)

@@ -6,6 +6,7 @@ mod environments;
 mod faults;
 mod flows;
 mod home;
+mod listing;
 mod methods;
 mod people;
 mod time;

@@ -5,10 +5,10 @@ use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Fact, Form, Page, Row, Section, Table, Typed};
+use super::listing::{Listing, PAGE_SIZE};
 use super::{Answer, Desk, Posted, again, back, gone, lines, one, page, posted, show_with};
 use crate::app::Context;
 use crate::domain::authorization::Parameters;
-use crate::http::params;
 use crate::service::control::people::{self, UserView};
 use crate::storage::PeopleFilter;
 
@@ -16,46 +16,13 @@ const USER: &str = "user";
 const USER_NAMES: &[&str] =
     &["email", "name", "given_name", "family_name", "external_id", "organizations", "locale", "picture"];
 const ORGANIZATION: &str = "organization";
-const PAGE_SIZE: usize = 50;
-
-/// What the query asks for, and the address of the page after it.
-struct Asked {
-    filter: PeopleFilter,
-    q: String,
-    offset: i64,
-}
-
-fn asked(request: &HttpRequest) -> Asked {
-    let query = params::query(request).unwrap_or_default();
-    let q = one(&query, "q").to_owned();
-    let offset = one(&query, "from").parse().unwrap_or(0).max(0);
-    let filter = PeopleFilter {
-        query: Some(q.clone()),
-        offset,
-        limit: i64::try_from(PAGE_SIZE + 1).unwrap_or(51),
+/// What a page of people asks the store for: one more than it shows, to know whether there is another.
+fn filter(listing: &Listing) -> PeopleFilter {
+    PeopleFilter {
+        query: Some(listing.q.clone()),
+        offset: i64::try_from(listing.offset).unwrap_or(i64::MAX),
+        limit: i64::try_from(PAGE_SIZE + 1).unwrap_or(i64::MAX),
         ..PeopleFilter::default()
-    };
-    Asked { filter, q, offset }
-}
-
-impl Asked {
-    /// Cuts what was read to a page.
-    fn pager<T>(&self, context: &Context, path: &str, found: &mut Vec<T>) -> Block {
-        let has_more = found.len() > PAGE_SIZE;
-        found.truncate(PAGE_SIZE);
-        let next = has_more.then(|| {
-            let query = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("q", &self.q)
-                .append_pair("from", &(self.offset + 50).to_string())
-                .finish();
-            context.path(&format!("{path}?{query}"))
-        });
-        Block::Pager { next }
-    }
-
-    fn search(&self, context: &Context, path: &str, label: &str) -> Block {
-        let field = Typed::default().search("search", "q", label, self.q.as_str());
-        Block::Form(Form::get("Search", context.path(path), vec![field], "Search"))
     }
 }
 
@@ -70,15 +37,12 @@ async fn listed_users(
     typed: &Typed,
 ) -> Result<Page, actix_web::Error> {
     let path = "/dashboard/users";
-    let asked = asked(request);
-    let mut found = people::users(context, &asked.filter).await.map_err(|r| gone(request, r))?;
-    let pager = asked.pager(context, path, &mut found);
+    let listing = Listing::of(request);
+    let mut found = people::users(context, &filter(&listing)).await.map_err(|r| gone(request, r))?;
+    let pager = listing.pager(context, path, &mut found);
     let mut page = page(context, request, path, "Users");
     let table = if found.is_empty() {
-        Block::Empty {
-            title: "Nobody yet".to_owned(),
-            text: "People appear here with their first sign-in, from [[users]] of the configuration, or from the form below.".to_owned(),
-        }
+        listing.empty("Nobody yet", "People appear here with their first sign-in, from [[users]] of the configuration, or from the form below.")
     } else {
         let rows = found.into_iter().map(|user| {
             Row::new(vec![
@@ -95,7 +59,7 @@ async fn listed_users(
     page.sections = vec![
         Section::new(
             "People",
-            vec![asked.search(context, path, "Address, name or external id"), table, pager],
+            vec![listing.search(context, path, "Address, name or external id"), table, pager],
         ),
         Section::new("New user", vec![Block::Form(form)]),
     ];
@@ -226,15 +190,12 @@ async fn listed_organizations(
     typed: &Typed,
 ) -> Result<Page, actix_web::Error> {
     let path = "/dashboard/organizations";
-    let asked = asked(request);
-    let mut found = people::organizations(context, &asked.filter).await.map_err(|r| gone(request, r))?;
-    let pager = asked.pager(context, path, &mut found);
+    let listing = Listing::of(request);
+    let mut found = people::organizations(context, &filter(&listing)).await.map_err(|r| gone(request, r))?;
+    let pager = listing.pager(context, path, &mut found);
     let mut page = page(context, request, path, "Organizations");
     let table = if found.is_empty() {
-        Block::Empty {
-            title: "None yet".to_owned(),
-            text: "An organization is a customer of your application. With full-stack tokens every sign-up makes one.".to_owned(),
-        }
+        listing.empty("None yet", "An organization is a customer of your application. With full-stack tokens every sign-up makes one.")
     } else {
         let rows = found.into_iter().map(|o| Row {
             action: Some(Form::dangerous(
@@ -261,7 +222,7 @@ async fn listed_organizations(
     page.problem = typed.rest(&["display_name", "external_id"]);
     let form = Form::post("New organization", context.path(path), fields, "Make it");
     page.sections = vec![
-        Section::new("All", vec![asked.search(context, path, "Name or external id"), table, pager]),
+        Section::new("All", vec![listing.search(context, path, "Name or external id"), table, pager]),
         Section::new("New organization", vec![Block::Form(form)]),
     ];
     Ok(page)
@@ -293,9 +254,9 @@ pub async fn delete_organization(request: HttpRequest, Desk(context): Desk, id: 
 /// `GET /dashboard/sessions`
 pub async fn sessions(request: HttpRequest, Desk(context): Desk) -> Answer {
     let path = "/dashboard/sessions";
-    let asked = asked(&request);
-    let mut found = people::sessions(&context, &asked.filter).await.map_err(|r| gone(&request, r))?;
-    let pager = asked.pager(&context, path, &mut found);
+    let listing = Listing::of(&request);
+    let mut found = people::sessions(&context, &filter(&listing)).await.map_err(|r| gone(&request, r))?;
+    let pager = listing.pager(&context, path, &mut found);
     let mut page = page(&context, &request, path, "Sessions");
     let table = if found.is_empty() {
         Block::Empty {
@@ -323,7 +284,7 @@ pub async fn sessions(request: HttpRequest, Desk(context): Desk) -> Answer {
             rows: rows.collect(),
         })
     };
-    page.sections = vec![Section::new("All", vec![asked.search(&context, path, "Address"), table, pager])];
+    page.sections = vec![Section::new("All", vec![listing.search(&context, path, "Address"), table, pager])];
     Ok(super::show(&page))
 }
 

@@ -295,9 +295,7 @@ pub async fn load_scenario(context: &Context, name: &str) -> Result<(), Refused>
     reset(context, Keep::default()).await?;
     settings::change(context, &wanted).await?;
     people::seed_from(context, &seed, true).await?;
-    for rule in scenario.faults {
-        faults::create(context, rule).await?;
-    }
+    faults::create_checked(context, scenario.faults).await?;
     if let Some(at_ms) = clock {
         let change = crate::domain::clock::ClockChange {
             set_ms: Some(at_ms),

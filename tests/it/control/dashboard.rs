@@ -71,6 +71,42 @@ async fn settings_are_saved_by_a_form_and_a_mistake_stands_beside_its_field() {
 }
 
 #[tokio::test]
+async fn lists_show_a_page_at_a_time_and_find_what_is_searched_for() {
+    let server = TestServer::start().await;
+    for n in 0..51 {
+        let name = format!("{n:02}");
+        server.do_control("POST", "/users", json!({ "email": format!("jane{name}@example.com") })).await;
+        server.do_control("POST", "/organizations", json!({ "display_name": format!("Org {name}") })).await;
+        server.do_control("POST", "/clients", json!({ "name": format!("Shop {name}") })).await;
+        let fault =
+            json!({ "match": { "path": format!("/p{name}") }, "effect": { "kind": "connection_reset" } });
+        server.do_control("POST", "/faults", fault).await;
+    }
+    for (list, row, one) in [
+        ("users", "jane", "jane07"),
+        ("organizations", "Org ", "Org 07"),
+        ("applications", "Shop ", "Shop 07"),
+        ("faults", "path /p", "path /p07"),
+    ] {
+        let rows = |body: &str| body.matches(&format!(">{row}")).count();
+        let first = server.get(&format!("/dashboard/{list}")).await.body;
+        let next = first.split("rel=\"next\"").next().unwrap().rsplit("href=\"").next().unwrap();
+        let next = next.split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&");
+        let second = server.get(&next).await.body;
+        // One application is there from the start.
+        let before = usize::from(list == "applications");
+        assert_eq!((rows(&first), rows(&second)), (50 - before, 1 + before), "{list}");
+        assert!(!second.contains("rel=\"next\""), "{list}");
+        let found =
+            server.get(&format!("/dashboard/{list}?q={}", one.to_lowercase().replace(' ', "%20"))).await;
+        assert_eq!(rows(&found.body), 1, "{list}: {}", found.body);
+        assert!(found.body.contains(&format!(">{one}")), "{list}");
+        let nothing = server.get(&format!("/dashboard/{list}?q=nowhere")).await.body;
+        assert!(nothing.contains("Nothing fits") && rows(&nothing) == 0, "{list}");
+    }
+}
+
+#[tokio::test]
 async fn applications_users_faults_and_environments_are_made_and_deleted_by_forms() {
     let server = TestServer::start().await;
     let made = server
