@@ -1,6 +1,6 @@
 //! Isolated environments, and what the control API changed of each.
 
-use super::{Store, StoreError, state};
+use super::{Store, StoreError, like_pattern, state};
 use crate::domain::clock::{ClockSetting, UnixMs};
 
 /// What is stored of an environment. The default one has no row until something of it is changed.
@@ -82,14 +82,17 @@ impl Store {
         &self,
         default_id: &str,
         after: &str,
+        part: &str,
         limit: i64,
     ) -> Result<Vec<EnvironmentRecord>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, name, revision, resets, settings, first_settings, clock_json, created_at_ms \
-             FROM environments WHERE id <> $1 AND name <> id AND name > $2 ORDER BY name LIMIT $3",
+             FROM environments WHERE id <> $1 AND name <> id AND name > $2 \
+             AND ($3 = '' OR name LIKE $3 ESCAPE '~') ORDER BY name LIMIT $4",
         )
         .bind(default_id)
         .bind(after)
+        .bind(like_pattern(part))
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;

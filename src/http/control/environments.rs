@@ -37,11 +37,13 @@ pub struct EnvironmentList {
 
 /// The default environment and the isolated ones, by name.
 #[utoipa::path(get, path = "/_emulator/v1/environments", tag = "environments",
-    params(("after" = Option<String>, Query, description = "Only names after this one.")),
+    params(("after" = Option<String>, Query, description = "Only names after this one."),
+        ("q" = Option<String>, Query, description = "Only isolated ones whose name contains this.")),
     responses((status = 200, body = EnvironmentList)))]
 pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
-    let after = Query::of(&request).and_then(|q| q.owned("after")).map_err(refuse)?.unwrap_or_default();
-    let environments = environments::list(&context, &after).await.map_err(refuse)?;
+    let query = Query::of(&request).map_err(refuse)?;
+    let of = |name| query.text(name).map(Option::unwrap_or_default).map_err(refuse);
+    let environments = environments::list(&context, of("after")?, of("q")?).await.map_err(refuse)?;
     Ok(json(&EnvironmentList { environments }))
 }
 

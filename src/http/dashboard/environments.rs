@@ -19,17 +19,18 @@ pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
 }
 
 async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Result<Page, actix_web::Error> {
-    let after = crate::http::params::query(request).ok();
-    let after = after.as_ref().map(|q| one(q, "after").to_owned()).unwrap_or_default();
     let query = crate::http::params::query(request).unwrap_or_default();
-    let q = one(&query, "q").to_lowercase();
-    let found = environments::list(context, &after).await.map_err(|r| gone(request, r))?;
+    let (after, q) = (one(&query, "after"), one(&query, "q"));
+    let found = environments::list(context, after, q).await.map_err(|r| gone(request, r))?;
     let last = found.last().and_then(|e| e.name.clone());
     let is_full = found.len() >= environments::PAGE;
-    let next =
-        last.filter(|_| is_full).map(|name| context.path(&format!("/dashboard/environments?after={name}")));
-    let fits = |name: &Option<String>| name.as_ref().is_none_or(|n| n.contains(&q));
-    let found: Vec<_> = found.into_iter().filter(|e| fits(&e.name)).collect();
+    let next = last.filter(|_| is_full).map(|name| {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("q", q)
+            .append_pair("after", &name)
+            .finish();
+        context.path(&format!("/dashboard/environments?{query}"))
+    });
     let mut page = page(context, request, "/dashboard/environments", "Environments");
     page.lead = Some("Isolated from one another: people, mail, clock, faults and credentials. Made for tests that run in parallel.".to_owned());
     let rows = found.into_iter().map(|environment| {
@@ -54,7 +55,7 @@ async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Resul
     let field =
         typed.text(FORM, "name", "Name", "").hint("Letters, digits and hyphens; made up when left empty.");
     page.problem = typed.rest(&["name"]);
-    let search = Typed::default().search("filter", "q", "Name", q.as_str());
+    let search = Typed::default().search("filter", "q", "Name", q);
     let filter = Form::get("Filter", context.path("/dashboard/environments"), vec![search], "Show");
     let filter = Block::Form(filter);
     page.sections = vec![

@@ -77,8 +77,9 @@ pub fn view(environment: &Environment, created_at_ms: Option<i64>) -> Environmen
     }
 }
 
-/// The default environment and the first isolated ones after `after`, by name.
-pub async fn list(context: &Context, after: &str) -> Result<Vec<EnvironmentView>, Refused> {
+/// The default environment and the first isolated ones after `after`, by name; of the isolated ones those only whose
+/// name contains `part`.
+pub async fn list(context: &Context, after: &str, part: &str) -> Result<Vec<EnvironmentView>, Refused> {
     let site = &context.app.site;
     let mut found = vec![];
     if after.is_empty()
@@ -86,7 +87,7 @@ pub async fn list(context: &Context, after: &str) -> Result<Vec<EnvironmentView>
     {
         found.push(view(&default.live().environment, None));
     }
-    for record in context.store().environment_records(site.default_id(), after, PAGE_ROWS).await? {
+    for record in context.store().environment_records(site.default_id(), after, part, PAGE_ROWS).await? {
         let Some(name) = EnvironmentName::parse(&record.name) else { continue };
         let app = open(context, &name).await?;
         found.push(view(&app.live().environment, Some(record.created_at_ms)));
@@ -169,7 +170,7 @@ pub async fn create(context: &Context, wanted: Wanted) -> Result<EnvironmentView
         created_at_ms: machine_ms,
         id,
     };
-    if context.store().environment_records(site.default_id(), "", MAX_ENVIRONMENTS).await?.len()
+    if context.store().environment_records(site.default_id(), "", "", MAX_ENVIRONMENTS).await?.len()
         >= usize::try_from(MAX_ENVIRONMENTS).unwrap_or(usize::MAX)
     {
         return Err(Refused::NotAllowed(format!("there are {MAX_ENVIRONMENTS} environments; delete some")));
@@ -227,7 +228,7 @@ pub async fn delete_all(context: &Context) -> Result<u64, Refused> {
     let mut deleted = 0;
     loop {
         let records =
-            context.store().environment_records(context.app.site.default_id(), "", PAGE_ROWS).await?;
+            context.store().environment_records(context.app.site.default_id(), "", "", PAGE_ROWS).await?;
         if records.is_empty() {
             return Ok(deleted);
         }

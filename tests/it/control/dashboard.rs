@@ -150,6 +150,9 @@ async fn applications_users_faults_and_environments_are_made_and_deleted_by_form
     let made = server.post("/dashboard/environments", &[("name", "one")]).await;
     assert_eq!(made.location.unwrap(), format!("{}/e/one/dashboard?done=made", server.url));
     assert!(server.get("/e/one/dashboard").await.body.contains("/e/one/dashboard/methods"));
+    server.post("/dashboard/environments", &[("name", "two")]).await;
+    let found = server.get("/dashboard/environments?q=TW").await.body;
+    assert!(found.contains(">two<") && !found.contains(">one<"), "{found}");
     let bad = server.post("/dashboard/environments", &[("name", "a b")]).await;
     assert!(beside(&bad, "environment-name-error").contains("host names"), "{}", bad.body);
     assert_eq!(server.post("/dashboard/environments/one/delete", &[]).await.status, 303);
