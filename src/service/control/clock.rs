@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{Refused, change_record};
 use crate::app::Context;
-use crate::domain::clock::{Clock as _, ClockChange, ClockSetting, rfc3339};
+use crate::domain::clock::{ClockChange, ClockSetting, rfc3339};
 
 /// The clock as it stands.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -23,12 +23,14 @@ pub struct ClockView {
 
 pub fn show(context: &Context) -> ClockView {
     let clock = &context.app.clock;
-    let (now_ms, real_ms, setting) = (clock.now_ms(), clock.machine_ms(), clock.setting());
+    // One reading of the machine's clock, or an unmoved clock would seem to be behind.
+    let (real_ms, setting) = (clock.machine_ms(), clock.setting());
+    let now_ms = setting.now_ms(real_ms);
     ClockView {
         now: rfc3339(now_ms),
         real_now: rfc3339(real_ms),
         frozen: setting.is_frozen(),
-        ahead_s: (now_ms - real_ms).div_euclid(1000),
+        ahead_s: (now_ms - real_ms) / 1000,
         date_tokens_ahead: setting.date_tokens_ahead,
     }
 }
