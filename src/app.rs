@@ -87,6 +87,8 @@ pub struct Site {
     pub smtp: Option<SmtpMailer>,
     /// Wakes the delivery of the outbox.
     pub outbox_filled: Notify,
+    /// Wakes those who tell applications of ended sessions.
+    pub sessions_ended: Notify,
     at_rest: AtRest,
     default_id: String,
     /// The server stops: nobody shall wait for a mail any longer.
@@ -308,6 +310,7 @@ impl Parts {
             scenarios: self.scenarios,
             smtp: self.smtp,
             outbox_filled: Notify::new(),
+            sessions_ended: Notify::new(),
             stopping: AtomicBool::new(false),
             not_emulated: Mutex::default(),
             flows: FlowLog::default(),

@@ -26,7 +26,7 @@ use crate::config::{Config, Source};
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::SystemClock;
 use crate::server::{self, Deadlines, Listeners, Listening, ServeError, Stop};
-use crate::service::{flows, outbox};
+use crate::service::{backchannel_logout, flows, outbox};
 
 /// How long a mail may take, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -168,7 +168,8 @@ async fn run(
     };
     let Listening { server, stop } =
         server::listening(provider.clone(), listeners).map_err(|e| TestError::Start(e.to_string()))?;
-    actix_web::rt::spawn(outbox::run(provider));
+    actix_web::rt::spawn(outbox::run(provider.clone()));
+    actix_web::rt::spawn(backchannel_logout::run(provider));
     actix_web::rt::spawn(flows::write_always(app));
     let running = async move {
         let outcome = server.await;

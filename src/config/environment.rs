@@ -12,6 +12,7 @@ use crate::domain::environment::{
     Branding, DEFAULT_ENVIRONMENT_ID, Environment, Limits, LoginHintMode, MailFrom, Mode,
     PasswordlessSettings, PasswordlessType, PublicUrl, SessionSettings, TestUsers, TokenSettings,
 };
+use crate::domain::logout_token::check_backchannel_logout_uri;
 use crate::domain::redirect_uri::RedirectPattern;
 use crate::domain::settings_change::{CODE_LENGTH, VALIDITY_S};
 
@@ -260,6 +261,7 @@ fn read_short_client(source: &mut Source, mode: Mode, branding: &Branding, is_on
         redirect_uris,
         post_logout_redirect_uris,
         initiate_login_uri: None,
+        backchannel_logout_uri: None,
         enforce_pkce: false,
         access_token_lifetime_s: None,
         instant_sign_in: source.boolean("instant_sign_in", false),
@@ -312,6 +314,8 @@ fn read_client(source: &mut Source, table: &str, mode: Mode, branding: &Branding
             .parsed_list(&key("post_logout_redirect_uris"), pattern)
             .unwrap_or_default(),
         initiate_login_uri: source.parsed(&key("initiate_login_uri"), pattern).map(|p| p.as_str().to_owned()),
+        backchannel_logout_uri: source
+            .parsed(&key("backchannel_logout_uri"), |text| check_backchannel_logout_uri(text, mode)),
         enforce_pkce: source.boolean(&key("enforce_pkce"), false),
         access_token_lifetime_s: source.optional_integer(&key("access_token_lifetime_s"), 5..=2_592_000),
         instant_sign_in: source.boolean(&key("instant_sign_in"), false),

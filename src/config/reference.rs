@@ -332,6 +332,11 @@ const SECTIONS: &[Section] = &[
                 "\"https://app.example.com/login\"",
                 "Where a browser goes that lost its sign-in.",
             ),
+            Setting(
+                "backchannel_logout_uri",
+                "\"https://app.example.com/backchannel-logout\"",
+                "Where logout tokens are sent when a session ends in which this client got tokens.",
+            ),
             Setting("enforce_pkce", "false", "Demand PKCE of a web client too."),
             Setting("access_token_lifetime_s", "900", "Of this client alone."),
             Setting(

@@ -92,6 +92,7 @@ mod tests {
             redirect_uris: vec![],
             post_logout_redirect_uris: vec![],
             initiate_login_uri: None,
+            backchannel_logout_uri: None,
             enforce_pkce: false,
             access_token_lifetime_s: None,
             instant_sign_in: false,

@@ -18,6 +18,9 @@ use crate::domain::entropy::Entropy;
 /// Key size in bits (RFC 7518 §3.3 asks for 2048 or more).
 const KEY_BITS: usize = 2048;
 
+/// `typ` of all tokens but logout tokens.
+const JWT: &str = "JWT";
+
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
     #[error("a signing key could not be generated")]
@@ -82,7 +85,7 @@ impl SigningKey {
             sequence,
             signs_from_ms,
             key_pair: KeyPair::from_pkcs8(der).map_err(unreadable)?,
-            header: encoded_header(kid),
+            header: encoded_header(kid, JWT),
             verifier,
             jwk: Jwk { kty: "RSA", r#use: "sig", alg: "RS256", kid: kid.to_owned(), n, e },
         })
@@ -97,9 +100,14 @@ impl SigningKey {
         self.sign_under(self.header.clone(), claims)
     }
 
+    /// The same with another `typ` in the header (RFC 8725 §3.11), so that one kind of token is never taken for another.
+    pub fn sign_typed(&self, typ: &str, claims: &impl Serialize) -> Result<String, SigningError> {
+        self.sign_under(encoded_header(self.kid(), typ), claims)
+    }
+
     /// The same under another key's name: a token that nobody can verify.
     pub fn sign_as(&self, kid: &str, claims: &impl Serialize) -> Result<String, SigningError> {
-        self.sign_under(encoded_header(kid), claims)
+        self.sign_under(encoded_header(kid, JWT), claims)
     }
 
     fn sign_under(&self, header: String, claims: &impl Serialize) -> Result<String, SigningError> {
@@ -118,8 +126,8 @@ impl SigningKey {
 }
 
 /// The JOSE header with its dot.
-fn encoded_header(kid: &str) -> String {
-    let header = serde_json::json!({ "alg": "RS256", "kid": kid, "typ": "JWT" });
+fn encoded_header(kid: &str, typ: &str) -> String {
+    let header = serde_json::json!({ "alg": "RS256", "kid": kid, "typ": typ });
     format!("{}.", URL_SAFE_NO_PAD.encode(header.to_string()))
 }
 

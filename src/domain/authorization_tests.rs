@@ -25,6 +25,7 @@ fn environment() -> Environment {
             ],
             post_logout_redirect_uris: vec![],
             initiate_login_uri: None,
+            backchannel_logout_uri: None,
             enforce_pkce: false,
             access_token_lifetime_s: None,
             instant_sign_in: false,

@@ -14,6 +14,8 @@ pub struct Client {
     pub post_logout_redirect_uris: Vec<RedirectPattern>,
     /// Where a browser goes that lost its sign-in (Scalekit: "Initiate login URL").
     pub initiate_login_uri: Option<String>,
+    /// Where logout tokens are sent when a session ends in which this client got tokens.
+    pub backchannel_logout_uri: Option<String>,
     /// PKCE is demanded of web clients too. Public clients always need it.
     pub enforce_pkce: bool,
     /// Access token lifetime of this client alone.

@@ -16,6 +16,7 @@ pub mod grant;
 pub mod headless;
 pub mod ids;
 pub mod limits;
+pub mod logout_token;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod scalekit_api;

@@ -219,6 +219,7 @@ mod tests {
             redirect_uris: uris.clone(),
             post_logout_redirect_uris: uris,
             initiate_login_uri: None,
+            backchannel_logout_uri: None,
             enforce_pkce: false,
             access_token_lifetime_s: None,
             instant_sign_in: false,

@@ -125,11 +125,14 @@ pub struct AccessTokenClaims {
 
 /// `sub` of a person's tokens in the environment's profile.
 pub fn subject_identifier(environment: &Environment, user: &User) -> String {
-    if environment.tokens.user_management {
-        user.id.clone()
-    } else {
-        format!("{};{}", environment.passwordless.connection_id, user.email.to_lowercase())
-    }
+    modular_subject(environment, &user.email).unwrap_or_else(|| user.id.clone())
+}
+
+/// `sub` in the modular profile, where it is made of the address; `None` in the full-stack profile, where it is the
+/// user's id.
+pub fn modular_subject(environment: &Environment, email: &str) -> Option<String> {
+    let is_modular = !environment.tokens.user_management;
+    is_modular.then(|| format!("{};{}", environment.passwordless.connection_id, email.to_lowercase()))
 }
 
 /// Whole seconds of a time, rounded down: a token must never be dated ahead of the clock that checks it.

@@ -131,6 +131,7 @@ fn control_routes(config: &mut web::ServiceConfig) {
                 .delete(people::delete_organization)
                 .end(),
         )
+        .service(at("/logout-notices").get(people::logout_notices).end())
         .service(at("/sessions").get(people::sessions).end())
         .service(at("/sessions/{id}").delete(people::end_session).end());
 }

@@ -31,7 +31,7 @@ use crate::domain::entropy::Entropy;
 use crate::domain::ids::{IdKind, many_ids};
 use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
-use crate::service::{flows, housekeeping, outbox, seed};
+use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
 use crate::storage::{Store, StoreError};
 use crate::telemetry::RequestSpan;
 use one_port::OnePort;
@@ -328,6 +328,7 @@ async fn run_provider(
     warn_about_smtp(&app).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(outbox::run(provider.clone()));
+    tasks.spawn(backchannel_logout::run(provider.clone()));
     tasks.spawn(housekeeping::reload_keys(provider.clone()));
     tasks.spawn(housekeeping::clean_up(provider));
     tasks.spawn(flows::write_always(app));

@@ -71,7 +71,7 @@ pub async fn authorize(
         let flow_id = flows::new_flow_id(context);
         let about = About::default().email(&user.email);
         flows::note(context, &flow_id, about, accepted(&request));
-        let location = sign_in::issue_code_silently(context, &flow_id, request, session).await?;
+        let location = sign_in::issue_code_silently(context, &flow_id, request, session, &user.email).await?;
         return Ok(Authorized::Redirect { location });
     }
     if request.prompt == Prompt::None {

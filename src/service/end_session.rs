@@ -39,9 +39,17 @@ pub async fn end_session(
     browser: &Browser,
 ) -> Result<LoggedOut, Failure> {
     if let Some((session, _)) = live_session(context, browser).await? {
-        context.store().end_session(context.environment_id(), &session.id, context.now_ms()).await?;
+        end(context, &session.id).await?;
     }
     Ok(destination(context, params).unwrap_or_else(|refused| refused))
+}
+
+/// Ends a session and tells its applications; `false` when it had ended before.
+pub async fn end(context: &Context, session_id: &str) -> Result<bool, Failure> {
+    let has_ended =
+        context.store().end_session(context.environment_id(), session_id, context.now_ms()).await?;
+    context.app.site.sessions_ended.notify_one();
+    Ok(has_ended)
 }
 
 fn destination(context: &Context, params: &Parameters) -> Result<LoggedOut, LoggedOut> {

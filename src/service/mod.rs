@@ -4,6 +4,7 @@
 pub mod api;
 pub mod audit_logs;
 pub mod authorize;
+pub mod backchannel_logout;
 pub mod client_auth;
 pub mod connections;
 pub mod control;

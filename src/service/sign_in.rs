@@ -12,9 +12,10 @@ use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::grant::Grant;
 use crate::domain::ids::IdKind;
 use crate::domain::session::Session;
+use crate::domain::token::modular_subject;
 use crate::domain::user::Organization;
 use crate::service::authorize::{Authorized, refuse};
-use crate::storage::{Completion, SessionChange};
+use crate::storage::{Completion, SessionChange, SessionClient};
 
 /// A finished sign-in.
 #[derive(Debug)]
@@ -73,6 +74,7 @@ pub(super) async fn complete(
     let code = secret_text(context.entropy());
     let grant = new_grant(context, judged.origin.authorization.clone(), String::new(), session_id, now_ms);
     let new_organization = new_organization(context, email);
+    let tells = session_client(context, &grant, &email.key(), &judged.origin.issuer);
     let completion = Completion {
         request: judged,
         email,
@@ -82,9 +84,11 @@ pub(super) async fn complete(
         session_cookie_digest: &context.secret().digest(Purpose::SessionCookie, &session_cookie),
         grant: &grant,
         code_digest: &context.secret().digest(Purpose::AuthorizationCode, &code),
+        tells: tells.as_ref(),
         now_ms,
     };
     let committed = context.store().commit_completion(environment_id, &completion).await?;
+    context.app.site.sessions_ended.notify_one();
     Ok(committed.map(|user| {
         note_proof(context, judged, email, proof);
         note_success(context, &judged.id, &grant, &user.id, "Signed in: the application gets a code.");
@@ -160,16 +164,33 @@ pub(super) async fn issue_code_silently(
     flow_id: &str,
     request: AuthorizationRequest,
     session: &Session,
+    email: &str,
 ) -> Result<String, Failure> {
     let code = secret_text(context.entropy());
     let digest = context.secret().digest(Purpose::AuthorizationCode, &code);
     let grant =
         new_grant(context, request, session.user_id.clone(), session.id.clone(), session.authenticated_at_ms);
-    context.store().insert_grant(context.environment_id(), &grant, &digest, context.now_ms()).await?;
+    let tells = session_client(context, &grant, email, context.issuer());
+    context
+        .store()
+        .insert_grant(context.environment_id(), &grant, &digest, tells.as_ref(), context.now_ms())
+        .await?;
     touch(context, session).await?;
     let text = "The browser's session answers: the application gets a code without a page.";
     note_success(context, flow_id, &grant, &session.user_id, text);
     Ok(success_url(context.issuer(), &grant.authorization, &code))
+}
+
+/// Who has to hear of the session's end, if the application of the grant wants to.
+fn session_client(context: &Context, grant: &Grant, email: &str, issuer: &str) -> Option<SessionClient> {
+    let client = context.environment.client(&grant.authorization.client_id)?;
+    client.backchannel_logout_uri.as_ref()?;
+    Some(SessionClient {
+        client_id: client.client_id.clone(),
+        issuer: issuer.to_owned(),
+        subject: modular_subject(&context.environment, email),
+        expires_at_ms: context.now_ms() + context.environment.sessions.absolute_timeout_s * 1000,
+    })
 }
 
 fn new_grant(

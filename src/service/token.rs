@@ -369,7 +369,7 @@ pub async fn issue_for_test(
     let cookie_digest = context.secret().digest(Purpose::SessionCookie, &cookie);
     store.insert_session(environment_id, &session, &cookie_digest).await?;
     let code_digest = context.secret().digest(Purpose::AuthorizationCode, &code);
-    store.insert_grant(environment_id, &grant, &code_digest, now_ms).await?;
+    store.insert_grant(environment_id, &grant, &code_digest, None, now_ms).await?;
     grant.refresh_generation = offline.then_some(0);
     grant.refresh_expires_at_ms = now_ms + lifetime_s * 1000;
     store.consume_code(environment_id, &grant, now_ms).await?;

@@ -1,6 +1,6 @@
 //! Grants: authorization codes, refresh token families and revocations.
 
-use super::{Store, StoreError, to_json};
+use super::{SessionClient, Store, StoreError, session_clients, to_json};
 use crate::domain::clock::UnixMs;
 use crate::domain::grant::Grant;
 
@@ -41,15 +41,24 @@ impl TryFrom<Row> for Grant {
 }
 
 impl Store {
+    /// Adds a grant, and notes with it that its application wants to hear of the session's end.
     pub async fn insert_grant(
         &self,
         environment_id: &str,
         grant: &Grant,
         code_digest: &str,
+        tells: Option<&SessionClient>,
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
         let _turn = self.write_turn().await;
-        insert(&self.pool, environment_id, grant, &grant.user_id, code_digest, now_ms).await
+        let Some(client) = tells else {
+            return insert(&self.pool, environment_id, grant, &grant.user_id, code_digest, now_ms).await;
+        };
+        let mut tx = self.pool.begin().await?;
+        insert(&mut *tx, environment_id, grant, &grant.user_id, code_digest, now_ms).await?;
+        session_clients::note(&mut tx, environment_id, &grant.session_id, &grant.user_id, client).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     pub async fn grant(&self, environment_id: &str, id: &str) -> Result<Option<Grant>, StoreError> {

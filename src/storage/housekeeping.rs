@@ -21,6 +21,12 @@ impl Store {
              (SELECT environment_id, id FROM sessions WHERE environment_id = $3 AND absolute_expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM revoked_tokens WHERE (environment_id, jti) IN \
              (SELECT environment_id, jti FROM revoked_tokens WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
+            "DELETE FROM session_clients WHERE (environment_id, session_id, client_id) IN \
+             (SELECT environment_id, session_id, client_id FROM session_clients \
+             WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
+            "DELETE FROM pushed_requests WHERE (environment_id, request_digest) IN \
+             (SELECT environment_id, request_digest FROM pushed_requests \
+             WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM mail_budgets WHERE (environment_id, email_key) IN \
              (SELECT environment_id, email_key FROM mail_budgets WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
         ];

@@ -13,6 +13,7 @@ mod housekeeping;
 mod keys;
 mod mail;
 mod people;
+mod session_clients;
 mod sessions;
 mod sign_in;
 mod state;
@@ -35,6 +36,7 @@ pub use mail::{InboxFilter, InboxMessage, NewMail, OutboxMail};
 pub use people::{
     ListedOrganization, ListedUser, OrganizationFields, PeopleFilter, SeedOrganization, SeedUser,
 };
+pub use session_clients::{LogoutNotice, SessionClient};
 pub use sessions::SessionRow;
 pub use sign_in::{Budget, Completion, SessionChange};
 pub use state::{BadRow, Tables, check_tables, table_statements};

@@ -249,6 +249,8 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         for statement in [
+            "UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND outcome IS NULL \
+             AND session_id IN (SELECT id FROM sessions WHERE environment_id = $1 AND user_id = $2)",
             "DELETE FROM memberships WHERE environment_id = $1 AND user_id = $2",
             "DELETE FROM sessions WHERE environment_id = $1 AND user_id = $2",
             "DELETE FROM grants WHERE environment_id = $1 AND user_id = $2",

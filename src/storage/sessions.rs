@@ -131,17 +131,4 @@ impl Store {
         self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned()).bind(now_ms)).await?;
         Ok(())
     }
-
-    /// Ends a session; `false` when it had ended before.
-    pub async fn end_session(
-        &self,
-        environment_id: &str,
-        id: &str,
-        now_ms: UnixMs,
-    ) -> Result<bool, StoreError> {
-        let query = sqlx::query(
-            "UPDATE sessions SET ended_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL",
-        );
-        Ok(self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned()).bind(now_ms)).await? == 1)
-    }
 }

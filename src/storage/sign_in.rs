@@ -1,7 +1,9 @@
 //! The two writes of a sign-in that touch several tables: sending, and completing. Each is one transaction that
 //! begins with its conditional statement, so that a loser leaves nothing behind.
 
-use super::{NewMail, Store, StoreError, auth_requests, grants, mail, people::UserRow};
+use super::{
+    NewMail, SessionClient, Store, StoreError, auth_requests, grants, mail, people::UserRow, session_clients,
+};
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
@@ -42,6 +44,8 @@ pub struct Completion<'a> {
     /// Its `user_id` is settled here.
     pub grant: &'a Grant,
     pub code_digest: &'a str,
+    /// Set where the application wants to hear of the session's end.
+    pub tells: Option<&'a SessionClient>,
     pub now_ms: UnixMs,
 }
 
@@ -128,6 +132,9 @@ impl Store {
         }
         write_session(&mut tx, environment_id, done, &user.id).await?;
         grants::insert(&mut *tx, environment_id, done.grant, &user.id, done.code_digest, done.now_ms).await?;
+        if let Some(client) = done.tells {
+            session_clients::note(&mut tx, environment_id, &done.grant.session_id, &user.id, client).await?;
+        }
         tx.commit().await?;
         Ok(Some(user))
     }
@@ -200,15 +207,7 @@ async fn write_session(
     match &done.session {
         SessionChange::Start { session, ends_session_id } => {
             if let Some(old) = ends_session_id {
-                sqlx::query(
-                    "UPDATE sessions SET ended_at_ms = $3 \
-                     WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL",
-                )
-                .bind(environment_id)
-                .bind(old)
-                .bind(done.now_ms)
-                .execute(&mut *connection)
-                .await?;
+                session_clients::end(connection, environment_id, old, done.now_ms).await?;
             }
             sqlx::query(
                 "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \

@@ -189,6 +189,32 @@ pub static TABLES: &[Table] = &[
             (15, "expires_at_ms", Integer),
         ]
     ),
+    table!(
+        "session_clients",
+        true,
+        [
+            (2, "session_id", Text),
+            (3, "client_id", Text),
+            (4, "issuer", Text),
+            (5, "subject", Text),
+            (6, "notify_at_ms", OptionalInteger),
+            (7, "attempts", Integer),
+            (8, "outcome", OptionalText),
+            (9, "last_answer", OptionalText),
+            (10, "expires_at_ms", Integer),
+        ]
+    ),
+    table!(
+        "pushed_requests",
+        true,
+        [
+            (2, "request_digest", Text),
+            (3, "client_id", Text),
+            (4, "parameters_json", Text),
+            (5, "used_at_ms", OptionalInteger),
+            (6, "expires_at_ms", Integer),
+        ]
+    ),
     table!("revoked_tokens", true, [(2, "jti", Text), (3, "expires_at_ms", Integer)]),
     table!(
         "fault_rules",

@@ -8,6 +8,7 @@ mod action;
 mod architecture;
 mod audit_logs;
 mod authorize;
+mod backchannel_logout;
 mod command_line;
 mod connections;
 mod containers;

@@ -6,9 +6,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, Page, ProblemDocument, Query, created, gone, json, refuse};
+use crate::service::backchannel_logout::{self, LogoutNoticeView};
 use crate::service::control::Refused;
 use crate::service::control::people::{self, OrganizationView, SessionView, UserView};
 use crate::storage::PeopleFilter;
+
+/// Notices listed at most.
+const LOGOUT_NOTICES: i64 = 500;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserList {
@@ -144,6 +148,19 @@ pub async fn sessions(request: HttpRequest, Control(context): Control) -> Answer
     let mut sessions = people::sessions(&context, &filter).await.map_err(refuse)?;
     let next_page_token = page.cut(&mut sessions);
     Ok(json(&SessionList { sessions, next_page_token }))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogoutNoticeList {
+    pub notices: Vec<LogoutNoticeView>,
+}
+
+/// Which applications were told of the end of a session by back-channel logout, or still have to be: the last 500.
+#[utoipa::path(get, path = "/_emulator/v1/logout-notices", tag = "people",
+    responses((status = 200, body = LogoutNoticeList)))]
+pub async fn logout_notices(Control(context): Control) -> Answer {
+    let notices = backchannel_logout::notices(&context, LOGOUT_NOTICES).await;
+    Ok(json(&LogoutNoticeList { notices: notices.map_err(|failure| refuse(failure.into()))? }))
 }
 
 /// Ends a session, and with it the refresh tokens that came of it.

@@ -20,6 +20,7 @@ const NAMES: &[&str] = &[
     "redirect_uris",
     "post_logout_redirect_uris",
     "initiate_login_uri",
+    "backchannel_logout_uri",
     "enforce_pkce",
     "instant_sign_in",
     "client_id",
@@ -147,6 +148,14 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: 
                 client.initiate_login_uri.clone().unwrap_or_default(),
             )
             .hint("Where a browser goes that lost its sign-in."),
+        typed
+            .text(
+                FORM,
+                "backchannel_logout_uri",
+                "Back-channel logout URL",
+                client.backchannel_logout_uri.clone().unwrap_or_default(),
+            )
+            .hint("Where logout tokens are sent when a session ends."),
         typed.check(FORM, "enforce_pkce", "Demand PKCE", client.enforce_pkce),
         typed
             .check(FORM, "instant_sign_in", "Instant sign-in", client.instant_sign_in)
@@ -169,12 +178,16 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: 
 }
 
 fn patch(params: &Parameters) -> Value {
-    let initiate = one(params, "initiate_login_uri");
+    let optional = |name| match one(params, name) {
+        "" => Value::Null,
+        text => text.into(),
+    };
     json!({
         "name": one(params, "name"),
         "redirect_uris": lines(one(params, "redirect_uris")),
         "post_logout_redirect_uris": lines(one(params, "post_logout_redirect_uris")),
-        "initiate_login_uri": if initiate.is_empty() { Value::Null } else { initiate.into() },
+        "initiate_login_uri": optional("initiate_login_uri"),
+        "backchannel_logout_uri": optional("backchannel_logout_uri"),
         "enforce_pkce": one(params, "enforce_pkce") == "on",
         "instant_sign_in": one(params, "instant_sign_in") == "on",
     })

@@ -10,12 +10,16 @@ use super::{Answer, Desk, Posted, again, back, gone, lines, one, page, posted, s
 use crate::app::Context;
 use crate::domain::authorization::Parameters;
 use crate::service::control::people::{self, UserView};
+use crate::service::{Failure, backchannel_logout};
 use crate::storage::PeopleFilter;
 
 const USER: &str = "user";
 const USER_NAMES: &[&str] =
     &["email", "name", "given_name", "family_name", "external_id", "organizations", "locale", "picture"];
 const ORGANIZATION: &str = "organization";
+/// Notices of ended sessions shown at most.
+const LOGOUT_NOTICES: i64 = 50;
+
 /// What a page of people asks the store for: one more than it shows, to know whether there is another.
 fn filter(listing: &Listing) -> PeopleFilter {
     PeopleFilter {
@@ -259,12 +263,10 @@ pub async fn sessions(request: HttpRequest, Desk(context): Desk) -> Answer {
     let pager = listing.pager(&context, path, &mut found);
     let mut page = page(&context, &request, path, "Sessions");
     let table = if found.is_empty() {
-        Block::Empty {
-            title: "No sessions".to_owned(),
-            text:
-                "A session begins when somebody signs in, and makes the next sign-in in that browser silent."
-                    .to_owned(),
-        }
+        listing.empty(
+            "No sessions",
+            "A session begins when somebody signs in, and makes the next sign-in in that browser silent.",
+        )
     } else {
         let rows = found.into_iter().map(|s| Row {
             action: s.live.then(|| {
@@ -285,7 +287,28 @@ pub async fn sessions(request: HttpRequest, Desk(context): Desk) -> Answer {
         })
     };
     page.sections = vec![Section::new("All", vec![listing.search(&context, path, "Address"), table, pager])];
+    page.sections.extend(logout_notices(&context).await.map_err(|f| gone(&request, f.into()))?);
     Ok(super::show(&page))
+}
+
+/// Which applications were told of ended sessions; nothing where none wants to be told.
+async fn logout_notices(context: &Context) -> Result<Option<Section>, Failure> {
+    let notices = backchannel_logout::notices(context, LOGOUT_NOTICES).await?;
+    if notices.is_empty() {
+        return Ok(None);
+    }
+    let rows = notices.into_iter().map(|n| {
+        Row::new(vec![
+            Cell::text(n.client_id),
+            Cell::verdict(n.status.as_str(), n.status == "delivered"),
+            Cell::text(n.attempts.to_string()),
+            Cell::text(n.last_answer.unwrap_or_default()),
+            Cell::text(n.session_id),
+        ])
+    });
+    let columns = &["Application", "State", "Attempts", "Last answer", "Session"];
+    let table = Block::Table(Table { columns, rows: rows.collect() });
+    Ok(Some(Section::new("Back-channel logout", vec![table])))
 }
 
 /// `POST /dashboard/sessions/{id}/end`

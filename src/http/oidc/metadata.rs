@@ -48,6 +48,8 @@ pub async fn discovery(Ctx(context): Ctx) -> HttpResponse {
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "ui_locales_supported": ["en"],
         "display_values_supported": ["page"],
     }))

@@ -28,6 +28,8 @@ pub struct ClientView {
     pub post_logout_redirect_uris: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initiate_login_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_uri: Option<String>,
     pub enforce_pkce: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime_s: Option<i64>,
@@ -62,6 +64,7 @@ impl From<&Client> for ClientView {
             redirect_uris: texts(&client.redirect_uris),
             post_logout_redirect_uris: texts(&client.post_logout_redirect_uris),
             initiate_login_uri: client.initiate_login_uri.clone(),
+            backchannel_logout_uri: client.backchannel_logout_uri.clone(),
             enforce_pkce: client.enforce_pkce,
             access_token_lifetime_s: client.access_token_lifetime_s,
             instant_sign_in: client.instant_sign_in,

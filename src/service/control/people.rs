@@ -308,7 +308,7 @@ pub async fn sessions(context: &Context, filter: &PeopleFilter) -> Result<Vec<Se
 
 /// Ends a session, and with it what lives as long as it.
 pub async fn end_session(context: &Context, id: &str) -> Result<(), Refused> {
-    if context.store().end_session(context.environment_id(), id, context.now_ms()).await? {
+    if crate::service::end_session::end(context, id).await? {
         return Ok(());
     }
     Err(Refused::NotFound(format!("there is no session {id} that has not ended")))

@@ -263,7 +263,7 @@ pub async fn continue_with_session(
     if let Some(closed) = request.closed(context.now_ms()) {
         return Err(Refusal::Closed(closed));
     }
-    let Some((session, _)) = crate::service::sessions::live_session(context, browser).await? else {
+    let Some((session, user)) = crate::service::sessions::live_session(context, browser).await? else {
         return Ok(None);
     };
     if request.origin.authorization.prompt != Prompt::SelectAccount
@@ -271,8 +271,9 @@ pub async fn continue_with_session(
     {
         return Ok(None);
     }
+    let authorization = request.origin.authorization;
     let location =
-        crate::service::sign_in::issue_code_silently(context, id, request.origin.authorization, &session)
+        crate::service::sign_in::issue_code_silently(context, id, authorization, &session, &user.email)
             .await?;
     Ok(Some(SignedIn { location, session_cookie: None }))
 }

@@ -1,0 +1,217 @@
+//! Telling applications that a session has ended (OpenID Connect Back-Channel Logout 1.0). The end of the session
+//! writes down who has to be told, so that no crash and no dead application loses it.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::Failure;
+use crate::app::{App, Context, Provider, Site};
+use crate::crypto::signing::SigningError;
+use crate::domain::clock::rfc3339;
+use crate::domain::ids::{IdKind, new_id};
+use crate::domain::logout_token::{LOGOUT_TOKEN_TYPE, LogoutDelivery, LogoutTokenClaims};
+use crate::mail::retry_delay_ms;
+use crate::storage::LogoutNotice;
+
+/// Notices taken at a time, and sent at the same time.
+const BATCH: i64 = 16;
+
+/// How often the notices are looked at without being told: retries fall due, other replicas stop.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long an application may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a claimed notice is left to the process that claimed it, in milliseconds; longer than any attempt.
+const CLAIM_MS: i64 = 30_000;
+
+/// Attempts before a notice is given up: about four minutes.
+const MAX_ATTEMPTS: i64 = 9;
+
+/// A notice as the control API shows it.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct LogoutNoticeView {
+    pub session_id: String,
+    pub client_id: String,
+    /// `sub` of the logout token.
+    pub sub: String,
+    /// `waiting`, `delivered`, `refused` (the application answered 400) or `given_up`.
+    pub status: String,
+    pub attempts: i64,
+    /// What the application said last: a status, or why there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_answer: Option<String>,
+    /// By the machine's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<String>,
+}
+
+/// Who was told of the ends of sessions, or has to be.
+pub async fn notices(context: &Context, limit: i64) -> Result<Vec<LogoutNoticeView>, Failure> {
+    let found = context.store().logout_notices(context.environment_id(), limit).await?;
+    let views = found.into_iter().map(|notice| LogoutNoticeView {
+        session_id: notice.session_id,
+        client_id: notice.client_id,
+        sub: notice.subject,
+        status: notice.outcome.unwrap_or_else(|| "waiting".to_owned()),
+        attempts: notice.attempts,
+        last_answer: notice.last_answer,
+        next_attempt_at: notice.notify_at_ms.filter(|ms| *ms > 0).map(rfc3339),
+    });
+    Ok(views.collect())
+}
+
+/// Tells applications until the task is dropped.
+pub async fn run(provider: Provider) {
+    let Some(site) = provider.get().map(|app| app.site.clone()) else { return };
+    let mut client = None;
+    loop {
+        match tell_due(&provider, &site, &mut client).await {
+            Ok(0) => {
+                let _ = tokio::time::timeout(LOOK_EVERY, site.sessions_ended.notified()).await;
+            }
+            Ok(_) => {}
+            Err(failure) => {
+                tracing::error!(error = %failure, "back-channel logout: the database does not answer; notices wait");
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+    }
+}
+
+/// Tries every notice whose time has come, by the machine's clock; returns how many were tried.
+async fn tell_due(
+    provider: &Provider,
+    site: &Site,
+    client: &mut Option<reqwest::Client>,
+) -> Result<usize, Failure> {
+    let now_ms = site.machine_clock.now_ms();
+    let due = site.store.due_logout_notices(now_ms, BATCH).await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    // Made when it is needed: reading the machine's certificates takes longer than a start should.
+    let client = match client {
+        Some(client) => client,
+        None => match http_client() {
+            Ok(made) => client.insert(made),
+            Err(error) => {
+                tracing::error!(%error, "back-channel logout: no HTTP client can be made; notices wait");
+                return Ok(0);
+            }
+        },
+    };
+    let outcomes = join_all(due.iter().map(|notice| claim_and_tell(provider, site, client, notice))).await;
+    let mut tried = 0;
+    for outcome in outcomes {
+        tried += usize::from(outcome?);
+    }
+    Ok(tried)
+}
+
+/// Redirects are not followed: the token is for the registered address alone.
+fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .timeout(ANSWER_WITHIN)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+}
+
+/// `false` when another replica has the notice.
+async fn claim_and_tell(
+    provider: &Provider,
+    site: &Site,
+    client: &reqwest::Client,
+    notice: &LogoutNotice,
+) -> Result<bool, Failure> {
+    if !site.store.claim_logout_notice(notice, site.machine_clock.now_ms() + CLAIM_MS).await? {
+        return Ok(false);
+    }
+    let app = match provider.by_id(&notice.environment_id).await {
+        Ok(Some(app)) => app,
+        // Its environment is gone, and the notice with it.
+        Ok(None) => return Ok(true),
+        Err(error) => {
+            tracing::error!(%error, "the environment of a back-channel logout cannot be read");
+            return Ok(true);
+        }
+    };
+    let uri = app.live().environment.client(&notice.client_id).and_then(|c| c.backchannel_logout_uri.clone());
+    let (outcome, answer) = match uri {
+        // The application was deleted, or wants to hear no more.
+        None => (LogoutDelivery::Refused, "no backchannel_logout_uri is registered any more".to_owned()),
+        Some(uri) => match logout_token(site, &app, notice) {
+            Ok(token) => post(client, &uri, &token).await,
+            Err(error) => (LogoutDelivery::Failed, error.to_string()),
+        },
+    };
+    conclude(site, notice, outcome, &answer).await?;
+    Ok(true)
+}
+
+fn logout_token(site: &Site, app: &App, notice: &LogoutNotice) -> Result<String, SigningError> {
+    let claims = LogoutTokenClaims::new(
+        &notice.issuer,
+        &notice.subject,
+        &notice.client_id,
+        &notice.session_id,
+        new_id(IdKind::Token, site.machine_clock.now_ms(), &*site.entropy),
+        app.clock.token_date_ms(),
+    );
+    let keys = app.keys.current();
+    keys.signing_key(app.clock.machine_ms())?.sign_typed(LOGOUT_TOKEN_TYPE, &claims)
+}
+
+async fn post(client: &reqwest::Client, uri: &str, token: &str) -> (LogoutDelivery, String) {
+    match client.post(uri).form(&[("logout_token", token)]).send().await {
+        Ok(response) => {
+            let status = response.status();
+            (LogoutDelivery::of_status(status.as_u16()), format!("HTTP {}", status.as_u16()))
+        }
+        Err(error) => {
+            let why = if error.is_timeout() {
+                "no answer in time"
+            } else if error.is_connect() {
+                "no connection"
+            } else {
+                "the answer broke off"
+            };
+            tracing::debug!(error = %error.without_url(), "back-channel logout: {why}");
+            (LogoutDelivery::Failed, why.to_owned())
+        }
+    }
+}
+
+async fn conclude(
+    site: &Site,
+    notice: &LogoutNotice,
+    outcome: LogoutDelivery,
+    answer: &str,
+) -> Result<(), Failure> {
+    let attempt = notice.attempts + 1;
+    let (client_id, session_id) = (&notice.client_id, &notice.session_id);
+    let (again_at_ms, ended_as) = match outcome {
+        LogoutDelivery::Delivered => {
+            tracing::debug!(client_id, session_id, attempt, "back-channel logout delivered");
+            (None, Some("delivered"))
+        }
+        LogoutDelivery::Refused => {
+            tracing::warn!(client_id, session_id, attempt, answer, "back-channel logout refused");
+            (None, Some("refused"))
+        }
+        LogoutDelivery::Failed if attempt < MAX_ATTEMPTS => {
+            let retry_in_ms = retry_delay_ms(u32::try_from(attempt).unwrap_or(u32::MAX));
+            tracing::warn!(client_id, session_id, attempt, retry_in_ms, answer, "back-channel logout failed");
+            (Some(site.machine_clock.now_ms() + retry_in_ms), None)
+        }
+        LogoutDelivery::Failed => {
+            tracing::error!(client_id, session_id, attempt, answer, "back-channel logout given up");
+            (None, Some("given_up"))
+        }
+    };
+    site.store.note_logout_attempt(notice, again_at_ms, ended_as, answer).await?;
+    Ok(())
+}

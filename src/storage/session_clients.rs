@@ -1,0 +1,177 @@
+//! Which applications hear of the end of a session, and whether they were told (OpenID Connect Back-Channel Logout 1.0).
+
+use super::{Store, StoreError};
+use crate::domain::clock::UnixMs;
+
+/// An application that gets tokens in a session and wants to hear of its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionClient {
+    pub client_id: String,
+    /// `iss` of its ID tokens.
+    pub issuer: String,
+    /// `sub` of its ID tokens; `None`: the user's id.
+    pub subject: Option<String>,
+    /// When nobody cares any more: the session is over by then anyway.
+    pub expires_at_ms: UnixMs,
+}
+
+/// A session's end that an application has to be told, or was.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct LogoutNotice {
+    pub environment_id: String,
+    pub session_id: String,
+    pub client_id: String,
+    pub issuer: String,
+    pub subject: String,
+    /// When to try next; `None`: the matter is closed.
+    pub notify_at_ms: Option<UnixMs>,
+    pub attempts: i64,
+    /// How it ended: the caller's words.
+    pub outcome: Option<String>,
+    /// What the application said last.
+    pub last_answer: Option<String>,
+}
+
+/// Notes that an application gets tokens in a session.
+pub(super) async fn note(
+    connection: &mut sqlx::AnyConnection,
+    environment_id: &str,
+    session_id: &str,
+    user_id: &str,
+    client: &SessionClient,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO session_clients (environment_id, session_id, client_id, issuer, subject, attempts, expires_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (environment_id, session_id, client_id) \
+         DO UPDATE SET issuer = excluded.issuer, subject = excluded.subject",
+    )
+    .bind(environment_id)
+    .bind(session_id)
+    .bind(&client.client_id)
+    .bind(&client.issuer)
+    .bind(client.subject.as_deref().unwrap_or(user_id))
+    .bind(client.expires_at_ms)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends a session, if it has not ended, and lets its applications be told at once.
+pub(super) async fn end(
+    connection: &mut sqlx::AnyConnection,
+    environment_id: &str,
+    session_id: &str,
+    now_ms: UnixMs,
+) -> Result<bool, StoreError> {
+    let ended = sqlx::query(
+        "UPDATE sessions SET ended_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL",
+    )
+    .bind(environment_id)
+    .bind(session_id)
+    .bind(now_ms)
+    .execute(&mut *connection)
+    .await?;
+    if ended.rows_affected() == 0 {
+        return Ok(false);
+    }
+    // Zero is due whatever the time is.
+    sqlx::query("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id = $2")
+        .bind(environment_id)
+        .bind(session_id)
+        .execute(connection)
+        .await?;
+    Ok(true)
+}
+
+impl Store {
+    /// Ends a session; `false` when it had ended before.
+    pub async fn end_session(
+        &self,
+        environment_id: &str,
+        id: &str,
+        now_ms: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let _turn = self.write_turn().await;
+        let mut tx = self.pool.begin().await?;
+        let has_ended = end(&mut tx, environment_id, id, now_ms).await?;
+        tx.commit().await?;
+        Ok(has_ended)
+    }
+
+    /// Notices whose time has come, of all environments, oldest first.
+    pub async fn due_logout_notices(
+        &self,
+        now_ms: UnixMs,
+        limit: i64,
+    ) -> Result<Vec<LogoutNotice>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT environment_id, session_id, client_id, issuer, subject, notify_at_ms, attempts, outcome, \
+             last_answer FROM session_clients WHERE notify_at_ms <= $1 ORDER BY notify_at_ms LIMIT $2",
+        )
+        .bind(now_ms)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// The notices of ended sessions, open ones first.
+    pub async fn logout_notices(
+        &self,
+        environment_id: &str,
+        limit: i64,
+    ) -> Result<Vec<LogoutNotice>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT environment_id, session_id, client_id, issuer, subject, notify_at_ms, attempts, outcome, \
+             last_answer FROM session_clients WHERE environment_id = $1 \
+             AND (notify_at_ms IS NOT NULL OR outcome IS NOT NULL) \
+             ORDER BY CASE WHEN outcome IS NULL THEN 0 ELSE 1 END, session_id DESC, client_id LIMIT $2",
+        )
+        .bind(environment_id)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Takes a notice for delivery until `retry_at_ms`; `false` when another replica has it.
+    pub async fn claim_logout_notice(
+        &self,
+        notice: &LogoutNotice,
+        retry_at_ms: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let query = sqlx::query(
+            "UPDATE session_clients SET attempts = attempts + 1, notify_at_ms = $5 \
+             WHERE environment_id = $1 AND session_id = $2 AND client_id = $3 AND attempts = $4 \
+             AND notify_at_ms IS NOT NULL",
+        );
+        let query = query
+            .bind(notice.environment_id.clone())
+            .bind(notice.session_id.clone())
+            .bind(notice.client_id.clone())
+            .bind(notice.attempts)
+            .bind(retry_at_ms);
+        Ok(self.execute(query).await? == 1)
+    }
+
+    /// Notes what came of an attempt: another one at `notify_at_ms`, or how the matter ended.
+    pub async fn note_logout_attempt(
+        &self,
+        notice: &LogoutNotice,
+        notify_at_ms: Option<UnixMs>,
+        outcome: Option<&str>,
+        answer: &str,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "UPDATE session_clients SET notify_at_ms = $4, outcome = $5, last_answer = $6 \
+             WHERE environment_id = $1 AND session_id = $2 AND client_id = $3",
+        );
+        let query = query
+            .bind(notice.environment_id.clone())
+            .bind(notice.session_id.clone())
+            .bind(notice.client_id.clone())
+            .bind(notify_at_ms)
+            .bind(outcome.map(str::to_owned))
+            .bind(answer.to_owned());
+        self.execute(query).await?;
+        Ok(())
+    }
+}
