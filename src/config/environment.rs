@@ -263,6 +263,7 @@ fn read_short_client(source: &mut Source, mode: Mode, branding: &Branding, is_on
         initiate_login_uri: None,
         backchannel_logout_uri: None,
         enforce_pkce: false,
+        require_pushed_authorization_requests: false,
         access_token_lifetime_s: None,
         instant_sign_in: source.boolean("instant_sign_in", false),
     })
@@ -317,6 +318,8 @@ fn read_client(source: &mut Source, table: &str, mode: Mode, branding: &Branding
         backchannel_logout_uri: source
             .parsed(&key("backchannel_logout_uri"), |text| check_backchannel_logout_uri(text, mode)),
         enforce_pkce: source.boolean(&key("enforce_pkce"), false),
+        require_pushed_authorization_requests: source
+            .boolean(&key("require_pushed_authorization_requests"), false),
         access_token_lifetime_s: source.optional_integer(&key("access_token_lifetime_s"), 5..=2_592_000),
         instant_sign_in: source.boolean(&key("instant_sign_in"), false),
         kind: match kind {

@@ -338,6 +338,11 @@ const SECTIONS: &[Section] = &[
                 "Where logout tokens are sent when a session ends in which this client got tokens.",
             ),
             Setting("enforce_pkce", "false", "Demand PKCE of a web client too."),
+            Setting(
+                "require_pushed_authorization_requests",
+                "false",
+                "Answer only authorization requests that this client pushed to /oauth/par.",
+            ),
             Setting("access_token_lifetime_s", "900", "Of this client alone."),
             Setting(
                 "instant_sign_in",

@@ -94,6 +94,7 @@ mod tests {
             initiate_login_uri: None,
             backchannel_logout_uri: None,
             enforce_pkce: false,
+            require_pushed_authorization_requests: false,
             access_token_lifetime_s: None,
             instant_sign_in: false,
         }

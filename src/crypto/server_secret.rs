@@ -15,6 +15,8 @@ pub enum Purpose {
     AuthorizationCode,
     LinkToken,
     ClientSecret,
+    /// A `request_uri` of a pushed authorization request.
+    PushedRequest,
     /// A refused code, to notice its repetition.
     Guess,
     /// The control token, as the dashboard's cookie holds it.
@@ -29,6 +31,7 @@ impl Purpose {
             Self::AuthorizationCode => "authorization code",
             Self::LinkToken => "link token",
             Self::ClientSecret => "client secret",
+            Self::PushedRequest => "pushed request",
             Self::Guess => "guess",
             Self::ControlToken => "control token",
         }

@@ -151,6 +151,9 @@ pub enum PageRefusal {
     ClientIdMissing,
     #[error("client_id {client_id} is not registered")]
     UnknownClient { client_id: String },
+    /// A pushed request (RFC 9126) that was used, has expired or never was.
+    #[error("request_uri is not known")]
+    UnknownRequestUri { client_id: String },
     #[error("redirect_uri is missing")]
     RedirectUriMissing { client_id: String },
     #[error("redirect_uri {redirect_uri} is not registered for {client_id}")]

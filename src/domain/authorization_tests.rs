@@ -27,6 +27,7 @@ fn environment() -> Environment {
             initiate_login_uri: None,
             backchannel_logout_uri: None,
             enforce_pkce: false,
+            require_pushed_authorization_requests: false,
             access_token_lifetime_s: None,
             instant_sign_in: false,
         }],

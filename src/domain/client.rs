@@ -18,6 +18,8 @@ pub struct Client {
     pub backchannel_logout_uri: Option<String>,
     /// PKCE is demanded of web clients too. Public clients always need it.
     pub enforce_pkce: bool,
+    /// Only pushed authorization requests are answered (RFC 9126 §6).
+    pub require_pushed_authorization_requests: bool,
     /// Access token lifetime of this client alone.
     pub access_token_lifetime_s: Option<i64>,
     /// The control API may sign people in for this client without a mail.

@@ -26,6 +26,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
     config
         // OAuth 2.0 and OpenID Connect. What browser applications fetch themselves answers cross-origin.
         .service(endpoint("/oauth/authorize").get(oidc::authorize::get).post(oidc::authorize::post).end())
+        .service(endpoint("/oauth/par").cross_origin().post(oidc::par::post).end())
         .service(endpoint("/oauth/token").cross_origin().post(oidc::token::post).end())
         .service(endpoint("/oauth/introspect").cross_origin().post(oidc::introspection::introspect).end())
         .service(endpoint("/revoke").cross_origin().post(oidc::introspection::revoke).end())

@@ -1,5 +1,6 @@
 //! `/oauth/authorize`: silent sign-in when a session allows it, otherwise the start of a sign-in.
 
+use super::pushed_requests::{self, NoPushedRequest};
 use super::sessions::{Browser, live_session};
 use super::{Failure, flows, passwordless, sign_in};
 use crate::app::Context;
@@ -45,6 +46,16 @@ pub async fn authorize(
     params: &Parameters,
     browser: &Browser,
 ) -> Result<Authorized, NotAuthorized> {
+    let pushed = match pushed_requests::take(context, params).await {
+        Ok(pushed) => pushed,
+        Err(NoPushedRequest::Failure(failure)) => return Err(NotAuthorized::Failure(failure)),
+        Err(NoPushedRequest::Page(refusal)) => {
+            note_refused(context, params, &format!("Refused with a page: {refusal}."));
+            return Err(NotAuthorized::Page(refusal));
+        }
+    };
+    let is_pushed = pushed.is_some();
+    let params = pushed.as_ref().unwrap_or(params);
     let request = match authorization::parse(&context.environment, params) {
         Ok(request) => request,
         Err(Refusal::Page(refusal)) => {
@@ -57,6 +68,11 @@ pub async fn authorize(
             return Ok(Authorized::Redirect { location });
         }
     };
+    if must_be_pushed(context, &request) && !is_pushed {
+        let text = "this client must push its authorization requests to /oauth/par";
+        note_refused(context, params, &format!("Refused: {text}."));
+        return Ok(refuse(context, &request, ErrorCode::InvalidRequest, text));
+    }
     if let Some(organization_id) = &request.organization_id
         && context.store().organization(context.environment_id(), organization_id).await?.is_none()
     {
@@ -80,6 +96,12 @@ pub async fn authorize(
         return Ok(refuse(context, &request, ErrorCode::LoginRequired, text));
     }
     start(context, request, browser).await.map_err(NotAuthorized::Failure)
+}
+
+/// RFC 9126 §6: `require_pushed_authorization_requests`.
+fn must_be_pushed(context: &Context, request: &AuthorizationRequest) -> bool {
+    let client = context.environment.client(&request.client_id);
+    client.is_some_and(|c| c.require_pushed_authorization_requests)
 }
 
 /// Notes a request that never became a sign-in.

@@ -16,6 +16,7 @@ pub mod inbox;
 pub mod introspection;
 pub mod outbox;
 pub mod passwordless;
+pub mod pushed_requests;
 pub mod seed;
 pub mod sessions;
 pub mod sign_in;

@@ -13,6 +13,7 @@ mod housekeeping;
 mod keys;
 mod mail;
 mod people;
+mod pushed_requests;
 mod session_clients;
 mod sessions;
 mod sign_in;

@@ -22,6 +22,7 @@ mod logout;
 mod one_port;
 mod outbox;
 mod proof;
+mod pushed_requests;
 mod relying_party;
 mod sessions;
 mod smtp;

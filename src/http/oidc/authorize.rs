@@ -59,6 +59,12 @@ fn refused(refusal: &PageRefusal) -> Problem {
                 "Use the client_id that the server printed at its start, or add the application to vestibule.toml:\n\n[[clients]]\nclient_id = {}\ntype = \"web\"\nclient_secret = \"…\"\nredirect_uris = [\"https://…\"]",
                 toml_text(client_id)
             )),
+        PageRefusal::UnknownRequestUri { client_id } => {
+            let mut problem = problem("This sign-in request was used already, or it has expired. Go back to the application and start again.")
+                .with_detail("client_id", client_id);
+            problem.code = "invalid_request_uri";
+            problem
+        }
         PageRefusal::RedirectUriMissing { client_id } => {
             problem("The application did not say where to return to: redirect_uri is missing.").with_detail("client_id", client_id)
         }

@@ -22,6 +22,8 @@ pub async fn discovery(Ctx(context): Ctx) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=10")).json(json!({
         "issuer": context.issuer(),
         "authorization_endpoint": at("/oauth/authorize"),
+        "pushed_authorization_request_endpoint": at("/oauth/par"),
+        "require_pushed_authorization_requests": false,
         "token_endpoint": at("/oauth/token"),
         "userinfo_endpoint": at("/userinfo"),
         "jwks_uri": at("/keys"),

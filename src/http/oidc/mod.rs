@@ -4,6 +4,7 @@ pub mod authorize;
 pub mod introspection;
 pub mod logout;
 pub mod metadata;
+pub mod par;
 pub mod token;
 pub mod userinfo;
 

@@ -31,6 +31,7 @@ pub struct ClientView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_logout_uri: Option<String>,
     pub enforce_pkce: bool,
+    pub require_pushed_authorization_requests: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime_s: Option<i64>,
     pub instant_sign_in: bool,
@@ -66,6 +67,7 @@ impl From<&Client> for ClientView {
             initiate_login_uri: client.initiate_login_uri.clone(),
             backchannel_logout_uri: client.backchannel_logout_uri.clone(),
             enforce_pkce: client.enforce_pkce,
+            require_pushed_authorization_requests: client.require_pushed_authorization_requests,
             access_token_lifetime_s: client.access_token_lifetime_s,
             instant_sign_in: client.instant_sign_in,
         }
