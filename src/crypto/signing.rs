@@ -136,6 +136,8 @@ fn encoded_header(kid: &str, typ: &str) -> String {
 pub enum TokenRejection {
     #[error("the token is malformed")]
     Malformed,
+    #[error("the token is of another type")]
+    OtherType,
     #[error("the token was signed with a key that is not known here")]
     UnknownKey,
     #[error("the token's signature is not valid")]
@@ -166,9 +168,17 @@ impl KeySet {
         serde_json::json!({ "keys": self.0.iter().map(|k| &k.jwk).collect::<Vec<_>>() })
     }
 
-    /// Verifies a token's signature; times and audience are the caller's to judge, by its own clock.
+    /// Verifies the signature of a token that is no logout token; times and audience are the caller's to judge, by its own clock.
     pub fn verify<T: DeserializeOwned>(&self, token: &str) -> Result<T, TokenRejection> {
+        self.verify_typed(JWT, token)
+    }
+
+    /// The same for tokens with this `typ` (RFC 8725 §3.11).
+    pub fn verify_typed<T: DeserializeOwned>(&self, typ: &str, token: &str) -> Result<T, TokenRejection> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenRejection::Malformed)?;
+        if header.typ.as_deref() != Some(typ) {
+            return Err(TokenRejection::OtherType);
+        }
         let key = self
             .0
             .iter()
@@ -209,6 +219,14 @@ mod tests {
         assert!(keys.verify::<Value>(&unsigned).is_err());
         assert_eq!(KeySet::new(vec![key(2, 0)]).verify::<Value>(&token), Err(TokenRejection::UnknownKey));
         assert_eq!(keys.verify::<Value>("nonsense"), Err(TokenRejection::Malformed));
+    }
+
+    #[test]
+    fn a_token_of_one_type_is_never_taken_for_another() {
+        let keys = KeySet::new(vec![key(1, 0)]);
+        let token = keys.signing_key(0).unwrap().sign_typed("logout+jwt", &json!({ "sub": "x" })).unwrap();
+        assert_eq!(keys.verify::<Value>(&token), Err(TokenRejection::OtherType));
+        assert!(keys.verify_typed::<Value>("logout+jwt", &token).is_ok());
     }
 
     #[test]

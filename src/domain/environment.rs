@@ -70,6 +70,10 @@ static FALLBACK_URL: std::sync::LazyLock<PublicUrl> = std::sync::LazyLock::new(|
     authority: Arc::from("localhost:6870"),
 });
 
+/// Metadata documents whose path may come before that of the issuer.
+const WELL_KNOWN: [&str; 2] =
+    ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
+
 /// Path under which isolated environments are reached: `/e/NAME`.
 pub const ENVIRONMENT_PATH: &str = "/e/";
 
@@ -98,8 +102,16 @@ impl EnvironmentName {
         Self::parse(host.strip_suffix(".localhost")?)
     }
 
-    /// Splits `/e/NAME/rest` into name and `/rest`; the query stays with the rest.
+    /// Splits `/e/NAME/rest` into name and `/rest`; the query stays with the rest. RFC 8414 §3.1 puts its well-known
+    /// path before the issuer's, so `/.well-known/…/e/NAME` belongs to that environment as well.
     pub fn split_path(path_and_query: &str) -> Option<(Self, &str)> {
+        for document in WELL_KNOWN {
+            if let Some(issuer_path) = path_and_query.strip_prefix(document)
+                && let Some((name, "")) = Self::split_path(issuer_path)
+            {
+                return Some((name, document));
+            }
+        }
         let rest = path_and_query.trim_start_matches('/').strip_prefix(&ENVIRONMENT_PATH[1..])?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         Some((Self::parse(&rest[..end])?, &rest[end..]))
@@ -343,6 +355,11 @@ mod tests {
         assert_eq!(EnvironmentName::split_path("/e/a1/oauth/token"), Some((named("a1"), "/oauth/token")));
         assert_eq!(EnvironmentName::split_path("//e/a1?x=/e/b"), Some((named("a1"), "?x=/e/b")));
         assert_eq!(EnvironmentName::split_path("/e/a1"), Some((named("a1"), "")));
+        assert_eq!(
+            EnvironmentName::split_path("/.well-known/oauth-authorization-server/e/a1"),
+            Some((named("a1"), "/.well-known/oauth-authorization-server"))
+        );
+        assert_eq!(EnvironmentName::split_path("/.well-known/openid-configuration/e/a1/x"), None);
         for other in ["/e/", "/e", "/eternal/a", "/e/a_b/x", "/oauth/token"] {
             assert_eq!(EnvironmentName::split_path(other), None, "{other}");
         }

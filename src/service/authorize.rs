@@ -2,6 +2,7 @@
 
 use super::pushed_requests::{self, NoPushedRequest};
 use super::sessions::{Browser, live_session};
+use super::token::hinted;
 use super::{Failure, flows, passwordless, sign_in};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
@@ -15,7 +16,7 @@ use crate::domain::environment::LoginHintMode;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::ids::new_auth_request_id;
 use crate::domain::session::Session;
-use crate::domain::token::{IdTokenClaims, subject_identifier};
+use crate::domain::token::subject_identifier;
 use crate::domain::user::User;
 
 /// What the browser does next.
@@ -163,12 +164,8 @@ fn is_hinted_user(context: &Context, request: &AuthorizationRequest, user: &User
     let by_token = match &request.id_token_hint {
         None => true,
         // The hint may be long expired (OpenID Connect Core 1.0 §3.1.2.1); its signature must hold.
-        Some(token) => context
-            .app
-            .keys
-            .current()
-            .verify::<IdTokenClaims>(token)
-            .is_ok_and(|claims| claims.sub == subject_identifier(&context.environment, user)),
+        Some(token) => hinted(context, token)
+            .is_some_and(|claims| claims.sub == subject_identifier(&context.environment, user)),
     };
     by_address && by_token
 }

@@ -2,11 +2,11 @@
 
 use super::Failure;
 use super::sessions::{Browser, live_session};
+use super::token::hinted;
 use crate::app::Context;
 use crate::domain::authorization::{Parameters, RepeatedParameter};
 use crate::domain::client::Client;
 use crate::domain::redirect_uri::check_post_logout_uri;
-use crate::domain::token::IdTokenClaims;
 
 /// Where the browser goes. Whatever it is, the session of its cookie has ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,16 +54,20 @@ pub async fn end(context: &Context, session_id: &str) -> Result<bool, Failure> {
 
 fn destination(context: &Context, params: &Parameters) -> Result<LoggedOut, LoggedOut> {
     let environment = &context.environment;
-    let hinted = match params.one("id_token_hint")? {
+    let client_id = match params.one("id_token_hint")? {
         None => None,
         // ID tokens are short-lived and logout comes late: only the signature counts.
-        Some(token) => match context.app.keys.current().verify::<IdTokenClaims>(token) {
-            Ok(claims) => Some(claims.client_id),
-            Err(_) => return Err(LoggedOut::BadHint),
+        Some(token) => match hinted(context, token) {
+            Some(claims) => Some(claims.client_id),
+            None => return Err(LoggedOut::BadHint),
         },
     };
     let named = params.one("client_id")?.map(str::to_owned);
-    let client = hinted.or(named).and_then(|id| environment.client(&id));
+    // RP-Initiated Logout 1.0 §2: a client_id has to be that of the hint.
+    if named.is_some() && client_id.is_some() && named != client_id {
+        return Err(LoggedOut::BadHint);
+    }
+    let client = client_id.or(named).and_then(|id| environment.client(&id));
     let state = params.one("state")?;
     match params.one("post_logout_redirect_uri")? {
         Some(uri) => {

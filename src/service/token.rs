@@ -65,6 +65,13 @@ fn refused_code(refusal: CodeRefusal) -> TokenRefusal {
     invalid_grant(refusal.to_string())
 }
 
+/// The claims of an `id_token_hint`, if this environment issued it. It may be long expired (OpenID Connect Core 1.0
+/// §3.1.2.1): hints come late.
+pub fn hinted(context: &Context, token: &str) -> Option<IdTokenClaims> {
+    let claims = context.app.keys.current().verify::<IdTokenClaims>(token).ok()?;
+    context.environment.public_urls.iter().any(|u| u.issuer() == claims.iss).then_some(claims)
+}
+
 /// Exchanges an authorization code (RFC 6749 §4.1.3). A code used twice revokes what its first use gave (§4.1.2).
 pub async fn exchange_code(
     context: &Context,

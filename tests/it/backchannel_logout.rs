@@ -144,7 +144,9 @@ async fn every_application_of_a_session_is_told_of_its_end_and_no_other(
     let id_token = claims(&tokens["id_token"]);
     for (token, client_id) in told.iter().zip(["other", CLIENT_ID]) {
         assert_eq!(header(token)["typ"], "logout+jwt");
-        assert!(server.app.keys.current().verify::<Value>(token.as_str().unwrap()).is_ok());
+        assert!(
+            server.app.keys.current().verify_typed::<Value>("logout+jwt", token.as_str().unwrap()).is_ok()
+        );
         let claims = claims(token);
         assert_eq!(claims["aud"], json!([client_id]));
         for name in ["iss", "sub", "sid"] {

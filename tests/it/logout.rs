@@ -77,3 +77,42 @@ async fn a_refresh_token_ends_with_the_session() {
         [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
     assert_eq!(server.token(&form).await.json()["error"], "invalid_grant");
 }
+
+#[tokio::test]
+async fn every_way_to_ask_for_logout_ends_the_session_and_only_a_right_one_leads_back() {
+    const BYE: &str = "https://app.example.com/bye";
+    let server = TestServer::with(REGISTERED).await;
+    let of = |parameters: &[(&str, &str)]| {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        format!("/oidc/logout?{query}")
+    };
+    let person = server.person();
+    let hint = person.tokens("jane@example.com").await["id_token"].as_str().unwrap().to_owned();
+    let (signed, signature) = hint.rsplit_once('.').unwrap();
+    let swapped = if signature.starts_with('A') { "B" } else { "A" };
+    let modified = format!("{signed}.{swapped}{}", &signature[1..]);
+    let with_query = format!("{BYE}?foo=bar");
+    let hinted = ("id_token_hint", hint.as_str());
+    let right = ("post_logout_redirect_uri", BYE);
+    for (asked, leads_to) in [
+        (vec![hinted, right, ("state", "s")], Some("https://app.example.com/bye?state=s")),
+        (vec![hinted, right], Some(BYE)),
+        (vec![right, ("client_id", crate::support::CLIENT_ID)], Some(BYE)),
+        (vec![("state", "s")], Some("https://app.example.com/bye?state=s")),
+        (vec![hinted], Some(BYE)),
+        (vec![hinted, ("post_logout_redirect_uri", "https://app.example.com/elsewhere")], None),
+        (vec![hinted, ("post_logout_redirect_uri", &with_query)], None),
+        (vec![("id_token_hint", &modified), right], None),
+        (vec![("id_token_hint", "nonsense"), right], None),
+        (vec![right, ("client_id", "somebody")], Some(BYE)),
+        (vec![hinted, right, ("client_id", "somebody")], None),
+    ] {
+        server.advance_s(61);
+        person.sign_in_with("jane@example.com", &[("prompt", "login")]).await;
+        let page = person.get(&of(&asked)).await;
+        assert_eq!(page.location.as_deref(), leads_to, "{asked:?}: {}", page.body);
+        assert_eq!(page.status, if leads_to.is_some() { 303 } else { 400 }, "{asked:?}");
+        let silent = person.authorize(&[("prompt", "none")]).await;
+        assert_eq!(silent.answer("error").as_deref(), Some("login_required"), "{asked:?}");
+    }
+}

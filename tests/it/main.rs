@@ -20,6 +20,7 @@ mod inbox;
 mod links;
 mod logout;
 mod one_port;
+mod openid_provider;
 mod outbox;
 mod proof;
 mod pushed_requests;

@@ -57,7 +57,7 @@ fn refusal(refused: &LoggedOut) -> Problem {
                 .with_detail("post_logout_redirect_uri", uri)
                 .with_how_to("Register the address in vestibule.toml as one of the client's post_logout_redirect_uris, and restart the server.")
         }
-        LoggedOut::BadHint => signed_out("The application sent an id_token_hint that this server did not issue, so you stay here."),
+        LoggedOut::BadHint => signed_out("The application sent an id_token_hint that this server did not issue for it, so you stay here."),
         LoggedOut::Repeated(name) => {
             signed_out("The application sent a parameter more than once, so you stay here.").with_detail("Parameter", *name)
         }

@@ -192,9 +192,10 @@ async fn decode_jwt(context: &Context, token: &str, audience: Option<&str>) -> R
         algorithm == "RS256",
         format!("It says {algorithm}; RS256 is what is signed with."),
     ));
-    let (ok, text) = match context.app.keys.current().verify::<Value>(token) {
+    let typ = header.get("typ").and_then(Value::as_str).unwrap_or_default();
+    let (ok, text) = match context.app.keys.current().verify_typed::<Value>(typ, token) {
         Ok(_) => (true, "A key of this environment made it."),
-        Err(TokenRejection::Malformed) => (false, "It cannot be read."),
+        Err(TokenRejection::Malformed | TokenRejection::OtherType) => (false, "It cannot be read."),
         Err(TokenRejection::UnknownKey) => (false, "Its kid is not one of /keys."),
         Err(TokenRejection::BadSignature) => (false, "The key of its kid did not make it."),
     };
