@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::crypto::signing::{SigningKey, generate_pkcs8};
+use vestibule::domain::token::SigningAlgorithm;
 
 const MEASURE: Duration = Duration::from_secs(5);
 const CALLBACK: &str = "http://localhost:3000/cb";
@@ -66,7 +67,13 @@ impl Drop for Server {
 
 /// Signatures per second on one thread with the parsed key kept: the limit of everything that mints tokens.
 fn signing_rate() -> f64 {
-    let key = SigningKey::from_pkcs8(1, "snk_1", 0, &generate_pkcs8(&SystemEntropy).unwrap()).unwrap();
+    let key = SigningKey::from_pkcs8(
+        1,
+        "snk_1",
+        0,
+        &generate_pkcs8(SigningAlgorithm::Rs256, &SystemEntropy).unwrap(),
+    )
+    .unwrap();
     let claims = serde_json::json!({ "sub": "skc_1", "aud": ["skc_1"], "exp": 1 });
     let (mut count, started) = (0u32, Instant::now());
     while started.elapsed() < MEASURE {

@@ -25,6 +25,7 @@ use crate::domain::environment::{Environment, EnvironmentName, Mode, PublicUrl};
 use crate::domain::field_error::FieldError;
 use crate::domain::flow::FlowLog;
 use crate::domain::ids::{IdKind, new_id};
+use crate::domain::token::SigningAlgorithm;
 use crate::mail::SmtpMailer;
 use crate::storage::{
     EnvironmentRecord, SeedOrganization, SeedUser, Store, StoreError, StoredFault, StoredKey,
@@ -283,7 +284,17 @@ impl Parts {
         let secret = server_secret(&self.store, id, &at_rest, &*self.entropy, now_ms).await?;
         let keys = KeyRing::default();
         if keys.reload(&self.store, id, &at_rest).await?.keys().is_empty() {
-            keys.add(&self.store, id, &at_rest, self.entropy.clone(), now_ms, 0).await?;
+            keys.add(&self.store, id, &at_rest, self.entropy.clone(), SigningAlgorithm::Rs256, now_ms, 0)
+                .await?;
+        }
+        let is_elliptic_wanted = self
+            .environment
+            .clients
+            .iter()
+            .any(|c| c.id_token_signed_response_alg == SigningAlgorithm::Es256);
+        if is_elliptic_wanted && keys.current().signing_key_for(SigningAlgorithm::Es256, now_ms).is_err() {
+            keys.add(&self.store, id, &at_rest, self.entropy.clone(), SigningAlgorithm::Es256, now_ms, 0)
+                .await?;
         }
         self.store
             .seed(id, &self.seed.organizations, &self.seed.users, self.control.is_off(), now_ms)
@@ -453,9 +464,23 @@ impl App {
     }
 
     /// Makes the next signing key: see [`KeyRing::add`].
-    pub async fn add_key(&self, delay_ms: i64) -> Result<String, StartError> {
+    pub async fn add_key(&self, algorithm: SigningAlgorithm, delay_ms: i64) -> Result<String, StartError> {
         let (site, now_ms) = (&self.site, self.clock.machine_ms());
-        self.keys.add(&site.store, &self.id, &site.at_rest, site.entropy.clone(), now_ms, delay_ms).await
+        let entropy = site.entropy.clone();
+        self.keys.add(&site.store, &self.id, &site.at_rest, entropy, algorithm, now_ms, delay_ms).await
+    }
+
+    /// Keys with one that signs by this algorithm: clients may ask for another one while the server runs.
+    pub async fn keys_for(&self, algorithm: SigningAlgorithm) -> Result<Arc<KeySet>, StartError> {
+        let keys = self.keys.current();
+        if keys.signing_key_for(algorithm, self.clock.machine_ms()).is_ok() {
+            return Ok(keys);
+        }
+        self.reload_keys().await?;
+        if self.keys.current().signing_key_for(algorithm, self.clock.machine_ms()).is_err() {
+            self.add_key(algorithm, 0).await?;
+        }
+        Ok(self.keys.current())
     }
 }
 
@@ -551,19 +576,21 @@ impl KeyRing {
 
     /// Makes the next key, published now and signing after `delay_ms`. When another process adds one at the same
     /// time, that one stands and ours is dropped. Returns the `kid` that stands.
+    #[expect(clippy::too_many_arguments, reason = "it runs before there is an app to take them from")]
     async fn add(
         &self,
         store: &Store,
         environment_id: &str,
         at_rest: &AtRest,
         entropy: Arc<dyn Entropy>,
+        algorithm: SigningAlgorithm,
         now_ms: UnixMs,
         delay_ms: i64,
     ) -> Result<String, StartError> {
         let last = self.reload(store, environment_id, at_rest).await?;
         let sequence = last.keys().last().map_or(1, |k| k.sequence + 1);
         let rng = entropy.clone();
-        let der = tokio::task::spawn_blocking(move || signing::generate_pkcs8(&*rng))
+        let der = tokio::task::spawn_blocking(move || signing::generate_pkcs8(algorithm, &*rng))
             .await
             .map_err(|_| SigningError::Generation)??;
         let key = StoredKey {

@@ -16,6 +16,7 @@ use vestibule::config::{Config, Database, Overrides, example_toml};
 use vestibule::crypto::client_secrets::hash_secret;
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::{Clock as _, SystemClock, rfc3339};
+use vestibule::domain::token::SigningAlgorithm;
 use vestibule::server::LocalCa;
 use vestibule::{server, telemetry};
 
@@ -123,11 +124,20 @@ async fn rotate_keys(config: Config, delay_ms: i64) -> anyhow::Result<()> {
     let opened = server::open_store(&config).await?;
     let parts = server::parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
     let started = parts.start().await?;
-    let kid = parts.into_app(started)?.add_key(delay_ms).await?;
-    print(&format!(
-        "{kid} is published now and signs in {} s; earlier keys go on verifying.\n",
-        delay_ms / 1000
-    ))
+    let app = parts.into_app(started)?;
+    let now_ms = SystemClock.now_ms();
+    for algorithm in SigningAlgorithm::ALL {
+        // Only clients that asked for it have a key of another kind than RS256.
+        if app.keys.current().signing_key_for(algorithm, now_ms).is_ok() {
+            let kid = app.add_key(algorithm, delay_ms).await?;
+            print(&format!(
+                "{kid} ({}) is published now and signs in {} s; earlier keys go on verifying.\n",
+                algorithm.as_str(),
+                delay_ms / 1000
+            ))?;
+        }
+    }
+    Ok(())
 }
 
 /// A minimal HTTP request, so that the check needs nothing but this binary.

@@ -15,6 +15,7 @@ use crate::domain::environment::{
 use crate::domain::logout_token::check_backchannel_logout_uri;
 use crate::domain::redirect_uri::RedirectPattern;
 use crate::domain::settings_change::{CODE_LENGTH, VALIDITY_S};
+use crate::domain::token::SigningAlgorithm;
 
 /// Colour of buttons and links when none is configured.
 const DEFAULT_ACCENT: &str = "#3f4a8a";
@@ -264,6 +265,7 @@ fn read_short_client(source: &mut Source, mode: Mode, branding: &Branding, is_on
         backchannel_logout_uri: None,
         enforce_pkce: false,
         require_pushed_authorization_requests: false,
+        id_token_signed_response_alg: SigningAlgorithm::default(),
         access_token_lifetime_s: None,
         instant_sign_in: source.boolean("instant_sign_in", false),
     })
@@ -320,6 +322,11 @@ fn read_client(source: &mut Source, table: &str, mode: Mode, branding: &Branding
         enforce_pkce: source.boolean(&key("enforce_pkce"), false),
         require_pushed_authorization_requests: source
             .boolean(&key("require_pushed_authorization_requests"), false),
+        id_token_signed_response_alg: source.choice(
+            &key("id_token_signed_response_alg"),
+            &SigningAlgorithm::ALL.map(|a| (a.as_str(), a)),
+            SigningAlgorithm::default(),
+        ),
         access_token_lifetime_s: source.optional_integer(&key("access_token_lifetime_s"), 5..=2_592_000),
         instant_sign_in: source.boolean(&key("instant_sign_in"), false),
         kind: match kind {

@@ -343,6 +343,11 @@ const SECTIONS: &[Section] = &[
                 "false",
                 "Answer only authorization requests that this client pushed to /oauth/par.",
             ),
+            Setting(
+                "id_token_signed_response_alg",
+                "\"RS256\"",
+                "`RS256` or `ES256`, for ID tokens and logout tokens. The key set holds a key for ES256 once a client asks for it.",
+            ),
             Setting("access_token_lifetime_s", "900", "Of this client alone."),
             Setting(
                 "instant_sign_in",

@@ -95,6 +95,7 @@ mod tests {
             backchannel_logout_uri: None,
             enforce_pkce: false,
             require_pushed_authorization_requests: false,
+            id_token_signed_response_alg: Default::default(),
             access_token_lifetime_s: None,
             instant_sign_in: false,
         }

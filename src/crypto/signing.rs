@@ -1,10 +1,12 @@
-//! RS256 signing keys. The `rsa` crate makes them and encodes their numbers; every signature is made by aws-lc-rs
-//! with the parsed key kept, since parsing costs more than half of a signature.
+//! Signing keys: RS256, and ES256 for clients that ask for it. The `rsa` crate makes RSA keys and encodes their numbers;
+//! everything else, and every signature, is aws-lc-rs with the parsed key kept, since parsing costs more than half of
+//! an RSA signature.
 
 use std::sync::Arc;
 
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
-use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
@@ -14,6 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::entropy::EntropyRng;
 use crate::domain::clock::UnixMs;
 use crate::domain::entropy::Entropy;
+use crate::domain::token::SigningAlgorithm;
 
 /// Key size in bits (RFC 7518 §3.3 asks for 2048 or more).
 const KEY_BITS: usize = 2048;
@@ -33,23 +36,50 @@ pub enum SigningError {
     Failed,
 }
 
-/// Makes a new RSA key: PKCS#8 DER. Takes a good tenth of a second, so call it where blocking is allowed.
-pub fn generate_pkcs8(entropy: &dyn Entropy) -> Result<Vec<u8>, SigningError> {
+/// Makes a new key: PKCS#8 DER. RSA takes a good tenth of a second, so call it where blocking is allowed.
+pub fn generate_pkcs8(algorithm: SigningAlgorithm, entropy: &dyn Entropy) -> Result<Vec<u8>, SigningError> {
+    match algorithm {
+        SigningAlgorithm::Rs256 => generate_rsa(entropy),
+        // aws-lc-rs takes no foreign randomness. Keys are never repeatable anyway.
+        SigningAlgorithm::Es256 => {
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+                .map(|der| der.as_ref().to_vec())
+                .map_err(|_| SigningError::Generation)
+        }
+    }
+}
+
+fn generate_rsa(entropy: &dyn Entropy) -> Result<Vec<u8>, SigningError> {
     let key =
         rsa::PrivateKey::new(&mut EntropyRng(entropy), KEY_BITS).map_err(|_| SigningError::Generation)?;
     let der = key.to_pkcs8_der().map_err(|_| SigningError::Generation)?;
     Ok(der.as_bytes().to_vec())
 }
 
-/// A public key as `/keys` shows it (RFC 7517 §4, RFC 7518 §6.3.1).
+/// A public key as `/keys` shows it (RFC 7517 §4).
 #[derive(Debug, Clone, Serialize)]
 pub struct Jwk {
     pub kty: &'static str,
     pub r#use: &'static str,
     pub alg: &'static str,
     pub kid: String,
-    pub n: String,
-    pub e: String,
+    #[serde(flatten)]
+    pub numbers: PublicNumbers,
+}
+
+/// What a public key is, base64url.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum PublicNumbers {
+    /// RFC 7518 §6.3.1
+    Rsa { n: String, e: String },
+    /// RFC 7518 §6.2.1
+    Ec { crv: &'static str, x: String, y: String },
+}
+
+enum PrivateKey {
+    Rsa(KeyPair),
+    Ec(EcdsaKeyPair),
 }
 
 /// One key, parsed once.
@@ -57,7 +87,8 @@ pub struct SigningKey {
     pub sequence: i64,
     pub signs_from_ms: UnixMs,
     jwk: Jwk,
-    key_pair: KeyPair,
+    algorithm: SigningAlgorithm,
+    private_key: PrivateKey,
     /// The encoded JOSE header with its dot, the same for every token.
     header: String,
     verifier: DecodingKey,
@@ -76,19 +107,24 @@ impl SigningKey {
         signs_from_ms: UnixMs,
         der: &[u8],
     ) -> Result<Self, SigningError> {
-        let unreadable = |_| SigningError::Unreadable;
-        let numbers = rsa::PrivateKey::from_pkcs8_der(der).map_err(|_| SigningError::Unreadable)?;
-        let n = URL_SAFE_NO_PAD.encode(numbers.n_bytes());
-        let e = URL_SAFE_NO_PAD.encode(numbers.e_bytes());
-        let verifier = DecodingKey::from_rsa_components(&n, &e).map_err(|_| SigningError::Unreadable)?;
+        let (algorithm, private_key, numbers, verifier) = read_pkcs8(der)?;
+        let kty = match &numbers {
+            PublicNumbers::Rsa { .. } => "RSA",
+            PublicNumbers::Ec { .. } => "EC",
+        };
         Ok(Self {
             sequence,
             signs_from_ms,
-            key_pair: KeyPair::from_pkcs8(der).map_err(unreadable)?,
-            header: encoded_header(kid, JWT),
+            algorithm,
+            private_key,
+            header: encoded_header(algorithm, kid, JWT),
             verifier,
-            jwk: Jwk { kty: "RSA", r#use: "sig", alg: "RS256", kid: kid.to_owned(), n, e },
+            jwk: Jwk { kty, r#use: "sig", alg: algorithm.as_str(), kid: kid.to_owned(), numbers },
         })
+    }
+
+    pub fn algorithm(&self) -> SigningAlgorithm {
+        self.algorithm
     }
 
     pub fn kid(&self) -> &str {
@@ -102,32 +138,59 @@ impl SigningKey {
 
     /// The same with another `typ` in the header (RFC 8725 §3.11), so that one kind of token is never taken for another.
     pub fn sign_typed(&self, typ: &str, claims: &impl Serialize) -> Result<String, SigningError> {
-        self.sign_under(encoded_header(self.kid(), typ), claims)
+        self.sign_under(encoded_header(self.algorithm, self.kid(), typ), claims)
     }
 
     /// The same under another key's name: a token that nobody can verify.
     pub fn sign_as(&self, kid: &str, claims: &impl Serialize) -> Result<String, SigningError> {
-        self.sign_under(encoded_header(kid, JWT), claims)
+        self.sign_under(encoded_header(self.algorithm, kid, JWT), claims)
     }
 
     fn sign_under(&self, header: String, claims: &impl Serialize) -> Result<String, SigningError> {
         let payload = serde_json::to_vec(claims).map_err(|_| SigningError::Failed)?;
         let mut token = header;
         URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-        let mut signature = vec![0; self.key_pair.public_modulus_len()];
-        let random = aws_lc_rs::rand::SystemRandom::new();
-        self.key_pair
-            .sign(&RSA_PKCS1_SHA256, &random, token.as_bytes(), &mut signature)
-            .map_err(|_| SigningError::Failed)?;
+        let random = SystemRandom::new();
+        let signature = match &self.private_key {
+            PrivateKey::Rsa(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &random, token.as_bytes(), &mut signature).map(|()| signature)
+            }
+            PrivateKey::Ec(key) => key.sign(&random, token.as_bytes()).map(|s| s.as_ref().to_vec()),
+        };
+        let signature = signature.map_err(|_| SigningError::Failed)?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
     }
 }
 
+/// The kind of a stored key is told by what it is.
+fn read_pkcs8(
+    der: &[u8],
+) -> Result<(SigningAlgorithm, PrivateKey, PublicNumbers, DecodingKey), SigningError> {
+    if let Ok(key) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der) {
+        // An uncompressed point: 4, x, y (SEC 1 §2.3.3).
+        let point = key.public_key().as_ref();
+        let (Some(x), Some(y)) = (point.get(1..33), point.get(33..65)) else {
+            return Err(SigningError::Unreadable);
+        };
+        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+        let verifier = DecodingKey::from_ec_components(&x, &y).map_err(|_| SigningError::Unreadable)?;
+        let numbers = PublicNumbers::Ec { crv: "P-256", x, y };
+        return Ok((SigningAlgorithm::Es256, PrivateKey::Ec(key), numbers, verifier));
+    }
+    let numbers = rsa::PrivateKey::from_pkcs8_der(der).map_err(|_| SigningError::Unreadable)?;
+    let n = URL_SAFE_NO_PAD.encode(numbers.n_bytes());
+    let e = URL_SAFE_NO_PAD.encode(numbers.e_bytes());
+    let verifier = DecodingKey::from_rsa_components(&n, &e).map_err(|_| SigningError::Unreadable)?;
+    let key = KeyPair::from_pkcs8(der).map_err(|_| SigningError::Unreadable)?;
+    Ok((SigningAlgorithm::Rs256, PrivateKey::Rsa(key), PublicNumbers::Rsa { n, e }, verifier))
+}
+
 /// The JOSE header with its dot.
-fn encoded_header(kid: &str, typ: &str) -> String {
-    let header = serde_json::json!({ "alg": "RS256", "kid": kid, "typ": typ });
+fn encoded_header(algorithm: SigningAlgorithm, kid: &str, typ: &str) -> String {
+    let header = serde_json::json!({ "alg": algorithm.as_str(), "kid": kid, "typ": typ });
     format!("{}.", URL_SAFE_NO_PAD.encode(header.to_string()))
 }
 
@@ -157,10 +220,20 @@ impl KeySet {
         &self.0
     }
 
-    /// The newest key whose time has come; a newer one may already be published.
+    /// The newest key of the default algorithm whose time has come; a newer one may already be published.
     pub fn signing_key(&self, now_ms: UnixMs) -> Result<&SigningKey, SigningError> {
-        let ready = self.0.iter().rev().find(|k| k.signs_from_ms <= now_ms);
-        ready.or(self.0.first()).map(AsRef::as_ref).ok_or(SigningError::NoKey)
+        self.signing_key_for(SigningAlgorithm::default(), now_ms)
+    }
+
+    /// The same for any algorithm.
+    pub fn signing_key_for(
+        &self,
+        algorithm: SigningAlgorithm,
+        now_ms: UnixMs,
+    ) -> Result<&SigningKey, SigningError> {
+        let mut fitting = self.0.iter().filter(|k| k.algorithm == algorithm);
+        let ready = fitting.clone().rev().find(|k| k.signs_from_ms <= now_ms);
+        ready.or_else(|| fitting.next()).map(AsRef::as_ref).ok_or(SigningError::NoKey)
     }
 
     /// The key set document (RFC 7517 §5).
@@ -184,7 +257,11 @@ impl KeySet {
             .iter()
             .find(|k| Some(k.kid()) == header.kid.as_deref())
             .ok_or(TokenRejection::UnknownKey)?;
-        let mut validation = Validation::new(Algorithm::RS256);
+        // The key decides, never the token.
+        let mut validation = Validation::new(match key.algorithm {
+            SigningAlgorithm::Rs256 => Algorithm::RS256,
+            SigningAlgorithm::Es256 => Algorithm::ES256,
+        });
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
@@ -201,8 +278,34 @@ mod tests {
     use serde_json::{Value, json};
 
     fn key(sequence: i64, signs_from_ms: i64) -> Arc<SigningKey> {
-        let der = generate_pkcs8(&SystemEntropy).unwrap();
+        key_for(SigningAlgorithm::Rs256, sequence, signs_from_ms)
+    }
+
+    fn key_for(algorithm: SigningAlgorithm, sequence: i64, signs_from_ms: i64) -> Arc<SigningKey> {
+        let der = generate_pkcs8(algorithm, &SystemEntropy).unwrap();
         Arc::new(SigningKey::from_pkcs8(sequence, &format!("snk_{sequence}"), signs_from_ms, &der).unwrap())
+    }
+
+    #[test]
+    fn an_elliptic_key_signs_for_those_who_ask_for_it_and_its_algorithm_is_not_to_be_swapped() {
+        let keys = KeySet::new(vec![key(1, 0), key_for(SigningAlgorithm::Es256, 2, 0)]);
+        assert_eq!(keys.signing_key(0).unwrap().kid(), "snk_1");
+        let elliptic = keys.signing_key_for(SigningAlgorithm::Es256, 0).unwrap();
+        let token = elliptic.sign(&json!({ "sub": "x" })).unwrap();
+        let header = jsonwebtoken::decode_header(&token).unwrap();
+        assert_eq!((header.alg, header.kid.as_deref()), (Algorithm::ES256, Some("snk_2")));
+        assert_eq!(keys.verify::<Value>(&token).unwrap()["sub"], "x");
+        let jwk = &keys.jwks()["keys"][1];
+        assert_eq!((&jwk["kty"], &jwk["crv"], &jwk["alg"]), (&json!("EC"), &json!("P-256"), &json!("ES256")));
+        // The same signature under the name of the other key, or as another algorithm.
+        let rest = token.split_once('.').unwrap().1;
+        for header in
+            [r#"{"alg":"ES256","kid":"snk_1","typ":"JWT"}"#, r#"{"alg":"RS256","kid":"snk_2","typ":"JWT"}"#]
+        {
+            let forged = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header));
+            assert_eq!(keys.verify::<Value>(&forged), Err(TokenRejection::BadSignature), "{header}");
+        }
+        assert!(KeySet::new(vec![key(1, 0)]).signing_key_for(SigningAlgorithm::Es256, 0).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Registered applications (OAuth 2.0 clients, RFC 6749 §2).
 
 use super::redirect_uri::RedirectPattern;
+use super::token::SigningAlgorithm;
 
 /// An application that may ask for tokens.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Client {
     pub enforce_pkce: bool,
     /// Only pushed authorization requests are answered (RFC 9126 §6).
     pub require_pushed_authorization_requests: bool,
+    /// What ID tokens and logout tokens of this client are signed with.
+    pub id_token_signed_response_alg: SigningAlgorithm,
     /// Access token lifetime of this client alone.
     pub access_token_lifetime_s: Option<i64>,
     /// The control API may sign people in for this client without a mail.

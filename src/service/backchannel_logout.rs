@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::Failure;
 use crate::app::{App, Context, Provider, Site};
-use crate::crypto::signing::SigningError;
 use crate::domain::clock::rfc3339;
 use crate::domain::ids::{IdKind, new_id};
 use crate::domain::logout_token::{LOGOUT_TOKEN_TYPE, LogoutDelivery, LogoutTokenClaims};
+use crate::domain::token::SigningAlgorithm;
 use crate::mail::retry_delay_ms;
 use crate::storage::LogoutNotice;
 
@@ -139,20 +139,28 @@ async fn claim_and_tell(
             return Ok(true);
         }
     };
-    let uri = app.live().environment.client(&notice.client_id).and_then(|c| c.backchannel_logout_uri.clone());
-    let (outcome, answer) = match uri {
+    let live = app.live();
+    let told = live.environment.client(&notice.client_id);
+    let (outcome, answer) = match told.and_then(|c| Some((c.backchannel_logout_uri.as_ref()?, c))) {
         // The application was deleted, or wants to hear no more.
         None => (LogoutDelivery::Refused, "no backchannel_logout_uri is registered any more".to_owned()),
-        Some(uri) => match logout_token(site, &app, notice) {
-            Ok(token) => post(client, &uri, &token).await,
-            Err(error) => (LogoutDelivery::Failed, error.to_string()),
-        },
+        Some((uri, told)) => {
+            match logout_token(site, &app, notice, told.id_token_signed_response_alg).await {
+                Ok(token) => post(client, uri, &token).await,
+                Err(failure) => (LogoutDelivery::Failed, failure.to_string()),
+            }
+        }
     };
     conclude(site, notice, outcome, &answer).await?;
     Ok(true)
 }
 
-fn logout_token(site: &Site, app: &App, notice: &LogoutNotice) -> Result<String, SigningError> {
+async fn logout_token(
+    site: &Site,
+    app: &App,
+    notice: &LogoutNotice,
+    algorithm: SigningAlgorithm,
+) -> Result<String, Failure> {
     let claims = LogoutTokenClaims::new(
         &notice.issuer,
         &notice.subject,
@@ -161,8 +169,9 @@ fn logout_token(site: &Site, app: &App, notice: &LogoutNotice) -> Result<String,
         new_id(IdKind::Token, site.machine_clock.now_ms(), &*site.entropy),
         app.clock.token_date_ms(),
     );
-    let keys = app.keys.current();
-    keys.signing_key(app.clock.machine_ms())?.sign_typed(LOGOUT_TOKEN_TYPE, &claims)
+    let keys = app.keys_for(algorithm).await?;
+    let key = keys.signing_key_for(algorithm, app.clock.machine_ms())?;
+    Ok(key.sign_typed(LOGOUT_TOKEN_TYPE, &claims)?)
 }
 
 async fn post(client: &reqwest::Client, uri: &str, token: &str) -> (LogoutDelivery, String) {

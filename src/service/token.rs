@@ -17,8 +17,8 @@ use crate::domain::grant::{CodeRedemption, CodeRefusal, Grant, RefreshStanding};
 use crate::domain::ids::{IdKind, token_id_of_grant};
 use crate::domain::session::Session;
 use crate::domain::token::{
-    self, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim,
-    subject_identifier,
+    self, IdTokenClaims, PersonClaims, SigningAlgorithm, Subject, expires_in_s, half_hash,
+    scope_allows_claim, subject_identifier,
 };
 use crate::domain::user::{Organization, User};
 
@@ -144,7 +144,7 @@ async fn redeem(
         return Err(revoke_reused(context, &grant).await);
     }
     let extras = Extras::of_faults(context).await;
-    issue(context, client, &grant, &holder, &grant.authorization.scope, Some(code), &extras)
+    issue(context, client, &grant, &holder, &grant.authorization.scope, Some(code), &extras).await
 }
 
 async fn revoke_reused(context: &Context, grant: &Grant) -> TokenRefusal {
@@ -213,7 +213,7 @@ async fn rotate(
                     grant.refresh_generation = Some(generation + 1);
                 }
                 let extras = Extras::of_faults(context).await;
-                return issue(context, client, &grant, &holder, &scope, None, &extras);
+                return issue(context, client, &grant, &holder, &scope, None, &extras).await;
             }
         }
     }
@@ -256,7 +256,7 @@ pub async fn client_credentials(
     let times = (context.token_date_ms(), context.now_ms());
     let claims = token::client_token(tokens, context.issuer(), &client.client_id, &scope, jti, times);
     Ok(TokenResponse {
-        access_token: extras.sign(context, &claims)?,
+        access_token: extras.sign(context, SigningAlgorithm::default(), &claims).await?,
         token_type: "Bearer",
         expires_in: tokens.client_token_lifetime_s,
         id_token: None,
@@ -303,9 +303,14 @@ impl Extras {
     }
 
     /// Signs the claims as wanted.
-    fn sign(&self, context: &Context, claims: &impl Serialize) -> Result<String, TokenRefusal> {
-        let keys = context.app.keys.current();
-        let key = keys.signing_key(context.app.clock.machine_ms())?;
+    async fn sign(
+        &self,
+        context: &Context,
+        algorithm: SigningAlgorithm,
+        claims: &impl Serialize,
+    ) -> Result<String, TokenRefusal> {
+        let keys = context.app.keys_for(algorithm).await?;
+        let key = keys.signing_key_for(algorithm, context.app.clock.machine_ms())?;
         if self.claims.is_empty() && self.fault.is_none() {
             return Ok(key.sign(claims)?);
         }
@@ -381,11 +386,11 @@ pub async fn issue_for_test(
     grant.refresh_expires_at_ms = now_ms + lifetime_s * 1000;
     store.consume_code(environment_id, &grant, now_ms).await?;
     let scope = grant.authorization.scope.clone();
-    issue(context, client, &grant, &holder, &scope, None, extras)
+    issue(context, client, &grant, &holder, &scope, None, extras).await
 }
 
 /// Signs the tokens of a grant. `code` is there when they answer a code, for `c_hash`.
-fn issue(
+async fn issue(
     context: &Context,
     client: &Client,
     grant: &Grant,
@@ -416,13 +421,13 @@ fn issue(
         },
         &subject,
     );
-    let access_token = extras.sign(context, &claims)?;
+    let access_token = extras.sign(context, SigningAlgorithm::default(), &claims).await?;
     let id_token = if scope.iter().any(|s| s == "openid") {
         let mut claims = id_token_claims(context, grant, &subject, scope, &access_token, code);
         if let Some(lifetime_s) = extras.id_token_lifetime_s {
             claims.exp = token::seconds(context.now_ms()) + lifetime_s;
         }
-        Some(extras.sign(context, &claims)?)
+        Some(extras.sign(context, client.id_token_signed_response_alg, &claims).await?)
     } else {
         None
     };

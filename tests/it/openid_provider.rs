@@ -352,3 +352,52 @@ async fn a_hint_of_another_issuer_counts_for_nothing() {
     assert_eq!(page.answer("error").as_deref(), Some("login_required"), "{page:?}");
     assert_eq!(person.get(&format!("/oidc/logout?id_token_hint={hint}")).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_client_may_have_its_id_tokens_signed_by_es256_and_the_others_keep_theirs() {
+    let server = TestServer::start().await;
+    assert_eq!(server.get("/keys").await.json()["keys"].as_array().unwrap().len(), 1);
+    let person = server.person();
+    let plain = signed_in(&person, &[]).await;
+    // Asked for while the server runs: the key is made then.
+    let client = json!({ "client_id": "elliptic", "client_secret": "test_elliptic", "id_token_signed_response_alg": "ES256" });
+    server.do_control("POST", "/clients", client).await;
+    let code = person.authorize(&[("client_id", "elliptic")]).await.answer("code").unwrap();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", CALLBACK),
+        ("client_id", "elliptic"),
+        ("client_secret", "test_elliptic"),
+    ];
+    let tokens = server.post("/oauth/token", &form).await.json();
+    let keys: jsonwebtoken::jwk::JwkSet = serde_json::from_str(&server.get("/keys").await.body).unwrap();
+    assert_eq!(keys.keys.len(), 2);
+    for (token, algorithm, audience) in [
+        (&tokens["id_token"], jsonwebtoken::Algorithm::ES256, "elliptic"),
+        (&tokens["access_token"], jsonwebtoken::Algorithm::RS256, "elliptic"),
+        (&plain["id_token"], jsonwebtoken::Algorithm::RS256, CLIENT_ID),
+    ] {
+        let token = token.as_str().unwrap();
+        let header = jsonwebtoken::decode_header(token).unwrap();
+        assert_eq!(header.alg, algorithm);
+        let key = jsonwebtoken::DecodingKey::from_jwk(keys.find(&header.kid.unwrap()).unwrap()).unwrap();
+        let mut validation = jsonwebtoken::Validation::new(algorithm);
+        validation.set_audience(&[audience]);
+        assert!(jsonwebtoken::decode::<Value>(token, &key, &validation).is_ok());
+    }
+    // Both kinds are believed where they come back.
+    let hint = tokens["id_token"].as_str().unwrap();
+    let again = person.authorize(&[("prompt", "none"), ("id_token_hint", hint)]).await;
+    assert!(again.answer("code").is_some(), "{again:?}");
+    assert_eq!(
+        server.refused("POST", "/clients", json!({ "id_token_signed_response_alg": "none" })).await.0,
+        400
+    );
+    // A server that starts with such a client has the key at once.
+    let configured = TestServer::with(
+        "[[clients]]\nclient_id = \"elliptic\"\nclient_secret = \"test_elliptic\"\nid_token_signed_response_alg = \"ES256\"\n",
+    )
+    .await;
+    assert_eq!(configured.get("/keys").await.json()["keys"][1]["crv"], "P-256");
+}

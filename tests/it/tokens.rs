@@ -510,7 +510,7 @@ async fn a_rotated_key_is_published_before_it_signs_and_the_old_one_goes_on_veri
     let server = TestServer::start().await;
     let person = server.person();
     let before = person.tokens("jane@example.com").await;
-    let kid = server.app.add_key(60_000).await.unwrap();
+    let kid = server.app.add_key(vestibule::domain::token::SigningAlgorithm::Rs256, 60_000).await.unwrap();
     assert!(server.get("/keys").await.body.contains(&kid));
     let during = refresh(&server, &before).await.json();
     assert_eq!(header(&during["id_token"])["kid"], header(&before["id_token"])["kid"]);

@@ -5,6 +5,7 @@ use actix_web::http::header;
 use serde_json::json;
 
 use crate::domain::authorization::SUPPORTED_SCOPES;
+use crate::domain::token::SigningAlgorithm;
 use crate::http::context::Ctx;
 
 /// `GET /keys`: the JSON Web Key Set (RFC 7517 §5).
@@ -35,7 +36,7 @@ pub async fn discovery(Ctx(context): Ctx) -> HttpResponse {
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["RS256"],
+        "id_token_signing_alg_values_supported": SigningAlgorithm::ALL.map(SigningAlgorithm::as_str),
         "token_endpoint_auth_methods_supported": [secrets[0], secrets[1], "none"],
         "introspection_endpoint_auth_methods_supported": secrets,
         "revocation_endpoint_auth_methods_supported": [secrets[0], secrets[1], "none"],

@@ -32,6 +32,8 @@ pub struct ClientView {
     pub backchannel_logout_uri: Option<String>,
     pub enforce_pkce: bool,
     pub require_pushed_authorization_requests: bool,
+    /// `RS256` or `ES256`.
+    pub id_token_signed_response_alg: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime_s: Option<i64>,
     pub instant_sign_in: bool,
@@ -67,6 +69,7 @@ impl From<&Client> for ClientView {
             initiate_login_uri: client.initiate_login_uri.clone(),
             backchannel_logout_uri: client.backchannel_logout_uri.clone(),
             enforce_pkce: client.enforce_pkce,
+            id_token_signed_response_alg: client.id_token_signed_response_alg.as_str(),
             require_pushed_authorization_requests: client.require_pushed_authorization_requests,
             access_token_lifetime_s: client.access_token_lifetime_s,
             instant_sign_in: client.instant_sign_in,

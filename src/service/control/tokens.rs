@@ -13,7 +13,7 @@ use crate::domain::email::EmailAddress;
 use crate::domain::grant::RefreshStanding;
 use crate::domain::ids::{IdKind, grant_of_token_id};
 use crate::domain::session::Session;
-use crate::domain::token::seconds;
+use crate::domain::token::{SigningAlgorithm, seconds};
 use crate::domain::user::User;
 use crate::service::token::{Extras, TokenRefusal, TokenResponse, issue_for_test};
 
@@ -189,8 +189,8 @@ async fn decode_jwt(context: &Context, token: &str, audience: Option<&str>) -> R
     let algorithm = header.get("alg").and_then(Value::as_str).unwrap_or("none").to_owned();
     checks.push(check(
         "algorithm",
-        algorithm == "RS256",
-        format!("It says {algorithm}; RS256 is what is signed with."),
+        SigningAlgorithm::ALL.iter().any(|a| a.as_str() == algorithm),
+        format!("It says {algorithm}; RS256, or ES256 for clients that ask for it, is what is signed with."),
     ));
     let typ = header.get("typ").and_then(Value::as_str).unwrap_or_default();
     let (ok, text) = match context.app.keys.current().verify_typed::<Value>(typ, token) {
