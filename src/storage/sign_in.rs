@@ -134,7 +134,7 @@ impl Store {
 }
 
 async fn write_budget(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     email: &EmailAddress,
     budget: &Budget,
@@ -163,7 +163,7 @@ async fn write_budget(
 
 /// An organization with its first member.
 async fn write_organization(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     organization: &Organization,
     user_id: &str,
@@ -192,7 +192,7 @@ async fn write_organization(
 }
 
 async fn write_session(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     done: &Completion<'_>,
     user_id: &str,
