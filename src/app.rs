@@ -176,7 +176,8 @@ pub struct App {
     pub mail: MailRoom,
     /// When this process last made sure that it knows the newest revision.
     checked_at: RwLock<Instant>,
-    checking: tokio::sync::Mutex<()>,
+    /// Held while it is made sure; when that failed last.
+    checking: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// What requests see of an environment, as of one revision.
@@ -420,8 +421,15 @@ impl App {
 
     /// Makes sure of the newest revision. `false`: the environment was deleted.
     async fn freshen(&self) -> Result<bool, StartError> {
-        let _one_at_a_time = self.checking.lock().await;
-        if self.is_fresh() { Ok(true) } else { self.reload().await }
+        let asked_at = Instant::now();
+        let mut failed_at = self.checking.lock().await;
+        if self.is_fresh() {
+            return Ok(true);
+        }
+        share_failure(*failed_at, asked_at)?;
+        let outcome = self.reload().await;
+        *failed_at = outcome.is_err().then(Instant::now);
+        outcome
     }
 
     /// Reads what was changed, here or on another server. `false`: the environment was deleted.
@@ -481,6 +489,15 @@ impl App {
             self.add_key(algorithm, 0).await?;
         }
         Ok(self.keys.current())
+    }
+}
+
+/// Whoever waited while somebody else asked the database in vain fails too: each would wait for it anew, one after
+/// the other.
+fn share_failure(failed_at: Option<Instant>, asked_at: Instant) -> Result<(), StartError> {
+    match failed_at {
+        Some(failed_at) if failed_at > asked_at => Err(StoreError::no_answer().into()),
+        _ => Ok(()),
     }
 }
 
@@ -615,7 +632,8 @@ pub struct Provider(Arc<Environments>);
 struct Environments {
     default: OnceLock<Arc<App>>,
     named: RwLock<HashMap<EnvironmentName, Arc<App>>>,
-    opening: tokio::sync::Mutex<()>,
+    /// Held while an environment is opened; when that failed last.
+    opening: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// What a request says about the environment it is for.
@@ -727,10 +745,18 @@ impl Provider {
             return Ok(app);
         }
         let default = self.get().ok_or(NoContext::Starting)?;
-        let _one_at_a_time = self.0.opening.lock().await;
+        let asked_at = Instant::now();
+        let mut failed_at = self.0.opening.lock().await;
         if let Some(app) = self.named(name) {
             return Ok(app);
         }
+        share_failure(*failed_at, asked_at)?;
+        let outcome = self.read_named(default, name).await;
+        *failed_at = matches!(outcome, Err(NoContext::Failure(_))).then(Instant::now);
+        outcome
+    }
+
+    async fn read_named(&self, default: &App, name: &EnvironmentName) -> Result<Arc<App>, NoContext> {
         let site = &default.site;
         let found = site.store.environment_named(name.as_str()).await.map_err(StartError::from)?;
         let record = found.ok_or_else(|| NoContext::Unknown(name.clone()))?;

@@ -77,6 +77,10 @@ pub enum Database {
     Postgres {
         url: SecretString,
         max_connections: u32,
+        /// How long a request waits for a connection, and for each answer, in seconds.
+        timeout_s: u64,
+        /// In between is a pooler in transaction mode.
+        is_transaction_pooler: bool,
     },
 }
 
@@ -311,6 +315,8 @@ fn read_control(source: &mut Source, mode: Mode) -> bool {
 fn read_database(source: &mut Source) -> Database {
     let ephemeral = source.boolean("ephemeral", false);
     let max_connections = source.integer("database.max_connections", 1..=1000, 10);
+    let timeout_s = source.integer("database.timeout_s", 1..=60, 5);
+    let is_transaction_pooler = source.boolean("database.transaction_pooler", false);
     let url = source.filled("database.url");
     match url {
         Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
@@ -320,6 +326,8 @@ fn read_database(source: &mut Source) -> Database {
             Database::Postgres {
                 url: SecretString::from(url),
                 max_connections: u32::try_from(max_connections).unwrap_or(10),
+                timeout_s: u64::try_from(timeout_s).unwrap_or(5),
+                is_transaction_pooler,
             }
         }
         Some(_) => {

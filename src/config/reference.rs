@@ -120,6 +120,16 @@ const SECTIONS: &[Section] = &[
                 "Also read from DATABASE_URL. Several servers may share one database.",
             ),
             Setting("max_connections", "10", "Connections per server."),
+            Setting(
+                "timeout_s",
+                "5",
+                "Seconds to wait for a connection, and for each answer, before a request fails with 503.",
+            ),
+            Setting(
+                "transaction_pooler",
+                "false",
+                "Set it where PgBouncer, or another pooler in transaction mode, stands before the database.",
+            ),
         ],
     },
     Section {

@@ -96,7 +96,10 @@ impl Grant {
             RefreshStanding::Expired
         } else if generation == current {
             RefreshStanding::Current
-        } else if generation == current - 1 && now_ms < self.refresh_rotated_at_ms + grace_s * 1000 {
+        } else if generation == current - 1
+            // In both directions, or a clock that was set back would make the grace last until it gets there again.
+            && (now_ms - self.refresh_rotated_at_ms).abs() < grace_s * 1000
+        {
             RefreshStanding::Repeated
         } else {
             RefreshStanding::Reused
@@ -167,6 +170,8 @@ mod tests {
         assert_eq!(grant().refresh_standing(2, 10, 59_999), Repeated);
         assert_eq!(grant().refresh_standing(2, 10, 60_000), Reused);
         assert_eq!(grant().refresh_standing(1, 10, 55_000), Reused);
+        assert_eq!(grant().refresh_standing(2, 10, 49_000), Repeated, "another replica's clock is behind");
+        assert_eq!(grant().refresh_standing(2, 10, 40_000), Reused, "the clock was set back");
         assert_eq!(grant().refresh_standing(3, 10, 1_000_000), Expired);
         assert_eq!(Grant { revoked_at_ms: Some(1), ..grant() }.refresh_standing(3, 10, 2), Revoked);
         assert_eq!(Grant { refresh_generation: None, ..grant() }.refresh_standing(0, 10, 2), Revoked);

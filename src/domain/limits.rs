@@ -35,6 +35,12 @@ impl RecentTimes {
             Some(over) => inside.get(over).map_or(0, |t| **t + window_s * 1000 - now_ms),
         }
     }
+
+    /// Forgets what lies more than a window ahead: the clock was set back since, and people would be held up until it
+    /// gets there again.
+    pub fn forget_ahead(&mut self, now_ms: UnixMs, window_s: i64) {
+        self.0.retain(|t| *t < now_ms + window_s * 1000);
+    }
 }
 
 #[cfg(test)]
@@ -54,5 +60,15 @@ mod tests {
         times.push(90_000, 60);
         assert_eq!(RecentTimes::parse(&times.to_text()), times);
         assert_eq!(times.to_text(), "90000");
+    }
+
+    #[test]
+    fn times_far_ahead_hold_nobody_up_and_near_ones_count() {
+        let mut times = RecentTimes::default();
+        times.push(86_400_000, 60);
+        times.forget_ahead(86_395_000, 60);
+        assert_eq!(times.count(86_395_000, 60), 1, "another replica's clock is a little ahead");
+        times.forget_ahead(0, 60);
+        assert_eq!((times.count(0, 60), times.wait_ms(0, 60, 1)), (0, 0), "the clock was set back by a day");
     }
 }

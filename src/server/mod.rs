@@ -32,7 +32,7 @@ use crate::domain::ids::{IdKind, many_ids};
 use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
-use crate::storage::{Store, StoreError};
+use crate::storage::{PostgresOptions, Store, StoreError};
 use crate::telemetry::RequestSpan;
 use one_port::OnePort;
 
@@ -73,8 +73,13 @@ pub struct OpenStore {
 pub async fn open_store(config: &Config) -> Result<OpenStore, ServeError> {
     use secrecy::ExposeSecret as _;
     match &config.database {
-        Database::Postgres { url, max_connections } => {
-            let store = Store::open_postgres(url.expose_secret(), *max_connections)?;
+        Database::Postgres { url, max_connections, timeout_s, is_transaction_pooler } => {
+            let options = PostgresOptions {
+                max_connections: *max_connections,
+                timeout: Duration::from_secs(*timeout_s),
+                is_transaction_pooler: *is_transaction_pooler,
+            };
+            let store = Store::open_postgres(url.expose_secret(), options)?;
             Ok(OpenStore { store, _folder: None })
         }
         Database::Sqlite => {

@@ -183,7 +183,7 @@ impl Store {
 }
 
 pub(super) async fn write_record(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     record: &EnvironmentRecord,
     now_ms: UnixMs,
 ) -> Result<bool, StoreError> {

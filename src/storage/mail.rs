@@ -3,6 +3,9 @@
 use super::{Store, StoreError};
 use crate::domain::clock::UnixMs;
 
+/// No mail is put off for longer, by a claim or a retry, in milliseconds.
+const LONGEST_WAIT_MS: i64 = 600_000;
+
 /// A mail about to be stored: into the inbox, the outbox, or both.
 #[derive(Clone)]
 pub struct NewMail {
@@ -65,7 +68,7 @@ pub struct OutboxMail {
 }
 
 pub(super) async fn insert(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     mail: &NewMail,
     now_ms: UnixMs,
@@ -162,14 +165,16 @@ impl Store {
         Ok(self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned())).await? == 1)
     }
 
-    /// Mails whose time has come, oldest first.
+    /// Mails whose time has come, oldest first. One whose time is further off than any we set is due too: the clock
+    /// was set back since.
     pub async fn due_mails(&self, now_ms: UnixMs, limit: i64) -> Result<Vec<OutboxMail>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT environment_id, id, to_address, subject, text_body, html_body, attempts, created_at_ms FROM outbox \
-             WHERE next_attempt_at_ms <= $1 ORDER BY next_attempt_at_ms LIMIT $2",
+             WHERE next_attempt_at_ms <= $1 OR next_attempt_at_ms > $3 ORDER BY next_attempt_at_ms LIMIT $2",
         )
         .bind(now_ms)
         .bind(limit)
+        .bind(now_ms.saturating_add(LONGEST_WAIT_MS))
         .fetch_all(&self.pool)
         .await?)
     }

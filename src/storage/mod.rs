@@ -13,6 +13,7 @@ mod housekeeping;
 mod keys;
 mod mail;
 mod people;
+mod pool;
 mod pushed_requests;
 mod session_clients;
 mod sessions;
@@ -25,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, Connection as _};
+use sqlx::{AnyConnection, Connection as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use auth_requests::StoredOrigin;
@@ -42,8 +43,16 @@ pub use sessions::SessionRow;
 pub use sign_in::{Budget, Completion, SessionChange};
 pub use state::{BadRow, Tables, check_tables, table_statements};
 
-/// How long a request waits for a free connection before it is told to come back.
+use pool::{Connection, Pool};
+
+/// How long a request waits for a free connection of the embedded database before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long all migrations together may take.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Who migrates a PostgreSQL database holds the advisory lock of this number.
+const MIGRATION_LOCK: i64 = 0x7665_7374_6962_756c;
 
 /// How often a migration of a shared SQLite file is looked at again.
 const MIGRATION_RETRIES: usize = 5;
@@ -65,12 +74,20 @@ pub enum StoreError {
     Unreadable(&'static str),
 }
 
+impl StoreError {
+    /// The database did not answer in time.
+    pub fn no_answer() -> Self {
+        Self::Unavailable(sqlx::Error::PoolTimedOut)
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Io(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
+            | sqlx::Error::Protocol(_)
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Exists(error),
             sqlx::Error::Database(db) if is_passing(db.code().as_deref()) => Self::Unavailable(error),
@@ -89,20 +106,32 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
     }
 }
 
-/// SQLite BUSY and LOCKED (with their extended codes), disk full; PostgreSQL classes 08 connection, 53 resources,
-/// 57P shutdown.
+/// SQLite BUSY, LOCKED, IOERR, FULL and CANTOPEN with their extended codes, whose low byte they are. PostgreSQL classes
+/// 08 connection, 40 rollback, 53 resources, 57 intervention, lock not available, and read-only as after a failover.
 fn is_passing(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
-    matches!(code, "5" | "6" | "13" | "261" | "262" | "517" | "773")
-        || code.starts_with("08")
-        || code.starts_with("53")
-        || code.starts_with("57P")
+    match code.len() {
+        5 => {
+            ["08", "40", "53", "57"].iter().any(|c| code.starts_with(c)) || matches!(code, "55P03" | "25006")
+        }
+        _ => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)),
+    }
+}
+
+/// How to use a PostgreSQL database.
+#[derive(Debug, Clone, Copy)]
+pub struct PostgresOptions {
+    pub max_connections: u32,
+    /// How long a request waits for a connection, and for each answer.
+    pub timeout: Duration,
+    /// In between is a pooler in transaction mode, which gives every transaction another connection.
+    pub is_transaction_pooler: bool,
 }
 
 /// The database of one server process.
 #[derive(Clone)]
 pub struct Store {
-    pool: AnyPool,
+    pool: Pool,
     /// SQLite has one writer. Queueing here is fair and quick; its own busy handler sleeps and guesses.
     write_gate: Option<Arc<Semaphore>>,
     commits: Arc<AtomicU64>,
@@ -122,33 +151,69 @@ impl Store {
             .after_connect(|connection, _| Box::pin(prepare_sqlite(connection)))
             .connect(&url)
             .await?;
+        let pool = Pool { inner: pool, patience: None, through_pooler: false };
         Ok(Self { pool, write_gate: Some(Arc::new(Semaphore::new(1))), commits: Arc::default() })
     }
 
     /// Uses a PostgreSQL database. Connections are made when first needed, so that a server can start before
     /// its database; [`Store::ping`] tells whether it is there.
-    pub fn open_postgres(url: &str, max_connections: u32) -> Result<Self, StoreError> {
+    pub fn open_postgres(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let options: AnyConnectOptions = url.parse()?;
+        let connect: AnyConnectOptions = url.parse()?;
         let pool = AnyPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(options);
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.timeout)
+            .connect_lazy_with(connect);
+        let pool = Pool {
+            inner: pool,
+            patience: Some(options.timeout),
+            through_pooler: options.is_transaction_pooler,
+        };
         Ok(Self { pool, write_gate: None, commits: Arc::default() })
     }
 
-    /// Brings the schema up to date. Replicas that start together take turns: sqlx holds an advisory lock on
-    /// PostgreSQL. On SQLite it holds none, so whoever loses to another process looks again at what is done.
+    /// Brings the schema up to date. Replicas that start together take turns.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let _turn = self.write_turn().await;
-        let mut outcome = sqlx::migrate!().run(&self.pool).await;
+        match tokio::time::timeout(MIGRATION_TIMEOUT, self.migrate_patiently()).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(StoreError::no_answer()),
+        }
+    }
+
+    async fn migrate_patiently(&self) -> Result<(), StoreError> {
+        if !self.is_embedded() {
+            return self.migrate_postgres().await;
+        }
+        let mut outcome = sqlx::migrate!().run(&self.pool.inner).await;
+        // There is no lock: whoever loses to another process looks again at what is done.
         for _ in 0..MIGRATION_RETRIES {
-            if outcome.is_ok() || !self.is_embedded() {
+            if outcome.is_ok() {
                 break;
             }
-            outcome = sqlx::migrate!().run(&self.pool).await;
+            outcome = sqlx::migrate!().run(&self.pool.inner).await;
         }
         Ok(outcome?)
+    }
+
+    /// All in one transaction that holds the lock: a lock of the session, which sqlx would take, stays behind on a
+    /// connection of a pooler, and so do statements by name.
+    async fn migrate_postgres(&self) -> Result<(), StoreError> {
+        let mut connection = self.pool.inner.acquire().await?.detach();
+        let mut tx = connection.begin().await?;
+        if self.pool.through_pooler {
+            sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *tx).await?;
+        }
+        sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)")
+            .bind(MIGRATION_LOCK)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::migrate!().set_locking(false).run_direct(None, &mut *tx, false).await?;
+        if self.pool.through_pooler {
+            sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(connection.close().await?)
     }
 
     /// Is the database there? Answers within the given time.
@@ -159,7 +224,7 @@ impl Store {
         };
         match tokio::time::timeout(within, asked).await {
             Ok(answer) => Ok(answer?),
-            Err(_) => Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)),
+            Err(_) => Err(StoreError::no_answer()),
         }
     }
 
@@ -170,7 +235,7 @@ impl Store {
 
     /// Closes every connection after the statements under way.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.pool.inner.close().await;
     }
 
     /// How many writing transactions this process began: what a sign-in costs is counted with it.

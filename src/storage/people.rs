@@ -436,7 +436,7 @@ impl Store {
 
 /// Writes a seed and tells the ids that its users have.
 async fn seed_into(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     organizations: &[SeedOrganization],
     users: &[SeedUser],
@@ -490,7 +490,7 @@ async fn seed_into(
 
 /// Makes a user a member of the organizations it names.
 async fn write_memberships(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     user: &SeedUser,
     now_ms: UnixMs,

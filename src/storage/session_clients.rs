@@ -34,7 +34,7 @@ pub struct LogoutNotice {
 
 /// Notes that an application gets tokens in a session.
 pub(super) async fn note(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     session_id: &str,
     user_id: &str,
@@ -58,7 +58,7 @@ pub(super) async fn note(
 
 /// Ends a session, if it has not ended, and lets its applications be told at once.
 pub(super) async fn end(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     session_id: &str,
     now_ms: UnixMs,

@@ -141,7 +141,7 @@ impl Store {
 }
 
 async fn write_budget(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     email: &EmailAddress,
     budget: &Budget,
@@ -170,7 +170,7 @@ async fn write_budget(
 
 /// An organization with its first member.
 async fn write_organization(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     organization: &Organization,
     user_id: &str,
@@ -199,7 +199,7 @@ async fn write_organization(
 }
 
 async fn write_session(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
     done: &Completion<'_>,
     user_id: &str,

@@ -427,7 +427,7 @@ impl Store {
 
 /// Deletes every row of an environment but its own, its secrets and its keys.
 pub(super) async fn delete_rows(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
 ) -> Result<(), StoreError> {
     for table in TABLES {
@@ -437,7 +437,7 @@ pub(super) async fn delete_rows(
 }
 
 pub(super) async fn delete_template(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut super::Connection,
     environment_id: &str,
 ) -> Result<(), StoreError> {
     for statement in [

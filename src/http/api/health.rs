@@ -22,14 +22,17 @@ pub async fn ready(provider: web::Data<Provider>) -> HttpResponse {
         return HttpResponse::ServiceUnavailable()
             .json(json!({ "status": "starting", "database": "waiting" }));
     };
-    let smtp = match &app.site.smtp {
-        None => "not configured",
-        Some(smtp) => match tokio::time::timeout(PATIENCE, smtp.check()).await {
-            Ok(Ok(())) => "ok",
-            _ => "unreachable",
-        },
+    let smtp = async {
+        match &app.site.smtp {
+            None => "not configured",
+            Some(smtp) => match tokio::time::timeout(PATIENCE, smtp.check()).await {
+                Ok(Ok(())) => "ok",
+                _ => "unreachable",
+            },
+        }
     };
-    match app.ping(PATIENCE).await {
+    let (smtp, database) = tokio::join!(smtp, app.ping(PATIENCE));
+    match database {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ready", "database": "ok", "smtp": smtp })),
         Err(error) => {
             tracing::warn!(%error, "not ready");

@@ -124,6 +124,7 @@ async fn spend_budget(
     let limits = &context.environment.limits;
     let Some(allowed) = limits.mails_per_address else { return Ok(None) };
     let mut budget = context.store().mail_budget(context.environment_id(), email).await?;
+    budget.sent.forget_ahead(now_ms, limits.mails_window_s);
     let wait_ms = budget.sent.wait_ms(now_ms, limits.mails_window_s, allowed as usize);
     if wait_ms > 0 {
         return Err(SendFailure::TooManyMails { retry_after_s: (wait_ms + 999) / 1000 });

@@ -14,7 +14,7 @@ use vestibule::config::{Config, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::{Clock, FrozenClock, SystemClock};
 use vestibule::server::{Deadlines, Listeners, Listening, LocalCa, Stop, Tls, listening};
-use vestibule::storage::Store;
+use vestibule::storage::{PostgresOptions, Store};
 
 pub const CLIENT_ID: &str = vestibule::config::DEFAULT_CLIENT_ID;
 pub const CLIENT_SECRET: &str = vestibule::config::DEFAULT_CLIENT_SECRET;
@@ -60,7 +60,11 @@ impl Database {
 
     pub async fn open(&self) -> Store {
         match self.engine {
-            Engine::Postgres => Store::open_postgres(&self.url, 8).unwrap(),
+            Engine::Postgres => {
+                let timeout = std::time::Duration::from_secs(5);
+                let options = PostgresOptions { max_connections: 8, timeout, is_transaction_pooler: false };
+                Store::open_postgres(&self.url, options).unwrap()
+            }
             Engine::Sqlite => Store::open_sqlite(Path::new(&self.url)).await.unwrap(),
         }
     }
