@@ -13,6 +13,7 @@ mod connections;
 mod containers;
 mod control;
 mod documents;
+mod fuzz;
 mod grpc;
 mod headless;
 mod inbox;
