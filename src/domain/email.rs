@@ -78,7 +78,11 @@ fn is_ambiguous_capital(c: char) -> bool {
 /// Has the domain the ASCII form that mail needs (RFC 5891)? One that is ASCII already is its own.
 fn is_mailable(address: &str) -> bool {
     let domain = address.rsplit('@').next().unwrap_or_default();
-    domain.is_ascii() || matches!(url::Host::parse(domain), Ok(url::Host::Domain(_)))
+    let is_host = |text: &str| {
+        text.bytes().all(|b| !b.is_ascii() || b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+    };
+    domain.is_ascii()
+        || matches!(url::Host::parse(domain), Ok(url::Host::Domain(ascii)) if is_host(domain) && is_host(&ascii))
 }
 
 impl fmt::Display for EmailAddress {
@@ -143,6 +147,7 @@ mod tests {
             "a@-x.io",
             // An ASCII form that mail could be sent to is missing.
             "a@xn--e\u{fb00}va.example",
+            "a@b\u{fc}%28cher.example",
             // The Kelvin sign, which has the small letter k.
             "\u{212a}ate@x.io",
             "a\u{130}@x.io",

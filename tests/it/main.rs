@@ -23,6 +23,7 @@ mod one_port;
 mod outbox;
 mod proof;
 mod relying_party;
+mod rest_description;
 mod sessions;
 mod smtp;
 mod storage;

@@ -53,6 +53,9 @@ pub struct ProblemDocument {
     pub errors: Vec<FieldError>,
 }
 
+/// The content type of [`ProblemDocument`].
+const PROBLEM: &str = "application/problem+json";
+
 fn problem(
     status: StatusCode,
     error: &str,
@@ -69,7 +72,7 @@ fn problem(
     };
     HttpResponse::build(status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::CONTENT_TYPE, "application/problem+json"))
+        .insert_header((header::CONTENT_TYPE, PROBLEM))
         .body(serde_json::to_string(&document).unwrap_or_default())
 }
 
@@ -115,7 +118,10 @@ impl FromRequest for Control {
             guard::control(&request, &context).map_err(end_with)?;
             // A page of another site can make a browser send a POST here, and loopback asks for no token.
             if !matches!(*request.method(), Method::GET | Method::HEAD) {
-                guard::same_origin(&request).map_err(end_with)?;
+                guard::same_origin(&request).map_err(|_| {
+                    let text = "a page of another site sent this request".to_owned();
+                    end_with(problem(StatusCode::FORBIDDEN, "forbidden", "Not sent from here", text, vec![]))
+                })?;
             }
             Ok(Self(context))
         })
