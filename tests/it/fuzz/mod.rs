@@ -2,7 +2,7 @@
 //! property; not to crash is the least of them.
 //!
 //! A plain `cargo test` tries each for a moment. `VESTIBULE_FUZZ_S` gives each target that many seconds; see
-//! docs/TESTING.md. What once failed is kept in `tests/proptest-regressions/` by its seed, and tried first.
+//! docs/SECURITY.md. What once failed is kept in `tests/proptest-regressions/` by its seed, and tried first.
 
 mod parsers;
 mod wire;

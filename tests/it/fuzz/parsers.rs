@@ -13,6 +13,7 @@ use vestibule::domain::authorization::{self, Refusal, SUPPORTED_SCOPES, response
 use vestibule::domain::client::ClientKind;
 use vestibule::domain::email::EmailAddress;
 use vestibule::domain::environment::{Environment, MailFrom, Mode};
+use vestibule::domain::pkce::{self, CodeChallenge};
 use vestibule::domain::redirect_uri::{RedirectVerdict, check_redirect_uri};
 use vestibule::http::oidc::client_credentials;
 use vestibule::http::params;
@@ -202,6 +203,21 @@ fn an_authorization_request_is_what_was_sent_or_refused_where_it_is_safe() {
             }
             Err(Refusal::Page(_)) => {}
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn only_the_verifier_itself_answers_a_challenge() {
+    let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    let digest = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let challenge = CodeChallenge::parse(digest);
+    assert!(challenge.is_some());
+    fuzz("pkce", &mutated_text(vec![verifier.into(), digest.into()]), |text| {
+        prop_assert_eq!(pkce::check(challenge.as_ref(), Some(&text)).is_ok(), text == verifier);
+        prop_assert_eq!(pkce::check(None, Some(&text)).is_ok(), text.is_empty());
+        let is_digest = URL_SAFE_NO_PAD.decode(&text).is_ok_and(|digest| digest.len() == 32);
+        prop_assert!(!is_digest || CodeChallenge::parse(&text).is_some(), "{text:?} is a digest");
         Ok(())
     });
 }
