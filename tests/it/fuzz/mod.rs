@@ -120,6 +120,8 @@ const SPICE: &[&str] = &[
 #[derive(Debug, Clone)]
 enum Change {
     Insert(Index, Vec<u8>),
+    /// In front, or behind.
+    Wrap(bool, Vec<u8>),
     Replace(Index, Vec<u8>),
     Delete(Index, Index),
     /// Writes a part a second time, elsewhere.
@@ -140,6 +142,7 @@ impl Change {
         let at = any::<Index>;
         prop_oneof![
             4 => (at(), piece()).prop_map(|(at, piece)| Self::Insert(at, piece)),
+            1 => (any::<bool>(), piece()).prop_map(|(in_front, piece)| Self::Wrap(in_front, piece)),
             3 => (at(), piece()).prop_map(|(at, piece)| Self::Replace(at, piece)),
             2 => (at(), at()).prop_map(|(from, to)| Self::Delete(from, to)),
             1 => (at(), at(), at()).prop_map(|(from, to, at)| Self::Repeat(from, to, at)),
@@ -159,6 +162,8 @@ impl Change {
                 let at = place(at, text);
                 text.splice(at..at, piece.iter().copied());
             }
+            Self::Wrap(true, piece) => drop(text.splice(0..0, piece.iter().copied())),
+            Self::Wrap(false, piece) => text.extend_from_slice(piece),
             Self::Replace(at, piece) => {
                 let at = place(at, text);
                 text.splice(at..(at + piece.len()).min(text.len()), piece.iter().copied());

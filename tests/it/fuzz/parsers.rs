@@ -266,6 +266,14 @@ fn basic_credentials_come_back_as_they_were_encoded() {
             return Ok(());
         };
         prop_assert_eq!(found.is_ok(), text.contains(':'));
+        let decode = |part: &str| {
+            let spaced = part.replace('+', " ");
+            percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+        };
+        if let (Ok(found), Some((id, secret))) = (found, text.split_once(':')) {
+            prop_assert_eq!(found.client_id.unwrap_or_default(), decode(id));
+            prop_assert_eq!(found.client_secret.unwrap_or_default(), decode(secret));
+        }
         Ok(())
     });
     fuzz("basic, header", &"[!-~ ]{0,40}", |header| {
