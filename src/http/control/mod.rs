@@ -32,6 +32,7 @@ use super::params;
 use crate::app::Context;
 use crate::domain::authorization::Parameters;
 use crate::domain::field_error::FieldError;
+use crate::service::NOT_TEXT;
 use crate::service::control::Refused;
 
 /// Largest body: a snapshot can be long.
@@ -88,6 +89,7 @@ pub fn refusal(refused: Refused) -> HttpResponse {
             problem(StatusCode::CONFLICT, "conflict", "It is there already", detail, vec![error])
         }
         Refused::NotAllowed(text) => problem(StatusCode::FORBIDDEN, "forbidden", "Not allowed", text, vec![]),
+        Refused::Failure(failure) if failure.is_of_caller() => refusal(Refused::field("", NOT_TEXT)),
         Refused::Failure(failure) => Problem::failure(&failure).json(),
     }
 }

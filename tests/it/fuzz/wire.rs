@@ -4,6 +4,7 @@ use actix_web::test::TestRequest;
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message as _;
+use rstest::rstest;
 use tokio::runtime::Runtime;
 use vestibule::app::Asked;
 use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
@@ -13,8 +14,8 @@ use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
 use vestibule::http::cookies;
 
 use super::{corpus, fuzz, mutated};
-use crate::support::TestServer;
 use crate::support::grpc::{Wire, frame};
+use crate::support::{Engine, TestServer};
 
 /// Methods that read a message.
 const METHODS: &[&str] = &[
@@ -31,10 +32,12 @@ const METHODS: &[&str] = &[
     "/no.such.Service/Method",
 ];
 
-#[test]
-fn any_grpc_body_gets_an_answer_that_blames_the_caller() {
+#[rstest]
+fn any_grpc_body_gets_an_answer_that_blames_the_caller(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let runtime = Runtime::new().unwrap();
-    let server = runtime.block_on(TestServer::start());
+    let Some(server) = runtime.block_on(TestServer::on(engine, "")) else { return };
     let token = format!("Bearer {}", runtime.block_on(server.client_token()));
     let send = SendPasswordlessRequest {
         email: "jane@example.com".into(),
@@ -80,7 +83,7 @@ fn any_grpc_body_gets_an_answer_that_blames_the_caller() {
         0..3,
     );
     let input = (prop::sample::select(METHODS), any::<bool>(), prop::bool::weighted(0.8), headers, body);
-    fuzz("grpc", &input, |(method, by_http1, has_token, headers, body)| {
+    fuzz(&format!("grpc on {engine:?}"), &input, |(method, by_http1, has_token, headers, body)| {
         let mut headers = headers;
         if has_token {
             headers.push(("authorization", &token));
@@ -122,10 +125,12 @@ fn only_cookies_of_our_own_shape_are_read() {
     });
 }
 
-#[test]
-fn any_body_and_cookie_at_the_control_api_gets_an_answer_that_blames_the_caller() {
+#[rstest]
+fn any_body_and_cookie_at_the_control_api_gets_an_answer_that_blames_the_caller(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let runtime = Runtime::new().unwrap();
-    let server = runtime.block_on(TestServer::start());
+    let Some(server) = runtime.block_on(TestServer::on(engine, "")) else { return };
     let http = server.http();
     let paths = [
         ("POST", "/users"),
@@ -143,7 +148,7 @@ fn any_body_and_cookie_at_the_control_api_gets_an_answer_that_blames_the_caller(
     ];
     let input =
         (prop::sample::select(paths.to_vec()), mutated(corpus("control.txt")), mutated(corpus("cookie.txt")));
-    fuzz("control", &input, |((method, path), body, cookie)| {
+    fuzz(&format!("control on {engine:?}"), &input, |((method, path), body, cookie)| {
         let mut request =
             http.request(method.parse().unwrap(), format!("{}/_emulator/v1{path}", server.url)).body(body);
         request = request.header("content-type", "application/json");
