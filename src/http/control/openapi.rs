@@ -72,15 +72,14 @@ use crate::http::described::{name, operations, retype, say};
         tokens::decode,
         sign_in::sign_in,
     ),
-    components(schemas(super::ProblemDocument, Turned)),
+    components(schemas(super::ProblemDocument, AccessRefusal)),
     modifiers(&Common)
 )]
 struct Api;
 
 /// Why the API is closed to a request.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AccessRefusal)]
-struct Turned {
+struct AccessRefusal {
     error: String,
     error_description: String,
 }
@@ -110,12 +109,12 @@ impl Modify for Common {
             say(
                 operation,
                 "403",
-                "Not by this host name, or not from a page of another site.",
+                "Not by this host name, not from a page of another site, or not allowed here.",
                 "application/json",
                 &refusal,
             );
             if method != HttpMethod::Get {
-                say(operation, "403", "A page of another site sent this.", PROBLEM, &problem);
+                say(operation, "403", "Not allowed.", PROBLEM, &problem);
             }
             say(operation, "503", "The database does not answer just now.", "application/json", &refusal);
         }
