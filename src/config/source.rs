@@ -190,6 +190,7 @@ impl Source {
                 // Which file to read, and what only the tests read.
                 "VESTIBULE_CONFIG"
                 | "VESTIBULE_BIN"
+                | "VESTIBULE_FUZZ_S"
                 | "VESTIBULE_TEST_POSTGRES_URL"
                 | "VESTIBULE_TEST_PYTHON" => continue,
                 _ => match name.strip_prefix("VESTIBULE_") {

@@ -39,6 +39,9 @@ impl EmailAddress {
         if text.chars().any(|c| c != '\'' && unwanted(c)) || text.matches('@').count() != 1 {
             return Err(EmailError::Invalid);
         }
+        if text.chars().any(is_ambiguous_capital) || !is_mailable(text) {
+            return Err(EmailError::Invalid);
+        }
         let options = email_address::Options::default().without_display_text().without_domain_literal();
         email_address::EmailAddress::parse_with_options(text, options).map_err(|_| EmailError::Invalid)?;
         Ok(Self(text.to_owned()))
@@ -63,6 +66,23 @@ impl EmailAddress {
     pub fn key(&self) -> String {
         self.0.to_lowercase()
     }
+}
+
+/// A capital that is not the capital of its small letter, as the Kelvin sign, whose small letter is k: an address with
+/// one would have the key of an address that is somebody else's mailbox.
+fn is_ambiguous_capital(c: char) -> bool {
+    let lower: String = c.to_lowercase().collect();
+    !c.is_ascii() && lower != c.to_string() && lower.to_uppercase() != c.to_string()
+}
+
+/// Has the domain the ASCII form that mail needs (RFC 5891)? One that is ASCII already is its own.
+fn is_mailable(address: &str) -> bool {
+    let domain = address.rsplit('@').next().unwrap_or_default();
+    let is_host = |text: &str| {
+        text.bytes().all(|b| !b.is_ascii() || b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+    };
+    domain.is_ascii()
+        || matches!(url::Host::parse(domain), Ok(url::Host::Domain(ascii)) if is_host(domain) && is_host(&ascii))
 }
 
 impl fmt::Display for EmailAddress {
@@ -125,6 +145,12 @@ mod tests {
             "a..b@x.io",
             ".a@x.io",
             "a@-x.io",
+            // An ASCII form that mail could be sent to is missing.
+            "a@xn--e\u{fb00}va.example",
+            "a@b\u{fc}%28cher.example",
+            // The Kelvin sign, which has the small letter k.
+            "\u{212a}ate@x.io",
+            "a\u{130}@x.io",
         ] {
             assert!(EmailAddress::parse(bad).is_err(), "{bad:?}");
         }

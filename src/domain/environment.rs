@@ -218,7 +218,7 @@ impl PublicUrl {
 }
 
 /// What the mail carries: Scalekit's dashboard switch "Magic link & OTP".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub enum PasswordlessType {
     #[serde(rename = "OTP")]
     Otp,

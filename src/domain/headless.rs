@@ -25,7 +25,7 @@ const MAX_EXPIRES_IN_S: u32 = 86_400;
 const RESERVED_VARIABLES: [&str; 5] = ["otp", "expiry_time_relative", "link", "expire_time", "expiry_time"];
 
 /// Which mail is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum Template {
     #[serde(rename = "SIGNIN")]
     SignIn,

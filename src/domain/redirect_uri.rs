@@ -144,7 +144,9 @@ fn is_loopback(url: &Url) -> bool {
 
 /// A loopback `http` URL that a development environment may send browsers to.
 fn parse_loopback(text: &str) -> Option<Url> {
+    // `http:localhost` is an absolute URL to the parser, and relative to the page it stands on to browsers.
     if text.len() > 2048
+        || !text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
         || text.contains('#')
         || text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\')
     {
@@ -155,11 +157,22 @@ fn parse_loopback(text: &str) -> Option<Url> {
     (plain && is_loopback(&url)).then_some(url)
 }
 
+/// The same text but for the port (RFC 8252 §7.3), on loopback. Other spellings of one address are other URIs.
 fn same_but_for_port(registered: &str, requested: &str) -> bool {
-    let (Some(mut a), Some(mut b)) = (parse_loopback(registered), parse_loopback(requested)) else {
-        return false;
+    let is_loopback = |text| parse_loopback(text).is_some();
+    let same = split_port(registered).is_some_and(|parts| split_port(requested) == Some(parts));
+    same && is_loopback(registered) && is_loopback(requested)
+}
+
+/// What stands before and behind the port of an `http` URI, or where it would stand.
+fn split_port(uri: &str) -> Option<(&str, &str)> {
+    let start = uri.strip_prefix("http://").map(|rest| uri.len() - rest.len())?;
+    let end = uri[start..].find(['/', '?']).map_or(uri.len(), |at| start + at);
+    let host_end = match uri[start..end].rfind(':') {
+        Some(colon) if uri[start + colon + 1..end].bytes().all(|b| b.is_ascii_digit()) => start + colon,
+        _ => end,
     };
-    a.set_port(None).is_ok() && b.set_port(None).is_ok() && a == b
+    Some((&uri[..host_end], &uri[end..]))
 }
 
 /// Why a `redirect_uri` was let through or not: the words of the redirect checker and of the error page.
@@ -309,6 +322,22 @@ mod tests {
         assert!(strict(&native, "http://127.0.0.1:51234/callback"));
         assert!(!strict(&native, "http://127.0.0.1:51234/other"));
         assert!(!strict(&native, "http://localhost:51234/callback"));
+        assert!(strict(&native, "http://127.0.0.1/callback"));
+        for other_spelling in [
+            "http://127.1:1/callback",
+            "http://0x7f000001:1/callback",
+            "http://127.0.0.1:1/x/../callback",
+            "http://127.0.0.1:1/./callback",
+            "HTTP://127.0.0.1:1/callback",
+            "http:127.0.0.1:1/callback",
+            "http://127.0.0.1:1/callback?",
+            "http://127.0.0.1:99999/callback",
+        ] {
+            assert!(!strict(&native, other_spelling), "{other_spelling}");
+        }
+        let native = client(ClientKind::Native, &["http://[::1]/callback"]);
+        assert!(strict(&native, "http://[::1]:51234/callback"));
+        assert!(!strict(&native, "http://[0::1]:51234/callback"));
         assert!(!strict(&web(&["http://127.0.0.1:1/callback"]), "http://127.0.0.1:51234/callback"));
     }
 
@@ -336,6 +365,8 @@ mod tests {
             "http://localhost:3000/cb#x",
             "http://localhost\\@evil.io/",
             "//localhost/",
+            "http:localhost/cb",
+            "http:/localhost/cb",
             "http://evil.io/?http://localhost",
         ] {
             assert!(!check_redirect_uri(&c, uri, Mode::Development, false).is_allowed(), "{uri}");

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::pages::render;
 use super::pages::views;
 use crate::app::NoContext;
-use crate::service::Failure;
+use crate::service::{Failure, NOT_TEXT};
 
 /// A failure as a response: a page for browsers is made by [`Problem::response_for`], JSON otherwise.
 #[derive(Debug, Clone)]
@@ -89,6 +89,8 @@ impl Problem {
         if failure.is_passing() {
             tracing::error!(error = %failure, "request failed for now");
             Self::unavailable()
+        } else if failure.is_of_caller() {
+            Self::bad_request("invalid_request", format!("This cannot be used: {NOT_TEXT}."))
         } else {
             tracing::error!(error = ?failure, "request failed");
             Self::broken()

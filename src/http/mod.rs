@@ -5,6 +5,7 @@ pub mod context;
 pub mod control;
 pub mod cookies;
 mod dashboard;
+mod described;
 pub mod errors;
 mod guard;
 mod llms;
@@ -16,7 +17,7 @@ pub mod params;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use api::{audit_logs, connections, health, passwordless};
+use api::{audit_logs, connections, health, openapi, passwordless};
 use context::Ctx;
 use errors::Problem;
 use pages::{assets, inbox, link, login};
@@ -61,10 +62,13 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(api("/api/v1/passwordless/email/resend").post(passwordless::resend).end())
         .service(api("/api/v1/passwordless/email/verify").post(passwordless::verify).end())
         .service(api("/api/v1/connections").get(connections::list).end())
+        .service(api("/api/v1/connections/{id}:enable").patch(connections::enable).end())
+        .service(api("/api/v1/connections/{id}:disable").patch(connections::disable).end())
         .service(api("/api/v1/connections/{id}").get(connections::show).patch(connections::change).end())
         .service(api("/api/v1/authmethods").get(connections::methods).end())
         .service(api("/api/v1/logs/authentication/requests").get(audit_logs::list).end())
         .service(api("/api/v1/auth:discovery").post(connections::discover).end())
+        .service(api("/api/v1/openapi.json").get(openapi::show).end())
         .service(endpoint("/compatibility").get(not_emulated::compatibility).end())
         // The inbox, for people.
         .service(endpoint("/_emulator/inbox").get(inbox::page).end())

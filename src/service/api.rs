@@ -2,8 +2,8 @@
 
 use std::sync::PoisonError;
 
-use super::Failure;
 use super::userinfo::{AccessRefusal, check_access_token};
+use super::{Failure, NOT_TEXT};
 use crate::app::Context;
 use crate::domain::api_error::{ApiError, ApiErrorCode, FieldViolation};
 use crate::domain::client::Client;
@@ -43,6 +43,9 @@ impl ApiRefusal {
                     ApiErrorCode::Unavailable,
                     "the database does not answer; try again in a moment",
                 )
+            }
+            Self::Failure(failure) if failure.is_of_caller() => {
+                ApiError::new(ApiErrorCode::InvalidArgument, format!("invalid request: {NOT_TEXT}"))
             }
             Self::Failure(failure) => {
                 tracing::error!(error = ?failure, "API call failed");

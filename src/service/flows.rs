@@ -14,16 +14,26 @@ use crate::storage::{FlowFilter, FlowRow, LoggedStep};
 const WRITE_EVERY: Duration = Duration::from_millis(50);
 
 /// Notes a step of a sign-in.
-pub fn note(context: &Context, flow_id: &str, about: About, step: Step) {
+pub fn note(context: &Context, flow_id: &str, about: About, mut step: Step) {
     if context.environment.flows_keep_s == 0 {
         return;
     }
     let site = &context.app.site;
+    // What strangers sent stands in it, and steps are written together: one text that PostgreSQL does not keep would take
+    // the steps of others with it.
+    let storable = |text: String| text.replace('\0', "\u{FFFD}");
+    step.text = storable(step.text);
+    let about = About {
+        email: about.email.map(storable),
+        client_id: about.client_id.map(storable),
+        user_id: about.user_id.map(storable),
+        ..about
+    };
     let logged_at_ms = context.app.clock.machine_ms();
     site.flows.push(FlowEvent {
         environment_id: context.environment_id().to_owned(),
         id: format!("{logged_at_ms:014}{:010}{:05}", site.flows.next_number(), std::process::id() % 100_000),
-        flow_id: flow_id.to_owned(),
+        flow_id: storable(flow_id.to_owned()),
         about,
         step,
         at_ms: context.now_ms(),

@@ -31,7 +31,10 @@ use crate::storage::StoreError;
 /// How often a transition is tried again when others keep moving the same row.
 const MAX_CONFLICTS: usize = 100;
 
-/// A failure of ours, not of the caller. The text is for the log; callers get a safe sentence.
+/// What the caller is told about a text that cannot be stored.
+pub const NOT_TEXT: &str = "a text holds a NUL character";
+
+/// A failure of ours, not of the caller, but for [`Failure::is_of_caller`]. The text is for the log; callers get a safe sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error(transparent)]
@@ -54,5 +57,10 @@ impl Failure {
             Self::Environment(error) => error.is_passing(),
             other => matches!(other, Self::Store(StoreError::Unavailable(_)) | Self::Contention),
         }
+    }
+
+    /// Did the caller send a text that cannot be stored, [`NOT_TEXT`]?
+    pub fn is_of_caller(&self) -> bool {
+        matches!(self, Self::Store(StoreError::NotText(_)))
     }
 }

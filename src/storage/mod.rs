@@ -65,6 +65,9 @@ pub enum StoreError {
     Unavailable(#[source] sqlx::Error),
     #[error("a record with this key exists already: {0}")]
     Exists(#[source] sqlx::Error),
+    /// A text with a NUL: PostgreSQL keeps none.
+    #[error("a text cannot be stored: {0}")]
+    NotText(#[source] sqlx::Error),
     #[error("the database refused a statement: {0}")]
     Failed(#[source] sqlx::Error),
     #[error("migrations failed: {0}")]
@@ -91,6 +94,8 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Exists(error),
             sqlx::Error::Database(db) if is_passing(db.code().as_deref()) => Self::Unavailable(error),
+            // character_not_in_repertoire
+            sqlx::Error::Database(db) if db.code().as_deref() == Some("22021") => Self::NotText(error),
             _ => Self::Failed(error),
         }
     }

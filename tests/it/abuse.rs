@@ -2,9 +2,11 @@
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::{Value, json};
 
 use crate::support::person::Page;
-use crate::support::{CALLBACK, CLIENT_ID, CLIENT_SECRET, TestServer};
+use crate::support::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Engine, TestServer};
 
 const PATHS: &[&str] = &[
     "/",
@@ -173,4 +175,32 @@ proptest! {
             assert!(server.post("/oauth/token", &pairs).await.status < 500, "token {pairs:?}");
         });
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_nul_anywhere_is_the_callers_mistake_and_takes_nobodys_log_away(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    for path in
+        ["/_emulator/v1/flows/%00", "/_emulator/v1/users/%00", "/login/%00", "/_emulator/v1/messages?q=%00"]
+    {
+        let status = server.get(path).await.status;
+        assert!(status < 500, "{path} answers {status}");
+    }
+    let token = server.client_token().await;
+    for path in ["/_emulator/v1/organizations", "/_emulator/v1/users", "/api/v1/passwordless/email/resend"] {
+        let body = json!({ "display_name": "\0", "email": "a@x.io", "name": "\0", "auth_request_id": "\0" });
+        let request = server.http().post(format!("{}{path}", server.url)).bearer_auth(&token).json(&body);
+        let page = Page::of(request.send().await.unwrap()).await;
+        assert!(page.status < 500, "{path}: {}", page.body);
+    }
+    server.person().authorize(&[("client_id", "\0")]).await;
+    server.person().authorize(&[("login_hint", "\0"), ("redirect_uri", "https://nobody.example/\0")]).await;
+    server.person().sign_in("jane@example.com").await;
+    vestibule::service::flows::write(&server.app.site).await;
+    let flows = server.do_control("GET", "/flows", Value::Null).await;
+    let shown = flows.to_string();
+    assert!(shown.contains("jane@example.com") && shown.contains('\u{fffd}'), "{shown}");
 }

@@ -74,6 +74,21 @@ fn the_commands_of_the_readme_are_those_that_ci_runs() {
     assert!(read("README.md").contains("\ncargo run --release\n") && test.contains("cargo build --release"));
 }
 
+#[test]
+fn every_part_of_the_tests_that_a_document_names_is_one_that_ci_runs() {
+    let test = read("scripts/test");
+    let all = test.split("parts=(").find(|t| t.starts_with("lint")).unwrap().split(')').next().unwrap();
+    let mut named = 0;
+    for file in ["docs/SECURITY.md", "docs/COMPATIBILITY.md"] {
+        for rest in read(file).split("./scripts/test ").skip(1) {
+            let part: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            assert!(all.split(' ').any(|p| p == part), "{file}: {part}");
+            named += 1;
+        }
+    }
+    assert!(named >= 2);
+}
+
 /// The part of a document between `<!-- generated: NAME -->` and `<!-- end -->` is what the program says;
 /// `UPDATE_REFERENCE=1` writes it.
 pub fn check_generated(file: &str, name: &str, wanted: &str) {

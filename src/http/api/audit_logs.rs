@@ -1,27 +1,75 @@
 //! `GET /api/v1/logs/authentication/requests`: the REST twin of `AuditLogsService`.
 
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::rest;
+use super::rest::{self, ApiErrorBody};
 use crate::app::Context;
 use crate::domain::api_error::FieldViolation;
 use crate::domain::clock::{UnixMs, parse_rfc3339, rfc3339};
+use crate::domain::flow::FlowStatus;
 use crate::http::context::Ctx;
 use crate::service::api::ApiRefusal;
 use crate::service::audit_logs::{self, Asked, Entry};
 
+/// A page of the log.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthRequestList {
+    /// Empty where there is no such page.
+    next_page_token: String,
+    prev_page_token: String,
+    total_size: u32,
+    #[serde(rename = "authRequests")]
+    auth_requests: Vec<AuthRequestEntry>,
+}
+
+/// One sign-in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthRequestEntry {
+    organization_id: &'static str,
+    environment_id: String,
+    connection_id: String,
+    auth_request_id: String,
+    email: String,
+    connection_type: &'static str,
+    connection_provider: &'static str,
+    status: FlowStatus,
+    /// RFC 3339.
+    timestamp: String,
+    connection_details: [ConnectionDetails; 1],
+    client_id: String,
+    client_name: String,
+    client_type: &'static str,
+}
+
+/// By which connection.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionDetails {
+    connection_id: String,
+    organization_id: &'static str,
+    connection_type: &'static str,
+    connection_provider: &'static str,
+}
+
+/// Sign-ins, newest first.
+#[utoipa::path(get, path = "/api/v1/logs/authentication/requests", tag = "logs", security(("client_token" = [])),
+    params(("page_size" = Option<u32>, Query, description = "Entries of a page, at most 100."),
+        ("page_token" = Option<String>, Query), ("email" = Option<String>, Query), ("client_id" = Option<String>, Query),
+        ("status" = Option<Vec<FlowStatus>>, Query),
+        ("start_time" = Option<String>, Query, description = "RFC 3339."), ("end_time" = Option<String>, Query, description = "RFC 3339."),
+        ("resource_id" = Option<String>, Query), ("connected_account_identifier" = Option<String>, Query)),
+    responses((status = 200, body = AuthRequestList), (status = 400, body = ApiErrorBody)))]
 pub async fn list(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let answer = async {
         rest::caller_of(&context, &request).await?;
         let page = audit_logs::list(&context, asked(&request)?).await?;
-        let entries: Vec<Value> = page.entries.iter().map(|entry| shown(&context, entry)).collect();
-        Ok(json!({
-            "next_page_token": page.next_page_token,
-            "prev_page_token": page.prev_page_token,
-            "total_size": page.total,
-            "authRequests": entries,
-        }))
+        Ok(AuthRequestList {
+            auth_requests: page.entries.into_iter().map(|entry| shown(&context, entry)).collect(),
+            next_page_token: page.next_page_token,
+            prev_page_token: page.prev_page_token,
+            total_size: page.total,
+        })
     };
     rest::answer(answer.await)
 }
@@ -61,26 +109,27 @@ fn time(name: &str, text: &str) -> Result<UnixMs, ApiRefusal> {
     })
 }
 
-fn shown(context: &Context, entry: &Entry) -> Value {
+fn shown(context: &Context, entry: Entry) -> AuthRequestEntry {
     let connection_id = &context.environment.passwordless.connection_id;
-    json!({
-        "organization_id": "",
-        "environment_id": context.environment.id,
-        "connection_id": connection_id,
-        "auth_request_id": entry.auth_request_id,
-        "email": entry.email,
-        "connection_type": "PASSWORDLESS",
-        "connection_provider": "SCALEKIT",
-        "status": entry.status.as_str(),
-        "timestamp": rfc3339(entry.at_ms),
-        "connection_details": [{
-            "connection_id": connection_id,
-            "organization_id": "",
-            "connection_type": "PASSWORDLESS",
-            "connection_provider": "SCALEKIT",
+    let (connection_type, connection_provider) = ("PASSWORDLESS", "SCALEKIT");
+    AuthRequestEntry {
+        organization_id: "",
+        environment_id: context.environment.id.clone(),
+        connection_id: connection_id.clone(),
+        auth_request_id: entry.auth_request_id,
+        email: entry.email,
+        connection_type,
+        connection_provider,
+        status: entry.status,
+        timestamp: rfc3339(entry.at_ms),
+        connection_details: [ConnectionDetails {
+            connection_id: connection_id.clone(),
+            organization_id: "",
+            connection_type,
+            connection_provider,
         }],
-        "client_id": entry.client_id,
-        "client_name": entry.client_name,
-        "client_type": entry.client_type,
-    })
+        client_id: entry.client_id,
+        client_name: entry.client_name,
+        client_type: entry.client_type,
+    }
 }

@@ -1,10 +1,12 @@
 //! `/api/v1/connections` and `/api/v1/authmethods`: the REST twins of the passwordless connection's gRPC methods.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::rest::{self, Body};
+use super::rest::{self, ApiErrorBody, Body};
+use crate::app::Context;
 use crate::domain::api_error::FieldViolation;
 use crate::domain::environment::{PasswordlessSettings, PasswordlessType};
 use crate::domain::settings_change::PasswordlessChange;
@@ -13,18 +15,23 @@ use crate::service::api::ApiRefusal;
 use crate::service::connections::{self, ConfigInput};
 
 /// `body = "connection"`: what is sent is the connection itself.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct UpdateConnection {
+#[derive(Deserialize, ToSchema)]
+pub struct UpdateConnection {
     #[serde(alias = "passwordlessConfig")]
+    #[schema(value_type = Config)]
     passwordless_config: Option<Config>,
 }
 
-#[derive(Default, Deserialize)]
+/// What is left out stays as it is.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
-struct Config {
+#[schema(as = PasswordlessConfigInput)]
+pub struct Config {
+    #[schema(value_type = Option<PasswordlessType>)]
     r#type: Option<String>,
+    #[schema(ignore)]
     frequency: Option<Value>,
+    /// Seconds.
     validity: Option<i64>,
     #[serde(alias = "enforceSameBrowserOrigin")]
     enforce_same_browser_origin: Option<bool>,
@@ -36,12 +43,80 @@ struct Config {
     regenerate_passwordless_credentials_on_resend: Option<bool>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
-struct Discovery {
+pub struct Discovery {
+    #[schema(required, format = "email")]
     email: String,
 }
 
+/// A connection; there is only the passwordless one.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Connection {
+    id: String,
+    provider: &'static str,
+    r#type: &'static str,
+    status: &'static str,
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passwordless_config: Option<PasswordlessConfig>,
+}
+
+/// Its settings.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PasswordlessConfig {
+    r#type: PasswordlessType,
+    /// Seconds.
+    validity: i64,
+    enforce_same_browser_origin: bool,
+    code_challenge_length: i64,
+    code_challenge_type: &'static str,
+    regenerate_passwordless_credentials_on_resend: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionList {
+    connections: Vec<Connection>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionAnswer {
+    connection: Connection,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Switched {
+    enabled: bool,
+}
+
+/// A way to sign in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthMethod {
+    connection_id: String,
+    connection_type: &'static str,
+    provider: &'static str,
+    passwordless_type: PasswordlessType,
+    code_challenge_length: i64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthMethodList {
+    auth_methods: Vec<AuthMethod>,
+}
+
+/// Nothing, where sign-in by e-mail is switched off.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Discovered {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_method: Option<AuthMethod>,
+}
+
+/// All connections.
+#[utoipa::path(get, path = "/api/v1/connections", tag = "connections", security(("client_token" = [])),
+    params(("organization_id" = Option<String>, Query), ("domain" = Option<String>, Query)),
+    responses((status = 200, body = ConnectionList)))]
 pub async fn list(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let answer = async {
         rest::caller_of(&context, &request).await?;
@@ -49,12 +124,15 @@ pub async fn list(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         // An organization or a domain has no connections here.
         let is_narrowed = url::form_urlencoded::parse(query.as_bytes())
             .any(|(name, value)| matches!(&*name, "organization_id" | "domain") && !value.is_empty());
-        let all = [listed(&context.environment.passwordless)];
-        Ok(json!({ "connections": if is_narrowed { &[] } else { all.as_slice() } }))
+        let connections = if is_narrowed { vec![] } else { vec![listed(&context.environment.passwordless)] };
+        Ok(ConnectionList { connections })
     };
     rest::answer(answer.await)
 }
 
+/// One connection with its settings.
+#[utoipa::path(get, path = "/api/v1/connections/{id}", tag = "connections", security(("client_token" = [])),
+    params(("id" = String, Path)), responses((status = 200, body = ConnectionAnswer), (status = 404, body = ApiErrorBody)))]
 pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
     let answer = async {
         rest::caller_of(&context, &request).await?;
@@ -63,7 +141,10 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
     rest::answer(answer.await)
 }
 
-/// `PATCH /api/v1/connections/{id}`, and with `:enable` or `:disable` behind the id the switch.
+/// Changes settings of the connection.
+#[utoipa::path(patch, path = "/api/v1/connections/{id}", tag = "connections", security(("client_token" = [])),
+    params(("id" = String, Path)), request_body = UpdateConnection,
+    responses((status = 200, body = ConnectionAnswer), (status = 404, body = ApiErrorBody)))]
 pub async fn change(
     request: HttpRequest,
     Ctx(context): Ctx,
@@ -72,37 +153,53 @@ pub async fn change(
 ) -> HttpResponse {
     let answer = async {
         rest::caller_of(&context, &request).await?;
-        match id.split_once(':') {
-            None => {
-                let UpdateConnection { passwordless_config } = body.read()?;
-                let config = passwordless_config.ok_or_else(|| {
-                    let text = "passwordless_config is required";
-                    ApiRefusal::from(vec![FieldViolation::new("passwordless_config", "required", text)])
-                })?;
-                connections::change(&context, &id, input(config)?).await.map(|settings| shown(&settings))
-            }
-            Some((id, action @ ("enable" | "disable"))) => {
-                let enabled = connections::switch(&context, id, action == "enable").await?;
-                Ok(json!({ "enabled": enabled }))
-            }
-            Some(_) => Err(connections::unknown(&context, &id)),
-        }
+        connections::passwordless(&context, &id)?;
+        let UpdateConnection { passwordless_config } = body.read()?;
+        let config = passwordless_config.ok_or_else(|| {
+            let text = "passwordless_config is required";
+            ApiRefusal::from(vec![FieldViolation::new("passwordless_config", "required", text)])
+        })?;
+        connections::change(&context, &id, input(config)?).await.map(|settings| shown(&settings))
     };
     rest::answer(answer.await)
 }
 
-/// `GET /api/v1/authmethods`: asked before anybody is known, so without a token.
-pub async fn methods(Ctx(context): Ctx) -> HttpResponse {
-    let methods: Vec<Value> = connections::offered(&context).map(method).into_iter().collect();
-    rest::answer(Ok(json!({ "auth_methods": methods })))
+/// Switches sign-in by e-mail on.
+#[utoipa::path(patch, path = "/api/v1/connections/{id}:enable", tag = "connections", security(("client_token" = [])),
+    params(("id" = String, Path)), responses((status = 200, body = Switched), (status = 404, body = ApiErrorBody)))]
+pub async fn enable(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    switch(&request, &context, &id, true).await
 }
 
-/// `POST /api/v1/auth:discovery`
+/// Switches sign-in by e-mail off.
+#[utoipa::path(patch, path = "/api/v1/connections/{id}:disable", tag = "connections", security(("client_token" = [])),
+    params(("id" = String, Path)), responses((status = 200, body = Switched), (status = 404, body = ApiErrorBody)))]
+pub async fn disable(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    switch(&request, &context, &id, false).await
+}
+
+async fn switch(request: &HttpRequest, context: &Context, id: &str, enabled: bool) -> HttpResponse {
+    let answer = async {
+        rest::caller_of(context, request).await?;
+        Ok(Switched { enabled: connections::switch(context, id, enabled).await? })
+    };
+    rest::answer(answer.await)
+}
+
+/// Ways to sign in; asked for before anybody is known, so without a token.
+#[utoipa::path(get, path = "/api/v1/authmethods", tag = "connections", responses((status = 200, body = AuthMethodList)))]
+pub async fn methods(Ctx(context): Ctx) -> HttpResponse {
+    let auth_methods = connections::offered(&context).map(method).into_iter().collect();
+    rest::answer(Ok(AuthMethodList { auth_methods }))
+}
+
+/// The way for an address to sign in, the same whether or not it is known.
+#[utoipa::path(post, path = "/api/v1/auth:discovery", tag = "connections", request_body = Discovery,
+    responses((status = 200, body = Discovered)))]
 pub async fn discover(Ctx(context): Ctx, body: Body) -> HttpResponse {
     let answer = || {
         let Discovery { email } = body.read()?;
-        let found = connections::offered_to(&context, &email)?;
-        Ok(found.map_or_else(|| json!({}), |settings| json!({ "auth_method": method(settings) })))
+        Ok(Discovered { auth_method: connections::offered_to(&context, &email)?.map(method) })
     };
     rest::answer(answer())
 }
@@ -130,36 +227,41 @@ fn input(config: Config) -> Result<ConfigInput, ApiRefusal> {
     })
 }
 
-fn listed(settings: &PasswordlessSettings) -> Value {
-    json!({
-        "id": settings.connection_id,
-        "provider": "SCALEKIT",
-        "type": "PASSWORDLESS",
-        "status": "COMPLETED",
-        "enabled": settings.enabled,
-    })
+fn listed(settings: &PasswordlessSettings) -> Connection {
+    Connection {
+        id: settings.connection_id.clone(),
+        provider: "SCALEKIT",
+        r#type: "PASSWORDLESS",
+        status: "COMPLETED",
+        enabled: settings.enabled,
+        configuration_type: None,
+        passwordless_config: None,
+    }
 }
 
-fn shown(settings: &PasswordlessSettings) -> Value {
-    let mut connection = listed(settings);
-    connection["configuration_type"] = json!("MANUAL");
-    connection["passwordless_config"] = json!({
-        "type": settings.passwordless_type.as_str(),
-        "validity": settings.validity_s,
-        "enforce_same_browser_origin": settings.enforce_same_browser_origin,
-        "code_challenge_length": settings.code_length,
-        "code_challenge_type": "NUMERIC",
-        "regenerate_passwordless_credentials_on_resend": settings.regenerate_passwordless_credentials_on_resend,
-    });
-    json!({ "connection": connection })
+fn shown(settings: &PasswordlessSettings) -> ConnectionAnswer {
+    let config = PasswordlessConfig {
+        r#type: settings.passwordless_type,
+        validity: settings.validity_s,
+        enforce_same_browser_origin: settings.enforce_same_browser_origin,
+        code_challenge_length: i64::from(settings.code_length),
+        code_challenge_type: "NUMERIC",
+        regenerate_passwordless_credentials_on_resend: settings.regenerate_passwordless_credentials_on_resend,
+    };
+    let connection = Connection {
+        configuration_type: Some("MANUAL"),
+        passwordless_config: Some(config),
+        ..listed(settings)
+    };
+    ConnectionAnswer { connection }
 }
 
-fn method(settings: &PasswordlessSettings) -> Value {
-    json!({
-        "connection_id": settings.connection_id,
-        "connection_type": "PASSWORDLESS",
-        "provider": "SCALEKIT",
-        "passwordless_type": settings.passwordless_type.as_str(),
-        "code_challenge_length": settings.code_length,
-    })
+fn method(settings: &PasswordlessSettings) -> AuthMethod {
+    AuthMethod {
+        connection_id: settings.connection_id.clone(),
+        connection_type: "PASSWORDLESS",
+        provider: "SCALEKIT",
+        passwordless_type: settings.passwordless_type,
+        code_challenge_length: i64::from(settings.code_length),
+    }
 }

@@ -3,5 +3,6 @@
 pub mod audit_logs;
 pub mod connections;
 pub mod health;
+pub mod openapi;
 pub mod passwordless;
 pub mod rest;

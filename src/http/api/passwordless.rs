@@ -6,40 +6,50 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::rest::{self, Body};
+use super::rest::{self, ApiErrorBody, Body};
 use crate::domain::api_error::FieldViolation;
+use crate::domain::environment::PasswordlessType;
 use crate::domain::headless::{Credential, SendInput, Template, VerifyInput};
 use crate::http::context::Ctx;
 use crate::service::api::ApiRefusal;
 use crate::service::passwordless::headless::{self, Proven, Sent};
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
-struct SendRequest {
+pub struct SendRequest {
+    #[schema(value_type = String, format = "email")]
     email: Option<String>,
+    #[schema(value_type = Option<Template>)]
     template: Option<Value>,
+    /// Where the link of the mail leads; needed when mails carry one.
     #[serde(alias = "magiclinkAuthUri")]
     magiclink_auth_uri: Option<String>,
+    /// Comes back unchanged from the verification.
     state: Option<String>,
+    /// Seconds that code and link live.
     #[serde(alias = "expiresIn")]
+    #[schema(value_type = Option<u32>)]
     expires_in: Option<Value>,
     #[serde(alias = "templateVariables")]
     template_variables: Option<BTreeMap<String, String>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
-struct ResendRequest {
+pub struct ResendRequest {
     #[serde(alias = "authRequestId")]
+    #[schema(value_type = String)]
     auth_request_id: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
+/// Either the code or the token of the link.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
-struct VerifyRequest {
+pub struct VerifyRequest {
     code: Option<String>,
     #[serde(alias = "linkToken")]
     link_token: Option<String>,
@@ -47,6 +57,32 @@ struct VerifyRequest {
     auth_request_id: Option<String>,
 }
 
+/// A mail is on its way.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SendResponse {
+    auth_request_id: String,
+    /// Unix time in seconds, as a text, since 64-bit numbers do not fit into JavaScript's.
+    expires_at: String,
+    /// Seconds.
+    expires_in: i64,
+    passwordless_type: PasswordlessType,
+}
+
+/// An address was proven.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VerifyResponse {
+    email: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<Template>,
+    passwordless_type: PasswordlessType,
+}
+
+/// Sends a mail with code, link or both.
+#[utoipa::path(post, path = "/api/v1/passwordless/email/send", tag = "passwordless", request_body = SendRequest,
+    security(("client_token" = [])),
+    responses((status = 200, body = SendResponse), (status = 429, body = ApiErrorBody)))]
 pub async fn send(request: HttpRequest, Ctx(context): Ctx, body: Body) -> HttpResponse {
     let answer = async {
         let client = rest::caller_of(&context, &request).await?;
@@ -55,6 +91,10 @@ pub async fn send(request: HttpRequest, Ctx(context): Ctx, body: Body) -> HttpRe
     rest::answer(answer.await.map(|sent| shown(&sent)))
 }
 
+/// Sends it again.
+#[utoipa::path(post, path = "/api/v1/passwordless/email/resend", tag = "passwordless", request_body = ResendRequest,
+    security(("client_token" = [])),
+    responses((status = 200, body = SendResponse), (status = 404, body = ApiErrorBody), (status = 429, body = ApiErrorBody)))]
 pub async fn resend(request: HttpRequest, Ctx(context): Ctx, body: Body) -> HttpResponse {
     let answer = async {
         rest::caller_of(&context, &request).await?;
@@ -64,6 +104,10 @@ pub async fn resend(request: HttpRequest, Ctx(context): Ctx, body: Body) -> Http
     rest::answer(answer.await.map(|sent| shown(&sent)))
 }
 
+/// Tells whose address it was, once.
+#[utoipa::path(post, path = "/api/v1/passwordless/email/verify", tag = "passwordless", request_body = VerifyRequest,
+    security(("client_token" = [])),
+    responses((status = 200, body = VerifyResponse), (status = 404, body = ApiErrorBody), (status = 429, body = ApiErrorBody)))]
 pub async fn verify(request: HttpRequest, Ctx(context): Ctx, body: Body) -> HttpResponse {
     let answer = async {
         rest::caller_of(&context, &request).await?;
@@ -123,28 +167,22 @@ fn uint32(value: &Value) -> Option<u32> {
     u32::try_from(number).ok()
 }
 
-fn shown(sent: &Sent) -> Value {
-    json!({
-        "auth_request_id": sent.auth_request_id,
-        // 64-bit numbers are texts, since JavaScript cannot hold them.
-        "expires_at": sent.expires_at_s.to_string(),
-        "expires_in": sent.expires_in_s,
-        "passwordless_type": sent.passwordless_type.as_str(),
-    })
+fn shown(sent: &Sent) -> SendResponse {
+    SendResponse {
+        auth_request_id: sent.auth_request_id.clone(),
+        expires_at: sent.expires_at_s.to_string(),
+        expires_in: sent.expires_in_s,
+        passwordless_type: sent.passwordless_type,
+    }
 }
 
-fn proof(proven: &Proven) -> Value {
-    let mut shown = json!({
-        "email": proven.email.as_str(),
-        "passwordless_type": proven.passwordless_type.as_str(),
-    });
-    if let Some(state) = &proven.state {
-        shown["state"] = json!(state);
+fn proof(proven: &Proven) -> VerifyResponse {
+    VerifyResponse {
+        email: proven.email.as_str().to_owned(),
+        state: proven.state.clone(),
+        template: proven.template,
+        passwordless_type: proven.passwordless_type,
     }
-    if let Some(template) = proven.template {
-        shown["template"] = json!(template.as_str());
-    }
-    shown
 }
 
 #[cfg(test)]

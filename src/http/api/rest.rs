@@ -7,8 +7,9 @@ use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::app::Context;
 use crate::domain::api_error::{ApiError, ApiErrorCode};
@@ -17,6 +18,54 @@ use crate::http::params::MAX_FORM_BYTES;
 use crate::service::api::{ApiRefusal, caller};
 
 const TYPE_URL: &str = "type.googleapis.com/scalekit.v1.errdetails.ErrorInfo";
+
+/// An error, as Scalekit's gateway writes it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ApiErrorBody {
+    /// Number of the gRPC status.
+    pub code: i32,
+    pub message: String,
+    pub details: Vec<ErrorInfo>,
+}
+
+/// What programs act upon.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorInfo {
+    #[serde(rename = "@type")]
+    pub type_url: &'static str,
+    /// One of docs/COMPATIBILITY.md.
+    pub error_code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_error_info: Option<ValidationErrorInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help_info: Option<HelpInfo>,
+}
+
+/// What is wrong with which field.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ValidationErrorInfo {
+    pub field_violations: Vec<FieldViolationBody>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FieldViolation)]
+pub struct FieldViolationBody {
+    pub field: String,
+    pub description: String,
+    pub constraint: &'static str,
+}
+
+/// Where people read more.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HelpInfo {
+    pub links: [HelpLink; 1],
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HelpLink {
+    pub description: &'static str,
+    pub url: String,
+}
 
 /// A body as it arrived; an extractor that never fails, so that the token is looked at first.
 pub struct Body(Result<Vec<u8>, ApiErrorCode>);
@@ -73,7 +122,7 @@ pub async fn caller_of<'c>(context: &'c Context, request: &HttpRequest) -> Resul
 }
 
 /// The answer, or the refusal in its shape.
-pub fn answer(outcome: Result<Value, ApiRefusal>) -> HttpResponse {
+pub fn answer(outcome: Result<impl Serialize, ApiRefusal>) -> HttpResponse {
     match outcome {
         Ok(shown) => HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(shown),
         Err(refusal) => error(&refusal.into_error()),
@@ -82,18 +131,21 @@ pub fn answer(outcome: Result<Value, ApiRefusal>) -> HttpResponse {
 
 /// An error as Scalekit's gateway writes it.
 pub fn error(error: &ApiError) -> HttpResponse {
-    let mut info = json!({ "@type": TYPE_URL, "error_code": error.code.as_str() });
-    if !error.violations.is_empty() {
-        let violations: Vec<Value> = error
-            .violations
-            .iter()
-            .map(|v| json!({ "field": v.field, "description": v.description, "constraint": v.constraint }))
-            .collect();
-        info["validation_error_info"] = json!({ "field_violations": violations });
-    }
-    if let Some(url) = &error.help_url {
-        info["help_info"] = json!({ "links": [{ "description": "What Vestibule emulates", "url": url }] });
-    }
+    let violations = error.violations.iter().map(|v| FieldViolationBody {
+        field: v.field.clone(),
+        description: v.description.clone(),
+        constraint: v.constraint,
+    });
+    let info = ErrorInfo {
+        type_url: TYPE_URL,
+        error_code: error.code.as_str(),
+        validation_error_info: (!error.violations.is_empty())
+            .then(|| ValidationErrorInfo { field_violations: violations.collect() }),
+        help_info: error
+            .help_url
+            .clone()
+            .map(|url| HelpInfo { links: [HelpLink { description: "What Vestibule emulates", url }] }),
+    };
     let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store"));
@@ -106,9 +158,9 @@ pub fn error(error: &ApiError) -> HttpResponse {
         }
         _ => {}
     }
-    response.json(json!({
-        "code": error.code.grpc_code().number(),
-        "message": error.message,
-        "details": [info],
-    }))
+    response.json(ApiErrorBody {
+        code: error.code.grpc_code().number(),
+        message: error.message.clone(),
+        details: vec![info],
+    })
 }

@@ -32,6 +32,7 @@ use super::params;
 use crate::app::Context;
 use crate::domain::authorization::Parameters;
 use crate::domain::field_error::FieldError;
+use crate::service::NOT_TEXT;
 use crate::service::control::Refused;
 
 /// Largest body: a snapshot can be long.
@@ -53,6 +54,9 @@ pub struct ProblemDocument {
     pub errors: Vec<FieldError>,
 }
 
+/// The content type of [`ProblemDocument`].
+const PROBLEM: &str = "application/problem+json";
+
 fn problem(
     status: StatusCode,
     error: &str,
@@ -69,7 +73,7 @@ fn problem(
     };
     HttpResponse::build(status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::CONTENT_TYPE, "application/problem+json"))
+        .insert_header((header::CONTENT_TYPE, PROBLEM))
         .body(serde_json::to_string(&document).unwrap_or_default())
 }
 
@@ -85,6 +89,7 @@ pub fn refusal(refused: Refused) -> HttpResponse {
             problem(StatusCode::CONFLICT, "conflict", "It is there already", detail, vec![error])
         }
         Refused::NotAllowed(text) => problem(StatusCode::FORBIDDEN, "forbidden", "Not allowed", text, vec![]),
+        Refused::Failure(failure) if failure.is_of_caller() => refusal(Refused::field("", NOT_TEXT)),
         Refused::Failure(failure) => Problem::failure(&failure).json(),
     }
 }
@@ -115,7 +120,10 @@ impl FromRequest for Control {
             guard::control(&request, &context).map_err(end_with)?;
             // A page of another site can make a browser send a POST here, and loopback asks for no token.
             if !matches!(*request.method(), Method::GET | Method::HEAD) {
-                guard::same_origin(&request).map_err(end_with)?;
+                guard::same_origin(&request).map_err(|_| {
+                    let text = "a page of another site sent this request".to_owned();
+                    end_with(problem(StatusCode::FORBIDDEN, "forbidden", "Not sent from here", text, vec![]))
+                })?;
             }
             Ok(Self(context))
         })

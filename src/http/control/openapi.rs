@@ -1,9 +1,12 @@
 //! The control API's description, made from its handlers and their types.
 
 use actix_web::HttpResponse;
-use utoipa::OpenApi;
+use serde::Serialize;
+use utoipa::openapi::{HttpMethod, OpenApi as Document, Ref, RefOr};
+use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{clients, clock, environments, faults, flows, inbox, people, sign_in, state, tokens};
+use super::{PROBLEM, clients, clock, environments, faults, flows, inbox, people, sign_in, state, tokens};
+use crate::http::described::{name, operations, retype, say};
 
 /// OpenAPI 3.1.
 #[derive(OpenApi)]
@@ -70,9 +73,54 @@ use super::{clients, clock, environments, faults, flows, inbox, people, sign_in,
         tokens::decode,
         sign_in::sign_in,
     ),
-    components(schemas(super::ProblemDocument))
+    components(schemas(super::ProblemDocument, AccessRefusal)),
+    modifiers(&Common)
 )]
 struct Api;
+
+/// Why the API is closed to a request.
+#[derive(Debug, Serialize, ToSchema)]
+struct AccessRefusal {
+    error: String,
+    error_description: String,
+}
+
+/// What all operations have in common.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, document: &mut Document) {
+        let problem = RefOr::Ref(Ref::from_schema_name("ProblemDocument"));
+        let refusal = RefOr::Ref(Ref::from_schema_name("AccessRefusal"));
+        for (method, operation) in operations(document) {
+            name(operation);
+            retype(operation, "ProblemDocument", PROBLEM);
+            let mut codes = vec![];
+            if operation.parameters.is_some() || operation.request_body.is_some() {
+                codes.push(("400", "Something is wrong with the request; `errors` names it."));
+            }
+            if operation.request_body.is_some() {
+                codes.push(("413", "The body is longer than 64 MiB."));
+                codes.push(("415", "The body is not JSON."));
+            }
+            for (code, about) in codes {
+                say(operation, code, about, PROBLEM, &problem);
+            }
+            say(operation, "401", "The API needs its token.", "application/json", &refusal);
+            say(
+                operation,
+                "403",
+                "Not by this host name, not from a page of another site, or not allowed here.",
+                "application/json",
+                &refusal,
+            );
+            if method != HttpMethod::Get {
+                say(operation, "403", "Not allowed.", PROBLEM, &problem);
+            }
+            say(operation, "503", "The database does not answer just now.", "application/json", &refusal);
+        }
+    }
+}
 
 /// The description as JSON.
 pub fn document() -> String {

@@ -25,6 +25,7 @@ pub struct RedirectCheck {
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = RedirectVerdict)]
 pub struct Verdict {
     pub allowed: bool,
     pub why: String,

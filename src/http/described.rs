@@ -1,0 +1,48 @@
+//! What both descriptions (OpenAPI 3.1) have in common.
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{Content, HttpMethod, OpenApi, Ref, RefOr, Response, Schema};
+
+/// All operations, with their methods.
+pub fn operations(document: &mut OpenApi) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
+    document.paths.paths.values_mut().flat_map(|item| {
+        let all = [
+            (HttpMethod::Get, item.get.as_mut()),
+            (HttpMethod::Put, item.put.as_mut()),
+            (HttpMethod::Post, item.post.as_mut()),
+            (HttpMethod::Patch, item.patch.as_mut()),
+            (HttpMethod::Delete, item.delete.as_mut()),
+        ];
+        all.into_iter().filter_map(|(method, operation)| Some((method, operation?)))
+    })
+}
+
+/// Names an operation by its tag and its handler, since two handlers may have one name and two operations may not.
+pub fn name(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next().map(|tag| tag.replace('-', "_"));
+    operation.operation_id =
+        tag.zip(operation.operation_id.take()).map(|(tag, name)| format!("{tag}_{name}"));
+}
+
+/// Adds an answer, or one more type of its body, to what the operation names itself.
+pub fn say(operation: &mut Operation, code: &str, about: &str, content_type: &str, body: &RefOr<Schema>) {
+    let found = operation.responses.responses.entry(code.to_owned());
+    if let RefOr::T(response) = found.or_insert_with(|| RefOr::T(Response::new(about))) {
+        let content = response.content.entry(content_type.to_owned());
+        content.or_insert_with(|| Content::new(Some(body.clone())));
+    }
+}
+
+/// Names the content type of all answers whose body is this schema.
+pub fn retype(operation: &mut Operation, schema: &str, content_type: &str) {
+    let wanted = Ref::from_schema_name(schema).ref_location;
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        let found = response.content.get("application/json").is_some_and(
+            |content| matches!(&content.schema, Some(RefOr::Ref(found)) if found.ref_location == wanted),
+        );
+        if let Some(content) = response.content.shift_remove("application/json").filter(|_| found) {
+            response.content.insert(content_type.to_owned(), content);
+        }
+    }
+}
