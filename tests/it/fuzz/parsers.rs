@@ -352,7 +352,7 @@ enum Forgery {
 #[test]
 fn no_change_of_a_token_is_ever_believed() {
     let key = |n: i64| {
-        let der = generate_pkcs8(&SystemEntropy).unwrap();
+        let der = generate_pkcs8(vestibule::domain::token::SigningAlgorithm::Rs256, &SystemEntropy).unwrap();
         Arc::new(SigningKey::from_pkcs8(n, &format!("snk_{n}"), 0, &der).unwrap())
     };
     let (ours, other) = (key(1), key(2));
