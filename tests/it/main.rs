@@ -25,5 +25,6 @@ mod relying_party;
 mod sessions;
 mod smtp;
 mod storage;
+mod stress;
 mod testing;
 mod tokens;
