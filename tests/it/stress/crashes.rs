@@ -131,7 +131,7 @@ async fn a_killed_server_loses_nothing_and_lets_nothing_be_used_twice(
     }
     starts.sort();
     let (median, longest) = (starts[starts.len() / 2], starts[starts.len() - 1]);
-    println!(
+    eprintln!(
         "{} kills, {acknowledged} sign-ins, ready again after {median:?}, at most {longest:?}",
         starts.len()
     );

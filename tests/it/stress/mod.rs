@@ -2,6 +2,7 @@
 
 mod clock;
 mod crashes;
+mod mails;
 mod outages;
 mod proxy;
 mod replicas;

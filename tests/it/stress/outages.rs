@@ -32,7 +32,7 @@ impl Before {
     }
 
     /// Is everything as it was? Whoever waited signs in once.
-    async fn is_unharmed(self, server: &Process) {
+    async fn goes_on_unharmed(self, server: &Process) {
         let client = client();
         assert!(is_active(&client, &server.url, self.signed_in["access_token"].as_str().unwrap()).await);
         let token = self.signed_in["refresh_token"].as_str().unwrap();
@@ -71,7 +71,7 @@ async fn everything_is_refused_in_time(server: &Process, access_token: &str) {
         assert!(began.elapsed() < Duration::from_secs(4), "/ready took {:?}", began.elapsed());
     });
     tokio::join!(join_all(browsers), join_all(applications), join_all(callers), join_all(readiness));
-    println!("everything was refused within {:?}", began.elapsed());
+    eprintln!("everything was refused within {:?}", began.elapsed());
     let alive = ask(client().get(format!("{}/health", server.url))).await.unwrap();
     assert_eq!(alive.status, 200, "the process itself is well");
 }
@@ -96,7 +96,7 @@ async fn recovers(server: &mut Process, what: &str) {
     let began = Instant::now();
     server.wait_until_ready(RECOVERY).await;
     Visitor::new().tokens(&server.url).await;
-    println!("{what}: signed in {:?} after the database was back", began.elapsed());
+    eprintln!("{what}: signed in {:?} after the database was back", began.elapsed());
     assert!(began.elapsed() < RECOVERY, "{:?}", began.elapsed());
     assert!(server.child.as_mut().unwrap().try_wait().unwrap().is_none(), "it is the same process");
 }
@@ -111,7 +111,7 @@ async fn a_stopped_database_is_told_and_used_again_when_it_is_back() {
     everything_is_refused_in_time(&server, &token).await;
     tokio::task::block_in_place(|| database.start_again());
     recovers(&mut server, "restart").await;
-    before.is_unharmed(&server).await;
+    before.goes_on_unharmed(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +140,11 @@ async fn a_database_that_stalls_breaks_or_vanishes_holds_no_request() {
     let statuses = join_all(asked).await;
     assert!(statuses.iter().all(|s| matches!(s, Some(303 | 503))), "{statuses:?}");
     recovers(&mut server, "silent connections").await;
-    before.is_unharmed(&server).await;
+    before.goes_on_unharmed(&server).await;
+
+    // Nor does it hold the end.
+    proxy.set(Way::Still);
+    tokio::time::timeout(Duration::from_secs(25), server.stop()).await.expect("the server ends");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +155,7 @@ async fn a_slow_database_slows_people_and_fails_nobody() {
     proxy.set(Way::Slow(Duration::from_millis(30)));
     let before = Before::at(&server).await;
     join_all((0..5).map(|_| async { Visitor::new().tokens(&server.url).await })).await;
-    before.is_unharmed(&server).await;
+    before.goes_on_unharmed(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +198,7 @@ async fn a_database_out_of_connections_is_told_and_used_again() {
     everything_is_refused_in_time(&server, &token).await;
     drop(others);
     recovers(&mut server, "out of connections").await;
-    before.is_unharmed(&server).await;
+    before.goes_on_unharmed(&server).await;
 }
 
 /// A PgBouncer in transaction mode before a PostgreSQL; it ends with this.
@@ -271,7 +275,7 @@ async fn three_servers_share_few_connections_through_pgbouncer_in_transaction_mo
         join_all(signed_in).await;
     }
     for server in &servers {
-        Before::at(server).await.is_unharmed(server).await;
+        Before::at(server).await.goes_on_unharmed(server).await;
         assert!(!server.said().contains("ERROR"), "{}", server.said());
     }
     let mut connection = PgConnection::connect(&database.url()).await.unwrap();
@@ -325,5 +329,5 @@ async fn a_full_disk_is_told_and_the_embedded_database_goes_on_when_there_is_roo
         let code = text(&visitor.mail(&server.url).await.unwrap(), "code");
         assert!(visitor.enter_code(&server.url, &path, &code).await.unwrap().answer("code").is_some());
     }
-    before.is_unharmed(&server).await;
+    before.goes_on_unharmed(&server).await;
 }

@@ -279,6 +279,6 @@ async fn a_rolling_restart_under_load_loses_no_sign_in() {
         .collect()
         .await;
     let lost: Vec<_> = outcomes.iter().filter_map(|o| o.as_ref().err()).collect();
-    println!("{} sign-ins during the restarts", outcomes.len());
+    eprintln!("{} sign-ins during the restarts", outcomes.len());
     assert!(lost.is_empty() && outcomes.len() > 10, "{} of {} lost: {lost:?}", lost.len(), outcomes.len());
 }
