@@ -129,6 +129,8 @@ pub struct Config {
     pub master_key: Option<SecretString>,
     /// Worker threads; by default one per core.
     pub workers: Option<usize>,
+    /// Seconds after SIGTERM in which everything is still served and `/ready` says no.
+    pub shutdown_delay_s: u64,
     pub shutdown_timeout_s: u64,
     pub smtp: Option<SmtpSettings>,
     pub control: ControlSettings,
@@ -283,6 +285,7 @@ fn read(source: &mut Source, base: &Path) -> Config {
         database: read_database(source),
         master_key: source.filled("master_key").map(SecretString::from),
         workers: source.optional_integer("workers", 1..=256).and_then(|n| usize::try_from(n).ok()),
+        shutdown_delay_s: source.integer("shutdown_delay_s", 0..=300, 0).unsigned_abs(),
         shutdown_timeout_s: source.integer("shutdown_timeout_s", 0..=3600, 30).unsigned_abs(),
         smtp: read_smtp(source, base),
         control: ControlSettings {

@@ -54,6 +54,11 @@ const SECTIONS: &[Section] = &[
             ),
             Setting("workers", "2", "Worker threads. Default: one per core."),
             Setting(
+                "shutdown_delay_s",
+                "0",
+                "Seconds after SIGTERM in which requests are still served, and /ready answers 503 so that a load balancer sends no more.",
+            ),
+            Setting(
                 "shutdown_timeout_s",
                 "30",
                 "Seconds that requests under way get to finish after SIGTERM.",

@@ -1,6 +1,9 @@
 //! Errors at the edge: a safe sentence for the caller, the detail for the log, said once.
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{StatusCode, header};
+use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::json;
 
@@ -126,6 +129,22 @@ impl Problem {
         };
         render::page(self.status, &view)
     }
+}
+
+/// What went wrong before a handler began, such as finding the environment, is said as JSON; people get a page.
+pub async fn page_for_browsers<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let answer = next.call(request).await?;
+    let problem = answer.response().error().and_then(|error| error.as_error::<Problem>());
+    Ok(match problem.filter(|_| wants_page(answer.request())) {
+        Some(problem) => {
+            let page = problem.page(answer.request());
+            answer.into_response(page).map_into_right_body()
+        }
+        None => answer.map_into_left_body(),
+    })
 }
 
 impl ResponseError for Problem {

@@ -15,6 +15,7 @@ pub mod pages;
 pub mod params;
 
 use actix_web::http::{Method, StatusCode, header};
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use api::{audit_logs, connections, health, openapi, passwordless};
@@ -247,6 +248,7 @@ impl Endpoint {
             .allow_any_header()
             .max_age(3600);
         let is_api = self.is_api;
+        let is_for_browsers = !self.is_api && !self.is_cross_origin;
         self.resource
             .default_service(web::to(move |request: HttpRequest, context: Result<Ctx, Problem>| {
                 let allowed = allowed.clone();
@@ -262,7 +264,8 @@ impl Endpoint {
                     )
                 }
             }))
-            .wrap(actix_web::middleware::Condition::new(self.is_cross_origin, cors))
+            .wrap(Condition::new(is_for_browsers, from_fn(errors::page_for_browsers)))
+            .wrap(Condition::new(self.is_cross_origin, cors))
     }
 }
 

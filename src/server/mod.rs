@@ -261,6 +261,11 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
         signal = stop_signal() => {
             signal?;
             provider.stop_waiting();
+            // A connection that arrives while the listener is closed is reset: whoever sends them has to know first.
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(config.shutdown_delay_s)) => {}
+                again = stop_signal() => again?,
+            }
             let (stopped, ()) = tokio::join!(running, stop.gracefully());
             stopped.map_err(ServeError::Io)
         }

@@ -43,7 +43,7 @@ pub use sessions::SessionRow;
 pub use sign_in::{Budget, Completion, SessionChange};
 pub use state::{BadRow, Tables, check_tables, table_statements};
 
-use pool::{Connection, Pool};
+use pool::{Connection, Patience, Pool};
 
 /// How long a request waits for a free connection of the embedded database before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -133,6 +133,13 @@ pub struct PostgresOptions {
     pub is_transaction_pooler: bool,
 }
 
+impl PostgresOptions {
+    /// How long an idle connection may take to prove that it lives, before another is made.
+    fn ping_timeout(self) -> Duration {
+        self.timeout / 4
+    }
+}
+
 /// The database of one server process.
 #[derive(Clone)]
 pub struct Store {
@@ -168,10 +175,18 @@ impl Store {
         let pool = AnyPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.timeout)
+            // sqlx's own test waits as long as there is time to acquire a connection, which leaves none for a new one.
+            .test_before_acquire(false)
+            .before_acquire(move |connection, _| {
+                Box::pin(async move {
+                    let answered = tokio::time::timeout(options.ping_timeout(), connection.ping()).await;
+                    Ok(matches!(answered, Ok(Ok(()))))
+                })
+            })
             .connect_lazy_with(connect);
         let pool = Pool {
             inner: pool,
-            patience: Some(options.timeout),
+            patience: Some(Patience { answer: options.timeout, ping: options.ping_timeout() }),
             through_pooler: options.is_transaction_pooler,
         };
         Ok(Self { pool, write_gate: None, commits: Arc::default() })

@@ -15,12 +15,20 @@ use tokio::runtime::Handle;
 /// What a statement gives: rows, and how many were touched.
 type Steps = Vec<Either<AnyQueryResult, AnyRow>>;
 
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) answer: Duration,
+    /// An answer from a connection that has nothing to do.
+    pub(super) ping: Duration,
+}
+
 /// The connections of one server process.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     pub(super) inner: AnyPool,
-    /// How long an answer may take. `None` for the embedded engine, which answers by itself.
-    pub(super) patience: Option<Duration>,
+    /// `None` for the embedded engine, which answers by itself.
+    pub(super) patience: Option<Patience>,
     /// A pooler in between gives every transaction another connection of its own.
     pub(super) through_pooler: bool,
 }
@@ -58,7 +66,7 @@ impl Pool {
 pub(super) struct Connection {
     /// `None` once an answer did not come.
     lease: Option<PoolConnection<Any>>,
-    patience: Option<Duration>,
+    patience: Option<Patience>,
     through_pooler: bool,
     /// Something was asked and not answered yet.
     is_waiting: bool,
@@ -116,7 +124,7 @@ impl Drop for Connection {
         }
         // The pool asks whether the connection is well before it takes it back, and would wait forever.
         if let (Some(mut lease), Ok(runtime)) = (self.lease.take(), Handle::try_current()) {
-            runtime.spawn(tokio::time::timeout(patience, lease.return_to_pool()));
+            runtime.spawn(tokio::time::timeout(patience.ping, lease.return_to_pool()));
         }
     }
 }
@@ -325,9 +333,9 @@ impl<'c> Executor<'c> for &'c Pool {
 }
 
 /// `None`: the time is over.
-async fn within<T>(patience: Option<Duration>, answer: impl Future<Output = T>) -> Option<T> {
+async fn within<T>(patience: Option<Patience>, answer: impl Future<Output = T>) -> Option<T> {
     match patience {
-        Some(time) => tokio::time::timeout(time, answer).await.ok(),
+        Some(patience) => tokio::time::timeout(patience.answer, answer).await.ok(),
         None => Some(answer.await),
     }
 }

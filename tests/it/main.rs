@@ -30,5 +30,6 @@ mod rest_description;
 mod sessions;
 mod smtp;
 mod storage;
+mod stress;
 mod testing;
 mod tokens;

@@ -16,12 +16,15 @@ pub async fn live() -> HttpResponse {
 }
 
 /// `GET /ready`: the database answers, so people can sign in. A dead SMTP server is told but does not make the
-/// server unready: mails wait for it in the outbox.
+/// server unready: mails wait for it in the outbox. A server that stops is not ready.
 pub async fn ready(provider: web::Data<Provider>) -> HttpResponse {
     let Some(app) = provider.get() else {
         return HttpResponse::ServiceUnavailable()
             .json(json!({ "status": "starting", "database": "waiting" }));
     };
+    if app.site.is_stopping() {
+        return HttpResponse::ServiceUnavailable().json(json!({ "status": "stopping" }));
+    }
     let smtp = async {
         match &app.site.smtp {
             None => "not configured",

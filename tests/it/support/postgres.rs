@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -54,8 +54,8 @@ fn binaries() -> Option<PathBuf> {
     candidates.into_iter().find(|b| b.join("initdb").is_file() && b.join("postgres").is_file())
 }
 
-/// The user that PostgreSQL, which refuses root, runs as.
-fn unprivileged() -> Option<(u32, u32)> {
+/// The user that PostgreSQL and PgBouncer, which refuse root, run as.
+pub fn unprivileged() -> Option<(u32, u32)> {
     let id = |flag: &str, user: &str| -> Option<u32> {
         let out = Command::new("id").arg(flag).arg(user).stderr(Stdio::null()).output().ok()?;
         String::from_utf8(out.stdout).ok()?.trim().parse().ok()
@@ -76,8 +76,8 @@ fn command(program: &Path) -> Command {
     command
 }
 
-/// Starts a server on a Unix socket. It ends with this process: a shell waits for the end of our pipe.
-fn start(binaries: &Path) -> String {
+/// Makes the folder of a new server.
+fn make_cluster(binaries: &Path) -> PathBuf {
     let folder = tempfile::Builder::new().prefix("vestibule-pg-").tempdir().unwrap().keep();
     if let Some((uid, gid)) = unprivileged() {
         std::os::unix::fs::chown(&folder, Some(uid), Some(gid)).unwrap();
@@ -90,22 +90,40 @@ fn start(binaries: &Path) -> String {
         .output()
         .unwrap();
     assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-    let script = "\"$1\" -D \"$2/data\" -k \"$2\" -c listen_addresses= -c fsync=off -c full_page_writes=off \
-                  -c max_connections=400 -c shared_buffers=64MB >\"$2/log\" 2>&1 </dev/null & server=$!; \
-                  cat >/dev/null; kill -INT $server; wait $server; rm -rf \"$2\"";
+    folder
+}
+
+/// Starts a server on a Unix socket. It ends with this process: a shell waits for the end of our pipe.
+fn start(binaries: &Path) -> String {
+    let folder = make_cluster(binaries);
+    // Its end of the pipe closes when this process ends.
+    std::mem::forget(keep_running(binaries, &folder, "400", "rm -rf \"$2\""));
+    url_of(&folder)
+}
+
+fn url_of(folder: &Path) -> String {
+    format!("postgres://postgres@localhost/postgres?host={}", folder.display())
+}
+
+fn keep_running(binaries: &Path, folder: &Path, max_connections: &str, afterwards: &str) -> Child {
+    let script = format!(
+        "\"$1\" -D \"$2/data\" -k \"$2\" -c listen_addresses= -c fsync=off -c full_page_writes=off \
+         -c max_connections=\"$3\" -c superuser_reserved_connections=0 -c shared_buffers=64MB \
+         >\"$2/log\" 2>&1 </dev/null & server=$!; \
+         cat >/dev/null; kill -INT $server; wait $server; {afterwards}"
+    );
     let keeper = command(Path::new("sh"))
-        .args(["-c", script, "sh"])
+        .args(["-c", &script, "sh"])
         .arg(binaries.join("postgres"))
-        .arg(&folder)
+        .arg(folder)
+        .arg(max_connections)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .process_group(0)
         .spawn()
         .unwrap();
-    // Its end of the pipe closes when this process ends.
-    std::mem::forget(keeper);
-    let socket = folder.join(".s.PGSQL.5432");
+    let socket = folder.join(SOCKET);
     let deadline = Instant::now() + Duration::from_secs(30);
     while std::os::unix::net::UnixStream::connect(&socket).is_err() {
         assert!(
@@ -115,8 +133,59 @@ fn start(binaries: &Path) -> String {
         );
         std::thread::sleep(Duration::from_millis(20));
     }
-    wait_until_it_answers(binaries, &folder, deadline);
-    format!("postgres://postgres@localhost/postgres?host={}", folder.display())
+    wait_until_it_answers(binaries, folder, deadline);
+    keeper
+}
+
+const SOCKET: &str = ".s.PGSQL.5432";
+
+/// A server of one test, which may stop it.
+pub struct Own {
+    binaries: PathBuf,
+    pub folder: PathBuf,
+    max_connections: &'static str,
+    keeper: Option<Child>,
+}
+
+impl Own {
+    /// `None` where there is no PostgreSQL, on a person's machine.
+    pub fn start(max_connections: &'static str) -> Option<Self> {
+        server()?;
+        let binaries = binaries()?;
+        let folder = make_cluster(&binaries);
+        let mut own = Self { binaries, folder, max_connections, keeper: None };
+        own.start_again();
+        Some(own)
+    }
+
+    /// The socket it listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(SOCKET)
+    }
+
+    /// URL of its database.
+    pub fn url(&self) -> String {
+        url_of(&self.folder)
+    }
+
+    /// Ends it, with all connections.
+    pub fn stop(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            keeper.wait().unwrap();
+        }
+    }
+
+    pub fn start_again(&mut self) {
+        self.keeper = Some(keep_running(&self.binaries, &self.folder, self.max_connections, ":"));
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }
 
 fn wait_until_it_answers(binaries: &Path, folder: &Path, deadline: Instant) {
