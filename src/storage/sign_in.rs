@@ -1,7 +1,9 @@
 //! The two writes of a sign-in that touch several tables: sending, and completing. Each is one transaction that
 //! begins with its conditional statement, so that a loser leaves nothing behind.
 
-use super::{NewMail, Store, StoreError, auth_requests, grants, mail, people::UserRow};
+use super::{
+    Counted, NewMail, Store, StoreError, auth_requests, failed_attempts, grants, mail, people::UserRow,
+};
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
@@ -33,6 +35,8 @@ pub struct Completion<'a> {
     /// The judged request, still carrying the version that was read.
     pub request: &'a AuthRequest,
     pub email: &'a EmailAddress,
+    /// What a proof by code writes about its address.
+    pub counted: Option<Counted<'a>>,
     /// Id for the user if the address is new.
     pub new_user_id: &'a str,
     /// The organization that a new user gets, in the full-stack profile.
@@ -97,7 +101,7 @@ impl Store {
     }
 
     /// Commits a completed sign-in: request, user, session and grant together. `None`, and nothing written, when
-    /// the request moved since it was read.
+    /// the request, or the count of the address, moved since it was read.
     pub async fn commit_completion(
         &self,
         environment_id: &str,
@@ -106,6 +110,12 @@ impl Store {
         let _turn = self.write_turn().await;
         let mut tx = self.pool.begin().await?;
         if !auth_requests::update_judgement(&mut *tx, environment_id, done.request).await? {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        if let Some(counted) = done.counted
+            && !failed_attempts::write(&mut tx, environment_id, counted).await?
+        {
             tx.rollback().await?;
             return Ok(None);
         }

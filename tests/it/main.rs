@@ -5,6 +5,7 @@ mod support;
 
 mod abuse;
 mod action;
+mod advisories;
 mod architecture;
 mod audit_logs;
 mod authorize;
@@ -13,7 +14,9 @@ mod connections;
 mod containers;
 mod control;
 mod documents;
+mod enumeration;
 mod grpc;
+mod guessing;
 mod headless;
 mod inbox;
 mod links;
