@@ -6,7 +6,9 @@ use futures_util::future::join_all;
 use rstest::rstest;
 use serde_json::{Value, json};
 use vestibule::config::{Config, Source};
+use vestibule::domain::auth_request::Hosted;
 use vestibule::domain::email::EmailAddress;
+use vestibule::storage::Counted;
 
 use crate::support::person::{Page, other_than};
 use crate::support::{Engine, TestServer, configuration};
@@ -151,6 +153,39 @@ async fn a_hundred_codes_at_the_same_moment_are_no_way_around(
     let pages = join_all(people.iter().map(|p| p.start("jane@example.com"))).await;
     let guesses = people.iter().zip(&pages).map(|(p, page)| guess_hosted(p, page, &server.url, "wrong"));
     assert_eq!(join_all(guesses).await.into_iter().filter(|was| *was).count(), 9);
+}
+
+#[rstest]
+#[tokio::test]
+async fn no_code_is_judged_beside_the_count_not_even_a_right_one(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, UNLIMITED_MAILS).await else { return };
+    let (store, id) = (server.app.store(), &server.app.id);
+    let email = EmailAddress::parse("jane@example.com").unwrap();
+    // Somebody reads the count, and others judge a code before it is written back.
+    for right in [false, true] {
+        let page = server.person().start("jane@example.com").await;
+        let request_id = page.rsplit('/').next().unwrap();
+        let failed = store.failed_attempts(id, &email).await.unwrap();
+        if right {
+            server.person().sign_in("jane@example.com").await;
+        } else {
+            assert!(guess(&server, "jane@example.com").await);
+        }
+        let request = store.auth_request::<Hosted>(id, request_id).await.unwrap().unwrap();
+        let counted = Counted { email: &email, failed: &failed, now_ms: 0 };
+        assert!(!store.update_auth_request(id, &request, Some(counted)).await.unwrap());
+        let after = store.auth_request::<Hosted>(id, request_id).await.unwrap().unwrap();
+        assert_eq!(after, request, "nothing is left of the loser");
+        let failed = store.failed_attempts(id, &email).await.unwrap();
+        let counted = Counted { email: &email, failed: &failed, now_ms: 0 };
+        assert!(
+            store.update_auth_request(id, &request, Some(counted)).await.unwrap(),
+            "read again, it counts"
+        );
+        server.advance_s(1);
+    }
 }
 
 /// A wrong code in a sign-in of its own; was it judged?
