@@ -174,10 +174,18 @@ fn read_sessions(source: &mut Source) -> SessionSettings {
 
 fn read_limits(source: &mut Source) -> Limits {
     let mails = source.integer("limits.mails_per_address", 0..=10_000, 2);
+    let failures = source.integer("limits.failed_attempts_per_address", 0..=10_000, 100);
+    if failures == 1 {
+        source.problem(
+            "limits.failed_attempts_per_address",
+            "must be 0, or at least 2: 1 would judge no code at all",
+        );
+    }
     Limits {
         code_attempts: u32::try_from(source.integer("limits.code_attempts", 1..=100, 5)).unwrap_or(5),
         code_attempts_window_s: source.integer("limits.code_attempts_window_s", 1..=86_400, 600),
         mails_per_address: u32::try_from(mails).ok().filter(|n| *n > 0),
+        failed_attempts_per_address: u32::try_from(failures).ok().filter(|n| *n > 0),
         mails_window_s: source.integer("limits.mails_window_s", 1..=86_400, 60),
         auth_request_lifetime_s: source.integer("limits.auth_request_lifetime_s", 60..=86_400, 3_600),
     }

@@ -229,6 +229,11 @@ const SECTIONS: &[Section] = &[
                 "Mails per address within the window, sends and resends together; 0 switches the limit off.",
             ),
             Setting("mails_window_s", "60", "That window."),
+            Setting(
+                "failed_attempts_per_address",
+                "100",
+                "Wrong codes per address and 24 hours that are not reached: one fewer is judged, then only links sign in; 0 switches the limit off.",
+            ),
             Setting("auth_request_lifetime_s", "3600", "Seconds from the first page to the proof."),
         ],
     },

@@ -162,7 +162,7 @@ impl ApiErrorCode {
             Self::TooManyAttempts => (
                 "TOO_MANY_ATTEMPTS",
                 G::ResourceExhausted,
-                "more than five codes in ten minutes: send again from the start",
+                "more than five codes in ten minutes: send again from the start; or too many wrong codes for the address in a day: use the link, or try again tomorrow",
             ),
             Self::RateLimited => {
                 ("RATE_LIMITED", G::ResourceExhausted, "more than two mails a minute to one address")

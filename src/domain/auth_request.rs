@@ -14,7 +14,7 @@ use super::authorization::AuthorizationRequest;
 use super::clock::UnixMs;
 use super::email::EmailAddress;
 use super::environment::{Environment, Limits, PasswordlessSettings, PasswordlessType};
-use super::limits::RecentTimes;
+use super::limits::{FailedAttempts, RecentTimes};
 
 /// How long an identical wrong code counts as the same attempt, in milliseconds, where repetitions count once.
 pub const REPEATED_GUESS_MS: i64 = 2_000;
@@ -143,6 +143,9 @@ pub enum CodeOutcome {
     Expired,
     /// This was one attempt too many: the request is dead.
     TooManyAttempts,
+    /// The address had its share of wrong codes for 24 hours: none is judged, not even a right one. Links go on working,
+    /// because nobody can guess them: whoever spends the share of another person does not lock them out.
+    AddressSpent,
     /// No code was sent: mails carry links only.
     NotOffered,
     Closed(Closed),
@@ -278,6 +281,34 @@ impl<O: Origin> AuthRequest<O> {
         }
         let outcome = self.refusal(allowed, limits, now_ms);
         (self, outcome)
+    }
+
+    /// Judges one code attempt as [`Self::verify_code`] does, within the share of its address. The last value is what
+    /// has to be written together with the judgement, by every outcome that tells something about the code: a right
+    /// code that did not write would be judged beside the count. `failed` is `None` where the limit is off.
+    pub fn verify_code_within(
+        self,
+        is_right: bool,
+        digest: &str,
+        failed: Option<FailedAttempts>,
+        limits: &Limits,
+        now_ms: UnixMs,
+    ) -> (Self, CodeOutcome, Option<FailedAttempts>) {
+        let before = self.clone();
+        let (next, outcome) = self.verify_code(is_right, digest, limits, now_ms);
+        let (Some(failed), CodeOutcome::Accepted | CodeOutcome::Wrong { .. } | CodeOutcome::Expired) =
+            (failed, outcome)
+        else {
+            return (next, outcome, None);
+        };
+        if failed.are_spent(limits, now_ms) {
+            return (before, CodeOutcome::AddressSpent, None);
+        }
+        match outcome {
+            CodeOutcome::Accepted => (next, outcome, Some(failed)),
+            _ if next.attempts == before.attempts => (next, outcome, None),
+            _ => (next, outcome, Some(failed.with_one_more(now_ms))),
+        }
     }
 
     /// Is this the code that was judged, and refused, a moment ago?

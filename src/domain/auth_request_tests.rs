@@ -22,6 +22,7 @@ const LIMITS: Limits = Limits {
     code_attempts_window_s: 600,
     mails_per_address: Some(2),
     mails_window_s: 60,
+    failed_attempts_per_address: Some(100),
     auth_request_lifetime_s: 3600,
 };
 

@@ -59,6 +59,7 @@ fn environment() -> Environment {
             code_attempts_window_s: 600,
             mails_per_address: None,
             mails_window_s: 60,
+            failed_attempts_per_address: None,
             auth_request_lifetime_s: 3600,
         },
         branding: Branding {

@@ -317,6 +317,8 @@ pub struct Limits {
     /// Mails per address and window; `None` switches the limit off.
     pub mails_per_address: Option<u32>,
     pub mails_window_s: i64,
+    /// Wrong codes per address and 24 hours that are not reached: one fewer is judged. `None` switches the limit off.
+    pub failed_attempts_per_address: Option<u32>,
     /// How long a started sign-in may take from first page to proof.
     pub auth_request_lifetime_s: i64,
 }

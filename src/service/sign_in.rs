@@ -15,7 +15,7 @@ use crate::domain::session::Session;
 use crate::domain::token::modular_subject;
 use crate::domain::user::Organization;
 use crate::service::authorize::{Authorized, refuse};
-use crate::storage::{Completion, SessionChange, SessionClient};
+use crate::storage::{Completion, Counted, SessionChange, SessionClient};
 
 /// A finished sign-in.
 #[derive(Debug)]
@@ -58,12 +58,13 @@ pub(super) async fn complete(
     email: &EmailAddress,
     browser: &Browser,
     proof: Proof,
+    counted: Option<Counted<'_>>,
 ) -> Result<Option<SignedIn>, Failure> {
     let environment_id = context.environment_id();
     if !context.environment.passwordless.sign_up_allowed
         && context.store().user_by_email(environment_id, email).await?.is_none()
     {
-        return deny_sign_up(context, judged).await;
+        return deny_sign_up(context, judged, counted).await;
     }
     let now_ms = context.now_ms();
     let session_cookie = secret_text(context.entropy());
@@ -78,6 +79,7 @@ pub(super) async fn complete(
     let completion = Completion {
         request: judged,
         email,
+        counted,
         new_user_id: &context.new_id(IdKind::User),
         new_organization: new_organization.as_ref(),
         session,
@@ -119,8 +121,12 @@ fn new_organization(context: &Context, email: &EmailAddress) -> Option<Organizat
 }
 
 /// A proven address that has no account where sign-up is closed: only its owner learns so.
-async fn deny_sign_up(context: &Context, judged: &AuthRequest) -> Result<Option<SignedIn>, Failure> {
-    if !context.store().update_auth_request(context.environment_id(), judged).await? {
+async fn deny_sign_up(
+    context: &Context,
+    judged: &AuthRequest,
+    counted: Option<Counted<'_>>,
+) -> Result<Option<SignedIn>, Failure> {
+    if !context.store().update_auth_request(context.environment_id(), judged, counted).await? {
         return Ok(None);
     }
     let text = "there is no account for this address and sign-up is switched off";

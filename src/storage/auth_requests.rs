@@ -1,6 +1,6 @@
 //! Authentication requests.
 
-use super::{Store, StoreError, to_json};
+use super::{Counted, Store, StoreError, failed_attempts, to_json};
 use crate::domain::auth_request::{AuthRequest, Guess, Hosted, Stage};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::PasswordlessType;
@@ -150,15 +150,27 @@ impl Store {
         .map_or(Ok(None), Row::read)
     }
 
-    /// Commits a judged attempt: stage and attempts alone. `false` when somebody else moved the request since it
-    /// was read.
+    /// Commits a judged attempt: stage and attempts, and what it counts for its address. `false`, and nothing written,
+    /// when somebody else moved either since they were read.
     pub async fn update_auth_request(
         &self,
         environment_id: &str,
         next: &AuthRequest<impl Sized>,
+        counted: Option<Counted<'_>>,
     ) -> Result<bool, StoreError> {
         let _turn = self.write_turn().await;
-        update_judgement(&self.pool, environment_id, next).await
+        let Some(counted) = counted else {
+            return update_judgement(&self.pool, environment_id, next).await;
+        };
+        let mut tx = self.pool.begin().await?;
+        if !update_judgement(&mut *tx, environment_id, next).await?
+            || !failed_attempts::write(&mut tx, environment_id, counted).await?
+        {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 }
 

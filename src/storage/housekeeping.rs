@@ -29,6 +29,8 @@ impl Store {
              WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM mail_budgets WHERE (environment_id, email_key) IN \
              (SELECT environment_id, email_key FROM mail_budgets WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
+            "DELETE FROM failed_attempts WHERE (environment_id, email_key) IN \
+             (SELECT environment_id, email_key FROM failed_attempts WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
         ];
         let mut deleted = 0;
         for statement in statements {

@@ -6,6 +6,7 @@
 
 mod auth_requests;
 mod environments;
+mod failed_attempts;
 mod faults;
 mod flows;
 mod grants;
@@ -31,6 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use auth_requests::StoredOrigin;
 pub use environments::EnvironmentRecord;
+pub use failed_attempts::Counted;
 pub use faults::StoredFault;
 pub use flows::{FlowFilter, FlowRow, LoggedStep};
 pub use keys::StoredKey;

@@ -2,7 +2,8 @@
 //! begins with its conditional statement, so that a loser leaves nothing behind.
 
 use super::{
-    NewMail, SessionClient, Store, StoreError, auth_requests, grants, mail, people::UserRow, session_clients,
+    Counted, NewMail, SessionClient, Store, StoreError, auth_requests, failed_attempts, grants, mail,
+    people::UserRow, session_clients,
 };
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;
@@ -35,6 +36,8 @@ pub struct Completion<'a> {
     /// The judged request, still carrying the version that was read.
     pub request: &'a AuthRequest,
     pub email: &'a EmailAddress,
+    /// What a proof by code writes about its address.
+    pub counted: Option<Counted<'a>>,
     /// Id for the user if the address is new.
     pub new_user_id: &'a str,
     /// The organization that a new user gets, in the full-stack profile.
@@ -101,7 +104,7 @@ impl Store {
     }
 
     /// Commits a completed sign-in: request, user, session and grant together. `None`, and nothing written, when
-    /// the request moved since it was read.
+    /// the request, or the count of the address, moved since it was read.
     pub async fn commit_completion(
         &self,
         environment_id: &str,
@@ -110,6 +113,12 @@ impl Store {
         let _turn = self.write_turn().await;
         let mut tx = self.pool.begin().await?;
         if !auth_requests::update_judgement(&mut *tx, environment_id, done.request).await? {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        if let Some(counted) = done.counted
+            && !failed_attempts::write(&mut tx, environment_id, counted).await?
+        {
             tx.rollback().await?;
             return Ok(None);
         }

@@ -124,6 +124,16 @@ pub static TABLES: &[Table] = &[
         ]
     ),
     table!(
+        "failed_attempts",
+        true,
+        [
+            (2, "email_key", Text),
+            (3, "version", Integer),
+            (4, "failed_at_ms", Text),
+            (5, "expires_at_ms", Integer),
+        ]
+    ),
+    table!(
         "messages",
         true,
         [

@@ -102,20 +102,6 @@ async fn parameters_without_a_meaning_here_are_accepted() {
 }
 
 #[tokio::test]
-async fn repeated_parameters_are_refused() {
-    let server = TestServer::start().await;
-    let base = format!("/oauth/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}");
-    for name in ["client_id", "redirect_uri"] {
-        let page = server.get(&format!("{base}&{name}=x")).await;
-        assert_eq!((page.status, page.location), (400, None), "{name}");
-    }
-    for name in ["response_type", "state", "scope", "nonce", "prompt", "ui_locales", "login_hint"] {
-        let page = server.get(&format!("{base}&{name}=a&{name}=b")).await;
-        assert_eq!(page.answer("error").as_deref(), Some("invalid_request"), "{name}");
-    }
-}
-
-#[tokio::test]
 async fn state_comes_back_byte_for_byte() {
     let server = TestServer::start().await;
     for state in ["Mfhi.l-K_8", "a b+c%20d&e=f?g#h", "ünï ☃ \"<>", "eyJhIjoxfQ=="] {
@@ -147,26 +133,6 @@ async fn post_and_doubled_slashes_work_as_well() {
         .get(&format!("//oauth/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}"))
         .await;
     assert!(page.location.unwrap().contains("/login/"));
-}
-
-#[tokio::test]
-async fn a_forged_host_never_reaches_mails_or_redirects() {
-    let server = TestServer::start().await;
-    let query = format!(
-        "response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}&login_hint=victim@example.com"
-    );
-    let request = server
-        .http()
-        .get(format!("{}/oauth/authorize?{query}", server.url))
-        .header("host", "evil.example")
-        .header("x-forwarded-host", "evil.example")
-        .header("x-forwarded-proto", "https")
-        .header("forwarded", "host=evil.example");
-    let page = Page::of(request.send().await.unwrap()).await;
-    assert!(page.location.unwrap().starts_with(&server.url));
-    let mail = server.mail_to("victim@example.com").await;
-    assert!(!mail.to_string().contains("evil.example"), "{mail}");
-    assert!(mail["link"].as_str().unwrap().starts_with(&server.url));
 }
 
 #[tokio::test]

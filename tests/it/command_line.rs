@@ -30,10 +30,15 @@ pub struct Running {
 
 impl Running {
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_at(folder, "127.0.0.1:0", arguments)
+    }
+
+    /// Starts at an address, such as that of a server before it.
+    pub fn start_at(folder: &Path, listen: &str, arguments: &[&str]) -> Self {
         let ready_file = folder.join("ready.json");
         let _ = std::fs::remove_file(&ready_file);
         let child = vestibule(folder)
-            .args(["--listen", "127.0.0.1:0", "--ready-file", "ready.json"])
+            .args(["--listen", listen, "--ready-file", "ready.json"])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -54,6 +54,27 @@ fn every_file_that_a_document_names_exists() {
     }
 }
 
+/// `module::name_of_a_test`, with the module being a file of the tests or of the sources.
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    let mut files = vec![];
+    for folder in ["tests/it", "src"] {
+        crate::architecture::sources(&root().join(folder), &mut files);
+    }
+    let document = read("docs/SECURITY.md");
+    let named: Vec<&str> =
+        document.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
+    assert!(named.len() > 30, "{named:?}");
+    for name in named {
+        let (module, test) = name.split_once("::").unwrap();
+        let exists = files.iter().filter(|f| f.file_stem().is_some_and(|stem| stem == module)).any(|f| {
+            let text = std::fs::read_to_string(f).unwrap();
+            text.contains(&format!("fn {test}("))
+        });
+        assert!(exists, "docs/SECURITY.md names {name}");
+    }
+}
+
 #[test]
 fn every_setting_that_compatibility_names_is_a_setting() {
     let settings = vestibule::config::reference_markdown();

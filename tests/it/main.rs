@@ -5,6 +5,7 @@ mod support;
 
 mod abuse;
 mod action;
+mod advisories;
 mod architecture;
 mod audit_logs;
 mod authorize;
@@ -14,8 +15,10 @@ mod connections;
 mod containers;
 mod control;
 mod documents;
+mod enumeration;
 mod fuzz;
 mod grpc;
+mod guessing;
 mod headless;
 mod inbox;
 mod links;

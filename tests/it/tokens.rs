@@ -357,23 +357,6 @@ async fn refresh_tokens_rotate_and_reuse_revokes_the_family(
     assert_eq!(refresh(&server, &third).await.json()["error"], "invalid_grant");
 }
 
-#[rstest]
-#[tokio::test]
-async fn a_refresh_repeated_at_once_gets_the_same_successor(
-    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
-) {
-    let Some(server) = TestServer::on(engine, "").await else { return };
-    let first = server.person().tokens("jane@example.com").await;
-    let pages = join_all((0..10).map(|_| refresh(&server, &first))).await;
-    let successors: std::collections::BTreeSet<String> = pages
-        .iter()
-        .map(|p| p.json()["refresh_token"].as_str().unwrap_or_else(|| panic!("{}", p.body)).to_owned())
-        .collect();
-    assert_eq!(successors.len(), 1);
-    server.advance_s(10);
-    assert_eq!(refresh(&server, &first).await.json()["error"], "invalid_grant", "the grace is over");
-}
-
 #[tokio::test]
 async fn a_refresh_token_belongs_to_its_client_and_scope() {
     let server = TestServer::with(&format!(
@@ -484,25 +467,6 @@ async fn revocation_ends_one_access_token_or_the_whole_family() {
     assert_eq!(userinfo(&server, newer["access_token"].as_str().unwrap()).await.status, 401);
     assert_eq!(refresh(&server, &newer).await.json()["error"], "invalid_grant");
     assert_eq!(revoke(&"unknown".into()).await, 200, "RFC 7009: unknown tokens are no error");
-}
-
-#[rstest]
-#[tokio::test]
-async fn all_first_calls_at_all_replicas_see_one_key(
-    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
-) {
-    let Some(server) = TestServer::on(engine, "").await else { return };
-    let other = server.beside("").await;
-    let pages =
-        join_all((0..50).map(|i| if i % 2 == 0 { server.get("/keys") } else { other.get("/keys") })).await;
-    let first = pages[0].json();
-    assert_eq!(first["keys"].as_array().unwrap().len(), 1);
-    assert!(pages.iter().all(|p| p.json() == first));
-    let key = &first["keys"][0];
-    assert_eq!(
-        (key["alg"].as_str(), key["use"].as_str(), key["kty"].as_str()),
-        (Some("RS256"), Some("sig"), Some("RSA"))
-    );
 }
 
 #[tokio::test]

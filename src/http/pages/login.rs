@@ -290,6 +290,10 @@ pub async fn code(
                 CodeOutcome::Wrong { attempts_left } => {
                     Said::error(StatusCode::BAD_REQUEST, texts::wrong_code(attempts_left))
                 }
+                CodeOutcome::AddressSpent => {
+                    let has_link = context.environment.passwordless.passwordless_type.has_link();
+                    Said::error(StatusCode::TOO_MANY_REQUESTS, texts::address_spent(has_link))
+                }
                 CodeOutcome::Expired => Said::error(StatusCode::BAD_REQUEST, texts::CODE_EXPIRED),
                 CodeOutcome::Accepted
                 | CodeOutcome::TooManyAttempts

@@ -110,6 +110,15 @@ pub fn wrong_code(attempts_left: usize) -> String {
     }
 }
 
+/// The limit of wrong codes per address and day.
+pub fn address_spent(has_link: bool) -> &'static str {
+    if has_link {
+        "Too many wrong codes were entered for this address. Open the link in the mail instead, or try a code again tomorrow."
+    } else {
+        "Too many wrong codes were entered for this address. Try again tomorrow."
+    }
+}
+
 /// The mail limit, with how long to wait.
 pub fn too_many_mails(retry_after_s: i64) -> String {
     let unit = if retry_after_s == 1 { "second" } else { "seconds" };

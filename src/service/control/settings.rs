@@ -77,6 +77,8 @@ pub struct LimitSettings {
     /// 0: no limit.
     pub mails_per_address: u32,
     pub mails_window_s: i64,
+    /// 0: no limit.
+    pub failed_attempts_per_address: u32,
     pub auth_request_lifetime_s: i64,
 }
 
@@ -148,6 +150,7 @@ impl From<&Environment> for Settings {
                 code_attempts_window_s: limits.code_attempts_window_s,
                 mails_per_address: limits.mails_per_address.unwrap_or_default(),
                 mails_window_s: limits.mails_window_s,
+                failed_attempts_per_address: limits.failed_attempts_per_address.unwrap_or_default(),
                 auth_request_lifetime_s: limits.auth_request_lifetime_s,
             },
             branding: BrandingSettings {

@@ -1,7 +1,9 @@
 //! Headless passwordless: an application's server sends, resends and verifies, and keeps its own sessions. A proof
 //! makes no user and no session here (product rule H-09).
 
-use super::{Draft, Mailed, SendFailure, expected_code, guess_digest, note_code, note_link, try_send};
+use super::{
+    Draft, Mailed, SendFailure, expected_code, failed_attempts, guess_digest, note_code, note_link, try_send,
+};
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::api_error::ApiErrorCode;
@@ -17,6 +19,7 @@ use crate::domain::ids::new_auth_request_id;
 use crate::mail::MailKind;
 use crate::service::api::ApiRefusal;
 use crate::service::{Failure, MAX_CONFLICTS, flows};
+use crate::storage::Counted;
 
 /// A mail is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,11 +119,13 @@ async fn verify_code(context: &Context, id: &str, code: &str) -> Result<Proven, 
         let before = request.clone();
         let Some(email) = request.email.clone() else { return Err(not_found()) };
         let is_right = constant_time_eq(&expected_code(context, &request, &email), code);
-        let limits = &context.environment.limits;
-        let (judged, outcome) = request.verify_code(is_right, &digest, limits, context.now_ms());
+        let failed = failed_attempts(context, &email).await?;
+        let (limits, now_ms) = (&context.environment.limits, context.now_ms());
+        let (judged, outcome, failed) = request.verify_code_within(is_right, &digest, failed, limits, now_ms);
+        let counted = failed.as_ref().map(|failed| Counted { email: &email, failed, now_ms });
         // A repetition, or a request that is closed, changes nothing.
         let is_committed = judged == before
-            || context.store().update_auth_request(context.environment_id(), &judged).await?;
+            || context.store().update_auth_request(context.environment_id(), &judged, counted).await?;
         if is_committed {
             note_code(context, id, outcome);
             check_code(outcome)?;
@@ -151,7 +156,7 @@ async fn verify_link(context: &Context, token: &str, id: Option<&str>) -> Result
             request.verify_link(is_same, &context.environment.passwordless, context.now_ms());
         note_link(context, &judged.id, "used", is_same, outcome);
         check_link(outcome)?;
-        if context.store().update_auth_request(context.environment_id(), &judged).await? {
+        if context.store().update_auth_request(context.environment_id(), &judged, None).await? {
             return Ok(proven(context, judged, email));
         }
     }
@@ -204,6 +209,11 @@ fn check_code(outcome: CodeOutcome) -> Result<(), ApiRefusal> {
         CodeOutcome::Expired => (
             ApiErrorCode::AuthRequestExpired,
             "auth request expired: the code is too old, send again for a new one".to_owned(),
+        ),
+        CodeOutcome::AddressSpent => (
+            ApiErrorCode::TooManyAttempts,
+            "too many attempts: this address had its wrong codes for today; use the link, or try again tomorrow"
+                .to_owned(),
         ),
         CodeOutcome::NotOffered => {
             (ApiErrorCode::InvalidCode, "the code is invalid: mails here carry links only".to_owned())

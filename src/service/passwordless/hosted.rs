@@ -1,8 +1,8 @@
 //! Proving an address on the hosted pages: send, resend, verify by code or link, in the browser that began.
 
 use super::{
-    Draft, LINK_PATH, Mailed, SendFailure, expected_code, guess_digest, name_of_client, note_code, note_link,
-    try_send,
+    Draft, LINK_PATH, Mailed, SendFailure, expected_code, failed_attempts, guess_digest, name_of_client,
+    note_code, note_link, try_send,
 };
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
@@ -15,6 +15,7 @@ use crate::mail::MailKind;
 use crate::service::sessions::Browser;
 use crate::service::sign_in::{Proof, SignedIn, complete};
 use crate::service::{Failure, MAX_CONFLICTS, authorize, flows};
+use crate::storage::Counted;
 
 /// Why something about an authentication request was not done.
 #[derive(Debug)]
@@ -152,20 +153,22 @@ pub async fn verify_code(
         };
         let is_right = constant_time_eq(&expected_code(context, &request, &email), code);
         let digest = guess_digest(context, id, code);
-        let (judged, outcome) =
-            request.verify_code(is_right, &digest, &context.environment.limits, context.now_ms());
+        let failed = failed_attempts(context, &email).await?;
+        let (limits, now_ms) = (&context.environment.limits, context.now_ms());
+        let (judged, outcome, failed) = request.verify_code_within(is_right, &digest, failed, limits, now_ms);
+        let counted = failed.as_ref().map(|failed| Counted { email: &email, failed, now_ms });
         match outcome {
             CodeOutcome::Accepted => {
-                if let Some(done) = complete(context, &judged, &email, browser, Proof::Code).await? {
+                if let Some(done) = complete(context, &judged, &email, browser, Proof::Code, counted).await? {
                     return Ok(CodeResult::SignedIn(done));
                 }
             }
-            CodeOutcome::NotOffered | CodeOutcome::Closed(_) => {
+            CodeOutcome::AddressSpent | CodeOutcome::NotOffered | CodeOutcome::Closed(_) => {
                 note_code(context, id, outcome);
                 return Ok(CodeResult::Refused(outcome));
             }
             CodeOutcome::Wrong { .. } | CodeOutcome::Expired | CodeOutcome::TooManyAttempts => {
-                if context.store().update_auth_request(context.environment_id(), &judged).await? {
+                if context.store().update_auth_request(context.environment_id(), &judged, counted).await? {
                     note_code(context, id, outcome);
                     return Ok(CodeResult::Refused(outcome));
                 }
@@ -191,7 +194,7 @@ pub async fn prove_without_mail(
         } else {
             sent.verify_link(true, settings, now_ms).0
         };
-        if let Some(done) = complete(context, &judged, email, browser, Proof::Instant).await? {
+        if let Some(done) = complete(context, &judged, email, browser, Proof::Instant, None).await? {
             return Ok(done);
         }
     }
@@ -228,7 +231,9 @@ pub async fn verify_link(
             note_link(context, &request_id, "used", same_browser, outcome);
             return Ok(LinkResult::Refused(outcome));
         }
-        if let Some(done) = complete(context, &judged, &email, browser, Proof::Link { same_browser }).await? {
+        if let Some(done) =
+            complete(context, &judged, &email, browser, Proof::Link { same_browser }, None).await?
+        {
             return Ok(LinkResult::SignedIn(done));
         }
     }

@@ -14,6 +14,7 @@ use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::{Environment, Mode, PasswordlessType};
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
+use crate::domain::limits::FailedAttempts;
 use crate::domain::test_user::is_test_user;
 use crate::mail::{self, MailContent, MailKind};
 use crate::storage::{Budget, NewMail, StoredOrigin};
@@ -133,6 +134,17 @@ async fn spend_budget(
     Ok(Some((budget, now_ms + limits.mails_window_s * 1000)))
 }
 
+/// The wrong codes of an address lately. `None`: they are not limited, or it is a test user, whose code is no secret.
+async fn failed_attempts(context: &Context, email: &EmailAddress) -> Result<Option<FailedAttempts>, Failure> {
+    let environment = &context.environment;
+    if environment.limits.failed_attempts_per_address.is_none()
+        || is_test_user(&environment.test_users, environment.mode, email)
+    {
+        return Ok(None);
+    }
+    Ok(Some(context.store().failed_attempts(context.environment_id(), email).await?))
+}
+
 /// The code that proves this request now: the fixed one for test users.
 fn expected_code<O>(context: &Context, request: &AuthRequest<O>, email: &EmailAddress) -> String {
     let environment = &context.environment;
@@ -240,6 +252,14 @@ fn note_code(context: &Context, id: &str, outcome: CodeOutcome) {
                 "One attempt more than the {allowed} allowed: the sign-in is closed, even for the right code."
             );
             (Verdict::Failed, text, Some(FlowStatus::Failed))
+        }
+        CodeOutcome::AddressSpent => {
+            let limit = context.environment.limits.failed_attempts_per_address.unwrap_or_default();
+            let text = format!(
+                "The address had its {} wrong codes within 24 hours: no code is judged, not even the right one. A link still works.",
+                limit.saturating_sub(1)
+            );
+            (Verdict::Refused, text, None)
         }
         CodeOutcome::NotOffered => (Verdict::Refused, "No code was sent for this sign-in.".to_owned(), None),
         CodeOutcome::Closed(closed) => {

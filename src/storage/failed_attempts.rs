@@ -1,0 +1,62 @@
+//! Wrong codes per address: the count that no resend, request, connection or replica gets around.
+
+use super::{Store, StoreError};
+use crate::domain::clock::UnixMs;
+use crate::domain::email::EmailAddress;
+use crate::domain::limits::{FailedAttempts, RecentTimes};
+
+/// What a judgement writes about its address.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    pub email: &'a EmailAddress,
+    /// Still carrying the version that was read.
+    pub failed: &'a FailedAttempts,
+    pub now_ms: UnixMs,
+}
+
+impl Store {
+    pub async fn failed_attempts(
+        &self,
+        environment_id: &str,
+        email: &EmailAddress,
+    ) -> Result<FailedAttempts, StoreError> {
+        let row: Option<(i64, String)> = sqlx::query_as(
+            "SELECT version, failed_at_ms FROM failed_attempts WHERE environment_id = $1 AND email_key = $2",
+        )
+        .bind(environment_id)
+        .bind(email.key())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map_or_else(FailedAttempts::default, |(version, times)| FailedAttempts {
+            version: Some(version),
+            times: RecentTimes::parse(&times),
+        }))
+    }
+}
+
+/// `false` when somebody else judged a code of this address since the count was read.
+pub(super) async fn write(
+    connection: &mut super::Connection,
+    environment_id: &str,
+    counted: Counted<'_>,
+) -> Result<bool, StoreError> {
+    let query = match counted.failed.version {
+        None => sqlx::query(
+            "INSERT INTO failed_attempts (environment_id, email_key, version, failed_at_ms, expires_at_ms) \
+             VALUES ($1, $2, $3 + 1, $4, $5) ON CONFLICT (environment_id, email_key) DO NOTHING",
+        ),
+        Some(_) => sqlx::query(
+            "UPDATE failed_attempts SET version = version + 1, failed_at_ms = $4, expires_at_ms = $5 \
+             WHERE environment_id = $1 AND email_key = $2 AND version = $3",
+        ),
+    };
+    let done = query
+        .bind(environment_id.to_owned())
+        .bind(counted.email.key())
+        .bind(counted.failed.version.unwrap_or_default())
+        .bind(counted.failed.times.to_text())
+        .bind(counted.failed.expire_at_ms(counted.now_ms))
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,158 @@
+//! Nobody learns from the outside which addresses have an account: not by status, not by body, not by time.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::TestServer;
+use crate::support::person::Page;
+
+const LIMITS: &str = "[limits]\nmails_per_address = 0\nfailed_attempts_per_address = 0\n";
+
+/// Samples of each kind. They are taken in turns, so that whatever else the machine does meets all kinds alike.
+const SAMPLES: usize = 150;
+
+/// Seconds that answers took.
+#[derive(Default)]
+struct Times {
+    known: Vec<f64>,
+    unknown: Vec<f64>,
+}
+
+/// How far two samples lie apart by Mann and Whitney: the normal approximation's z. Ranks know no outliers, so that
+/// a machine that stops for a moment does not decide.
+fn mann_whitney_z(one: &[f64], two: &[f64]) -> f64 {
+    let (n, m) = (one.len() as f64, two.len() as f64);
+    let wins: f64 = one
+        .iter()
+        .flat_map(|a| {
+            two.iter().map(move |b| {
+                if a < b {
+                    1.0
+                } else if a > b {
+                    0.0
+                } else {
+                    0.5
+                }
+            })
+        })
+        .sum();
+    (wins - n * m / 2.0) / (n * m * (n + m + 1.0) / 12.0).sqrt()
+}
+
+/// One in about 1.7 million pairs of samples of the same kind lies farther apart than this.
+const TOLERATED_Z: f64 = 5.0;
+
+impl Times {
+    fn z(&self) -> f64 {
+        mann_whitney_z(&self.known, &self.unknown)
+    }
+}
+
+async fn timed<T>(work: impl Future<Output = T>) -> (f64, T) {
+    let started = Instant::now();
+    let done = work.await;
+    (started.elapsed().as_secs_f64(), done)
+}
+
+/// What an answer says without what is random in it.
+fn neutral(page: &Page, random: &[&str]) -> (u16, String) {
+    let mut body = page.body.clone();
+    for word in random {
+        body = body.replace(word, "…");
+    }
+    (page.status, body)
+}
+
+/// Takes samples of known and unknown addresses in turns, first one and then the other ahead.
+async fn interleaved<T>(mut one: impl AsyncFnMut(&str) -> T, mut note: impl FnMut(bool, T)) {
+    for i in 0..SAMPLES {
+        for known in [i % 2 == 0, i % 2 != 0] {
+            let address =
+                if known { format!("known{i:03}@example.com") } else { format!("other{i:03}@example.com") };
+            note(known, one(&address).await);
+        }
+    }
+}
+
+async fn with_accounts() -> TestServer {
+    let server = TestServer::with(&format!("{LIMITS}[passwordless]\ntype = \"OTP\"\n")).await;
+    for i in 0..SAMPLES {
+        let email = format!("known{i:03}@example.com");
+        server.do_control("POST", "/users", json!({ "email": email })).await;
+    }
+    server
+}
+
+#[tokio::test]
+async fn hosted_pages_answer_known_and_unknown_addresses_alike_in_words_and_time() {
+    let server = with_accounts().await;
+    let person = server.person();
+    let (mut sends, mut guesses) = (Times::default(), Times::default());
+    let mut said = vec![];
+    let sample = async |address: &str| {
+        let sign_in = person.start_with(&[]).await;
+        let id = sign_in.rsplit('/').next().unwrap().to_owned();
+        let (send_s, sent) = timed(person.post(&format!("{sign_in}/email"), &[("email", address)])).await;
+        let shown = person.get(&sign_in).await;
+        let (guess_s, guessed) = timed(person.enter_code(&sign_in, "wrong")).await;
+        let words = [&sent, &shown, &guessed].map(|p| neutral(p, &[&id, address]));
+        (send_s, guess_s, words)
+    };
+    interleaved(sample, |known, (send_s, guess_s, words)| {
+        if known { &mut sends.known } else { &mut sends.unknown }.push(send_s);
+        if known { &mut guesses.known } else { &mut guesses.unknown }.push(guess_s);
+        said.push(words);
+    })
+    .await;
+    assert!(said.iter().all(|words| *words == said[0]), "{said:#?}");
+    let (sends, guesses) = (sends.z(), guesses.z());
+    assert!(sends.abs() < TOLERATED_Z && guesses.abs() < TOLERATED_Z, "send {sends}, guess {guesses}");
+}
+
+#[tokio::test]
+async fn the_api_answers_known_and_unknown_addresses_alike_in_words_and_time() {
+    let server = with_accounts().await;
+    let (http, token) = (server.http(), server.client_token().await);
+    let rest = async |what: &str, body: serde_json::Value| {
+        let url = format!("{}/api/v1/passwordless/email/{what}", server.url);
+        Page::of(http.post(url).bearer_auth(&token).json(&body).send().await.unwrap()).await
+    };
+    let (mut sends, mut guesses) = (Times::default(), Times::default());
+    let mut said = vec![];
+    let sample = async |address: &str| {
+        let (send_s, sent) = timed(rest("send", json!({ "email": address }))).await;
+        let id = sent.json()["auth_request_id"].as_str().unwrap().to_owned();
+        let body = json!({ "auth_request_id": id, "code": "wrong" });
+        let (guess_s, guessed) = timed(rest("verify", body)).await;
+        (send_s, guess_s, [&sent, &guessed].map(|p| neutral(p, &[&id, address])))
+    };
+    interleaved(sample, |known, (send_s, guess_s, words)| {
+        if known { &mut sends.known } else { &mut sends.unknown }.push(send_s);
+        if known { &mut guesses.known } else { &mut guesses.unknown }.push(guess_s);
+        said.push(words);
+    })
+    .await;
+    assert!(said.iter().all(|words| *words == said[0]), "{said:#?}");
+    let (sends, guesses) = (sends.z(), guesses.z());
+    assert!(sends.abs() < TOLERATED_Z && guesses.abs() < TOLERATED_Z, "send {sends}, guess {guesses}");
+}
+
+/// The check above can fail: two milliseconds more for one kind are found.
+#[tokio::test]
+async fn a_difference_of_two_milliseconds_would_be_found() {
+    let server = with_accounts().await;
+    let person = server.person();
+    let mut times = Times::default();
+    let sample = async |address: &str| {
+        let sign_in = person.start_with(&[]).await;
+        let slower = Duration::from_millis(if address.starts_with("known") { 2 } else { 0 });
+        let work = async {
+            tokio::time::sleep(slower).await;
+            person.post(&format!("{sign_in}/email"), &[("email", address)]).await
+        };
+        timed(work).await.0
+    };
+    interleaved(sample, |known, s| if known { &mut times.known } else { &mut times.unknown }.push(s)).await;
+    assert!(times.z().abs() > TOLERATED_Z, "z is only {}", times.z());
+}
