@@ -282,7 +282,8 @@ impl Parts {
         let secret = server_secret(&self.store, id, &at_rest, &*self.entropy, now_ms).await?;
         let keys = KeyRing::default();
         if keys.reload(&self.store, id, &at_rest).await?.keys().is_empty() {
-            keys.add(&self.store, id, &at_rest, self.entropy.clone(), now_ms, 0).await?;
+            // The first, whoever makes it: a server that starts at the same time must not make a second.
+            keys.offer(&self.store, id, &at_rest, self.entropy.clone(), now_ms, (1, 0)).await?;
         }
         self.store
             .seed(id, &self.seed.organizations, &self.seed.users, self.control.is_off(), now_ms)
@@ -576,6 +577,19 @@ impl KeyRing {
     ) -> Result<String, StartError> {
         let last = self.reload(store, environment_id, at_rest).await?;
         let sequence = last.keys().last().map_or(1, |k| k.sequence + 1);
+        self.offer(store, environment_id, at_rest, entropy, now_ms, (sequence, delay_ms)).await
+    }
+
+    /// Makes the key of this place in the sequence, which signs after `delay_ms`. One that is there already stands.
+    async fn offer(
+        &self,
+        store: &Store,
+        environment_id: &str,
+        at_rest: &AtRest,
+        entropy: Arc<dyn Entropy>,
+        now_ms: UnixMs,
+        (sequence, delay_ms): (i64, i64),
+    ) -> Result<String, StartError> {
         let rng = entropy.clone();
         let der = tokio::task::spawn_blocking(move || signing::generate_pkcs8(&*rng))
             .await
