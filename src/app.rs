@@ -284,18 +284,11 @@ impl Parts {
         self.store.migrate().await?;
         let secret = server_secret(&self.store, id, &at_rest, &*self.entropy, now_ms).await?;
         let keys = KeyRing::default();
-        if keys.reload(&self.store, id, &at_rest).await?.keys().is_empty() {
-            keys.add(&self.store, id, &at_rest, self.entropy.clone(), SigningAlgorithm::Rs256, now_ms, 0)
-                .await?;
-        }
-        let is_elliptic_wanted = self
-            .environment
-            .clients
-            .iter()
-            .any(|c| c.id_token_signed_response_alg == SigningAlgorithm::Es256);
-        if is_elliptic_wanted && keys.current().signing_key_for(SigningAlgorithm::Es256, now_ms).is_err() {
-            keys.add(&self.store, id, &at_rest, self.entropy.clone(), SigningAlgorithm::Es256, now_ms, 0)
-                .await?;
+        let mut wanted = vec![SigningAlgorithm::Rs256];
+        let of_clients = self.environment.clients.iter().map(|c| c.id_token_signed_response_alg);
+        wanted.extend(of_clients.filter(|a| *a == SigningAlgorithm::Es256).take(1));
+        for algorithm in wanted {
+            keys.ensure(&self.store, id, &at_rest, self.entropy.clone(), algorithm, now_ms).await?;
         }
         self.store
             .seed(id, &self.seed.organizations, &self.seed.users, self.control.is_off(), now_ms)
@@ -484,10 +477,9 @@ impl App {
         if keys.signing_key_for(algorithm, self.clock.machine_ms()).is_ok() {
             return Ok(keys);
         }
-        self.reload_keys().await?;
-        if self.keys.current().signing_key_for(algorithm, self.clock.machine_ms()).is_err() {
-            self.add_key(algorithm, 0).await?;
-        }
+        let (site, now_ms) = (&self.site, self.clock.machine_ms());
+        let entropy = site.entropy.clone();
+        self.keys.ensure(&site.store, &self.id, &site.at_rest, entropy, algorithm, now_ms).await?;
         Ok(self.keys.current())
     }
 }
@@ -606,6 +598,41 @@ impl KeyRing {
     ) -> Result<String, StartError> {
         let last = self.reload(store, environment_id, at_rest).await?;
         let sequence = last.keys().last().map_or(1, |k| k.sequence + 1);
+        self.offer(store, environment_id, at_rest, entropy, algorithm, now_ms, (sequence, delay_ms)).await
+    }
+
+    /// Makes the first key of an algorithm, where there is none. Servers that find none at the same time agree on one.
+    async fn ensure(
+        &self,
+        store: &Store,
+        environment_id: &str,
+        at_rest: &AtRest,
+        entropy: Arc<dyn Entropy>,
+        algorithm: SigningAlgorithm,
+        now_ms: UnixMs,
+    ) -> Result<(), StartError> {
+        let known = self.reload(store, environment_id, at_rest).await?;
+        if known.signing_key_for(algorithm, now_ms).is_ok() {
+            return Ok(());
+        }
+        // The place after those that were just read: who comes second finds it taken.
+        let sequence = known.keys().last().map_or(1, |k| k.sequence + 1);
+        self.offer(store, environment_id, at_rest, entropy, algorithm, now_ms, (sequence, 0)).await?;
+        Ok(())
+    }
+
+    /// Makes the key of this place in the sequence, which signs after `delay_ms`. One that is there already stands.
+    #[expect(clippy::too_many_arguments, reason = "it runs before there is an app to take them from")]
+    async fn offer(
+        &self,
+        store: &Store,
+        environment_id: &str,
+        at_rest: &AtRest,
+        entropy: Arc<dyn Entropy>,
+        algorithm: SigningAlgorithm,
+        now_ms: UnixMs,
+        (sequence, delay_ms): (i64, i64),
+    ) -> Result<String, StartError> {
         let rng = entropy.clone();
         let der = tokio::task::spawn_blocking(move || signing::generate_pkcs8(algorithm, &*rng))
             .await

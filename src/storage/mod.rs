@@ -53,8 +53,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long all migrations together may take.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Who migrates a PostgreSQL database holds the advisory lock of this number.
-const MIGRATION_LOCK: i64 = 0x7665_7374_6962_756c;
+/// Who migrates a PostgreSQL database holds this lock until the end of the transaction.
+const MIGRATION_LOCK: &str = "DO $$ BEGIN PERFORM pg_advisory_xact_lock(8530219943614870892); END $$";
 
 /// How often a migration of a shared SQLite file is looked at again.
 const MIGRATION_RETRIES: usize = 5;
@@ -226,10 +226,7 @@ impl Store {
         if self.pool.through_pooler {
             sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *tx).await?;
         }
-        sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)")
-            .bind(MIGRATION_LOCK)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::raw_sql(MIGRATION_LOCK).execute(&mut *tx).await?;
         sqlx::migrate!().set_locking(false).run_direct(None, &mut *tx, false).await?;
         if self.pool.through_pooler {
             sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *tx).await?;
