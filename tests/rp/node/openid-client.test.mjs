@@ -1,8 +1,8 @@
-// A foreign relying party: npm openid-client, unmodified.
+// npm openid-client, unmodified.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import * as client from 'openid-client';
-import { signInOverHttp, startVestibule } from './support/server.mjs';
+import { report, signInOverHttp, spoilTokens, startVestibule } from './support.mjs';
 
 const callback = 'http://localhost:3000/auth/callback';
 let vestibule;
@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => vestibule?.stop());
 
-test('openid-client signs a person in, refreshes, asks and revokes', async () => {
+async function signIn(address) {
   const verifier = client.randomPKCECodeVerifier();
   const [state, nonce] = [client.randomState(), client.randomNonce()];
   const url = client.buildAuthorizationUrl(config, {
@@ -26,8 +26,12 @@ test('openid-client signs a person in, refreshes, asks and revokes', async () =>
     state,
     nonce,
   });
-  const back = await signInOverHttp(vestibule, url, 'jane@example.com');
-  const tokens = await client.authorizationCodeGrant(config, back, { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce });
+  const back = await signInOverHttp(vestibule, url, address);
+  return client.authorizationCodeGrant(config, back, { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce });
+}
+
+test('openid-client signs a person in, refreshes, asks, revokes and signs out', async () => {
+  const tokens = await signIn('jane@example.com');
   assert.equal(tokens.claims().email, 'jane@example.com');
   const info = await client.fetchUserInfo(config, tokens.access_token, tokens.claims().sub);
   assert.equal(info.email, 'jane@example.com');
@@ -36,12 +40,12 @@ test('openid-client signs a person in, refreshes, asks and revokes', async () =>
   await client.tokenRevocation(config, renewed.refresh_token);
   assert.equal((await client.tokenIntrospection(config, renewed.access_token)).active, false);
   await assert.rejects(client.refreshTokenGrant(config, renewed.refresh_token), { error: 'invalid_grant' });
-});
-
-test('openid-client gets a token of its own and a logout address', async () => {
   const own = await client.clientCredentialsGrant(config);
   assert.equal(own.expires_in, 86399);
   const logout = client.buildEndSessionUrl(config, { post_logout_redirect_uri: 'http://localhost:3000/' });
   const response = await fetch(logout, { redirect: 'manual' });
   assert.equal(response.headers.get('location'), 'http://localhost:3000/');
+  await spoilTokens(vestibule, 'wrong_issuer');
+  await assert.rejects(signIn('eve@example.com'), { code: 'OAUTH_JWT_CLAIM_COMPARISON_FAILED' });
+  report('openid-client', 'JavaScript', ['discovery', 'PKCE', 'nonce', 'UserInfo', 'refresh', 'introspection', 'revocation', 'client credentials', 'logout', 'refuses a wrong issuer']);
 });
