@@ -24,14 +24,14 @@ pub fn init(settings: &LogSettings) {
     };
 }
 
-/// One span per request: its id, method and path. The path of a page names an authentication request, which is
+/// One span per request, so that every line of its log carries its id, method and path. The path of a page names an authentication request, which is
 /// no secret without the browser's cookie; queries, which hold codes and addresses, are left out.
 pub struct RequestSpan;
 
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
-        tracing::debug_span!("request", id, method = %request.method(), path = request.path())
+        tracing::info_span!("request", id, method = %request.method(), path = request.path())
     }
 
     fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, actix_web::Error>) {

@@ -87,6 +87,36 @@ impl Drop for Running {
 }
 
 #[test]
+fn every_line_of_a_requests_log_carries_the_requests_id_and_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("vestibule.toml"), "[log]\nformat = \"json\"\n").unwrap();
+    let server = Running::start(folder.path(), &[]);
+    let client_id = server.ready["client_id"].as_str().unwrap().to_owned();
+    let url = format!("{}/oauth/token", server.url());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let form =
+        [("grant_type", "client_credentials"), ("client_id", &client_id), ("client_secret", "of-nobody")];
+    for _ in 0..2 {
+        let status =
+            runtime.block_on(async { reqwest::Client::new().post(&url).form(&form).send().await.unwrap() });
+        assert_eq!(status.status().as_u16(), 401);
+    }
+    let (_, said) = server.stop();
+    let lines =
+        said.lines().filter(|l| l.starts_with('{')).map(|l| serde_json::from_str::<Value>(l).unwrap());
+    let failed: Vec<Value> =
+        lines.filter(|l| l["fields"]["message"] == "client authentication failed").collect();
+    assert_eq!(failed.len(), 2, "{said}");
+    let id = |line: &Value| line["span"]["id"].as_str().unwrap().to_owned();
+    assert!(id(&failed[0]).len() >= 32 && id(&failed[0]) != id(&failed[1]), "{failed:?}");
+    assert_eq!(
+        (&failed[0]["span"]["method"], &failed[0]["span"]["path"]),
+        (&"POST".into(), &"/oauth/token".into())
+    );
+    assert!(!said.contains("of-nobody"), "{said}");
+}
+
+#[test]
 fn nothing_set_starts_says_what_to_paste_and_stops_with_0() {
     let folder = tempfile::tempdir().unwrap();
     let server = Running::start(folder.path(), &[]);

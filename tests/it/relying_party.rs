@@ -98,8 +98,10 @@ async fn the_openidconnect_crate_signs_a_person_in_and_believes_every_token() {
 fn report(did: &[&str]) {
     let Some(folder) = std::env::var_os("VESTIBULE_RP_REPORT") else { return };
     let lock = include_str!("../../Cargo.lock");
-    let version = lock.split("name = \"openidconnect\"\nversion = \"").nth(1).unwrap().split('"').next().unwrap();
-    let row = serde_json::json!({ "library": "openidconnect", "language": "Rust", "version": version, "did": did });
+    let version =
+        lock.split("name = \"openidconnect\"\nversion = \"").nth(1).unwrap().split('"').next().unwrap();
+    let row =
+        serde_json::json!({ "library": "openidconnect", "language": "Rust", "version": version, "did": did });
     let file = std::path::Path::new(&folder).join("openidconnect.json");
     std::fs::write(file, row.to_string()).unwrap();
 }
