@@ -105,8 +105,8 @@ func TestGoOIDC(t *testing.T) {
 	if _, err := env.AddFault(t.Context(), rule); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := app.signIn(t, env, "eve@example.com"); err == nil {
-		t.Fatal("a bad signature was believed")
+	if _, _, err := app.signIn(t, env, "eve@example.com"); err == nil || !strings.Contains(err.Error(), "signature") {
+		t.Fatalf("a bad signature: %v", err)
 	}
 	report(t, "go-oidc", os.Getenv("GO_OIDC_VERSION"), "discovery", "PKCE", "nonce", "UserInfo", "refresh",
 		"an issuer with a path", "refuses a bad signature")
@@ -150,7 +150,24 @@ func TestOAuth2Proxy(t *testing.T) {
 	if err := json.NewDecoder(get(t, visitor, home+"/oauth2/userinfo").Body).Decode(&me); err != nil || me.Email != "jane@example.com" {
 		t.Fatalf("%v %+v", err, me)
 	}
-	report(t, "oauth2-proxy", os.Getenv("OAUTH2_PROXY_VERSION"), "discovery", "PKCE", "state", "an issuer with a path")
+
+	rule := map[string]any{"count": 1, "effect": map[string]any{"kind": "token", "fault": "bad_signature"}}
+	if _, err := env.AddFault(t.Context(), rule); err != nil {
+		t.Fatal(err)
+	}
+	if jar, err = cookiejar.New(nil); err != nil {
+		t.Fatal(err)
+	}
+	visitor.Jar = jar
+	back, err = env.SignIn(t.Context(), "eve@example.com", get(t, visitor, home+"/protected").Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if refused := get(t, visitor, back.CallbackURL); refused.StatusCode < 400 {
+		t.Fatalf("%d to %q", refused.StatusCode, refused.Header.Get("Location"))
+	}
+	report(t, "oauth2-proxy", os.Getenv("OAUTH2_PROXY_VERSION"), "discovery", "PKCE", "state", "an issuer with a path",
+		"refuses a bad signature")
 }
 
 func get(t *testing.T, client *http.Client, address string) *http.Response {

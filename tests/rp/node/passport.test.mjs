@@ -5,7 +5,7 @@ import express from 'express';
 import session from 'express-session';
 import passport from 'passport';
 import OpenIDConnectStrategy from 'passport-openidconnect';
-import { Visitor, report, startVestibule } from './support.mjs';
+import { Visitor, report, spoilTokens, startVestibule } from './support.mjs';
 
 let vestibule;
 let server;
@@ -26,6 +26,7 @@ before(async () => {
     clientSecret: vestibule.clientSecret,
     callbackURL: `${home}/callback`,
     scope: 'profile email',
+    nonce: true,
   }, (issuer, profile, done) => done(null, { issuer, id: profile.id, email: profile.emails?.[0]?.value })));
   passport.serializeUser((user, done) => done(null, user));
   passport.deserializeUser((user, done) => done(null, user));
@@ -44,12 +45,19 @@ after(async () => {
 test('passport signs a person in and knows who it is', async () => {
   const visitor = new Visitor();
   assert.equal(await (await visitor.open(`${home}/me`)).json(), null);
-  const back = await visitor.signIn(vestibule, await visitor.open(`${home}/login`), 'jane@example.com');
+  const redirect = await visitor.open(`${home}/login`);
+  assert.ok(new URL(redirect.headers.get('location')).searchParams.get('nonce'));
+  const back = await visitor.signIn(vestibule, redirect, 'jane@example.com');
   assert.equal(back.headers.get('location'), '/me');
   const me = await (await visitor.open(`${home}/me`)).json();
   assert.deepEqual([me.issuer, me.email], [vestibule.url, 'jane@example.com']);
   // A callback that no login asked for is refused.
   const forged = await new Visitor().open(`${home}/callback?code=x&state=y`);
   assert.notEqual(forged.headers.get('location'), '/me');
-  report('passport-openidconnect', 'JavaScript', ['code', 'state', 'nonce', 'UserInfo']);
+  await spoilTokens(vestibule, 'wrong_issuer');
+  const eve = new Visitor();
+  const refused = await eve.signIn(vestibule, await eve.open(`${home}/login`), 'eve@example.com');
+  assert.notEqual(refused.headers.get('location'), '/me');
+  assert.equal(await (await eve.open(`${home}/me`)).json(), null);
+  report('passport-openidconnect', 'JavaScript', ['code', 'state', 'nonce', 'UserInfo', 'refuses a wrong issuer']);
 });
