@@ -284,11 +284,13 @@ impl Parts {
         self.store.migrate().await?;
         let secret = server_secret(&self.store, id, &at_rest, &*self.entropy, now_ms).await?;
         let keys = KeyRing::default();
-        let mut wanted = vec![SigningAlgorithm::Rs256];
-        let of_clients = self.environment.clients.iter().map(|c| c.id_token_signed_response_alg);
-        wanted.extend(of_clients.filter(|a| *a == SigningAlgorithm::Es256).take(1));
-        for algorithm in wanted {
-            keys.ensure(&self.store, id, &at_rest, self.entropy.clone(), algorithm, now_ms).await?;
+        let chest = KeyChest { store: &self.store, environment_id: id, at_rest: &at_rest };
+        let asks =
+            |algorithm| self.environment.clients.iter().any(|c| c.id_token_signed_response_alg == algorithm);
+        for algorithm in SigningAlgorithm::ALL {
+            if algorithm == SigningAlgorithm::default() || asks(algorithm) {
+                keys.ensure(chest, self.entropy.clone(), algorithm, now_ms).await?;
+            }
         }
         self.store
             .seed(id, &self.seed.organizations, &self.seed.users, self.control.is_off(), now_ms)
@@ -444,7 +446,7 @@ impl App {
                 self.clock.machine_ms(),
             )
             .await?;
-            self.keys.reload(self.store(), &self.id, &self.site.at_rest).await?;
+            self.keys.reload(self.key_chest()).await?;
             let faults = self.store().faults(&self.id).await?;
             let environment = changed_environment(&self.site, self.name.as_ref(), &record)?;
             let next = Live::new(&self.site, environment, &record, secret, faults, Some(&known));
@@ -461,26 +463,27 @@ impl App {
 
     /// Reads the signing keys again.
     pub async fn reload_keys(&self) -> Result<(), StartError> {
-        self.keys.reload(self.store(), &self.id, &self.site.at_rest).await.map(|_| ())
+        self.keys.reload(self.key_chest()).await.map(|_| ())
     }
 
     /// Makes the next signing key: see [`KeyRing::add`].
     pub async fn add_key(&self, algorithm: SigningAlgorithm, delay_ms: i64) -> Result<String, StartError> {
-        let (site, now_ms) = (&self.site, self.clock.machine_ms());
-        let entropy = site.entropy.clone();
-        self.keys.add(&site.store, &self.id, &site.at_rest, entropy, algorithm, now_ms, delay_ms).await
+        let (entropy, now_ms) = (self.site.entropy.clone(), self.clock.machine_ms());
+        self.keys.add(self.key_chest(), entropy, algorithm, now_ms, delay_ms).await
     }
 
     /// Keys with one that signs by this algorithm: clients may ask for another one while the server runs.
     pub async fn keys_for(&self, algorithm: SigningAlgorithm) -> Result<Arc<KeySet>, StartError> {
-        let keys = self.keys.current();
-        if keys.signing_key_for(algorithm, self.clock.machine_ms()).is_ok() {
+        let (keys, now_ms) = (self.keys.current(), self.clock.machine_ms());
+        if keys.signing_key(algorithm, now_ms).is_ok() {
             return Ok(keys);
         }
-        let (site, now_ms) = (&self.site, self.clock.machine_ms());
-        let entropy = site.entropy.clone();
-        self.keys.ensure(&site.store, &self.id, &site.at_rest, entropy, algorithm, now_ms).await?;
+        self.keys.ensure(self.key_chest(), self.site.entropy.clone(), algorithm, now_ms).await?;
         Ok(self.keys.current())
+    }
+
+    fn key_chest(&self) -> KeyChest<'_> {
+        KeyChest { store: &self.site.store, environment_id: &self.id, at_rest: &self.site.at_rest }
     }
 }
 
@@ -547,6 +550,14 @@ pub struct KeyRing {
     keys: RwLock<Arc<KeySet>>,
 }
 
+/// Where the signing keys of an environment are kept.
+#[derive(Clone, Copy)]
+struct KeyChest<'a> {
+    store: &'a Store,
+    environment_id: &'a str,
+    at_rest: &'a AtRest,
+}
+
 impl KeyRing {
     /// A ring that parses none of these keys again.
     fn knowing(keys: Arc<KeySet>) -> Self {
@@ -559,19 +570,14 @@ impl KeyRing {
     }
 
     /// Reads the keys again; those known already are not parsed anew.
-    async fn reload(
-        &self,
-        store: &Store,
-        environment_id: &str,
-        at_rest: &AtRest,
-    ) -> Result<Arc<KeySet>, StartError> {
+    async fn reload(&self, chest: KeyChest<'_>) -> Result<Arc<KeySet>, StartError> {
         let known = self.current();
         let mut keys = Vec::new();
-        for stored in store.signing_keys(environment_id).await? {
+        for stored in chest.store.signing_keys(chest.environment_id).await? {
             match known.keys().iter().find(|k| k.kid() == stored.kid) {
                 Some(key) => keys.push(key.clone()),
                 None => {
-                    let der = at_rest.open(SIGNING_KEY, &stored.private_key)?;
+                    let der = chest.at_rest.open(SIGNING_KEY, &stored.private_key)?;
                     let key =
                         SigningKey::from_pkcs8(stored.sequence, &stored.kid, stored.signs_from_ms, &der)?;
                     keys.push(Arc::new(key));
@@ -585,49 +591,39 @@ impl KeyRing {
 
     /// Makes the next key, published now and signing after `delay_ms`. When another process adds one at the same
     /// time, that one stands and ours is dropped. Returns the `kid` that stands.
-    #[expect(clippy::too_many_arguments, reason = "it runs before there is an app to take them from")]
     async fn add(
         &self,
-        store: &Store,
-        environment_id: &str,
-        at_rest: &AtRest,
+        chest: KeyChest<'_>,
         entropy: Arc<dyn Entropy>,
         algorithm: SigningAlgorithm,
         now_ms: UnixMs,
         delay_ms: i64,
     ) -> Result<String, StartError> {
-        let last = self.reload(store, environment_id, at_rest).await?;
-        let sequence = last.keys().last().map_or(1, |k| k.sequence + 1);
-        self.offer(store, environment_id, at_rest, entropy, algorithm, now_ms, (sequence, delay_ms)).await
+        let sequence = self.reload(chest).await?.next_sequence();
+        self.offer(chest, entropy, algorithm, now_ms, (sequence, delay_ms)).await
     }
 
     /// Makes the first key of an algorithm, where there is none. Servers that find none at the same time agree on one.
     async fn ensure(
         &self,
-        store: &Store,
-        environment_id: &str,
-        at_rest: &AtRest,
+        chest: KeyChest<'_>,
         entropy: Arc<dyn Entropy>,
         algorithm: SigningAlgorithm,
         now_ms: UnixMs,
     ) -> Result<(), StartError> {
-        let known = self.reload(store, environment_id, at_rest).await?;
-        if known.signing_key_for(algorithm, now_ms).is_ok() {
+        let known = self.reload(chest).await?;
+        if known.signing_key(algorithm, now_ms).is_ok() {
             return Ok(());
         }
         // The place after those that were just read: who comes second finds it taken.
-        let sequence = known.keys().last().map_or(1, |k| k.sequence + 1);
-        self.offer(store, environment_id, at_rest, entropy, algorithm, now_ms, (sequence, 0)).await?;
+        self.offer(chest, entropy, algorithm, now_ms, (known.next_sequence(), 0)).await?;
         Ok(())
     }
 
     /// Makes the key of this place in the sequence, which signs after `delay_ms`. One that is there already stands.
-    #[expect(clippy::too_many_arguments, reason = "it runs before there is an app to take them from")]
     async fn offer(
         &self,
-        store: &Store,
-        environment_id: &str,
-        at_rest: &AtRest,
+        chest: KeyChest<'_>,
         entropy: Arc<dyn Entropy>,
         algorithm: SigningAlgorithm,
         now_ms: UnixMs,
@@ -640,12 +636,12 @@ impl KeyRing {
         let key = StoredKey {
             sequence,
             kid: new_id(IdKind::SigningKey, now_ms, &*entropy),
-            private_key: at_rest.seal(SIGNING_KEY, &der, &*entropy)?,
+            private_key: chest.at_rest.seal(SIGNING_KEY, &der, &*entropy)?,
             created_at_ms: now_ms,
             signs_from_ms: now_ms + delay_ms,
         };
-        store.offer_signing_key(environment_id, &key).await?;
-        let keys = self.reload(store, environment_id, at_rest).await?;
+        chest.store.offer_signing_key(chest.environment_id, &key).await?;
+        let keys = self.reload(chest).await?;
         let standing = keys.keys().iter().find(|k| k.sequence == sequence);
         Ok(standing.ok_or(SigningError::NoKey)?.kid().to_owned())
     }
@@ -790,7 +786,8 @@ impl Provider {
         let now_ms = site.machine_clock.now_ms();
         let secret = server_secret(&site.store, &record.id, &site.at_rest, &*site.entropy, now_ms).await?;
         let keys = KeyRing::knowing(default.keys.current());
-        keys.reload(&site.store, &record.id, &site.at_rest).await?;
+        let chest = KeyChest { store: &site.store, environment_id: &record.id, at_rest: &site.at_rest };
+        keys.reload(chest).await?;
         let faults = site.store.faults(&record.id).await.map_err(StartError::from)?;
         let app = Arc::new(App::new(site.clone(), Some(name.clone()), &record, secret, keys, faults)?);
         self.0.named.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), app.clone());

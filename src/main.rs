@@ -128,7 +128,7 @@ async fn rotate_keys(config: Config, delay_ms: i64) -> anyhow::Result<()> {
     let now_ms = SystemClock.now_ms();
     for algorithm in SigningAlgorithm::ALL {
         // Only clients that asked for it have a key of another kind than RS256.
-        if app.keys.current().signing_key_for(algorithm, now_ms).is_ok() {
+        if app.keys.current().signing_key(algorithm, now_ms).is_ok() {
             let kid = app.add_key(algorithm, delay_ms).await?;
             print(&format!(
                 "{kid} ({}) is published now and signs in {} s; earlier keys go on verifying.\n",

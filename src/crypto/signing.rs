@@ -123,10 +123,6 @@ impl SigningKey {
         })
     }
 
-    pub fn algorithm(&self) -> SigningAlgorithm {
-        self.algorithm
-    }
-
     pub fn kid(&self) -> &str {
         &self.jwk.kid
     }
@@ -220,13 +216,13 @@ impl KeySet {
         &self.0
     }
 
-    /// The newest key of the default algorithm whose time has come; a newer one may already be published.
-    pub fn signing_key(&self, now_ms: UnixMs) -> Result<&SigningKey, SigningError> {
-        self.signing_key_for(SigningAlgorithm::default(), now_ms)
+    /// The place of the next key.
+    pub fn next_sequence(&self) -> i64 {
+        self.0.last().map_or(1, |k| k.sequence + 1)
     }
 
-    /// The same for any algorithm.
-    pub fn signing_key_for(
+    /// The newest key of an algorithm whose time has come; a newer one may already be published.
+    pub fn signing_key(
         &self,
         algorithm: SigningAlgorithm,
         now_ms: UnixMs,
@@ -289,8 +285,8 @@ mod tests {
     #[test]
     fn an_elliptic_key_signs_for_those_who_ask_for_it_and_its_algorithm_is_not_to_be_swapped() {
         let keys = KeySet::new(vec![key(1, 0), key_for(SigningAlgorithm::Es256, 2, 0)]);
-        assert_eq!(keys.signing_key(0).unwrap().kid(), "snk_1");
-        let elliptic = keys.signing_key_for(SigningAlgorithm::Es256, 0).unwrap();
+        assert_eq!(keys.signing_key(SigningAlgorithm::Rs256, 0).unwrap().kid(), "snk_1");
+        let elliptic = keys.signing_key(SigningAlgorithm::Es256, 0).unwrap();
         let token = elliptic.sign(&json!({ "sub": "x" })).unwrap();
         let header = jsonwebtoken::decode_header(&token).unwrap();
         assert_eq!((header.alg, header.kid.as_deref()), (Algorithm::ES256, Some("snk_2")));
@@ -305,13 +301,14 @@ mod tests {
             let forged = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header));
             assert_eq!(keys.verify::<Value>(&forged), Err(TokenRejection::BadSignature), "{header}");
         }
-        assert!(KeySet::new(vec![key(1, 0)]).signing_key_for(SigningAlgorithm::Es256, 0).is_err());
+        assert!(KeySet::new(vec![key(1, 0)]).signing_key(SigningAlgorithm::Es256, 0).is_err());
     }
 
     #[test]
     fn a_signed_token_verifies_and_a_changed_one_does_not() {
         let keys = KeySet::new(vec![key(1, 0)]);
-        let token = keys.signing_key(0).unwrap().sign(&json!({ "sub": "x" })).unwrap();
+        let token =
+            keys.signing_key(SigningAlgorithm::Rs256, 0).unwrap().sign(&json!({ "sub": "x" })).unwrap();
         assert_eq!(keys.verify::<Value>(&token).unwrap()["sub"], "x");
         let header = jsonwebtoken::decode_header(&token).unwrap();
         assert_eq!((header.typ.as_deref(), header.kid.as_deref()), (Some("JWT"), Some("snk_1")));
@@ -327,7 +324,11 @@ mod tests {
     #[test]
     fn a_token_of_one_type_is_never_taken_for_another() {
         let keys = KeySet::new(vec![key(1, 0)]);
-        let token = keys.signing_key(0).unwrap().sign_typed("logout+jwt", &json!({ "sub": "x" })).unwrap();
+        let token = keys
+            .signing_key(SigningAlgorithm::Rs256, 0)
+            .unwrap()
+            .sign_typed("logout+jwt", &json!({ "sub": "x" }))
+            .unwrap();
         assert_eq!(keys.verify::<Value>(&token), Err(TokenRejection::OtherType));
         assert!(keys.verify_typed::<Value>("logout+jwt", &token).is_ok());
     }
@@ -336,9 +337,9 @@ mod tests {
     fn a_new_key_is_published_before_it_signs_and_the_old_one_still_verifies() {
         let keys = KeySet::new(vec![key(1, 0), key(2, 60_000)]);
         assert_eq!(keys.jwks()["keys"].as_array().unwrap().len(), 2);
-        assert_eq!(keys.signing_key(59_999).unwrap().kid(), "snk_1");
-        assert_eq!(keys.signing_key(60_000).unwrap().kid(), "snk_2");
-        let old = keys.signing_key(0).unwrap().sign(&json!({ "sub": "x" })).unwrap();
+        assert_eq!(keys.signing_key(SigningAlgorithm::Rs256, 59_999).unwrap().kid(), "snk_1");
+        assert_eq!(keys.signing_key(SigningAlgorithm::Rs256, 60_000).unwrap().kid(), "snk_2");
+        let old = keys.signing_key(SigningAlgorithm::Rs256, 0).unwrap().sign(&json!({ "sub": "x" })).unwrap();
         assert!(keys.verify::<Value>(&old).is_ok());
     }
 }

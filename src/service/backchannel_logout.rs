@@ -170,7 +170,7 @@ async fn logout_token(
         app.clock.token_date_ms(),
     );
     let keys = app.keys_for(algorithm).await?;
-    let key = keys.signing_key_for(algorithm, app.clock.machine_ms())?;
+    let key = keys.signing_key(algorithm, app.clock.machine_ms())?;
     Ok(key.sign_typed(LOGOUT_TOKEN_TYPE, &claims)?)
 }
 

@@ -48,7 +48,9 @@ pub async fn end_session(
 pub async fn end(context: &Context, session_id: &str) -> Result<bool, Failure> {
     let has_ended =
         context.store().end_session(context.environment_id(), session_id, context.now_ms()).await?;
-    context.app.site.sessions_ended.notify_one();
+    if has_ended {
+        context.app.site.sessions_ended.notify_one();
+    }
     Ok(has_ended)
 }
 

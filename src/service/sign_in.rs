@@ -72,6 +72,7 @@ pub(super) async fn complete(
     let session_id = match &session {
         SessionChange::Start { session, .. } | SessionChange::Renew { session } => session.id.clone(),
     };
+    let ends_session = matches!(&session, SessionChange::Start { ends_session_id: Some(_), .. });
     let code = secret_text(context.entropy());
     let grant = new_grant(context, judged.origin.authorization.clone(), String::new(), session_id, now_ms);
     let new_organization = new_organization(context, email);
@@ -90,7 +91,9 @@ pub(super) async fn complete(
         now_ms,
     };
     let committed = context.store().commit_completion(environment_id, &completion).await?;
-    context.app.site.sessions_ended.notify_one();
+    if committed.is_some() && ends_session {
+        context.app.site.sessions_ended.notify_one();
+    }
     Ok(committed.map(|user| {
         note_proof(context, judged, email, proof);
         note_success(context, &judged.id, &grant, &user.id, "Signed in: the application gets a code.");

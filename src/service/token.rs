@@ -310,7 +310,7 @@ impl Extras {
         claims: &impl Serialize,
     ) -> Result<String, TokenRefusal> {
         let keys = context.app.keys_for(algorithm).await?;
-        let key = keys.signing_key_for(algorithm, context.app.clock.machine_ms())?;
+        let key = keys.signing_key(algorithm, context.app.clock.machine_ms())?;
         if self.claims.is_empty() && self.fault.is_none() {
             return Ok(key.sign(claims)?);
         }

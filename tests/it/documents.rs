@@ -10,11 +10,12 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "docs/ARCHITECTURE.md",
     "docs/COMPATIBILITY.md",
     "docs/CONTROL.md",
+    "docs/RELIABILITY.md",
     "docs/SECURITY.md",
     "docs/STANDARDS.md",
 ];
@@ -61,17 +62,19 @@ fn every_promise_names_a_test_that_exists() {
     for folder in ["tests/it", "src"] {
         crate::architecture::sources(&root().join(folder), &mut files);
     }
-    let document = read("docs/SECURITY.md");
-    let named: Vec<&str> =
-        document.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
-    assert!(named.len() > 30, "{named:?}");
-    for name in named {
-        let (module, test) = name.split_once("::").unwrap();
-        let exists = files.iter().filter(|f| f.file_stem().is_some_and(|stem| stem == module)).any(|f| {
-            let text = std::fs::read_to_string(f).unwrap();
-            text.contains(&format!("fn {test}("))
-        });
-        assert!(exists, "docs/SECURITY.md names {name}");
+    for (file, at_least) in [("docs/SECURITY.md", 30), ("docs/RELIABILITY.md", 15)] {
+        let document = read(file);
+        let named: Vec<&str> =
+            document.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
+        assert!(named.len() > at_least, "{named:?}");
+        for name in named {
+            let (module, test) = name.split_once("::").unwrap();
+            let exists = files.iter().filter(|f| f.file_stem().is_some_and(|stem| stem == module)).any(|f| {
+                let text = std::fs::read_to_string(f).unwrap();
+                text.contains(&format!("fn {test}("))
+            });
+            assert!(exists, "{file} names {name}");
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 // Writes what the SDK suites reported as the table of docs/COMPATIBILITY.md, or checks that it stands there.
 //   node tests/sdk/matrix.mjs REPORTS          compare
 //   UPDATE_REFERENCE=1 node tests/sdk/matrix.mjs REPORTS
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { checkGenerated } from '../generated.mjs';
 
 const scenarios = [
   ['client_token', 'client token'],
@@ -24,7 +24,6 @@ const scenarios = [
 ];
 
 const folder = process.argv[2];
-const document = fileURLToPath(new URL('../../docs/COMPATIBILITY.md', import.meta.url));
 const reports = readdirSync(folder).filter((name) => name.endsWith('.json')).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')));
 
 // One column for a version; its transports stand in the head.
@@ -48,11 +47,4 @@ const head = names.map((name) => `${name}<br>${columns.get(name).transports.sort
 let table = row(['', ...head]) + row(['', ...names].map(() => '---')).replaceAll(' ', '');
 for (const [id, text] of scenarios) table += row([text, ...names.map((name) => cell(columns.get(name).outcomes[id]))]);
 
-const text = readFileSync(document, 'utf8');
-const [, before, found, after] = text.match(/^(.*<!-- generated: sdk matrix -->\n)(.*?)(<!-- end -->.*)$/s);
-if (process.env.UPDATE_REFERENCE) {
-  writeFileSync(document, before + table + after);
-} else if (found !== table) {
-  console.error(`docs/COMPATIBILITY.md is stale: UPDATE_REFERENCE=1 ./scripts/test sdk writes it. It should say\n\n${table}`);
-  process.exitCode = 1;
-}
+checkGenerated('sdk matrix', 'sdk', table);
