@@ -14,13 +14,12 @@ use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use actix_web::middleware::{NormalizePath, TrailingSlash};
+use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App as ActixApp, HttpServer, web};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::future::join_all;
 use prost::Message;
 use serde_json::{Value, json};
-use tracing_actix_web::TracingLogger;
 use vestibule::app::{App, Provider};
 use vestibule::config::{Config, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Source};
 use vestibule::crypto::entropy::SystemEntropy;
@@ -29,8 +28,8 @@ use vestibule::grpc::pb::scalekit::v1::auth::passwordless::verify_password_less_
 use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
     SendPasswordlessRequest, SendPasswordlessResponse, VerifyPasswordLessRequest, VerifyPasswordLessResponse,
 };
+use vestibule::http::observed;
 use vestibule::server::{Deadlines, Listeners, listening, open_store, parts};
-use vestibule::telemetry::RequestSpan;
 
 const ROUNDS: usize = 5;
 const MEASURE: Duration = Duration::from_secs(4);
@@ -63,7 +62,7 @@ fn servers(folder: &std::path::Path) -> (String, String) {
             let plain = HttpServer::new(move || {
                 ActixApp::new()
                     .app_data(web::Data::new(other.clone()))
-                    .wrap(TracingLogger::<RequestSpan>::new())
+                    .wrap(from_fn(observed))
                     .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
                     .configure(vestibule::http::routes)
             })

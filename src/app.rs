@@ -30,6 +30,7 @@ use crate::mail::SmtpMailer;
 use crate::storage::{
     EnvironmentRecord, SeedOrganization, SeedUser, Store, StoreError, StoredFault, StoredKey,
 };
+use crate::telemetry::metrics::Metrics;
 
 /// Name of the one server secret, in the database and as what it is sealed with.
 pub const SERVER_SECRET: &str = "server secret";
@@ -48,7 +49,8 @@ pub struct Parts {
     pub master_key: Option<SecretString>,
     /// `None`: the inbox alone receives.
     pub smtp: Option<SmtpMailer>,
-    pub control: ControlAccess,
+    pub control: Access,
+    pub metrics: Access,
     pub scenarios: PathBuf,
     pub seed: Seed,
 }
@@ -60,16 +62,17 @@ pub struct Seed {
     pub users: Vec<SeedUser>,
 }
 
-/// Who may read the inbox and use the control API.
+/// Who may use what is not for everybody: the inbox and the control API, or the figures.
 #[derive(Debug, Clone)]
-pub enum ControlAccess {
+pub enum Access {
+    /// Nobody.
     Off,
     /// Anybody who can connect: the listener is on loopback.
     Open,
     Token(SecretString),
 }
 
-impl ControlAccess {
+impl Access {
     pub fn is_off(&self) -> bool {
         matches!(self, Self::Off)
     }
@@ -82,7 +85,10 @@ pub struct Site {
     pub mode: Mode,
     pub machine_clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
-    pub control: ControlAccess,
+    /// Who may read the inbox and use the control API.
+    pub control: Access,
+    /// Who may read the figures.
+    pub metrics: Access,
     /// Folder of the named scenarios.
     pub scenarios: PathBuf,
     pub smtp: Option<SmtpMailer>,
@@ -314,6 +320,7 @@ impl Parts {
             machine_clock: self.clock,
             entropy: self.entropy,
             control: self.control,
+            metrics: self.metrics,
             scenarios: self.scenarios,
             smtp: self.smtp,
             outbox_filled: Notify::new(),
@@ -655,6 +662,7 @@ pub struct Provider(Arc<Environments>);
 struct Environments {
     default: OnceLock<Arc<App>>,
     named: RwLock<HashMap<EnvironmentName, Arc<App>>>,
+    metrics: Metrics,
     /// Held while an environment is opened; when that failed last.
     opening: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -685,6 +693,11 @@ impl Provider {
     /// The default environment.
     pub fn get(&self) -> Option<&Arc<App>> {
         self.0.default.get()
+    }
+
+    /// The figures of this process.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// Opens the provider for requests.

@@ -69,9 +69,11 @@ fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 
 fn serve(settings: Settings) -> anyhow::Result<()> {
     let config = load(settings)?;
-    telemetry::init(&config.log);
+    let telemetry = telemetry::init(&config.log, config.traces.as_ref())?;
     // The server's own threads run requests; this runtime waits for signals and does background work.
-    actix_web::rt::System::new().block_on(async move { Ok(server::serve(config).await?) })
+    let outcome = actix_web::rt::System::new().block_on(server::serve(config));
+    telemetry.finish();
+    Ok(outcome?)
 }
 
 fn env(format: EnvFormat, settings: Settings) -> anyhow::Result<()> {

@@ -101,6 +101,24 @@ pub struct ControlSettings {
     pub scenarios: PathBuf,
 }
 
+/// The figures for Prometheus.
+#[derive(Debug, Clone)]
+pub struct MetricsSettings {
+    pub enabled: bool,
+    /// Demanded of whoever reads them when set.
+    pub token: Option<SecretString>,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceSettings {
+    /// Base URL of an OpenTelemetry collector that speaks OTLP over HTTP.
+    pub endpoint: String,
+    pub service_name: String,
+    /// Of the traces that begin here, how many are sent.
+    pub sample_percent: u8,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     Text,
@@ -135,6 +153,9 @@ pub struct Config {
     pub smtp: Option<SmtpSettings>,
     pub control: ControlSettings,
     pub log: LogSettings,
+    pub metrics: MetricsSettings,
+    /// `None`: no traces.
+    pub traces: Option<TraceSettings>,
     /// Its `public_urls` are empty where they follow the port that is really bound.
     pub environment: Environment,
     /// To make further environments from, and this one anew.
@@ -275,10 +296,19 @@ fn add_flags(source: &mut Source, overrides: &Overrides) {
 fn read(source: &mut Source, base: &Path) -> Config {
     let default_listen = ListenAddress { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT };
     let listen = source.parsed("listen", ListenAddress::parse).unwrap_or(default_listen);
+    let listen_tls = source.parsed("listen_tls", ListenAddress::parse);
     let environment = environment::read(source, base);
+    let control = ControlSettings {
+        enabled: read_control(source, environment.mode),
+        token: source.filled("control.token").map(SecretString::from),
+        scenarios: base.join(source.filled("control.scenarios").unwrap_or_else(|| "scenarios".to_owned())),
+    };
+    let is_local = [Some(&listen), listen_tls.as_ref()].into_iter().flatten().all(ListenAddress::is_loopback);
+    let is_open = environment.mode == Mode::Development && is_local;
+    let metrics = read_metrics(source, is_open, control.token.as_ref());
     Config {
         listen,
-        listen_tls: source.parsed("listen_tls", ListenAddress::parse),
+        listen_tls,
         tls: read_tls(source, base),
         ready_file: source.filled("ready_file").map(PathBuf::from),
         data_dir: PathBuf::from(source.filled("data_dir").unwrap_or_else(|| ".vestibule".to_owned())),
@@ -288,12 +318,7 @@ fn read(source: &mut Source, base: &Path) -> Config {
         shutdown_delay_s: source.integer("shutdown_delay_s", 0..=300, 0).unsigned_abs(),
         shutdown_timeout_s: source.integer("shutdown_timeout_s", 0..=3600, 30).unsigned_abs(),
         smtp: read_smtp(source, base),
-        control: ControlSettings {
-            enabled: read_control(source, environment.mode),
-            token: source.filled("control.token").map(SecretString::from),
-            scenarios: base
-                .join(source.filled("control.scenarios").unwrap_or_else(|| "scenarios".to_owned())),
-        },
+        control,
         log: LogSettings {
             format: source.choice(
                 "log.format",
@@ -302,6 +327,8 @@ fn read(source: &mut Source, base: &Path) -> Config {
             ),
             filter: source.filled("log.filter").unwrap_or_else(|| DEFAULT_FILTER.to_owned()),
         },
+        metrics,
+        traces: read_traces(source),
         seed: environment::read_seed(source),
         layers: Layers::new(source.clone(), base.to_owned(), environment.public_urls.clone()),
         environment,
@@ -313,6 +340,33 @@ fn read_control(source: &mut Source, mode: Mode) -> bool {
     let default = mode == Mode::Development;
     let default = if source.is_set("control") { source.boolean("control", default) } else { default };
     source.boolean("control.enabled", default)
+}
+
+/// The figures follow the control API where nothing else is said: open on loopback in development, by its token where it
+/// has one, and otherwise for nobody.
+fn read_metrics(source: &mut Source, is_open: bool, control_token: Option<&SecretString>) -> MetricsSettings {
+    let token = source.filled("metrics.token").map(SecretString::from).or(control_token.cloned());
+    let enabled = source.boolean("metrics.enabled", token.is_some() || is_open);
+    if enabled && token.is_none() && !is_open {
+        source.problem(
+            "metrics.token",
+            "is missing: in production mode, and with a listener that others can reach, the figures need a token \
+             (VESTIBULE_METRICS__TOKEN)",
+        );
+    }
+    MetricsSettings { enabled, token }
+}
+
+fn read_traces(source: &mut Source) -> Option<TraceSettings> {
+    let endpoint = source.filled("traces.endpoint");
+    let service_name = source.filled("traces.service_name").unwrap_or_else(|| "vestibule".to_owned());
+    let sample_percent = u8::try_from(source.integer("traces.sample_percent", 0..=100, 100)).unwrap_or(100);
+    let endpoint = endpoint?;
+    let is_url = url::Url::parse(&endpoint).is_ok_and(|u| matches!(u.scheme(), "http" | "https"));
+    if !is_url {
+        source.problem("traces.endpoint", "must be a URL such as http://127.0.0.1:4318");
+    }
+    is_url.then_some(TraceSettings { endpoint, service_name, sample_percent })
 }
 
 fn read_database(source: &mut Source) -> Database {

@@ -324,6 +324,31 @@ const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        header: "[metrics]",
+        about: "Figures for Prometheus at /metrics. In development everybody on this machine may read them, or whoever has the control API's token.",
+        settings: &[
+            Setting("enabled", "true", "In production mode only with a token."),
+            Setting("token", "\"another long random text\"", "Demanded as Bearer token when set."),
+        ],
+    },
+    Section {
+        header: "[traces]",
+        about: "Traces for an OpenTelemetry collector. Without an endpoint there are none.",
+        settings: &[
+            Setting(
+                "endpoint",
+                "\"http://127.0.0.1:4318\"",
+                "Base URL of the collector, which speaks OTLP over HTTP. `OTEL_EXPORTER_OTLP_ENDPOINT` does the same, and `OTEL_EXPORTER_OTLP_HEADERS` adds headers.",
+            ),
+            Setting("service_name", "\"vestibule\"", "`OTEL_SERVICE_NAME` does the same."),
+            Setting(
+                "sample_percent",
+                "100",
+                "Of the traces that begin here. A caller's decision outranks it.",
+            ),
+        ],
+    },
+    Section {
         header: "[[clients]]",
         about: "Registered applications. Without any, there is one web client with the well-known credentials.",
         settings: &[

@@ -187,6 +187,8 @@ impl Source {
         for (name, text) in variables {
             let key = match name.as_str() {
                 "DATABASE_URL" => "database.url".to_owned(),
+                "OTEL_EXPORTER_OTLP_ENDPOINT" => "traces.endpoint".to_owned(),
+                "OTEL_SERVICE_NAME" => "traces.service_name".to_owned(),
                 // Which file to read, and what only the tests read.
                 "VESTIBULE_CONFIG"
                 | "VESTIBULE_BIN"

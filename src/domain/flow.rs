@@ -130,6 +130,7 @@ const MAX_WAITING: usize = 10_000;
 pub struct FlowLog {
     waiting: Mutex<Vec<FlowEvent>>,
     count: AtomicU64,
+    lost: AtomicU64,
 }
 
 impl FlowLog {
@@ -142,7 +143,14 @@ impl FlowLog {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < MAX_WAITING {
             waiting.push(event);
+        } else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// How many steps there was no room for.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// What waits; it waits no longer.

@@ -7,20 +7,21 @@ mod passwordless;
 mod status;
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use tonic::Request;
 use tonic::body::Body;
 use tower_service::Service as _;
-use tracing::Instrument as _;
+use tracing::Span;
 
 use crate::app::{Asked, Context, NoContext, Provider};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::client::Client;
 use crate::domain::environment::{ENVIRONMENT_PATH, EnvironmentName, PublicUrl};
-use crate::domain::scalekit_api;
+use crate::domain::scalekit_api::{self, Method};
 use crate::service::api::{ApiRefusal, caller, not_emulated};
+use crate::telemetry::request;
 
 /// Largest message taken, in bytes.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
@@ -92,6 +93,30 @@ impl Grpc {
     /// Answers one call. Whatever goes wrong, the answer carries an ErrorInfo: one SDK crashes without.
     pub async fn answer<B>(
         &self,
+        request: http::Request<B>,
+        name: Option<EnvironmentName>,
+        over_tls: bool,
+    ) -> http::Response<Body>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let begun = Instant::now();
+        let method = scalekit_api::by_grpc_path(request.uri().path()).map(Method::path);
+        let response = self.answer_call(request, name, over_tls).await;
+        // A call that went well says so behind its message.
+        let code = response.headers().get("grpc-status").and_then(|v| v.to_str().ok()?.parse().ok());
+        let code = code.unwrap_or_default();
+        Span::current().record("rpc.grpc.status_code", code);
+        if let Some(method) = &method {
+            request::name_span(method, None);
+        }
+        self.provider.metrics().grpc_call(method, code, begun.elapsed());
+        response
+    }
+
+    async fn answer_call<B>(
+        &self,
         mut request: http::Request<B>,
         name: Option<EnvironmentName>,
         over_tls: bool,
@@ -101,7 +126,6 @@ impl Grpc {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let path = request.uri().path().to_owned();
-        let span = tracing::debug_span!("call", path);
         let authority = request.uri().authority().map(|a| a.as_str().to_owned());
         let authority = authority.or_else(|| Some(request.headers().get(HOST)?.to_str().ok()?.to_owned()));
         let name = name.or_else(|| environment_of_tokens(request.headers()));
@@ -112,7 +136,7 @@ impl Grpc {
         };
         request.extensions_mut().insert(context.clone());
         let deadline = request.headers().get("grpc-timeout").and_then(|v| parse_timeout(v.to_str().ok()?));
-        let call = self.dispatch(&context, &path, request).instrument(span.clone());
+        let call = self.dispatch(&context, &path, request);
         let response = match deadline {
             None => call.await,
             Some(time) => match tokio::time::timeout(time, call).await {
@@ -123,10 +147,7 @@ impl Grpc {
                 }
             },
         };
-        let _entered = span.entered();
-        let response = status::with_details(response, &context, &path);
-        tracing::debug!(status = ?response.headers().get("grpc-status"), "answered");
-        response
+        status::with_details(response, &context, &path)
     }
 
     async fn dispatch<B>(

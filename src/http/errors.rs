@@ -4,13 +4,14 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 use serde_json::json;
 
 use super::pages::render;
 use super::pages::views;
 use crate::app::NoContext;
 use crate::service::{Failure, NOT_TEXT};
+use crate::telemetry::request::RequestId;
 
 /// A failure as a response: a page for browsers is made by [`Problem::response_for`], JSON otherwise.
 #[derive(Debug, Clone)]
@@ -82,7 +83,8 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "One moment", text)
     }
 
-    fn broken() -> Self {
+    /// A mistake of ours.
+    pub fn broken() -> Self {
         let text = "Something went wrong on our side. The server's log says what.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "Something went wrong", text)
     }
@@ -119,12 +121,19 @@ impl Problem {
     }
 
     pub fn page(&self, request: &HttpRequest) -> HttpResponse {
+        let mut details = self.details.clone();
+        // Where the log says more, people are given what to look for.
+        if self.status.is_server_error()
+            && let Some(id) = request.extensions().get::<RequestId>()
+        {
+            details.push(("Request".to_owned(), id.to_string()));
+        }
         let view = views::Error {
             layout: render::layout_of_request(request, self.heading),
             status: self.status.as_u16(),
             heading: self.heading.to_owned(),
             message: self.message.clone(),
-            details: self.details.clone(),
+            details,
             how_to: self.how_to.clone(),
         };
         render::page(self.status, &view)

@@ -12,7 +12,7 @@ use super::cookies;
 use super::errors::{Problem, wants_page};
 use super::oidc::authorization;
 use super::see_other;
-use crate::app::{Context, ControlAccess};
+use crate::app::{Access, Context};
 use crate::crypto::server_secret::constant_time_eq;
 
 /// Lets a request to the control API through, or answers it.
@@ -21,16 +21,16 @@ use crate::crypto::server_secret::constant_time_eq;
 /// a foreign name in `Host` would be DNS rebinding.
 pub fn control(request: &HttpRequest, context: &Context) -> Result<(), HttpResponse> {
     match &context.app.site.control {
-        ControlAccess::Off => {
+        Access::Off => {
             let text = "The inbox and the control API are switched off here (control.enabled, mode).";
             Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "Switched off", text).response_for(request))
         }
-        ControlAccess::Open if is_local_name(request, context) => Ok(()),
-        ControlAccess::Open => {
+        Access::Open if is_local_name(request, context) => Ok(()),
+        Access::Open => {
             let text = "This host name is neither loopback nor one of public_urls, so it may not use the control API.";
             Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not from here", text).response_for(request))
         }
-        ControlAccess::Token(token) => {
+        Access::Token(token) => {
             if shown_token(request).is_some_and(|shown| constant_time_eq(&shown, token.expose_secret()))
                 || cookies::shows_control(request, context, token.expose_secret())
             {
@@ -48,6 +48,34 @@ pub fn control(request: &HttpRequest, context: &Context) -> Result<(), HttpRespo
             Err(response)
         }
     }
+}
+
+/// Lets a request for the figures through, or answers it. They name nobody, but tell how much goes on.
+pub fn metrics(request: &HttpRequest, context: &Context) -> Result<(), HttpResponse> {
+    let shows = |token: &str| authorization(request, "Bearer").is_some_and(|t| constant_time_eq(t, token));
+    let problem = match &context.app.site.metrics {
+        Access::Open if is_local_name(request, context) => return Ok(()),
+        Access::Token(token) if shows(token.expose_secret()) => return Ok(()),
+        Access::Off => {
+            let text = "The figures are switched off here (metrics.enabled, metrics.token).";
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "Switched off", text)
+        }
+        Access::Open => {
+            let text =
+                "This host name is neither loopback nor one of public_urls, so it may not read the figures.";
+            Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not from here", text)
+        }
+        Access::Token(_) => {
+            let text = "The figures need their token: Authorization: Bearer … (metrics.token).";
+            Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Token needed", text)
+        }
+    };
+    let mut response = problem.response_for(request);
+    if problem.status == StatusCode::UNAUTHORIZED {
+        let challenge = header::HeaderValue::from_static(r#"Bearer realm="vestibule metrics""#);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    Err(response)
 }
 
 /// The token as a Bearer credential, or as the password of Basic, which browsers can ask people for.

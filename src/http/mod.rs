@@ -14,14 +14,22 @@ pub mod oidc;
 pub mod pages;
 pub mod params;
 
-use actix_web::http::{Method, StatusCode, header};
-use actix_web::middleware::{Condition, from_fn};
-use actix_web::{HttpRequest, HttpResponse, web};
+use std::time::Instant;
 
-use api::{audit_logs, connections, health, openapi, passwordless};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::middleware::{Condition, Next, from_fn};
+use actix_web::{HttpRequest, HttpResponse, web};
+use tracing::Span;
+
+use api::{audit_logs, connections, health, metrics, openapi, passwordless};
 use context::Ctx;
 use errors::Problem;
 use pages::{assets, inbox, link, login};
+
+use crate::app::Provider;
+use crate::telemetry::request;
 
 /// All routes. Slashes are merged before, so `//oauth/token`, which some SDKs ask for, is `/oauth/token`.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -80,9 +88,29 @@ pub fn routes(config: &mut web::ServiceConfig) {
         // Operation.
         .service(endpoint("/health").get(health::live).end())
         .service(endpoint("/ready").get(health::ready).end())
+        .service(endpoint("/metrics").get(metrics::show).end())
         .service(endpoint("/llms.txt").get(llms::show).end())
         .service(endpoint("/").get(pages::home).end())
         .default_service(web::to(not_emulated::fallback));
+}
+
+/// Counts what is answered, by route, and names the route in the request's span.
+pub async fn observed(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let begun = Instant::now();
+    let answer = next.call(request).await?;
+    let asked = answer.request();
+    let (method, route) = (asked.method().as_str(), asked.match_pattern());
+    if let Some(route) = &route {
+        Span::current().record("http.route", route.as_str());
+        request::name_span(route, Some(method));
+    }
+    if let Some(provider) = asked.app_data::<web::Data<Provider>>() {
+        provider.metrics().http_request(method, route, answer.status().as_u16(), begun.elapsed());
+    }
+    Ok(answer)
 }
 
 /// The control API, for tests.

@@ -24,6 +24,7 @@ use tokio::time::Sleep;
 use super::one_port::InFlight;
 use crate::domain::environment::EnvironmentName;
 use crate::http::context::{InEnvironment, OverTls};
+use crate::telemetry::request::RequestId;
 
 /// What is read away of an upload that its handler left, so that the client gets to the answer.
 const DRAIN_MAX_BYTES: usize = 32 << 20;
@@ -118,7 +119,7 @@ fn to_actix(
 ) -> Option<(Request, Option<Upload>)> {
     use actix_http::header::{HOST, HeaderName, HeaderValue};
 
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let upload = (!body.is_end_stream()).then(|| Rc::new(RefCell::new(Some(BodyDataStream::new(body)))));
     let payload = match &upload {
         None => Payload::None,
@@ -135,6 +136,9 @@ fn to_actix(
     }
     if let Some(name) = name {
         request.extensions_mut().insert(InEnvironment(name));
+    }
+    if let Some(id) = parts.extensions.remove::<RequestId>() {
+        request.extensions_mut().insert(id);
     }
     let head = request.head_mut();
     head.method = actix_http::Method::from_bytes(parts.method.as_str().as_bytes()).ok()?;

@@ -12,18 +12,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::middleware::{NormalizePath, TrailingSlash};
+use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App as ActixApp, web};
+use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tracing_actix_web::TracingLogger;
 
 pub use local_ca::{LocalCa, LocalCaError};
 pub use one_port::Deadlines;
 pub use tls::{Tls, TlsError};
 
-use crate::app::{App, ControlAccess, Parts, Provider, StartError};
+use crate::app::{Access, App, Parts, Provider, StartError};
 use crate::config::{Config, Database, ListenAddress};
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::{Clock, SystemClock};
@@ -33,7 +33,6 @@ use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
 use crate::storage::{PostgresOptions, Store, StoreError};
-use crate::telemetry::RequestSpan;
 use one_port::OnePort;
 
 /// First and longest pause between attempts to start on a database that does not answer.
@@ -114,10 +113,10 @@ pub fn parts(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Parts, ServeError> {
-    let control = match (&config.control.token, config.control.enabled) {
-        (_, false) => ControlAccess::Off,
-        (Some(token), true) => ControlAccess::Token(token.clone()),
-        (None, true) => ControlAccess::Open,
+    let access = |enabled: bool, token: Option<&SecretString>| match token {
+        _ if !enabled => Access::Off,
+        Some(token) => Access::Token(token.clone()),
+        None => Access::Open,
     };
     Ok(Parts {
         store,
@@ -127,7 +126,8 @@ pub fn parts(
         entropy,
         master_key: config.master_key.clone(),
         smtp: config.smtp.as_ref().map(SmtpMailer::new).transpose()?,
-        control,
+        control: access(config.control.enabled, config.control.token.as_ref()),
+        metrics: access(config.metrics.enabled, config.metrics.token.as_ref()),
         layers: config.layers.clone(),
         scenarios: config.control.scenarios.clone(),
     })
@@ -190,7 +190,7 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
         app: move || {
             ActixApp::new()
                 .app_data(web::Data::new(served.clone()))
-                .wrap(TracingLogger::<RequestSpan>::new())
+                .wrap(from_fn(crate::http::observed))
                 .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
                 .configure(crate::http::routes)
         },

@@ -29,6 +29,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tracing::{Instrument as _, Span};
 
 use super::bridge::{self, Peer};
 use super::faulty::{self, Spoilt, Truncated};
@@ -37,6 +38,8 @@ use crate::domain::environment::EnvironmentName;
 use crate::domain::fault::Happening;
 use crate::grpc::{self, Grpc};
 use crate::service::faults::{self, Fired};
+use crate::telemetry::metrics::{Metrics, OpenConnection};
+use crate::telemetry::request::{self, RequestId};
 
 /// Streams of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 256;
@@ -92,13 +95,16 @@ pub struct OnePort<F> {
     pub connections: Arc<watch::Sender<usize>>,
 }
 
-/// Counts a connection for as long as it is open.
-struct Open(Arc<watch::Sender<usize>>);
+/// Counts a connection for as long as it is open, for whoever stops the server and for whoever watches it.
+struct Open(
+    Arc<watch::Sender<usize>>,
+    #[expect(dead_code, reason = "counts until it is dropped")] OpenConnection,
+);
 
 impl Open {
-    fn begin(connections: &Arc<watch::Sender<usize>>) -> Self {
+    fn begin(connections: &Arc<watch::Sender<usize>>, metrics: &Metrics) -> Self {
         connections.send_modify(|open| *open += 1);
-        Self(connections.clone())
+        Self(connections.clone(), metrics.connection())
     }
 }
 
@@ -226,7 +232,7 @@ where
 {
     /// Serves a connection until either side ends it. What fails below HTTP is the client's affair.
     async fn connection(self: Rc<Self>, tcp: TcpStream) {
-        let _open = Open::begin(&self.connections);
+        let _open = Open::begin(&self.connections, self.provider.metrics());
         prepare(&tcp, &self.deadlines);
         let peer = tcp.peer_addr().ok();
         let begun = Instant::now();
@@ -315,6 +321,28 @@ where
         in_flight: InFlight,
     ) -> io::Result<http::Response<Answer>> {
         let name = take_environment(&mut request);
+        let id = RequestId::of(request.headers());
+        let span = request::span(&id, &request);
+        request.extensions_mut().insert(id.clone());
+        let answer = async {
+            let mut response = self.answer_or_fail(request, name, peer, in_flight).await?;
+            id.mark(&mut response);
+            let status = response.status().as_u16();
+            Span::current().record("http.response.status_code", status);
+            tracing::debug!(status, "answered");
+            Ok(response)
+        };
+        answer.instrument(span).await
+    }
+
+    /// As testers want it: see [`faulty`].
+    async fn answer_or_fail(
+        &self,
+        request: http::Request<Incoming>,
+        name: Option<EnvironmentName>,
+        peer: &Peer,
+        in_flight: InFlight,
+    ) -> io::Result<http::Response<Answer>> {
         if !self.provider.may_have_faults() {
             return Ok(self.answer_well(request, name, peer, in_flight).await);
         }
@@ -343,7 +371,10 @@ where
         peer: &Peer,
     ) -> Option<Fired> {
         let path = request.uri().path();
-        if ["/_emulator", "/dashboard", "/health", "/ready"].iter().any(|spared| path.starts_with(spared)) {
+        if ["/_emulator", "/dashboard", "/health", "/ready", "/metrics"]
+            .iter()
+            .any(|spared| path.starts_with(spared))
+        {
             return None;
         }
         let host = request.headers().get(http::header::HOST).and_then(|h| h.to_str().ok());

@@ -14,6 +14,7 @@ use crate::domain::logout_token::{LOGOUT_TOKEN_TYPE, LogoutDelivery, LogoutToken
 use crate::domain::token::SigningAlgorithm;
 use crate::mail::retry_delay_ms;
 use crate::storage::LogoutNotice;
+use crate::telemetry::metrics::Delivery;
 
 /// Notices taken at a time, and sent at the same time.
 const BATCH: i64 = 16;
@@ -151,7 +152,7 @@ async fn claim_and_tell(
             }
         }
     };
-    conclude(site, notice, outcome, &answer).await?;
+    provider.metrics().logout_notice(conclude(site, notice, outcome, &answer).await?);
     Ok(true)
 }
 
@@ -199,28 +200,28 @@ async fn conclude(
     notice: &LogoutNotice,
     outcome: LogoutDelivery,
     answer: &str,
-) -> Result<(), Failure> {
+) -> Result<Delivery, Failure> {
     let attempt = notice.attempts + 1;
     let (client_id, session_id) = (&notice.client_id, &notice.session_id);
-    let (again_at_ms, ended_as) = match outcome {
+    let (again_at_ms, ended_as, delivery) = match outcome {
         LogoutDelivery::Delivered => {
             tracing::debug!(client_id, session_id, attempt, "back-channel logout delivered");
-            (None, Some("delivered"))
+            (None, Some("delivered"), Delivery::Delivered)
         }
         LogoutDelivery::Refused => {
             tracing::warn!(client_id, session_id, attempt, answer, "back-channel logout refused");
-            (None, Some("refused"))
+            (None, Some("refused"), Delivery::Refused)
         }
         LogoutDelivery::Failed if attempt < MAX_ATTEMPTS => {
             let retry_in_ms = retry_delay_ms(u32::try_from(attempt).unwrap_or(u32::MAX));
             tracing::warn!(client_id, session_id, attempt, retry_in_ms, answer, "back-channel logout failed");
-            (Some(site.machine_clock.now_ms() + retry_in_ms), None)
+            (Some(site.machine_clock.now_ms() + retry_in_ms), None, Delivery::Postponed)
         }
         LogoutDelivery::Failed => {
             tracing::error!(client_id, session_id, attempt, answer, "back-channel logout given up");
-            (None, Some("given_up"))
+            (None, Some("given_up"), Delivery::GivenUp)
         }
     };
     site.store.note_logout_attempt(notice, again_at_ms, ended_as, answer).await?;
-    Ok(())
+    Ok(delivery)
 }

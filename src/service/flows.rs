@@ -15,6 +15,7 @@ const WRITE_EVERY: Duration = Duration::from_millis(50);
 
 /// Notes a step of a sign-in.
 pub fn note(context: &Context, flow_id: &str, about: About, mut step: Step) {
+    context.provider.metrics().sign_in_step(&step);
     if context.environment.flows_keep_s == 0 {
         return;
     }

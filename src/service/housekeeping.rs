@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::app::{App, Provider};
 use crate::domain::clock::Clock as _;
+use crate::storage::StoreError;
 
 /// How often keys are read again. `keys rotate` lets a new key sign much later than this.
 pub const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(10);
@@ -34,21 +35,27 @@ pub async fn clean_up(provider: Provider) {
     loop {
         tokio::time::sleep(CLEAN_EVERY).await;
         for app in provider.apps() {
-            clean(&app).await;
+            match clean(&app).await {
+                Ok(rows) => provider.metrics().rows_deleted(rows),
+                Err(error) => tracing::warn!(%error, "expired rows could not be deleted"),
+            }
         }
     }
 }
 
-/// Deletes what an environment does not need any more, batch by batch.
-async fn clean(app: &App) {
+/// Deletes what an environment does not need any more, batch by batch; returns how many rows went.
+async fn clean(app: &App) -> Result<u64, StoreError> {
     let (store, id) = (app.store(), &app.id);
     // A clock that was set ahead for a test will be set back: what is expired by it alone is left.
     let expired_before_ms = app.clock.now_ms().min(app.clock.machine_ms()) - KEEP_MS;
-    while let Ok(deleted) = store.delete_expired(id, expired_before_ms, BATCH).await
-        && deleted >= BATCH as u64
-    {}
     let logged_before_ms = app.clock.machine_ms() - app.live().environment.flows_keep_s * 1000;
-    while let Ok(deleted) = store.delete_flows(id, logged_before_ms, BATCH).await
-        && deleted >= BATCH as u64
-    {}
+    let mut rows = 0;
+    loop {
+        let expired = store.delete_expired(id, expired_before_ms, BATCH).await?;
+        let logged = store.delete_flows(id, logged_before_ms, BATCH).await?;
+        rows += expired + logged;
+        if expired.max(logged) < BATCH as u64 {
+            return Ok(rows);
+        }
+    }
 }

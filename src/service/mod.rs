@@ -17,6 +17,7 @@ pub mod introspection;
 pub mod outbox;
 pub mod passwordless;
 pub mod pushed_requests;
+pub mod readings;
 pub mod seed;
 pub mod sessions;
 pub mod sign_in;

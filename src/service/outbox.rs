@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tracing::Instrument as _;
 
 use super::{Failure, faults};
 use crate::app::{App, Provider, Site};
 use crate::domain::clock::UnixMs;
 use crate::mail::{DeliveryError, Envelope, SmtpMailer, retry_delay_ms};
 use crate::storage::OutboxMail;
+use crate::telemetry::metrics::Delivery;
 
 /// Mails taken at a time.
 const BATCH: i64 = 20;
@@ -68,7 +70,11 @@ async fn claim_and_deliver(
     let is_ours = site.store.claim_mail(mail, now_ms + CLAIM_MS).await?;
     if is_ours {
         match provider.by_id(&mail.environment_id).await {
-            Ok(Some(app)) => deliver(&app, smtp, mail).await?,
+            Ok(Some(app)) => {
+                let span = tracing::info_span!("deliver mail", message_id = mail.id, otel.kind = "producer");
+                let outcome = deliver(&app, smtp, mail).instrument(span).await?;
+                provider.metrics().mail(outcome);
+            }
             // Its environment is gone.
             Ok(None) => site.store.remove_mail(mail).await?,
             Err(error) => {
@@ -79,7 +85,7 @@ async fn claim_and_deliver(
     Ok(is_ours)
 }
 
-async fn deliver(app: &App, smtp: &SmtpMailer, mail: &OutboxMail) -> Result<(), Failure> {
+async fn deliver(app: &App, smtp: &SmtpMailer, mail: &OutboxMail) -> Result<Delivery, Failure> {
     let live = app.live();
     let envelope = Envelope {
         from: &live.environment.mail_from,
@@ -99,16 +105,18 @@ async fn deliver(app: &App, smtp: &SmtpMailer, mail: &OutboxMail) -> Result<(), 
         Ok(()) => {
             tracing::debug!(message_id = mail.id, attempt, "mail delivered");
             app.store().remove_mail(mail).await?;
+            Ok(Delivery::Delivered)
         }
         Err(DeliveryError::Temporary(reason)) if attempt < smtp.max_attempts() => {
             let retry_in_ms = retry_delay_ms(attempt);
             tracing::warn!(message_id = mail.id, attempt, retry_in_ms, reason, "mail not delivered yet");
             app.store().postpone_mail(mail, app.clock.machine_ms() + retry_in_ms).await?;
+            Ok(Delivery::Postponed)
         }
         Err(DeliveryError::Temporary(reason) | DeliveryError::Permanent(reason)) => {
             tracing::error!(message_id = mail.id, attempt, reason, "mail given up");
             app.store().remove_mail(mail).await?;
+            Ok(Delivery::GivenUp)
         }
     }
-    Ok(())
 }

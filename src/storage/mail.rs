@@ -179,6 +179,12 @@ impl Store {
         .await?)
     }
 
+    /// How many mails wait for delivery in all environments, and when the oldest of them was written.
+    pub async fn outbox_backlog(&self) -> Result<(i64, Option<UnixMs>), StoreError> {
+        let query = sqlx::query_as("SELECT COUNT(*), MIN(created_at_ms) FROM outbox");
+        Ok(query.fetch_one(&self.pool).await?)
+    }
+
     /// Takes a mail for delivery until `retry_at_ms`; `false` when another replica has it. A process that dies
     /// while it delivers leaves the mail to whoever comes after that time.
     pub async fn claim_mail(&self, mail: &OutboxMail, retry_at_ms: UnixMs) -> Result<bool, StoreError> {

@@ -252,6 +252,11 @@ impl Store {
         self.write_gate.is_some()
     }
 
+    /// How many connections to the database there are, and how many of them have nothing to do.
+    pub fn connections(&self) -> (usize, usize) {
+        (usize::try_from(self.pool.inner.size()).unwrap_or(usize::MAX), self.pool.inner.num_idle())
+    }
+
     /// Closes every connection after the statements under way.
     pub async fn close(&self) {
         self.pool.inner.close().await;

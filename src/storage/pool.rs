@@ -11,6 +11,7 @@ use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo}
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Describe, Either, Error, Execute, Executor, SqlStr};
 use tokio::runtime::Handle;
+use tracing::{Instrument as _, Span};
 
 /// What a statement gives: rows, and how many were touched.
 type Steps = Vec<Either<AnyQueryResult, AnyRow>>;
@@ -82,7 +83,8 @@ impl Connection {
     /// Runs a word that begins or ends a transaction.
     async fn say(&mut self, word: &'static str) -> Result<(), Error> {
         let patience = self.patience;
-        let outcome = within(patience, self.ask()?.execute(sqlx::raw_sql(word))).await;
+        let asked = within(patience, self.ask()?.execute(sqlx::raw_sql(word)));
+        let outcome = asked.instrument(statement_span(word)).await;
         self.answered(outcome).map(|_| ())
     }
 
@@ -195,7 +197,9 @@ struct Statement<E> {
 
 impl<'q, E: Execute<'q, Any>> Execute<'q, Any> for Statement<E> {
     fn sql(self) -> SqlStr {
-        self.query.sql()
+        let sql = self.query.sql();
+        Span::current().record("db.query.text", sql.as_str());
+        sql
     }
 
     fn statement(&self) -> Option<&AnyStatement> {
@@ -225,10 +229,11 @@ impl<'c> Executor<'c> for &'c mut Connection {
         let query = Statement { query, is_unnamed: self.through_pooler };
         let patience = self.patience;
         // Whole results, so that one limit of time holds for them; none of ours is large.
-        one_by_one(async move {
+        let steps = async move {
             let outcome = within(patience, self.ask()?.fetch_many(query).try_collect()).await;
             self.answered(outcome)
-        })
+        };
+        one_by_one(steps.instrument(statement_span("")))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<AnyRow>, Error>>
@@ -238,10 +243,11 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         let query = Statement { query, is_unnamed: self.through_pooler };
         let patience = self.patience;
-        Box::pin(async move {
+        let answer = async move {
             let outcome = within(patience, self.ask()?.fetch_optional(query)).await;
             self.answered(outcome)
-        })
+        };
+        Box::pin(answer.instrument(statement_span("")))
     }
 
     fn prepare_with<'e>(
@@ -330,6 +336,15 @@ impl<'c> Executor<'c> for &'c Pool {
             Ok(outcome)
         })
     }
+}
+
+/// One statement in a trace: its text, in which values are places, and never what stands in them.
+fn statement_span(text: &'static str) -> Span {
+    let span = tracing::debug_span!("statement", otel.kind = "client", db.query.text = tracing::field::Empty);
+    if !text.is_empty() {
+        span.record("db.query.text", text);
+    }
+    span
 }
 
 /// `None`: the time is over.

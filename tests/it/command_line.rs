@@ -55,7 +55,7 @@ impl Running {
         Self { child, ready }
     }
 
-    fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         self.ready["environment_url"].as_str().unwrap()
     }
 
@@ -69,7 +69,7 @@ impl Running {
     }
 
     /// SIGTERM, and what it says until it has ended.
-    fn stop(mut self) -> (Option<i32>, String) {
+    pub fn stop(mut self) -> (Option<i32>, String) {
         let signalled = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(signalled.success());
         let mut said = String::new();

@@ -10,11 +10,12 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "docs/ARCHITECTURE.md",
     "docs/COMPATIBILITY.md",
     "docs/CONTROL.md",
+    "docs/OPERATIONS.md",
     "docs/RELIABILITY.md",
     "docs/SECURITY.md",
     "docs/STANDARDS.md",

@@ -34,5 +34,6 @@ mod sessions;
 mod smtp;
 mod storage;
 mod stress;
+mod telemetry;
 mod testing;
 mod tokens;

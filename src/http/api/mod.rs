@@ -3,6 +3,7 @@
 pub mod audit_logs;
 pub mod connections;
 pub mod health;
+pub mod metrics;
 pub mod openapi;
 pub mod passwordless;
 pub mod rest;

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::blocks::{Block, Fact, Form, Section};
 use super::{Desk, page};
-use crate::app::{Context, ControlAccess};
+use crate::app::{Access, Context};
 use crate::service::control::environments::{EnvironmentView, view};
 
 /// `GET /dashboard`
@@ -48,7 +48,7 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
             ],
         ),
     ];
-    if matches!(context.app.site.control, ControlAccess::Token(_)) {
+    if matches!(context.app.site.control, Access::Token(_)) {
         let form = Form::post("Sign out", context.path("/dashboard/sign-out"), vec![], "Sign out");
         page.sections.push(Section::new("This browser", vec![Block::Form(form)]));
     }

@@ -24,7 +24,7 @@ use super::errors::Problem;
 use super::pages::render;
 use super::params::{self, Form as Posted};
 use super::{cookies, endpoint, guard, see_other};
-use crate::app::{Context, ControlAccess};
+use crate::app::{Access, Context};
 use crate::crypto::server_secret::constant_time_eq;
 use crate::domain::authorization::Parameters;
 use crate::service::control::Refused;
@@ -178,8 +178,8 @@ fn lines(text: &str) -> Vec<&str> {
 /// `GET /dashboard/sign-in`: asks for the control token, where one is demanded.
 async fn sign_in_page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     match &context.app.site.control {
-        ControlAccess::Token(_) => show(&asking(&context, &request, &Typed::default())),
-        ControlAccess::Open | ControlAccess::Off => see_other(&context.public_url.join("/dashboard")),
+        Access::Token(_) => show(&asking(&context, &request, &Typed::default())),
+        Access::Open | Access::Off => see_other(&context.public_url.join("/dashboard")),
     }
 }
 
@@ -197,7 +197,7 @@ fn asking(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
 async fn sign_in(request: HttpRequest, Ctx(context): Ctx, form: Posted) -> Answer {
     guard::same_origin(&request).map_err(end_with)?;
     let params = posted(&request, form)?;
-    let ControlAccess::Token(token) = &context.app.site.control else {
+    let Access::Token(token) = &context.app.site.control else {
         return Ok(see_other(&context.public_url.join("/dashboard")));
     };
     let shown = one(&params, "token");

@@ -11,6 +11,7 @@ use crate::domain::client::Client;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::Form;
+use crate::service::Failure;
 use crate::service::client_auth::{ClientRefusal, authenticate};
 use crate::service::token::{self, TokenRefusal, TokenResponse};
 
@@ -35,8 +36,9 @@ impl From<TokenRefusal> for TokenError {
 }
 
 impl TokenError {
-    pub fn response(&self) -> HttpResponse {
-        let (status, code, text) = match self {
+    /// Status, error code and text of a refusal.
+    fn parts(&self) -> Result<(StatusCode, &'static str, String), &Failure> {
+        Ok(match self {
             Self::InvalidRequest(text) => (StatusCode::BAD_REQUEST, "invalid_request", text.clone()),
             Self::InvalidClient { text, .. } => (StatusCode::UNAUTHORIZED, "invalid_client", text.clone()),
             Self::UnsupportedGrantType(text) => {
@@ -52,7 +54,19 @@ impl TokenError {
             Self::Refused(TokenRefusal::UnauthorizedClient(text)) => {
                 (StatusCode::BAD_REQUEST, "unauthorized_client", (*text).to_owned())
             }
-            Self::Refused(TokenRefusal::Failure(failure)) => return Problem::failure(failure).json(),
+            Self::Refused(TokenRefusal::Failure(failure)) => return Err(failure),
+        })
+    }
+
+    /// How requests that end so are counted.
+    fn outcome(&self) -> &'static str {
+        self.parts().map_or("failure", |(_, code, _)| code)
+    }
+
+    pub fn response(&self) -> HttpResponse {
+        let (status, code, text) = match self.parts() {
+            Ok(parts) => parts,
+            Err(failure) => return Problem::failure(failure).json(),
         };
         let mut response = HttpResponse::build(status);
         no_store(&mut response);
@@ -69,10 +83,15 @@ fn no_store(response: &mut actix_web::HttpResponseBuilder) {
 
 /// `POST /oauth/token` (RFC 6749 §3.2).
 pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
-    let answer = match form {
-        Ok(params) => answer(&request, &context, &params).await,
-        Err(error) => Err(TokenError::Unreadable(error)),
+    let (grant_type, answer) = match form {
+        Ok(params) => {
+            let answer = answer(&request, &context, &params).await;
+            (params.one("grant_type").ok().flatten().map(str::to_owned), answer)
+        }
+        Err(error) => (None, Err(TokenError::Unreadable(error))),
     };
+    let outcome = answer.as_ref().map_or_else(TokenError::outcome, |_| "issued");
+    context.provider.metrics().token_request(grant_type.as_deref().unwrap_or_default(), outcome);
     match answer {
         Ok(tokens) => {
             let mut response = HttpResponse::Ok();

@@ -1,0 +1,107 @@
+//! One request: its id, which every line of its log carries and its answer names, and its span.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue};
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use uuid::Uuid;
+
+/// Header by which a request is named, by callers to us and by us to them.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// Longest id taken over from a caller, in characters.
+const MAX_LENGTH: usize = 64;
+
+/// Names one request. It is no secret and opens nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The id that came along, so that a caller finds its own in our log; a new one where none came, or one that could
+    /// make a log lie.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it opens nothing, and requests come before there is a provider"
+    )]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let harmless = |id: &&str| {
+            (1..=MAX_LENGTH).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+        };
+        let shown = headers.get(REQUEST_ID).and_then(|v| v.to_str().ok()).filter(harmless);
+        Self(shown.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Names the request in its answer.
+    pub fn mark<B>(&self, response: &mut http::Response<B>) {
+        if let Ok(value) = HeaderValue::from_str(&self.0) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The span of a request. The path of a page names an authentication request, which is no secret without the browser's
+/// cookie; queries, which hold codes and addresses, are left out. A trace that the caller began goes on in it (W3C Trace
+/// Context §3.2).
+pub fn span<B>(id: &RequestId, request: &http::Request<B>) -> Span {
+    let span = tracing::info_span!(
+        "request",
+        id = id.as_str(),
+        method = %request.method(),
+        path = request.uri().path(),
+        otel.kind = "server",
+        http.route = tracing::field::Empty,
+        http.response.status_code = tracing::field::Empty,
+        rpc.grpc.status_code = tracing::field::Empty,
+    );
+    if request.headers().contains_key("traceparent") {
+        let context = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
+        // Without traces there is nothing to set it on.
+        let _ = span.set_parent(context);
+    }
+    span
+}
+
+/// Names the request's span in a trace, once it is known what was asked for.
+pub fn name_span(route: &str, method: Option<&str>) {
+    let context = Span::current().context();
+    if context.has_active_span() {
+        let name = method.map_or_else(|| route.to_owned(), |method| format!("{method} {route}"));
+        context.span().update_name(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(shown: &str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(REQUEST_ID, HeaderValue::from_bytes(shown.as_bytes()).unwrap());
+        RequestId::of(&headers).to_string()
+    }
+
+    #[test]
+    fn a_callers_id_is_taken_over_unless_it_could_make_a_log_lie() {
+        assert_eq!(id("01J9-abc_d.e:f"), "01J9-abc_d.e:f");
+        for wrong in ["", "two words", "a\tb", "a=\"b\"", "{}", "é", &"x".repeat(MAX_LENGTH + 1)] {
+            assert_eq!(id(wrong).len(), 36, "{wrong:?}");
+        }
+        assert_ne!(RequestId::of(&HeaderMap::new()), RequestId::of(&HeaderMap::new()));
+    }
+}
