@@ -1,6 +1,6 @@
 //! Authentication requests.
 
-use super::{Counted, Store, StoreError, failed_attempts, to_json};
+use super::{Batch, Counted, Store, StoreError, Write, failed_attempts, to_json};
 use crate::domain::auth_request::{AuthRequest, Guess, Hosted, Stage};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::PasswordlessType;
@@ -108,8 +108,8 @@ impl Store {
         environment_id: &str,
         request: &AuthRequest<impl StoredOrigin>,
     ) -> Result<(), StoreError> {
-        let _turn = self.write_turn().await;
-        insert(&self.pool, environment_id, request, None).await
+        self.execute(inserting(environment_id, request, None)?).await?;
+        Ok(())
     }
 
     /// `None` also for a request of the other kind.
@@ -158,30 +158,23 @@ impl Store {
         next: &AuthRequest<impl Sized>,
         counted: Option<Counted<'_>>,
     ) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let Some(counted) = counted else {
-            return update_judgement(&self.pool, environment_id, next).await;
-        };
-        let mut tx = self.pool.begin().await?;
-        if !update_judgement(&mut *tx, environment_id, next).await?
-            || !failed_attempts::write(&mut tx, environment_id, counted).await?
-        {
-            tx.rollback().await?;
-            return Ok(false);
+        let mut batch = Batch::default();
+        batch.claim(judging(environment_id, next))?;
+        if let Some(counted) = counted {
+            batch.claim(failed_attempts::writing(environment_id, counted))?;
         }
-        tx.commit().await?;
-        Ok(true)
+        Ok(self.commit(batch).await?.is_some())
     }
 }
 
-pub(super) async fn insert<'e>(
-    executor: impl sqlx::Executor<'e, Database = sqlx::Any>,
+/// A new request.
+pub(super) fn inserting(
     environment_id: &str,
     request: &AuthRequest<impl StoredOrigin>,
     link_digest: Option<&str>,
-) -> Result<(), StoreError> {
+) -> Result<Write<'static>, StoreError> {
     let origin = request.origin.to_columns()?;
-    sqlx::query(
+    Ok(sqlx::query(
         "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, browser_digest, issuer, \
          headless_json, email, passwordless_type, generation, link_digest, credentials_expire_at_ms, attempts_at_ms, \
          created_at_ms, expires_at_ms) \
@@ -202,21 +195,17 @@ pub(super) async fn insert<'e>(
     .bind(request.credentials_expire_at_ms)
     .bind(request.attempts.to_text())
     .bind(request.created_at_ms)
-    .bind(request.expires_at_ms)
-    .execute(executor)
-    .await?;
-    Ok(())
+    .bind(request.expires_at_ms))
 }
 
 /// A send: address, credentials and their expiry change together, so that an earlier code and link die in the
 /// very write that makes the new ones.
-pub(super) async fn update_credentials<'e>(
-    executor: impl sqlx::Executor<'e, Database = sqlx::Any>,
+pub(super) fn sending(
     environment_id: &str,
     next: &AuthRequest<impl Sized>,
     link_digest: &str,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+) -> Write<'static> {
+    sqlx::query(
         "UPDATE auth_requests SET version = version + 1, stage = $4, email = $5, passwordless_type = $6, \
          generation = $7, link_digest = $8, credentials_expire_at_ms = $9 \
          WHERE environment_id = $1 AND id = $2 AND version = $3",
@@ -230,17 +219,11 @@ pub(super) async fn update_credentials<'e>(
     .bind(next.generation)
     .bind(link_digest)
     .bind(next.credentials_expire_at_ms)
-    .execute(executor)
-    .await?;
-    Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn update_judgement<'e>(
-    executor: impl sqlx::Executor<'e, Database = sqlx::Any>,
-    environment_id: &str,
-    next: &AuthRequest<impl Sized>,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+/// A judged attempt.
+pub(super) fn judging(environment_id: &str, next: &AuthRequest<impl Sized>) -> Write<'static> {
+    sqlx::query(
         "UPDATE auth_requests SET version = version + 1, stage = $4, attempts_at_ms = $5, last_guess_digest = $6, \
          last_guess_at_ms = $7 WHERE environment_id = $1 AND id = $2 AND version = $3",
     )
@@ -251,7 +234,4 @@ pub(super) async fn update_judgement<'e>(
     .bind(next.attempts.to_text())
     .bind(next.last_guess.as_ref().map(|g| g.digest.clone()))
     .bind(next.last_guess.as_ref().map(|g| g.at_ms))
-    .execute(executor)
-    .await?;
-    Ok(done.rows_affected() == 1)
 }

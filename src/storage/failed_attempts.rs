@@ -1,6 +1,6 @@
 //! Wrong codes per address: the count that no resend, request, connection or replica gets around.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Write};
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
 use crate::domain::limits::{FailedAttempts, RecentTimes};
@@ -34,12 +34,8 @@ impl Store {
     }
 }
 
-/// `false` when somebody else judged a code of this address since the count was read.
-pub(super) async fn write(
-    connection: &mut super::Connection,
-    environment_id: &str,
-    counted: Counted<'_>,
-) -> Result<bool, StoreError> {
+/// The count of an address, unless somebody else judged a code of it since it was read.
+pub(super) fn writing(environment_id: &str, counted: Counted<'_>) -> Write<'static> {
     let query = match counted.failed.version {
         None => sqlx::query(
             "INSERT INTO failed_attempts (environment_id, email_key, version, failed_at_ms, expires_at_ms) \
@@ -50,13 +46,10 @@ pub(super) async fn write(
              WHERE environment_id = $1 AND email_key = $2 AND version = $3",
         ),
     };
-    let done = query
+    query
         .bind(environment_id.to_owned())
         .bind(counted.email.key())
         .bind(counted.failed.version.unwrap_or_default())
         .bind(counted.failed.times.to_text())
         .bind(counted.failed.expire_at_ms(counted.now_ms))
-        .execute(connection)
-        .await?;
-    Ok(done.rows_affected() == 1)
 }

@@ -1,8 +1,10 @@
 //! The log of sign-ins.
 
-use super::{Store, StoreError};
+use std::collections::HashMap;
+
+use super::{Store, StoreError, Write};
 use crate::domain::clock::UnixMs;
-use crate::domain::flow::{FlowEvent, FlowStatus, Step};
+use crate::domain::flow::{About, FlowEvent, FlowStatus, Step};
 
 /// A sign-in as listed.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -65,50 +67,15 @@ impl TryFrom<StepRow> for LoggedStep {
 }
 
 impl Store {
-    /// Writes steps, all in one transaction.
+    /// Writes steps, many in one transaction.
     pub async fn log_flows(&self, events: &[FlowEvent]) -> Result<(), StoreError> {
         if events.is_empty() {
             return Ok(());
         }
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
-        for event in events {
-            let json = serde_json::to_string(&event.step).map_err(|_| StoreError::Unreadable("flow step"))?;
-            sqlx::query(
-                "INSERT INTO flow_events (environment_id, id, flow_id, event_json, at_ms, logged_at_ms) \
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (environment_id, id) DO NOTHING",
-            )
-            .bind(&event.environment_id)
-            .bind(&event.id)
-            .bind(&event.flow_id)
-            .bind(json)
-            .bind(event.at_ms)
-            .bind(event.logged_at_ms)
-            .execute(&mut *tx)
-            .await?;
-            // The last word on a sign-in is the last step that says something of its status.
-            sqlx::query(
-                "INSERT INTO flows (environment_id, id, email, client_id, user_id, status, why, started_at_ms, \
-                 changed_at_ms, logged_at_ms) \
-                 VALUES ($1, $2, $3, $4, $5, COALESCE($6, 'INITIATED'), $7, $8, $8, $9) \
-                 ON CONFLICT (environment_id, id) DO UPDATE SET email = COALESCE(excluded.email, flows.email), \
-                 client_id = COALESCE(excluded.client_id, flows.client_id), \
-                 user_id = COALESCE(excluded.user_id, flows.user_id), status = COALESCE($6, flows.status), \
-                 why = excluded.why, changed_at_ms = excluded.changed_at_ms, logged_at_ms = excluded.logged_at_ms",
-            )
-            .bind(&event.environment_id)
-            .bind(&event.flow_id)
-            .bind(event.about.email.clone())
-            .bind(event.about.client_id.clone())
-            .bind(event.about.user_id.clone())
-            .bind(event.about.status.map(|s| s.as_str().to_owned()))
-            .bind(&event.step.text)
-            .bind(event.at_ms)
-            .bind(event.logged_at_ms)
-            .execute(&mut *tx)
-            .await?;
-        }
-        Ok(tx.commit().await?)
+        let steps = events.iter().map(inserting_step).collect::<Result<Vec<_>, _>>()?;
+        let flows = last_words(events).into_iter().map(LastWord::writing).collect();
+        self.write_all(steps).await?;
+        self.write_all(flows).await
     }
 
     /// Sign-ins, newest first, and how many there are in all.
@@ -201,6 +168,78 @@ impl Store {
             deleted += self.execute(query).await?;
         }
         Ok(deleted)
+    }
+}
+
+fn inserting_step(event: &FlowEvent) -> Result<Write<'static>, StoreError> {
+    let json = serde_json::to_string(&event.step).map_err(|_| StoreError::Unreadable("flow step"))?;
+    Ok(sqlx::query(
+        "INSERT INTO flow_events (environment_id, id, flow_id, event_json, at_ms, logged_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (environment_id, id) DO NOTHING",
+    )
+    .bind(&event.environment_id)
+    .bind(&event.id)
+    .bind(&event.flow_id)
+    .bind(json)
+    .bind(event.at_ms)
+    .bind(event.logged_at_ms))
+}
+
+/// What several steps together say of their sign-in.
+struct LastWord<'e> {
+    first: &'e FlowEvent,
+    last: &'e FlowEvent,
+    about: About,
+}
+
+/// The last word on each sign-in, in the order of their first steps: later steps outrank earlier ones where they say
+/// anything.
+fn last_words(events: &[FlowEvent]) -> Vec<LastWord<'_>> {
+    let mut words: Vec<LastWord<'_>> = Vec::new();
+    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+    for event in events {
+        let next = words.len();
+        let place = *places.entry((&event.environment_id, &event.flow_id)).or_insert(next);
+        match words.get_mut(place) {
+            None => words.push(LastWord { first: event, last: event, about: event.about.clone() }),
+            Some(word) => {
+                word.last = event;
+                let (new, old) = (event.about.clone(), std::mem::take(&mut word.about));
+                word.about = About {
+                    email: new.email.or(old.email),
+                    client_id: new.client_id.or(old.client_id),
+                    user_id: new.user_id.or(old.user_id),
+                    status: new.status.or(old.status),
+                };
+            }
+        }
+    }
+    words
+}
+
+impl LastWord<'_> {
+    fn writing(self) -> Write<'static> {
+        let Self { first, last, about } = self;
+        // The last word on a sign-in is the last step that says something of its status.
+        sqlx::query(
+            "INSERT INTO flows (environment_id, id, email, client_id, user_id, status, why, started_at_ms, \
+             changed_at_ms, logged_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, COALESCE($6, 'INITIATED'), $7, $8, $9, $10) \
+             ON CONFLICT (environment_id, id) DO UPDATE SET email = COALESCE(excluded.email, flows.email), \
+             client_id = COALESCE(excluded.client_id, flows.client_id), \
+             user_id = COALESCE(excluded.user_id, flows.user_id), status = COALESCE($6, flows.status), \
+             why = excluded.why, changed_at_ms = excluded.changed_at_ms, logged_at_ms = excluded.logged_at_ms",
+        )
+        .bind(&first.environment_id)
+        .bind(&first.flow_id)
+        .bind(about.email)
+        .bind(about.client_id)
+        .bind(about.user_id)
+        .bind(about.status.map(|s| s.as_str().to_owned()))
+        .bind(&last.step.text)
+        .bind(first.at_ms)
+        .bind(last.at_ms)
+        .bind(last.logged_at_ms)
     }
 }
 

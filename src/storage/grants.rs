@@ -1,6 +1,6 @@
 //! Grants: authorization codes, refresh token families and revocations.
 
-use super::{SessionClient, Store, StoreError, session_clients, to_json};
+use super::{Batch, SessionClient, Store, StoreError, Write, session_clients, to_json};
 use crate::domain::clock::UnixMs;
 use crate::domain::grant::Grant;
 
@@ -50,14 +50,13 @@ impl Store {
         tells: Option<&SessionClient>,
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
-        let _turn = self.write_turn().await;
-        let Some(client) = tells else {
-            return insert(&self.pool, environment_id, grant, &grant.user_id, code_digest, now_ms).await;
-        };
-        let mut tx = self.pool.begin().await?;
-        insert(&mut *tx, environment_id, grant, &grant.user_id, code_digest, now_ms).await?;
-        session_clients::note(&mut tx, environment_id, &grant.session_id, &grant.user_id, client).await?;
-        tx.commit().await?;
+        let mut batch = Batch::default();
+        batch.write(inserting(environment_id, grant, Some(&grant.user_id), "", code_digest, now_ms)?)?;
+        if let Some(client) = tells {
+            let user_id = Some(grant.user_id.as_str());
+            batch.write(session_clients::noting(environment_id, &grant.session_id, user_id, "", client))?;
+        }
+        self.commit(batch).await?;
         Ok(())
     }
 
@@ -178,24 +177,27 @@ fn keep_until(grant: &Grant) -> UnixMs {
     grant.code_expires_at_ms.max(grant.refresh_expires_at_ms)
 }
 
-pub(super) async fn insert<'e>(
-    executor: impl sqlx::Executor<'e, Database = sqlx::Any>,
+/// A new grant, of a user known by id or by the key of an address.
+pub(super) fn inserting(
     environment_id: &str,
     grant: &Grant,
-    user_id: &str,
+    user_id: Option<&str>,
+    email_key: &str,
     code_digest: &str,
     now_ms: UnixMs,
-) -> Result<(), StoreError> {
-    sqlx::query(
+) -> Result<Write<'static>, StoreError> {
+    Ok(sqlx::query(
         "INSERT INTO grants (environment_id, id, code_digest, authorization_json, user_id, session_id, \
          authenticated_at_ms, code_expires_at_ms, refresh_rotated_at_ms, refresh_expires_at_ms, created_at_ms, \
-         expires_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         expires_at_ms) VALUES ($1, $2, $3, $4, \
+         COALESCE($5, (SELECT id FROM users WHERE environment_id = $1 AND email_key = $13)), \
+         $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(environment_id)
     .bind(&grant.id)
     .bind(code_digest)
     .bind(to_json(&grant.authorization)?)
-    .bind(user_id)
+    .bind(user_id.map(str::to_owned))
     .bind(&grant.session_id)
     .bind(grant.authenticated_at_ms)
     .bind(grant.code_expires_at_ms)
@@ -203,7 +205,5 @@ pub(super) async fn insert<'e>(
     .bind(grant.refresh_expires_at_ms)
     .bind(now_ms)
     .bind(keep_until(grant))
-    .execute(executor)
-    .await?;
-    Ok(())
+    .bind(email_key))
 }

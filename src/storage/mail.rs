@@ -1,6 +1,6 @@
 //! The inbox and the outbox.
 
-use super::{Store, StoreError};
+use super::{Batch, Store, StoreError};
 use crate::domain::clock::UnixMs;
 
 /// No mail is put off for longer, by a claim or a retry, in milliseconds.
@@ -67,14 +67,15 @@ pub struct OutboxMail {
     pub created_at_ms: UnixMs,
 }
 
-pub(super) async fn insert(
-    connection: &mut super::Connection,
+/// Puts a mail where it is to go.
+pub(super) fn insert(
+    batch: &mut Batch,
     environment_id: &str,
     mail: &NewMail,
     now_ms: UnixMs,
 ) -> Result<(), StoreError> {
     if mail.into_inbox {
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO messages (environment_id, id, to_address, to_key, subject, text_body, html_body, code, link, \
              auth_request_id, kind, recipient_kind, created_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
@@ -91,12 +92,11 @@ pub(super) async fn insert(
         .bind(&mail.auth_request_id)
         .bind(mail.kind)
         .bind(if mail.is_test_user { "test_user" } else { "person" })
-        .bind(now_ms)
-        .execute(&mut *connection)
-        .await?;
+        .bind(now_ms);
+        batch.write(query)?;
     }
     if mail.into_outbox {
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO outbox (environment_id, id, to_address, subject, text_body, html_body, attempts, \
              created_at_ms, next_attempt_at_ms) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 0)",
         )
@@ -106,9 +106,8 @@ pub(super) async fn insert(
         .bind(&mail.subject)
         .bind(&mail.text_body)
         .bind(&mail.html_body)
-        .bind(now_ms)
-        .execute(connection)
-        .await?;
+        .bind(now_ms);
+        batch.write(query)?;
     }
     Ok(())
 }

@@ -20,12 +20,14 @@ mod session_clients;
 mod sessions;
 mod sign_in;
 mod state;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, Connection as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -46,9 +48,13 @@ pub use sign_in::{Budget, Completion, SessionChange};
 pub use state::{BadRow, Tables, check_tables, table_statements};
 
 use pool::{Connection, Patience, Pool};
+use writer::{Batch, Done, Write, Writer};
 
 /// How long a request waits for a free connection of the embedded database before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// To the embedded database: one for the writer, and three for readers and whoever decides as they go.
+const SQLITE_CONNECTIONS: u32 = 4;
 
 /// How long all migrations together may take.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
@@ -148,6 +154,8 @@ pub struct Store {
     pool: Pool,
     /// SQLite has one writer. Queueing here is fair and quick; its own busy handler sleeps and guesses.
     write_gate: Option<Arc<Semaphore>>,
+    /// `None`: the database takes many writers.
+    writer: Option<Writer>,
     commits: Arc<AtomicU64>,
 }
 
@@ -160,13 +168,17 @@ impl Store {
         sqlx::any::install_default_drivers();
         let url = format!("sqlite://{}?mode=rwc", path.display());
         let pool = AnyPoolOptions::new()
-            .max_connections(4)
+            .max_connections(SQLITE_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // It is in this process: asking whether it is there takes as long as asking for what is wanted.
+            .test_before_acquire(false)
             .after_connect(|connection, _| Box::pin(prepare_sqlite(connection)))
             .connect(&url)
             .await?;
         let pool = Pool { inner: pool, patience: None, through_pooler: false };
-        Ok(Self { pool, write_gate: Some(Arc::new(Semaphore::new(1))), commits: Arc::default() })
+        let gate = Arc::new(Semaphore::new(1));
+        let writer = Some(Writer::begin(pool.clone(), gate.clone()));
+        Ok(Self { pool, write_gate: Some(gate), writer, commits: Arc::default() })
     }
 
     /// Uses a PostgreSQL database. Connections are made when first needed, so that a server can start before
@@ -191,7 +203,7 @@ impl Store {
             patience: Some(Patience { answer: options.timeout, ping: options.ping_timeout() }),
             through_pooler: options.is_transaction_pooler,
         };
-        Ok(Self { pool, write_gate: None, commits: Arc::default() })
+        Ok(Self { pool, write_gate: None, writer: None, commits: Arc::default() })
     }
 
     /// Brings the schema up to date. Replicas that start together take turns.
@@ -259,6 +271,9 @@ impl Store {
 
     /// Closes every connection after the statements under way.
     pub async fn close(&self) {
+        if let Some(writer) = &self.writer {
+            writer.stop().await;
+        }
         self.pool.inner.close().await;
     }
 
@@ -277,12 +292,38 @@ impl Store {
     }
 
     /// Runs one writing statement and tells how many rows it touched.
-    async fn execute<'q>(
-        &self,
-        query: sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments>,
-    ) -> Result<u64, StoreError> {
-        let _turn = self.write_turn().await;
-        Ok(query.execute(&self.pool).await?.rows_affected())
+    async fn execute(&self, query: Write<'_>) -> Result<u64, StoreError> {
+        let mut batch = Batch::default();
+        batch.write(query)?;
+        let done = self.commit(batch).await?;
+        Ok(done.and_then(|done| Some(done.first()?.touched)).unwrap_or_default())
+    }
+
+    /// Writes what belongs together. `None`, and nothing written, when a claim was lost.
+    async fn commit(&self, batch: Batch) -> Result<Option<Vec<Done>>, StoreError> {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(match &self.writer {
+            Some(writer) => writer.write(batch).await?,
+            None => writer::in_transaction(&self.pool, batch).await?,
+        })
+    }
+
+    /// Writes that need not stand or fall together, as many at once as is good.
+    async fn write_all(&self, queries: Vec<Write<'static>>) -> Result<(), StoreError> {
+        // A few sizes only: each makes a text of its own, which is kept prepared.
+        let most = if self.is_embedded() { 16 } else { queries.len().max(16) };
+        let sizes = [most, 4, 1];
+        let mut queries = queries.into_iter();
+        let mut batches = vec![];
+        while let Some(size) = sizes.into_iter().find(|size| *size <= queries.len()) {
+            let mut batch = Batch::default();
+            queries.by_ref().take(size).try_for_each(|query| batch.write(query))?;
+            batches.push(batch);
+        }
+        join_all(batches.into_iter().map(|batch| self.commit(batch)))
+            .await
+            .into_iter()
+            .try_for_each(|o| o.map(|_| ()))
     }
 }
 

@@ -109,6 +109,14 @@ impl Connection {
         }
     }
 
+    /// Closes the connection, whatever it was about.
+    pub(super) async fn close(mut self) {
+        if let Some(lease) = self.lease.take() {
+            // What it says at its end helps nobody.
+            let _ = lease.close().await;
+        }
+    }
+
     /// Closes the connection without a word, and leaves its place in the pool to another.
     fn give_up(&mut self) {
         if let Some(lease) = self.lease.take() {

@@ -1,6 +1,6 @@
 //! Which applications hear of the end of a session, and whether they were told (OpenID Connect Back-Channel Logout 1.0).
 
-use super::{Store, StoreError};
+use super::{Batch, Store, StoreError, Write};
 use crate::domain::clock::UnixMs;
 
 /// An application that gets tokens in a session and wants to hear of its end.
@@ -32,55 +32,47 @@ pub struct LogoutNotice {
     pub last_answer: Option<String>,
 }
 
-/// Notes that an application gets tokens in a session.
-pub(super) async fn note(
-    connection: &mut super::Connection,
+/// Notes that an application gets tokens in a session of a user known by id or by the key of an address.
+pub(super) fn noting(
     environment_id: &str,
     session_id: &str,
-    user_id: &str,
+    user_id: Option<&str>,
+    email_key: &str,
     client: &SessionClient,
-) -> Result<(), StoreError> {
+) -> Write<'static> {
     sqlx::query(
         "INSERT INTO session_clients (environment_id, session_id, client_id, issuer, subject, attempts, expires_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (environment_id, session_id, client_id) \
+         VALUES ($1, $2, $3, $4, \
+         COALESCE($5, (SELECT id FROM users WHERE environment_id = $1 AND email_key = $7)), 0, $6) ON CONFLICT (environment_id, session_id, client_id) \
          DO UPDATE SET issuer = excluded.issuer, subject = excluded.subject",
     )
     .bind(environment_id)
     .bind(session_id)
     .bind(&client.client_id)
     .bind(&client.issuer)
-    .bind(client.subject.as_deref().unwrap_or(user_id))
+    .bind(client.subject.as_deref().or(user_id).map(str::to_owned))
     .bind(client.expires_at_ms)
-    .execute(connection)
-    .await?;
-    Ok(())
+    .bind(email_key)
 }
 
-/// Ends a session, if it has not ended, and lets its applications be told at once.
-pub(super) async fn end(
-    connection: &mut super::Connection,
+/// Ends a session, if it has not ended, and lets its applications be told at once. Its last statement touches the
+/// session.
+pub(super) fn end(
+    batch: &mut Batch,
     environment_id: &str,
     session_id: &str,
     now_ms: UnixMs,
-) -> Result<bool, StoreError> {
-    let ended = sqlx::query(
-        "UPDATE sessions SET ended_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL",
-    )
-    .bind(environment_id)
-    .bind(session_id)
-    .bind(now_ms)
-    .execute(&mut *connection)
-    .await?;
-    if ended.rows_affected() == 0 {
-        return Ok(false);
-    }
+) -> Result<(), StoreError> {
     // Zero is due whatever the time is.
-    sqlx::query("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id = $2")
-        .bind(environment_id)
-        .bind(session_id)
-        .execute(connection)
-        .await?;
-    Ok(true)
+    let telling = sqlx::query(
+        "UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id = $2 \
+         AND EXISTS (SELECT 1 FROM sessions WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL)",
+    );
+    batch.write(telling.bind(environment_id).bind(session_id))?;
+    let ending = sqlx::query(
+        "UPDATE sessions SET ended_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL",
+    );
+    batch.write(ending.bind(environment_id).bind(session_id).bind(now_ms))
 }
 
 impl Store {
@@ -91,11 +83,10 @@ impl Store {
         id: &str,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
-        let has_ended = end(&mut tx, environment_id, id, now_ms).await?;
-        tx.commit().await?;
-        Ok(has_ended)
+        let mut batch = Batch::default();
+        end(&mut batch, environment_id, id, now_ms)?;
+        let done = self.commit(batch).await?.unwrap_or_default();
+        Ok(done.last().is_some_and(|session| session.touched == 1))
     }
 
     /// Notices whose time has come, of all environments, oldest first.

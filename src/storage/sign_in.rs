@@ -1,9 +1,11 @@
 //! The two writes of a sign-in that touch several tables: sending, and completing. Each is one transaction that
 //! begins with its conditional statement, so that a loser leaves nothing behind.
 
+use sqlx::FromRow as _;
+
 use super::{
-    Counted, NewMail, SessionClient, Store, StoreError, auth_requests, failed_attempts, grants, mail,
-    people::UserRow, session_clients,
+    Batch, Counted, NewMail, SessionClient, Store, StoreError, Write, auth_requests, failed_attempts, grants,
+    mail, people::UserRow, session_clients,
 };
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;
@@ -84,23 +86,17 @@ impl Store {
         mail: &NewMail,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
+        let mut batch = Batch::default();
         if is_new {
-            auth_requests::insert(&mut *tx, environment_id, request, Some(link_digest)).await?;
-        } else if !auth_requests::update_credentials(&mut *tx, environment_id, request, link_digest).await? {
-            tx.rollback().await?;
-            return Ok(false);
+            batch.write(auth_requests::inserting(environment_id, request, Some(link_digest))?)?;
+        } else {
+            batch.claim(auth_requests::sending(environment_id, request, link_digest))?;
         }
-        if let Some((email, budget, expires_at_ms)) = budget
-            && !write_budget(&mut tx, environment_id, email, budget, expires_at_ms).await?
-        {
-            tx.rollback().await?;
-            return Ok(false);
+        if let Some((email, budget, expires_at_ms)) = budget {
+            batch.claim(writing_budget(environment_id, email, budget, expires_at_ms))?;
         }
-        mail::insert(&mut tx, environment_id, mail, now_ms).await?;
-        tx.commit().await?;
-        Ok(true)
+        mail::insert(&mut batch, environment_id, mail, now_ms)?;
+        Ok(self.commit(batch).await?.is_some())
     }
 
     /// Commits a completed sign-in: request, user, session and grant together. `None`, and nothing written, when
@@ -110,52 +106,51 @@ impl Store {
         environment_id: &str,
         done: &Completion<'_>,
     ) -> Result<Option<User>, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
-        if !auth_requests::update_judgement(&mut *tx, environment_id, done.request).await? {
-            tx.rollback().await?;
-            return Ok(None);
+        let mut batch = Batch::default();
+        batch.claim(auth_requests::judging(environment_id, done.request))?;
+        if let Some(counted) = done.counted {
+            batch.claim(failed_attempts::writing(environment_id, counted))?;
         }
-        if let Some(counted) = done.counted
-            && !failed_attempts::write(&mut tx, environment_id, counted).await?
-        {
-            tx.rollback().await?;
-            return Ok(None);
+        let user_at = batch.len();
+        batch.claim(writing_user(environment_id, done))?;
+        if let Some(organization) = done.new_organization {
+            write_organization(&mut batch, environment_id, organization, done.new_user_id, done.now_ms)?;
         }
-        let user: UserRow = sqlx::query_as(
-            "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
-             last_sign_in_at_ms) VALUES ($1, $2, $3, $4, $5, $5, $5) ON CONFLICT (environment_id, email_key) \
-             DO UPDATE SET last_sign_in_at_ms = excluded.last_sign_in_at_ms RETURNING id, email, name, given_name, \
-             family_name, picture, locale, external_id, created_at_ms, updated_at_ms",
-        )
-        .bind(environment_id)
-        .bind(done.new_user_id)
-        .bind(done.email.as_str())
-        .bind(done.email.key())
-        .bind(done.now_ms)
-        .fetch_one(&mut *tx)
-        .await?;
-        let user = User::from(user);
-        if let Some(organization) = done.new_organization.filter(|_| user.id == done.new_user_id) {
-            write_organization(&mut tx, environment_id, organization, &user.id, done.now_ms).await?;
-        }
-        write_session(&mut tx, environment_id, done, &user.id).await?;
-        grants::insert(&mut *tx, environment_id, done.grant, &user.id, done.code_digest, done.now_ms).await?;
+        write_session(&mut batch, environment_id, done)?;
+        let (grant, key) = (done.grant, &done.email.key());
+        batch.write(grants::inserting(environment_id, grant, None, key, done.code_digest, done.now_ms)?)?;
         if let Some(client) = done.tells {
-            session_clients::note(&mut tx, environment_id, &done.grant.session_id, &user.id, client).await?;
+            batch.write(session_clients::noting(environment_id, &grant.session_id, None, key, client))?;
         }
-        tx.commit().await?;
-        Ok(Some(user))
+        let Some(mut written) = self.commit(batch).await? else { return Ok(None) };
+        let row = written.get_mut(user_at).and_then(|user| user.row.take());
+        let row = row.ok_or(StoreError::Unreadable("user"))?;
+        Ok(Some(User::from(UserRow::from_row(&row)?)))
     }
 }
 
-async fn write_budget(
-    connection: &mut super::Connection,
+/// The person who proved an address, new or known; gives the user's row.
+fn writing_user(environment_id: &str, done: &Completion<'_>) -> Write<'static> {
+    sqlx::query(
+        "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
+         last_sign_in_at_ms) VALUES ($1, $2, $3, $4, $5, $5, $5) ON CONFLICT (environment_id, email_key) \
+         DO UPDATE SET last_sign_in_at_ms = excluded.last_sign_in_at_ms RETURNING id, email, name, given_name, \
+         family_name, picture, locale, external_id, created_at_ms, updated_at_ms",
+    )
+    .bind(environment_id)
+    .bind(done.new_user_id)
+    .bind(done.email.as_str())
+    .bind(done.email.key())
+    .bind(done.now_ms)
+}
+
+/// The count of an address's mails, unless somebody else sent one since it was read.
+fn writing_budget(
     environment_id: &str,
     email: &EmailAddress,
     budget: &Budget,
     expires_at_ms: UnixMs,
-) -> Result<bool, StoreError> {
+) -> Write<'static> {
     let query = match budget.version {
         None => sqlx::query(
             "INSERT INTO mail_budgets (environment_id, email_key, version, sent_at_ms, expires_at_ms) \
@@ -166,84 +161,67 @@ async fn write_budget(
              WHERE environment_id = $1 AND email_key = $2 AND version = $3",
         ),
     };
-    let done = query
+    query
         .bind(environment_id)
         .bind(email.key())
         .bind(budget.version.unwrap_or_default())
         .bind(budget.sent.to_text())
         .bind(expires_at_ms)
-        .execute(connection)
-        .await?;
-    Ok(done.rows_affected() == 1)
 }
 
-/// An organization with its first member.
-async fn write_organization(
-    connection: &mut super::Connection,
+/// An organization with its first member, if this user was new.
+fn write_organization(
+    batch: &mut Batch,
     environment_id: &str,
     organization: &Organization,
-    user_id: &str,
+    new_user_id: &str,
     now_ms: UnixMs,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    let query = sqlx::query(
         "INSERT INTO organizations (environment_id, id, display_name, created_at_ms, updated_at_ms) \
-         VALUES ($1, $2, $3, $4, $4)",
-    )
-    .bind(environment_id)
-    .bind(&organization.id)
-    .bind(&organization.display_name)
-    .bind(now_ms)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) VALUES ($1, $2, $3, $4)",
-    )
-    .bind(environment_id)
-    .bind(&organization.id)
-    .bind(user_id)
-    .bind(now_ms)
-    .execute(connection)
-    .await?;
-    Ok(())
+         SELECT $1, $2, $3, CAST($4 AS BIGINT), CAST($4 AS BIGINT) \
+         WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $5)",
+    );
+    let query = query.bind(environment_id).bind(&organization.id).bind(&organization.display_name);
+    batch.write(query.bind(now_ms).bind(new_user_id))?;
+    let query = sqlx::query(
+        "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) \
+         SELECT $1, $2, $3, CAST($4 AS BIGINT) \
+         WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $3)",
+    );
+    batch.write(query.bind(environment_id).bind(&organization.id).bind(new_user_id).bind(now_ms))
 }
 
-async fn write_session(
-    connection: &mut super::Connection,
-    environment_id: &str,
-    done: &Completion<'_>,
-    user_id: &str,
-) -> Result<(), StoreError> {
+fn write_session(batch: &mut Batch, environment_id: &str, done: &Completion<'_>) -> Result<(), StoreError> {
     match &done.session {
         SessionChange::Start { session, ends_session_id } => {
             if let Some(old) = ends_session_id {
-                session_clients::end(connection, environment_id, old, done.now_ms).await?;
+                session_clients::end(batch, environment_id, old, done.now_ms)?;
             }
-            sqlx::query(
+            let query = sqlx::query(
                 "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
-                 last_active_at_ms, absolute_expires_at_ms, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $5)",
+                 last_active_at_ms, absolute_expires_at_ms, created_at_ms) VALUES ($1, $2, \
+                 (SELECT id FROM users WHERE environment_id = $1 AND email_key = $3), $4, $5, $6, $7, $5)",
             )
             .bind(environment_id)
             .bind(&session.id)
-            .bind(user_id)
+            .bind(done.email.key())
             .bind(done.session_cookie_digest)
             .bind(session.authenticated_at_ms)
             .bind(session.last_active_at_ms)
-            .bind(session.absolute_expires_at_ms)
-            .execute(connection)
-            .await?;
+            .bind(session.absolute_expires_at_ms);
+            batch.write(query)
         }
         SessionChange::Renew { session } => {
-            sqlx::query(
+            let query = sqlx::query(
                 "UPDATE sessions SET cookie_digest = $3, authenticated_at_ms = $4, last_active_at_ms = $4 \
                  WHERE environment_id = $1 AND id = $2",
             )
             .bind(environment_id)
             .bind(&session.id)
             .bind(done.session_cookie_digest)
-            .bind(session.authenticated_at_ms)
-            .execute(connection)
-            .await?;
+            .bind(session.authenticated_at_ms);
+            batch.write(query)
         }
     }
-    Ok(())
 }

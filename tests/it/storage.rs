@@ -1,11 +1,14 @@
 //! Storage keeps its promises on both engines.
 
+use std::pin::pin;
+
 use futures_util::future::join_all;
 use rstest::rstest;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 
+use vestibule::domain::authorization::Parameters;
 use vestibule::domain::email::EmailAddress;
-use vestibule::storage::{InboxFilter, SeedOrganization, SeedUser, StoredKey};
+use vestibule::storage::{InboxFilter, SeedOrganization, SeedUser, StoreError, StoredKey};
 
 use crate::support::{Database, Engine};
 
@@ -156,4 +159,49 @@ async fn an_empty_inbox_is_no_error(#[values(Engine::Sqlite, Engine::Postgres)] 
     let filter = InboxFilter { limit: 10, ..InboxFilter::default() };
     assert!(store.messages(ENV, &filter).await.unwrap().is_empty());
     assert_eq!(store.delete_messages(ENV, None).await.unwrap(), 0);
+}
+
+/// Writes that come at the same time share a commit on the embedded engine.
+#[rstest]
+#[tokio::test]
+async fn writes_that_come_together_stand_or_fall_alone(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    let parameters = Parameters::new(vec![]);
+    // Every request is pushed twice at once, and then used twice at once.
+    let digest = |n: usize| format!("digest_{}", n / 2);
+    let pushed = join_all((0..40).map(|n| {
+        let (store, parameters) = (&store, &parameters);
+        async move { store.insert_pushed_request(ENV, &digest(n), "skc_1", parameters, 9).await }
+    }));
+    let pushed = pushed.await;
+    let refused = pushed.iter().filter(|p| matches!(p, Err(StoreError::Exists(_)))).count();
+    assert_eq!((pushed.iter().filter(|p| p.is_ok()).count(), refused), (20, 20), "{pushed:?}");
+    let used = join_all((0..40).map(|n| {
+        let store = &store;
+        async move { store.use_pushed_request(ENV, &digest(n), "skc_1", 1).await.unwrap().is_some() }
+    }));
+    for (number, pair) in used.await.chunks(2).enumerate() {
+        assert!(pair[0] != pair[1], "request {number} was used {pair:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_whose_caller_went_away_is_done_whole_or_not_at_all_and_holds_nobody_up() {
+    let database = Database::fresh(Engine::Sqlite).await.unwrap();
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    let parameters = Parameters::new(vec![]);
+    let mut other = AnyConnection::connect(&database.connect_url()).await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    {
+        let mut pushing = pin!(store.insert_pushed_request(ENV, "left", "skc_1", &parameters, 9));
+        assert!(futures_util::poll!(pushing.as_mut()).is_pending());
+    }
+    other.execute("ROLLBACK").await.unwrap();
+    store.insert_pushed_request(ENV, "stayed", "skc_1", &parameters, 9).await.unwrap();
+    assert!(store.use_pushed_request(ENV, "stayed", "skc_1", 1).await.unwrap().is_some());
 }
