@@ -10,7 +10,7 @@ COPY static static
 COPY templates templates
 COPY docs/COMPATIBILITY.md docs/COMPATIBILITY.md
 # Integration tests and benchmarks are named by Cargo.toml but not built here.
-RUN mkdir -p tests/it bench && touch tests/it/main.rs bench/speed.rs bench/one_port.rs bench/control.rs
+RUN mkdir -p tests/it bench/compare && touch tests/it/main.rs bench/compare/main.rs bench/one_port.rs bench/control.rs
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --release --locked --bin vestibule && cp target/release/vestibule /vestibule
 

@@ -1,0 +1,430 @@
+//! `cargo bench --bench compare`, or better `bench/run`, which installs what it compares with: what the server gets out of
+//! the machine, beside other providers and emulators, and beside what the machine could do at most.
+//!
+//! Names of parts choose among them: `cargo bench --bench compare -- sign-in`. `BENCH_S` is how long each load lasts, in
+//! seconds, and `BENCH_ROUNDS` how often each part is repeated. A whole run writes docs/BENCHMARKS.md.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a program for people at a terminal"
+)]
+
+mod load;
+mod ours;
+mod peers;
+#[path = "../../tests/it/support/postgres.rs"]
+#[allow(dead_code, reason = "made for tests, which stop and start servers")]
+mod postgres;
+mod report;
+mod servers;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use actix_web::{App, HttpServer, web};
+use sqlx::{AssertSqlSafe, Executor as _};
+use vestibule::crypto::entropy::SystemEntropy;
+use vestibule::crypto::signing::{SigningKey, generate_pkcs8};
+use vestibule::domain::token::SigningAlgorithm;
+
+use load::{Client, Outcome, Turn, run, run_over};
+use report::Report;
+use servers::Process;
+
+/// How many do something at once where nothing else is said.
+const TASKS: usize = 8;
+
+struct Bench {
+    report: Report,
+    measure: Duration,
+    rounds: usize,
+    /// Names of the parts that are wanted; none: all.
+    only: Vec<String>,
+    signing_per_s: f64,
+}
+
+fn main() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let only: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let mut bench = Bench {
+        report: Report::default(),
+        measure: Duration::from_secs(number("BENCH_S").unwrap_or(4)),
+        rounds: number("BENCH_ROUNDS").unwrap_or(3) as usize,
+        only,
+        signing_per_s: 0.0,
+    };
+    bench.signing_per_s = median((0..bench.rounds).map(|_| signing_rate(bench.measure)).collect());
+    for (name, part) in [
+        ("limits", limits as fn(&mut Bench)),
+        ("start", start),
+        ("calls", calls),
+        ("sign-in", sign_in),
+        ("people", people),
+        ("replicas", replicas),
+    ] {
+        if bench.only.is_empty() || bench.only.iter().any(|wanted| wanted == name) {
+            part(&mut bench);
+        }
+    }
+    // Takes too long for every run.
+    if bench.only.iter().any(|wanted| wanted == "soak") {
+        soak(&bench);
+    }
+    if bench.only.is_empty() {
+        bench.report.write(Path::new(env!("CARGO_MANIFEST_DIR")));
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+impl Bench {
+    /// The median round of a load, by its rate.
+    fn load<F: Future<Output = Client>>(
+        &self,
+        authority: &str,
+        tasks: usize,
+        step: impl Fn(Client, Turn) -> F,
+    ) -> Outcome {
+        // The first moment fills caches and prepares statements.
+        run(authority, tasks, self.measure / 8, |client, turn| {
+            step(client, Turn { task: turn.task + 1000, ..turn })
+        });
+        let mut rounds: Vec<Outcome> = (0..self.rounds)
+            .map(|round| {
+                let measure = self.measure;
+                let apart = |turn: Turn| Turn { task: turn.task + 2000 * (round + 1), ..turn };
+                run(authority, tasks, measure, |client, turn| step(client, apart(turn)))
+            })
+            .collect();
+        rounds.sort_by(|a, b| a.per_s.total_cmp(&b.per_s));
+        rounds[rounds.len() / 2]
+    }
+
+    fn of_signing(&self, outcome: &Outcome) -> f64 {
+        outcome.per_s / self.signing_per_s
+    }
+}
+
+/// Signatures per second on one thread with the parsed key kept: the limit of everything that mints tokens.
+fn signing_rate(measure: Duration) -> f64 {
+    let key = generate_pkcs8(SigningAlgorithm::Rs256, &SystemEntropy).unwrap();
+    let key = SigningKey::from_pkcs8(1, "snk_1", 0, &key).unwrap();
+    let claims = serde_json::json!({ "sub": "skc_1", "aud": ["skc_1"], "exp": 1 });
+    let (mut count, started) = (0_u32, Instant::now());
+    while started.elapsed() < measure / 2 {
+        key.sign(&claims).unwrap();
+        count += 1;
+    }
+    f64::from(count) / started.elapsed().as_secs_f64()
+}
+
+/// What the machine, and the load itself, can do at most.
+fn limits(bench: &mut Bench) {
+    let port = servers::free_port();
+    std::thread::spawn(move || {
+        let app = || App::new().route("/", web::get().to(|| async { "ok" }));
+        let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", port)).unwrap();
+        actix_web::rt::System::new().block_on(server.run()).unwrap();
+    });
+    let authority = format!("127.0.0.1:{port}");
+    while std::net::TcpStream::connect(&authority).is_err() {
+        std::thread::yield_now();
+    }
+    let trivial = bench.load(&authority, TASKS, |mut client: Client, _| async {
+        client.get("/").await.ok();
+        client
+    });
+    bench.report.title("Limits", "| what | per second |");
+    bench.report.line(&format!(
+        "| RS256 signatures by aws-lc-rs, key kept, one thread | {:.0} |",
+        bench.signing_per_s
+    ));
+    bench.report.line(&format!("| this load on a plain actix server, one worker | {:.0} |", trivial.per_s));
+}
+
+/// Start, memory, size.
+fn start(bench: &mut Bench) {
+    let ms = |d: Duration| d.as_secs_f64() * 1000.0;
+    bench.report.title("Start and memory", "| | first answer | idle | after 10 s of load |");
+    let mut cold = vec![];
+    let mut warm = vec![];
+    let kept = tempfile::tempdir().unwrap();
+    drop(ours::start(kept.path(), &[]));
+    for _ in 0..11 {
+        let folder = tempfile::tempdir().unwrap();
+        cold.push(ms(ours::start(folder.path(), &[]).first_answer));
+        warm.push(ms(ours::start(kept.path(), &[]).first_answer));
+    }
+    let server = ours::start(kept.path(), &[]);
+    let idle = server.resident_mib();
+    run(&server.authority, TASKS, Duration::from_secs(10), ours::sign_in);
+    let row = format!(
+        "| Vestibule, cold, and with a stored key | {:.0} ms, {:.0} ms | {idle:.1} MiB | {:.1} MiB |",
+        median(cold),
+        median(warm),
+        server.resident_mib()
+    );
+    drop(server);
+    bench.report.line(&row);
+    weigh(bench, "oidc-provider", peers::oidc_provider, peers::sign_in_at_oidc_provider);
+    weigh(bench, "oauth2-mock-server", peers::mock_server, peers::sign_in_at_mock_server);
+    weigh(bench, "Firebase Auth emulator", firebase, peers::sign_in_at_firebase);
+    weigh(
+        bench,
+        "Ory Hydra, client_credentials",
+        || peers::hydra(database()),
+        peers::client_credentials_at_hydra,
+    );
+    let size = std::fs::metadata(ours::PROGRAM).unwrap().len() as f64 / f64::from(1 << 20);
+    bench.report.line(&format!("\nOne program of {size:.0} MiB, without anything beside it."));
+}
+
+fn firebase() -> Result<Process, String> {
+    peers::firebase(&tempfile::tempdir().unwrap().keep())
+}
+
+fn weigh<F: Future<Output = Client>>(
+    bench: &mut Bench,
+    name: &str,
+    start: fn() -> Result<Process, String>,
+    step: impl Fn(Client, Turn) -> F,
+) {
+    let line = match start() {
+        Err(error) => format!("| {name} | not installed here: {error} | | |"),
+        Ok(server) => {
+            let idle = server.resident_mib();
+            run(&server.authority, TASKS, Duration::from_secs(10), step);
+            let (first, loaded) = (server.first_answer.as_secs_f64() * 1000.0, server.resident_mib());
+            format!("| {name} | {first:.0} ms | {idle:.1} MiB | {loaded:.1} MiB |")
+        }
+    };
+    bench.report.line(&line);
+}
+
+/// Single calls, eight at a time.
+fn calls(bench: &mut Bench) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ours::start(folder.path(), &[]);
+    let at = server.authority.clone();
+    let ours = [
+        ("client_credentials", bench.load(&at, TASKS, ours::client_credentials)),
+        ("refresh", bench.load(&at, TASKS, ours::refresh)),
+        ("introspection", bench.load(&at, TASKS, ours::introspection)),
+        ("userinfo", bench.load(&at, TASKS, ours::userinfo)),
+        ("keys", bench.load(&at, TASKS, ours::keys)),
+        ("headless send and verify, REST", bench.load(&at, TASKS, ours::headless)),
+    ];
+    drop(server);
+    let mut provider = vec![None; ours.len()];
+    if let Ok(server) = peers::oidc_provider() {
+        let at = server.authority.clone();
+        provider[0] = Some(bench.load(&at, TASKS, peers::client_credentials).per_s);
+        provider[1] = Some(bench.load(&at, TASKS, peers::refresh).per_s);
+        provider[2] = Some(bench.load(&at, TASKS, peers::introspection).per_s);
+        provider[3] = Some(bench.load(&at, TASKS, peers::userinfo).per_s);
+        provider[4] = Some(bench.load(&at, TASKS, peers::keys).per_s);
+    }
+    let mut mock = vec![None; ours.len()];
+    if let Ok(server) = peers::mock_server() {
+        let at = server.authority.clone();
+        mock[0] = Some(bench.load(&at, TASKS, peers::client_credentials).per_s);
+        mock[4] = Some(bench.load(&at, TASKS, peers::keys).per_s);
+    }
+    let mut hydra = vec![None; ours.len()];
+    match peers::hydra(database()) {
+        Ok(server) => {
+            let at = server.authority.clone();
+            hydra[0] = Some(bench.load(&at, TASKS, peers::client_credentials_at_hydra).per_s);
+            hydra[4] = Some(bench.load(&at, TASKS, peers::keys_at_hydra).per_s);
+        }
+        Err(error) => println!("Ory Hydra is left out: {error}"),
+    }
+    bench.report.title(
+        "Calls, per second, eight at a time",
+        "| call | Vestibule | p99 | of the signing rate | oidc-provider | oauth2-mock-server | Ory Hydra |",
+    );
+    let shown = |rate: Option<f64>| rate.map_or_else(|| "–".to_owned(), |rate| format!("{rate:.0}"));
+    for (index, (name, outcome)) in ours.iter().enumerate() {
+        let share = bench.of_signing(outcome);
+        bench.report.line(&format!(
+            "| {name} | {:.0} | {:.1} ms | {share:.2} | {} | {} | {} |",
+            outcome.per_s,
+            outcome.p99_ms,
+            shown(provider[index]),
+            shown(mock[index]),
+            shown(hydra[index])
+        ));
+    }
+}
+
+/// Whole sign-ins, at several numbers at once.
+fn sign_in(bench: &mut Bench) {
+    bench.report.title("Whole sign-in", "| | at once | per second | p50 | p99 | of the signing rate |");
+    let folder = tempfile::tempdir().unwrap();
+    let server = ours::start(folder.path(), &[]);
+    let at = server.authority.clone();
+    for tasks in [1, 2, 4, 8, 16, 32, 64] {
+        show(bench, "Vestibule, SQLite", &at, tasks, ours::sign_in);
+    }
+    drop(server);
+    match database() {
+        None => bench.report.line("| Vestibule, PostgreSQL | | not installed here | | | |"),
+        Some(url) => {
+            let server = ours::start(folder.path(), &[("DATABASE_URL", &url)]);
+            let at = server.authority.clone();
+            for tasks in [1, 8, 64] {
+                show(bench, "Vestibule, PostgreSQL", &at, tasks, ours::sign_in);
+            }
+        }
+    }
+    beside(bench, "oidc-provider, no mail", peers::oidc_provider, peers::sign_in_at_oidc_provider);
+    beside(bench, "Firebase Auth emulator", firebase, peers::sign_in_at_firebase);
+    beside(bench, "oauth2-mock-server, asks nobody", peers::mock_server, peers::sign_in_at_mock_server);
+}
+
+fn show<F: Future<Output = Client>>(
+    bench: &mut Bench,
+    name: &str,
+    authority: &str,
+    tasks: usize,
+    step: impl Fn(Client, Turn) -> F,
+) {
+    let outcome = bench.load(authority, tasks, step);
+    let Outcome { per_s, p50_ms, p99_ms } = outcome;
+    let share = bench.of_signing(&outcome);
+    bench
+        .report
+        .line(&format!("| {name} | {tasks} | {per_s:.0} | {p50_ms:.1} ms | {p99_ms:.1} ms | {share:.2} |"));
+    if tasks == TASKS {
+        bench.report.bars.push((name.to_owned(), per_s));
+    }
+}
+
+fn beside<F: Future<Output = Client>>(
+    bench: &mut Bench,
+    name: &str,
+    start: fn() -> Result<Process, String>,
+    step: impl Fn(Client, Turn) -> F,
+) {
+    match start() {
+        Ok(server) => show(bench, name, &server.authority, TASKS, step),
+        Err(error) => bench.report.line(&format!("| {name} | | not installed here: {error} | | | |")),
+    }
+}
+
+fn database() -> Option<String> {
+    load::on_this_thread(postgres::fresh_database())
+}
+
+/// What it costs to have had many people.
+fn people(bench: &mut Bench) {
+    bench.report.title(
+        "Many people",
+        "| people, and as many expired requests | per second | p50 | p99 | p99 to that of none |",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let mut first_p99_ms = None;
+    let mut before = 0_u64;
+    for count in [0_u64, 100_000, 1_000_000] {
+        drop(ours::start(folder.path(), &[]));
+        fill(folder.path(), before, count);
+        before = count;
+        let server = ours::start(folder.path(), &[]);
+        let Outcome { per_s, p50_ms, p99_ms } = bench.load(&server.authority, TASKS, ours::sign_in);
+        let ratio = p99_ms / *first_p99_ms.get_or_insert(p99_ms);
+        bench
+            .report
+            .line(&format!("| {count} | {per_s:.0} | {p50_ms:.1} ms | {p99_ms:.1} ms | {ratio:.2} |"));
+    }
+}
+
+/// Writes people and expired requests into the database of a server that does not run.
+fn fill(folder: &Path, from: u64, to: u64) {
+    let url = format!("sqlite://{}", folder.join(".vestibule/vestibule.db").display());
+    sqlx::any::install_default_drivers();
+    let numbers =
+        format!("WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {to}) ");
+    let users = "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
+                 last_sign_in_at_ms) SELECT (SELECT environment_id FROM signing_keys LIMIT 1), printf('usr_%018d', i), \
+                 printf('u%d@example.org', i), printf('u%d@example.org', i), 1, 1, 1 FROM n";
+    // Not long expired: the server's clean-up leaves them for an hour.
+    let requests = "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, \
+                    browser_digest, issuer, passwordless_type, generation, credentials_expire_at_ms, attempts_at_ms, \
+                    created_at_ms, expires_at_ms) SELECT (SELECT environment_id FROM signing_keys LIMIT 1), printf('old_%018d', i), 1, 'sent', \
+                    '{}', printf('digest%d', i), 'http://localhost', 'OTP', 1, 1, '', 1, \
+                    CAST(strftime('%s', 'now') AS INTEGER) * 1000 - 60000 FROM n";
+    load::on_this_thread(async {
+        let pool = sqlx::AnyPool::connect(&url).await.unwrap();
+        if from < to {
+            for insert in [users, requests] {
+                pool.execute(AssertSqlSafe(format!("{numbers}{insert}"))).await.unwrap();
+            }
+        }
+        pool.close().await;
+    });
+}
+
+/// One person after the other, for as long as is asked, with a short log of sign-ins that is cleaned up all the time.
+fn soak(bench: &Bench) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let folder = tempfile::tempdir().unwrap();
+    let server = ours::start(folder.path(), &[("VESTIBULE_FLOWS__KEEP_S", "60")]);
+    let steps = std::cell::Cell::new(0_u64);
+    let (begun, minute) = (Instant::now(), Duration::from_secs(60));
+    println!("| minute | sign-ins | resident | rows deleted | database |\n|---|---|---|---|---|");
+    while begun.elapsed() < bench.measure {
+        run(&server.authority, 2, minute.min(bench.measure), |client, turn| {
+            let number = steps.replace(steps.get() + 1);
+            async move {
+                tokio::time::sleep(PAUSE).await;
+                ours::sign_in(client, Turn { task: turn.task, turn: number as usize }).await
+            }
+        });
+        let figures = load::on_this_thread(async {
+            String::from_utf8_lossy(&Client::open(&server.authority).await.get("/metrics").await.ok().body)
+                .into_owned()
+        });
+        let deleted = figures.lines().find_map(|l| l.strip_prefix("vestibule_expired_rows_deleted_total "));
+        let database = std::fs::metadata(folder.path().join(".vestibule/vestibule.db")).unwrap().len() >> 20;
+        println!(
+            "| {} | {} | {:.1} MiB | {} | {database} MiB |",
+            begun.elapsed().as_secs() / 60,
+            steps.get(),
+            server.resident_mib(),
+            deleted.unwrap_or("?"),
+        );
+    }
+}
+
+/// Several servers on one PostgreSQL.
+fn replicas(bench: &mut Bench) {
+    bench.report.title("Replicas on one PostgreSQL, 16 at once", "| servers | per second | p50 | p99 |");
+    let Some(url) = database() else {
+        return bench.report.line("| PostgreSQL is not installed here | | | |");
+    };
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let mut servers: Vec<Process> = vec![];
+    for folder in &folders {
+        servers.push(ours::start(folder.path(), &[("DATABASE_URL", &url)]));
+        let authorities: Vec<String> = servers.iter().map(|s| s.authority.clone()).collect();
+        let of_round = |round: usize| {
+            let count = authorities.len();
+            let apart = move |turn: Turn| Turn { task: turn.task + 100 * (round + 10 * count), ..turn };
+            run_over(&authorities, 16, bench.measure, move |client, turn| ours::sign_in(client, apart(turn)))
+        };
+        let mut rounds: Vec<Outcome> = (0..bench.rounds).map(of_round).collect();
+        rounds.sort_by(|a, b| a.per_s.total_cmp(&b.per_s));
+        let Outcome { per_s, p50_ms, p99_ms } = rounds[rounds.len() / 2];
+        let count = authorities.len();
+        bench.report.line(&format!("| {count} | {per_s:.0} | {p50_ms:.1} ms | {p99_ms:.1} ms |"));
+    }
+}

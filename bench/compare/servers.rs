@@ -1,0 +1,100 @@
+//! Processes under load: started, waited for, weighed and ended.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may take to its first answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server with its children, killed when dropped.
+pub struct Process {
+    child: Child,
+    /// Host and port.
+    pub authority: String,
+    /// From the start of the process to its first good answer.
+    pub first_answer: Duration,
+}
+
+impl Process {
+    /// Starts a server that will listen on this port, and waits until it answers well at `path`.
+    pub fn start(command: &mut Command, port: u16, path: &str) -> Result<Self, String> {
+        let authority = format!("127.0.0.1:{port}");
+        let begun = Instant::now();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("{command:?}: {error}"))?;
+        let mut process = Self { child, authority, first_answer: Duration::ZERO };
+        while !answers(&process.authority, path) {
+            if let Ok(Some(status)) = process.child.try_wait() {
+                return Err(format!("ended with {status} before it answered"));
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err("did not answer".to_owned());
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        process.first_answer = begun.elapsed();
+        Ok(process)
+    }
+
+    /// Memory of the process and of those it started, in MiB.
+    pub fn resident_mib(&self) -> f64 {
+        let mut parents = BTreeMap::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(id) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+            let parent =
+                stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
+            parents.insert(id, parent.unwrap_or(0));
+        }
+        let is_ours = |mut id: u32| {
+            while id != 0 && id != self.child.id() {
+                id = parents.get(&id).copied().unwrap_or(0);
+            }
+            id != 0
+        };
+        parents.keys().filter(|id| is_ours(**id)).map(|id| resident_kib(*id)).sum::<f64>() / 1024.0
+    }
+}
+
+fn resident_kib(id: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Politely first: some start others, and end them themselves.
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn answers(authority: &str, path: &str) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(authority)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
+        let mut head = [0; 12];
+        stream.read_exact(&mut head)?;
+        Ok(String::from_utf8_lossy(&head).into_owned())
+    };
+    ask().is_ok_and(|head| head.ends_with(" 200"))
+}
