@@ -21,6 +21,7 @@ use crate::domain::token::{
     scope_allows_claim, subject_identifier,
 };
 use crate::domain::user::{Organization, User};
+use crate::storage::GrantStanding;
 
 /// The endpoint, as rules for faults name it.
 const TOKEN_PATH: &str = "/oauth/token";
@@ -81,8 +82,8 @@ pub async fn exchange_code(
     code_verifier: Option<&str>,
 ) -> Result<TokenResponse, TokenRefusal> {
     let digest = context.secret().digest(Purpose::AuthorizationCode, code);
-    let found = context.store().grant_by_code(context.environment_id(), &digest).await?;
-    let grant_id = found.as_ref().map(|grant| grant.id.clone());
+    let found = context.store().grant_standing_by_code(context.environment_id(), &digest).await?;
+    let grant_id = found.as_ref().map(|found| found.grant.id.clone());
     let shown = CodeRedemption { client_id: &client.client_id, redirect_uri, code_verifier };
     let outcome = redeem(context, client, found, code, &shown).await;
     note_tokens(context, client, grant_id, "The authorization code", &outcome);
@@ -120,18 +121,19 @@ fn note_tokens(
 async fn redeem(
     context: &Context,
     client: &Client,
-    found: Option<Grant>,
+    found: Option<GrantStanding>,
     code: &str,
     shown: &CodeRedemption<'_>,
 ) -> Result<TokenResponse, TokenRefusal> {
     let now_ms = context.now_ms();
-    let mut grant = found.ok_or_else(|| refused_code(CodeRefusal::Unknown))?;
+    let found = found.ok_or_else(|| refused_code(CodeRefusal::Unknown))?;
+    let GrantStanding { mut grant, user, organizations, .. } = found;
     match grant.check_code(shown, now_ms) {
         Ok(()) => {}
         Err(CodeRefusal::AlreadyUsed) => return Err(revoke_reused(context, &grant).await),
         Err(refusal) => return Err(refused_code(refusal)),
     }
-    let holder = holder_of(context, &grant).await?;
+    let holder = Holder::choose(&grant, user, organizations)?;
     let tokens = &context.environment.tokens;
     let (generation, lifetime_s) = if grant.authorization.has_scope("offline_access") {
         (Some(0), tokens.refresh_token_lifetime_s)
@@ -183,9 +185,9 @@ async fn rotate(
     // Twice: a rotation that somebody else won is judged again, as a repetition.
     for _ in 0..2 {
         let now_ms = context.now_ms();
-        let found = context.store().grant(context.environment_id(), &grant_id).await?;
-        let mut grant =
-            found.filter(|g| g.authorization.client_id == client.client_id).ok_or_else(unknown)?;
+        let found = context.store().grant_standing(context.environment_id(), &grant_id).await?;
+        let found = found.filter(|f| f.grant.authorization.client_id == client.client_id);
+        let GrantStanding { mut grant, session, user, organizations } = found.ok_or_else(unknown)?;
         let scope = narrow_scope(&grant, scope)?;
         match grant.refresh_standing(generation, context.environment.tokens.refresh_grace_s, now_ms) {
             RefreshStanding::Expired => return Err(invalid_grant("the refresh token has expired")),
@@ -200,8 +202,8 @@ async fn rotate(
                 return Err(invalid_grant("the refresh token was already used; its family is revoked"));
             }
             standing @ (RefreshStanding::Current | RefreshStanding::Repeated) => {
-                check_session(context, &grant).await?;
-                let holder = holder_of(context, &grant).await?;
+                check_session(context, session).await?;
+                let holder = Holder::choose(&grant, user, organizations)?;
                 if standing == RefreshStanding::Current {
                     let rotated = context
                         .store()
@@ -232,8 +234,7 @@ fn narrow_scope(grant: &Grant, asked: Option<&str>) -> Result<Vec<String>, Token
 }
 
 /// A refresh token lives as long as the session it came from.
-async fn check_session(context: &Context, grant: &Grant) -> Result<(), TokenRefusal> {
-    let session = context.store().session(context.environment_id(), &grant.session_id).await?;
+async fn check_session(context: &Context, session: Option<Session>) -> Result<(), TokenRefusal> {
     let live = session.filter(|s| s.is_live(context.now_ms(), &context.environment.sessions));
     let session = live.ok_or_else(|| invalid_grant("the session has ended"))?;
     Ok(touch(context, &session).await?)
@@ -266,20 +267,25 @@ pub async fn client_credentials(
 }
 
 /// The person behind a grant.
-pub(super) struct Holder {
-    pub user: User,
-    pub organization: Option<Organization>,
+struct Holder {
+    user: User,
+    organization: Option<Organization>,
 }
 
-pub(super) async fn holder_of(context: &Context, grant: &Grant) -> Result<Holder, TokenRefusal> {
-    let user = context.store().user(context.environment_id(), &grant.user_id).await?;
-    let user = user.ok_or_else(|| invalid_grant("the user no longer exists"))?;
-    let mut organizations = context.store().organizations_of(context.environment_id(), &user.id).await?;
-    let chosen = grant.authorization.organization_id.as_deref();
-    let position = organizations
-        .iter()
-        .position(|o| chosen.is_none_or(|c| o.id == c || o.external_id.as_deref() == Some(c)));
-    Ok(Holder { user, organization: position.map(|i| organizations.swap_remove(i)) })
+impl Holder {
+    /// The person, in the organization that the application asked for, or else the first one's.
+    fn choose(
+        grant: &Grant,
+        user: Option<User>,
+        mut organizations: Vec<Organization>,
+    ) -> Result<Self, TokenRefusal> {
+        let user = user.ok_or_else(|| invalid_grant("the user no longer exists"))?;
+        let chosen = grant.authorization.organization_id.as_deref();
+        let position = organizations
+            .iter()
+            .position(|o| chosen.is_none_or(|c| o.id == c || o.external_id.as_deref() == Some(c)));
+        Ok(Self { user, organization: position.map(|i| organizations.swap_remove(i)) })
+    }
 }
 
 fn access_token_lifetime_s(context: &Context, client: &Client) -> i64 {
@@ -376,8 +382,10 @@ pub async fn issue_for_test(
         revoked_at_ms: None,
         authorization,
     };
-    let holder = holder_of(context, &grant).await?;
     let (store, environment_id) = (context.store(), context.environment_id());
+    let user = store.user(environment_id, &grant.user_id).await?;
+    let organizations = store.organizations_of(environment_id, &grant.user_id).await?;
+    let holder = Holder::choose(&grant, user, organizations)?;
     let cookie_digest = context.secret().digest(Purpose::SessionCookie, &cookie);
     store.insert_session(environment_id, &session, &cookie_digest).await?;
     let code_digest = context.secret().digest(Purpose::AuthorizationCode, &code);

@@ -3,11 +3,10 @@
 use serde::Serialize;
 
 use super::Failure;
-use super::token::{TokenRefusal, holder_of};
 use crate::app::Context;
-use crate::domain::grant::Grant;
 use crate::domain::ids::grant_of_token_id;
 use crate::domain::token::{AccessTokenClaims, PersonClaims, scope_allows_claim, seconds};
+use crate::storage::GrantStanding;
 
 /// Claims about the person (OpenID Connect Core 1.0 §5.3.2).
 #[derive(Debug, Serialize)]
@@ -32,11 +31,12 @@ impl<E: Into<Failure>> From<E> for AccessRefusal {
     }
 }
 
-/// Verifies an access token: signature, issuer, time by our clock, and that neither it nor its grant was revoked.
+/// Verifies an access token: signature, issuer, time by our clock, and that neither it nor its grant was revoked. Gives
+/// its claims, and its grant unless it is a client's own token.
 pub async fn check_access_token(
     context: &Context,
     token: &str,
-) -> Result<(AccessTokenClaims, Option<Grant>), AccessRefusal> {
+) -> Result<(AccessTokenClaims, Option<GrantStanding>), AccessRefusal> {
     let refuse = |why| Err(AccessRefusal::InvalidToken(why));
     let Ok(claims) = context.app.keys.current().verify::<AccessTokenClaims>(token) else {
         return refuse("the access token is not valid");
@@ -52,8 +52,8 @@ pub async fn check_access_token(
     }
     let grant = match grant_of_token_id(&claims.jti) {
         None => None,
-        Some(id) => match context.store().grant(context.environment_id(), &id).await? {
-            Some(grant) if grant.revoked_at_ms.is_none() => Some(grant),
+        Some(id) => match context.store().grant_standing(context.environment_id(), &id).await? {
+            Some(found) if found.grant.revoked_at_ms.is_none() => Some(found),
             _ => return refuse("the access token was revoked"),
         },
     };
@@ -62,15 +62,14 @@ pub async fn check_access_token(
 
 /// What the bearer of an access token may know about its person.
 pub async fn userinfo(context: &Context, token: &str) -> Result<UserInfo, AccessRefusal> {
-    let (claims, grant) = check_access_token(context, token).await?;
-    let Some(grant) = grant.filter(|_| claims.scopes.iter().any(|s| s == "openid")) else {
+    let (claims, found) = check_access_token(context, token).await?;
+    let Some(GrantStanding { grant, user, .. }) =
+        found.filter(|_| claims.scopes.iter().any(|s| s == "openid"))
+    else {
         return Err(AccessRefusal::InsufficientScope);
     };
-    let holder = holder_of(context, &grant).await.map_err(|refusal| match refusal {
-        TokenRefusal::Failure(failure) => AccessRefusal::Failure(failure),
-        _ => AccessRefusal::InvalidToken("the user no longer exists"),
-    })?;
+    let user = user.ok_or(AccessRefusal::InvalidToken("the user no longer exists"))?;
     let asked = &grant.authorization.claims.userinfo;
     let allows = |claim: &str| scope_allows_claim(&claims.scopes, claim) || asked.iter().any(|c| c == claim);
-    Ok(UserInfo { sub: claims.sub, person: PersonClaims::of(&holder.user, allows) })
+    Ok(UserInfo { sub: claims.sub, person: PersonClaims::of(&user, allows) })
 }

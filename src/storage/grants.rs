@@ -3,6 +3,8 @@
 use super::{Batch, SessionClient, Store, StoreError, Write, session_clients, to_json};
 use crate::domain::clock::UnixMs;
 use crate::domain::grant::Grant;
+use crate::domain::session::Session;
+use crate::domain::user::{Organization, User};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -40,6 +42,97 @@ impl TryFrom<Row> for Grant {
     }
 }
 
+/// A grant with those behind it, read in one trip.
+#[derive(Debug, Clone)]
+pub struct GrantStanding {
+    pub grant: Grant,
+    pub session: Option<Session>,
+    pub user: Option<User>,
+    /// Those the user belongs to, oldest membership first.
+    pub organizations: Vec<Organization>,
+}
+
+/// The grant and those behind it, once per organization.
+#[derive(sqlx::FromRow)]
+struct StandingRow {
+    #[sqlx(flatten)]
+    grant: Row,
+    session_user_id: Option<String>,
+    session_authenticated_at_ms: Option<i64>,
+    last_active_at_ms: Option<i64>,
+    absolute_expires_at_ms: Option<i64>,
+    ended_at_ms: Option<i64>,
+    email: Option<String>,
+    name: Option<String>,
+    given_name: Option<String>,
+    family_name: Option<String>,
+    picture: Option<String>,
+    locale: Option<String>,
+    external_id: Option<String>,
+    created_at_ms: Option<i64>,
+    updated_at_ms: Option<i64>,
+    organization_id: Option<String>,
+    display_name: Option<String>,
+    organization_external_id: Option<String>,
+}
+
+impl StandingRow {
+    fn session(&self) -> Option<Session> {
+        Some(Session {
+            id: self.grant.session_id.clone(),
+            user_id: self.session_user_id.clone()?,
+            authenticated_at_ms: self.session_authenticated_at_ms?,
+            last_active_at_ms: self.last_active_at_ms?,
+            absolute_expires_at_ms: self.absolute_expires_at_ms?,
+            ended_at_ms: self.ended_at_ms,
+        })
+    }
+
+    fn user(&mut self) -> Option<User> {
+        Some(User {
+            id: self.grant.user_id.clone(),
+            email: self.email.take()?,
+            name: self.name.take(),
+            given_name: self.given_name.take(),
+            family_name: self.family_name.take(),
+            picture: self.picture.take(),
+            locale: self.locale.take(),
+            external_id: self.external_id.take(),
+            created_at_ms: self.created_at_ms?,
+            updated_at_ms: self.updated_at_ms?,
+        })
+    }
+
+    fn organization(&mut self) -> Option<Organization> {
+        Some(Organization {
+            id: self.organization_id.take()?,
+            display_name: self.display_name.take()?,
+            external_id: self.organization_external_id.take(),
+        })
+    }
+}
+
+/// The grant that `$where` names, with those behind it.
+macro_rules! standing_where {
+    ($where:literal) => {
+        concat!(
+            "SELECT g.id, g.authorization_json, g.user_id, g.session_id, g.authenticated_at_ms, g.code_expires_at_ms, \
+             g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, g.refresh_expires_at_ms, \
+             g.revoked_at_ms, s.user_id AS session_user_id, s.authenticated_at_ms AS session_authenticated_at_ms, \
+             s.last_active_at_ms, s.absolute_expires_at_ms, s.ended_at_ms, u.email, u.name, u.given_name, \
+             u.family_name, u.picture, u.locale, u.external_id, u.created_at_ms, u.updated_at_ms, \
+             o.id AS organization_id, o.display_name, o.external_id AS organization_external_id FROM grants g \
+             LEFT JOIN sessions s ON s.environment_id = g.environment_id AND s.id = g.session_id \
+             LEFT JOIN users u ON u.environment_id = g.environment_id AND u.id = g.user_id \
+             LEFT JOIN memberships m ON m.environment_id = g.environment_id AND m.user_id = g.user_id \
+             LEFT JOIN organizations o ON o.environment_id = m.environment_id AND o.id = m.organization_id",
+            " WHERE g.environment_id = $1 AND ",
+            $where,
+            " ORDER BY m.created_at_ms, o.id"
+        )
+    };
+}
+
 impl Store {
     /// Adds a grant, and notes with it that its application wants to hear of the session's end.
     pub async fn insert_grant(
@@ -74,22 +167,42 @@ impl Store {
         .transpose()
     }
 
-    pub async fn grant_by_code(
+    /// A grant with those behind it.
+    pub async fn grant_standing(
+        &self,
+        environment_id: &str,
+        id: &str,
+    ) -> Result<Option<GrantStanding>, StoreError> {
+        self.standing(standing_where!("g.id = $2"), environment_id, id).await
+    }
+
+    /// The grant of an authorization code with those behind it.
+    pub async fn grant_standing_by_code(
         &self,
         environment_id: &str,
         code_digest: &str,
-    ) -> Result<Option<Grant>, StoreError> {
-        sqlx::query_as::<_, Row>(
-            "SELECT id, authorization_json, user_id, session_id, authenticated_at_ms, code_expires_at_ms, \
-             code_used_at_ms, refresh_generation, refresh_rotated_at_ms, refresh_expires_at_ms, revoked_at_ms \
-             FROM grants WHERE environment_id = $1 AND code_digest = $2",
-        )
-        .bind(environment_id)
-        .bind(code_digest)
-        .fetch_optional(&self.pool)
-        .await?
-        .map(Grant::try_from)
-        .transpose()
+    ) -> Result<Option<GrantStanding>, StoreError> {
+        self.standing(standing_where!("g.code_digest = $2"), environment_id, code_digest).await
+    }
+
+    async fn standing(
+        &self,
+        sql: &'static str,
+        environment_id: &str,
+        key: &str,
+    ) -> Result<Option<GrantStanding>, StoreError> {
+        let rows: Vec<StandingRow> =
+            sqlx::query_as(sql).bind(environment_id).bind(key).fetch_all(&self.pool).await?;
+        let mut rows = rows.into_iter();
+        let Some(mut first) = rows.next() else { return Ok(None) };
+        let mut organizations: Vec<Organization> = first.organization().into_iter().collect();
+        organizations.extend(rows.filter_map(|mut row| row.organization()));
+        Ok(Some(GrantStanding {
+            session: first.session(),
+            user: first.user(),
+            grant: first.grant.try_into()?,
+            organizations,
+        }))
     }
 
     /// Uses up a code. `false` when it was used or revoked already: whoever asks is too late or a thief.

@@ -37,6 +37,7 @@ pub use environments::EnvironmentRecord;
 pub use failed_attempts::Counted;
 pub use faults::StoredFault;
 pub use flows::{FlowFilter, FlowRow, LoggedStep};
+pub use grants::GrantStanding;
 pub use keys::StoredKey;
 pub use mail::{InboxFilter, InboxMessage, NewMail, OutboxMail};
 pub use people::{

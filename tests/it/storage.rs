@@ -6,8 +6,10 @@ use futures_util::future::join_all;
 use rstest::rstest;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 
-use vestibule::domain::authorization::Parameters;
+use vestibule::domain::authorization::{AuthorizationRequest, Parameters, Prompt, RequestedClaims};
 use vestibule::domain::email::EmailAddress;
+use vestibule::domain::grant::Grant;
+use vestibule::domain::session::Session;
 use vestibule::storage::{InboxFilter, SeedOrganization, SeedUser, StoreError, StoredKey};
 
 use crate::support::{Database, Engine};
@@ -130,6 +132,83 @@ async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(
     assert_eq!(store.organizations_of(ENV, "usr_1").await.unwrap().len(), 1);
     assert_eq!(store.organization(ENV, "acme").await.unwrap().unwrap().id, "org_1");
     assert!(store.user(ENV, "usr_2").await.unwrap().is_none());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_grant_is_found_with_those_behind_it_and_without_those_who_are_gone(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    let organization = |id: &str| SeedOrganization {
+        id: id.into(),
+        display_name: format!("Name of {id}"),
+        external_id: (id == "org_2").then(|| "second".into()),
+    };
+    let jane = SeedUser {
+        id: "usr_1".into(),
+        email: EmailAddress::parse("jane@example.com").unwrap(),
+        name: None,
+        given_name: Some("Jane".into()),
+        family_name: None,
+        picture: None,
+        locale: None,
+        external_id: None,
+        organization_ids: vec!["org_2".into(), "org_1".into()],
+    };
+    store.seed(ENV, &[organization("org_1"), organization("org_2")], &[jane], false, 5).await.unwrap();
+    let session = Session {
+        id: "ses_1".into(),
+        user_id: "usr_1".into(),
+        authenticated_at_ms: 10,
+        last_active_at_ms: 10,
+        absolute_expires_at_ms: 1000,
+        ended_at_ms: None,
+    };
+    store.insert_session(ENV, &session, "cookie").await.unwrap();
+    let grant = |id: &str, user_id: &str, session_id: &str| Grant {
+        id: id.into(),
+        user_id: user_id.into(),
+        session_id: session_id.into(),
+        authenticated_at_ms: 20,
+        code_expires_at_ms: 100,
+        code_used_at_ms: None,
+        refresh_generation: None,
+        refresh_rotated_at_ms: 20,
+        refresh_expires_at_ms: 100,
+        revoked_at_ms: None,
+        authorization: AuthorizationRequest {
+            client_id: "skc_1".into(),
+            redirect_uri: "http://localhost/cb".into(),
+            scope: vec!["openid".into()],
+            state: None,
+            nonce: None,
+            login_hint: None,
+            prompt: Prompt::Auto,
+            max_age_s: None,
+            id_token_hint: None,
+            code_challenge: None,
+            organization_id: None,
+            claims: RequestedClaims::default(),
+        },
+    };
+    store.insert_grant(ENV, &grant("grt_1", "usr_1", "ses_1"), "code-1", None, 20).await.unwrap();
+    store.insert_grant(ENV, &grant("grt_2", "usr_gone", "ses_gone"), "code-2", None, 20).await.unwrap();
+
+    let found = store.grant_standing_by_code(ENV, "code-1").await.unwrap().unwrap();
+    assert_eq!((found.grant.id.as_str(), found.grant.authenticated_at_ms), ("grt_1", 20));
+    assert_eq!(found.session, Some(session));
+    assert_eq!(found.user, store.user(ENV, "usr_1").await.unwrap());
+    assert_eq!(found.organizations, store.organizations_of(ENV, "usr_1").await.unwrap());
+    assert_eq!(found.organizations.len(), 2);
+
+    let found = store.grant_standing(ENV, "grt_2").await.unwrap().unwrap();
+    assert_eq!((found.session, found.user, found.organizations.len()), (None, None, 0));
+    for (environment_id, id) in [(ENV, "grt_3"), ("env_2", "grt_1"), (ENV, "code-1")] {
+        assert!(store.grant_standing(environment_id, id).await.unwrap().is_none(), "{environment_id} {id}");
+    }
 }
 
 #[rstest]
