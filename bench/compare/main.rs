@@ -2,7 +2,8 @@
 //! the machine, beside other providers and emulators, and beside what the machine could do at most.
 //!
 //! Names of parts choose among them: `cargo bench --bench compare -- sign-in`. `BENCH_S` is how long each load lasts, in
-//! seconds, and `BENCH_ROUNDS` how often each part is repeated. A whole run writes docs/BENCHMARKS.md.
+//! seconds, and `BENCH_ROUNDS` how often each part is repeated; `BENCH_PAUSE_MS` is how long people of the part `soak` rest
+//! before each sign-in. A whole run writes docs/BENCHMARKS.md.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -51,7 +52,6 @@ struct Bench {
 }
 
 fn main() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let only: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let mut bench = Bench {
         report: Report::default(),
@@ -81,6 +81,10 @@ fn main() {
     if bench.only.is_empty() {
         bench.report.write(Path::new(env!("CARGO_MANIFEST_DIR")));
     }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -378,7 +382,7 @@ fn fill(folder: &Path, from: u64, to: u64) {
 
 /// One person after the other, for as long as is asked, with a short log of sign-ins that is cleaned up all the time.
 fn soak(bench: &Bench) {
-    const PAUSE: Duration = Duration::from_millis(10);
+    let pause = Duration::from_millis(number("BENCH_PAUSE_MS").unwrap_or(10));
     let folder = tempfile::tempdir().unwrap();
     let server = ours::start(folder.path(), &[("VESTIBULE_FLOWS__KEEP_S", "60")]);
     let steps = std::cell::Cell::new(0_u64);
@@ -388,7 +392,7 @@ fn soak(bench: &Bench) {
         run(&server.authority, 2, minute.min(bench.measure), |client, turn| {
             let number = steps.replace(steps.get() + 1);
             async move {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause).await;
                 ours::sign_in(client, Turn { task: turn.task, turn: number as usize }).await
             }
         });
