@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use futures_util::future::join_all;
 use rstest::rstest;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
 use vestibule::domain::authorization::{AuthorizationRequest, Parameters, Prompt, RequestedClaims};
 use vestibule::domain::email::EmailAddress;
@@ -51,6 +51,24 @@ async fn every_statement_prepares(#[values(Engine::Sqlite, Engine::Postgres)] en
         }
         let prepared = connection.prepare(AssertSqlSafe(statement.clone()).into_sql_str()).await;
         assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
+    }
+}
+
+/// Anything else reads a whole table for every batch, and people wait for it.
+#[tokio::test]
+async fn rows_to_clean_up_are_found_by_their_time() {
+    let database = Database::fresh(Engine::Sqlite).await.unwrap();
+    database.open().await.migrate().await.unwrap();
+    let mut connection = AnyConnection::connect(&database.connect_url()).await.unwrap();
+    let deletions: Vec<String> =
+        statements().into_iter().filter(|s| s.starts_with("DELETE") && s.contains("_at_ms < ")).collect();
+    assert!(deletions.len() >= 10, "{deletions:?}");
+    for statement in deletions {
+        let explained = format!("EXPLAIN QUERY PLAN {statement}");
+        let plan = sqlx::query(AssertSqlSafe(explained)).bind(1).bind(2).bind(3).fetch_all(&mut connection);
+        let plan: Vec<String> = plan.await.unwrap().iter().map(|step| step.get("detail")).collect();
+        assert!(plan.iter().any(|step| step.contains("_at_ms<?")), "{statement}: {plan:?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{statement}: {plan:?}");
     }
 }
 
