@@ -143,6 +143,10 @@ pub struct Outcome {
     pub per_s: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
+    /// How many processors the server kept busy, where that was measured.
+    pub busy: f64,
+    /// The rate as a share of what one thread signed before and after, where that was measured.
+    pub of_signing: f64,
 }
 
 /// Which of the tasks, and its how manyeth turn: together they make every person another one.
@@ -194,7 +198,7 @@ pub fn run_over<F: Future<Output = Client>>(
         let per_s = times_s.len() as f64 / started.elapsed().as_secs_f64();
         times_s.sort_by(f64::total_cmp);
         let at = |share: f64| times_s[((times_s.len() - 1) as f64 * share) as usize] * 1000.0;
-        Outcome { per_s, p50_ms: at(0.5), p99_ms: at(0.99) }
+        Outcome { per_s, p50_ms: at(0.5), p99_ms: at(0.99), busy: 0.0, of_signing: 0.0 }
     })
 }
 

@@ -47,8 +47,8 @@ struct Bench {
     rounds: usize,
     /// Names of the parts that are wanted; none: all.
     only: Vec<String>,
-    /// What one thread signs, measured at the beginning of the part.
-    signing_per_s: f64,
+    /// What all that mints tokens is compared with.
+    signer: Signer,
 }
 
 fn main() {
@@ -58,7 +58,7 @@ fn main() {
         measure: Duration::from_secs(number("BENCH_S").unwrap_or(4)),
         rounds: number("BENCH_ROUNDS").unwrap_or(3) as usize,
         only,
-        signing_per_s: 0.0,
+        signer: Signer::new(),
     };
     for (name, part) in [
         ("limits", limits as fn(&mut Bench)),
@@ -69,8 +69,6 @@ fn main() {
         ("replicas", replicas),
     ] {
         if bench.only.is_empty() || bench.only.iter().any(|wanted| wanted == name) {
-            // Before each part, because machines drift.
-            bench.signing_per_s = median((0..bench.rounds).map(|_| signing_rate()).collect());
             part(&mut bench);
         }
     }
@@ -96,7 +94,18 @@ impl Bench {
     /// The median round of a load, by its rate.
     fn load<F: Future<Output = Client>>(
         &self,
+        server: &Process,
+        tasks: usize,
+        step: impl Fn(Client, Turn) -> F,
+    ) -> Outcome {
+        self.load_at(&server.authority, || server.busy_s(), tasks, step)
+    }
+
+    /// The same on a server that is no process of its own.
+    fn load_at<F: Future<Output = Client>>(
+        &self,
         authority: &str,
+        busy_s: impl Fn() -> f64,
         tasks: usize,
         step: impl Fn(Client, Turn) -> F,
     ) -> Outcome {
@@ -108,30 +117,40 @@ impl Bench {
             .map(|round| {
                 let measure = self.measure;
                 let apart = |turn: Turn| Turn { task: turn.task + 2000 * (round + 1), ..turn };
-                run(authority, tasks, measure, |client, turn| step(client, apart(turn)))
+                // Beside each round, because machines drift.
+                let signing_before = self.signer.per_s();
+                let (began, before_s) = (Instant::now(), busy_s());
+                let outcome = run(authority, tasks, measure, |client, turn| step(client, apart(turn)));
+                let busy = (busy_s() - before_s) / began.elapsed().as_secs_f64();
+                let signing_per_s = f64::midpoint(signing_before, self.signer.per_s());
+                Outcome { busy, of_signing: outcome.per_s / signing_per_s, ..outcome }
             })
             .collect();
         rounds.sort_by(|a, b| a.per_s.total_cmp(&b.per_s));
         rounds[rounds.len() / 2]
     }
-
-    fn of_signing(&self, outcome: &Outcome) -> f64 {
-        outcome.per_s / self.signing_per_s
-    }
 }
 
-/// Signatures per second on one thread with the parsed key kept: the limit of everything that mints tokens.
-fn signing_rate() -> f64 {
-    const MEASURE: Duration = Duration::from_secs(2);
-    let key = generate_pkcs8(SigningAlgorithm::Rs256, &SystemEntropy).unwrap();
-    let key = SigningKey::from_pkcs8(1, "snk_1", 0, &key).unwrap();
-    let claims = serde_json::json!({ "sub": "skc_1", "aud": ["skc_1"], "exp": 1 });
-    let (mut count, started) = (0_u32, Instant::now());
-    while started.elapsed() < MEASURE {
-        key.sign(&claims).unwrap();
-        count += 1;
+/// One thread with the parsed key kept: the limit of everything that mints tokens.
+struct Signer(SigningKey);
+
+impl Signer {
+    fn new() -> Self {
+        let key = generate_pkcs8(SigningAlgorithm::Rs256, &SystemEntropy).unwrap();
+        Self(SigningKey::from_pkcs8(1, "snk_1", 0, &key).unwrap())
     }
-    f64::from(count) / started.elapsed().as_secs_f64()
+
+    /// Signatures per second at this moment.
+    fn per_s(&self) -> f64 {
+        const MEASURE: Duration = Duration::from_millis(250);
+        let claims = serde_json::json!({ "sub": "skc_1", "aud": ["skc_1"], "exp": 1 });
+        let (mut count, started) = (0_u32, Instant::now());
+        while started.elapsed() < MEASURE {
+            self.0.sign(&claims).unwrap();
+            count += 1;
+        }
+        f64::from(count) / started.elapsed().as_secs_f64()
+    }
 }
 
 /// What the machine, and the load itself, can do at most.
@@ -146,14 +165,19 @@ fn limits(bench: &mut Bench) {
     while std::net::TcpStream::connect(&authority).is_err() {
         std::thread::yield_now();
     }
-    let trivial = bench.load(&authority, TASKS, |mut client: Client, _| async {
-        client.get("/").await.ok();
-        client
-    });
+    let trivial = bench.load_at(
+        &authority,
+        || 0.0,
+        TASKS,
+        |mut client: Client, _| async {
+            client.get("/").await.ok();
+            client
+        },
+    );
     bench.report.title("Limits", "| what | per second |");
     bench.report.line(&format!(
         "| RS256 signatures by aws-lc-rs, key kept, one thread | {:.0} |",
-        bench.signing_per_s
+        median((0..bench.rounds).map(|_| bench.signer.per_s()).collect())
     ));
     bench.report.line(&format!("| this load on a plain actix server, one worker | {:.0} |", trivial.per_s));
 }
@@ -221,51 +245,48 @@ fn weigh<F: Future<Output = Client>>(
 fn calls(bench: &mut Bench) {
     let folder = tempfile::tempdir().unwrap();
     let server = ours::start(folder.path(), &[]);
-    let at = server.authority.clone();
     let ours = [
-        ("client_credentials", bench.load(&at, TASKS, ours::client_credentials)),
-        ("refresh", bench.load(&at, TASKS, ours::refresh)),
-        ("introspection", bench.load(&at, TASKS, ours::introspection)),
-        ("userinfo", bench.load(&at, TASKS, ours::userinfo)),
-        ("keys", bench.load(&at, TASKS, ours::keys)),
-        ("headless send and verify, REST", bench.load(&at, TASKS, ours::headless)),
+        ("client_credentials", bench.load(&server, TASKS, ours::client_credentials)),
+        ("refresh", bench.load(&server, TASKS, ours::refresh)),
+        ("introspection", bench.load(&server, TASKS, ours::introspection)),
+        ("userinfo", bench.load(&server, TASKS, ours::userinfo)),
+        ("keys", bench.load(&server, TASKS, ours::keys)),
+        ("headless send and verify, REST", bench.load(&server, TASKS, ours::headless)),
     ];
     drop(server);
     let mut provider = vec![None; ours.len()];
     if let Ok(server) = peers::oidc_provider() {
-        let at = server.authority.clone();
-        provider[0] = Some(bench.load(&at, TASKS, peers::client_credentials).per_s);
-        provider[1] = Some(bench.load(&at, TASKS, peers::refresh).per_s);
-        provider[2] = Some(bench.load(&at, TASKS, peers::introspection).per_s);
-        provider[3] = Some(bench.load(&at, TASKS, peers::userinfo).per_s);
-        provider[4] = Some(bench.load(&at, TASKS, peers::keys).per_s);
+        provider[0] = Some(bench.load(&server, TASKS, peers::client_credentials).per_s);
+        provider[1] = Some(bench.load(&server, TASKS, peers::refresh).per_s);
+        provider[2] = Some(bench.load(&server, TASKS, peers::introspection).per_s);
+        provider[3] = Some(bench.load(&server, TASKS, peers::userinfo).per_s);
+        provider[4] = Some(bench.load(&server, TASKS, peers::keys).per_s);
     }
     let mut mock = vec![None; ours.len()];
     if let Ok(server) = peers::mock_server() {
-        let at = server.authority.clone();
-        mock[0] = Some(bench.load(&at, TASKS, peers::client_credentials).per_s);
-        mock[4] = Some(bench.load(&at, TASKS, peers::keys).per_s);
+        mock[0] = Some(bench.load(&server, TASKS, peers::client_credentials).per_s);
+        mock[4] = Some(bench.load(&server, TASKS, peers::keys).per_s);
     }
     let mut hydra = vec![None; ours.len()];
     match peers::hydra(database()) {
         Ok(server) => {
-            let at = server.authority.clone();
-            hydra[0] = Some(bench.load(&at, TASKS, peers::client_credentials_at_hydra).per_s);
-            hydra[4] = Some(bench.load(&at, TASKS, peers::keys_at_hydra).per_s);
+            hydra[0] = Some(bench.load(&server, TASKS, peers::client_credentials_at_hydra).per_s);
+            hydra[4] = Some(bench.load(&server, TASKS, peers::keys_at_hydra).per_s);
         }
         Err(error) => println!("Ory Hydra is left out: {error}"),
     }
     bench.report.title(
         "Calls, per second, eight at a time",
-        "| call | Vestibule | p99 | of the signing rate | oidc-provider | oauth2-mock-server | Ory Hydra |",
+        "| call | Vestibule | p99 | of the signing rate | processors | oidc-provider | oauth2-mock-server | Ory Hydra |",
     );
     let shown = |rate: Option<f64>| rate.map_or_else(|| "–".to_owned(), |rate| format!("{rate:.0}"));
     for (index, (name, outcome)) in ours.iter().enumerate() {
-        let share = bench.of_signing(outcome);
+        let share = outcome.of_signing;
         bench.report.line(&format!(
-            "| {name} | {:.0} | {:.1} ms | {share:.2} | {} | {} | {} |",
+            "| {name} | {:.0} | {:.1} ms | {share:.2} | {:.2} | {} | {} | {} |",
             outcome.per_s,
             outcome.p99_ms,
+            outcome.busy,
             shown(provider[index]),
             shown(mock[index]),
             shown(hydra[index])
@@ -275,21 +296,21 @@ fn calls(bench: &mut Bench) {
 
 /// Whole sign-ins, at several numbers at once.
 fn sign_in(bench: &mut Bench) {
-    bench.report.title("Whole sign-in", "| | at once | per second | p50 | p99 | of the signing rate |");
+    bench
+        .report
+        .title("Whole sign-in", "| | at once | per second | p50 | p99 | of the signing rate | processors |");
     let folder = tempfile::tempdir().unwrap();
     let server = ours::start(folder.path(), &[]);
-    let at = server.authority.clone();
     for tasks in [1, 2, 4, 8, 16, 32, 64] {
-        show(bench, "Vestibule, SQLite", &at, tasks, ours::sign_in);
+        show(bench, "Vestibule, SQLite", &server, tasks, ours::sign_in);
     }
     drop(server);
     match database() {
-        None => bench.report.line("| Vestibule, PostgreSQL | | not installed here | | | |"),
+        None => bench.report.line("| Vestibule, PostgreSQL | | not installed here | | | | |"),
         Some(url) => {
             let server = ours::start(folder.path(), &[("DATABASE_URL", &url)]);
-            let at = server.authority.clone();
             for tasks in [1, 8, 64] {
-                show(bench, "Vestibule, PostgreSQL", &at, tasks, ours::sign_in);
+                show(bench, "Vestibule, PostgreSQL", &server, tasks, ours::sign_in);
             }
         }
     }
@@ -301,16 +322,15 @@ fn sign_in(bench: &mut Bench) {
 fn show<F: Future<Output = Client>>(
     bench: &mut Bench,
     name: &str,
-    authority: &str,
+    server: &Process,
     tasks: usize,
     step: impl Fn(Client, Turn) -> F,
 ) {
-    let outcome = bench.load(authority, tasks, step);
-    let Outcome { per_s, p50_ms, p99_ms } = outcome;
-    let share = bench.of_signing(&outcome);
-    bench
-        .report
-        .line(&format!("| {name} | {tasks} | {per_s:.0} | {p50_ms:.1} ms | {p99_ms:.1} ms | {share:.2} |"));
+    let outcome = bench.load(server, tasks, step);
+    let Outcome { per_s, p50_ms, p99_ms, busy, of_signing: share } = outcome;
+    bench.report.line(&format!(
+        "| {name} | {tasks} | {per_s:.0} | {p50_ms:.1} ms | {p99_ms:.1} ms | {share:.2} | {busy:.2} |"
+    ));
     if tasks == TASKS {
         bench.report.bars.push((name.to_owned(), per_s));
     }
@@ -323,8 +343,8 @@ fn beside<F: Future<Output = Client>>(
     step: impl Fn(Client, Turn) -> F,
 ) {
     match start() {
-        Ok(server) => show(bench, name, &server.authority, TASKS, step),
-        Err(error) => bench.report.line(&format!("| {name} | | not installed here: {error} | | | |")),
+        Ok(server) => show(bench, name, &server, TASKS, step),
+        Err(error) => bench.report.line(&format!("| {name} | | not installed here: {error} | | | | |")),
     }
 }
 
@@ -346,7 +366,7 @@ fn people(bench: &mut Bench) {
         fill(folder.path(), before, count);
         before = count;
         let server = ours::start(folder.path(), &[]);
-        let Outcome { per_s, p50_ms, p99_ms } = bench.load(&server.authority, TASKS, ours::sign_in);
+        let Outcome { per_s, p50_ms, p99_ms, .. } = bench.load(&server, TASKS, ours::sign_in);
         let ratio = p99_ms / *first_p99_ms.get_or_insert(p99_ms);
         bench
             .report
@@ -430,7 +450,7 @@ fn replicas(bench: &mut Bench) {
         };
         let mut rounds: Vec<Outcome> = (0..bench.rounds).map(of_round).collect();
         rounds.sort_by(|a, b| a.per_s.total_cmp(&b.per_s));
-        let Outcome { per_s, p50_ms, p99_ms } = rounds[rounds.len() / 2];
+        let Outcome { per_s, p50_ms, p99_ms, .. } = rounds[rounds.len() / 2];
         let count = authorities.len();
         bench.report.line(&format!("| {count} | {per_s:.0} | {p50_ms:.1} ms | {p99_ms:.1} ms |"));
     }

@@ -6,6 +6,9 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// What Linux counts the time of processes in.
+const TICKS_PER_S: f64 = 100.0;
+
 /// How long a server may take to its first answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -45,13 +48,19 @@ impl Process {
 
     /// Memory of the process and of those it started, in MiB.
     pub fn resident_mib(&self) -> f64 {
+        self.family().into_iter().map(resident_kib).sum::<f64>() / 1024.0
+    }
+
+    /// How long the process and those it started have kept a processor busy, in seconds.
+    pub fn busy_s(&self) -> f64 {
+        self.family().into_iter().map(busy_ticks).sum::<f64>() / TICKS_PER_S
+    }
+
+    fn family(&self) -> Vec<u32> {
         let mut parents = BTreeMap::new();
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
             let Ok(id) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
-            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
-            let parent =
-                stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
-            parents.insert(id, parent.unwrap_or(0));
+            parents.insert(id, stat(id).get(1).and_then(|parent| parent.parse().ok()).unwrap_or(0));
         }
         let is_ours = |mut id: u32| {
             while id != 0 && id != self.child.id() {
@@ -59,8 +68,21 @@ impl Process {
             }
             id != 0
         };
-        parents.keys().filter(|id| is_ours(**id)).map(|id| resident_kib(*id)).sum::<f64>() / 1024.0
+        parents.keys().copied().filter(|id| is_ours(*id)).collect()
     }
+}
+
+/// What Linux tells about a process, from its state on.
+fn stat(id: u32) -> Vec<String> {
+    let text = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // A name may have spaces and brackets in it.
+    let fields = text.rsplit(')').next().unwrap_or_default();
+    fields.split_whitespace().map(str::to_owned).collect()
+}
+
+/// In the program and for it in the kernel.
+fn busy_ticks(id: u32) -> f64 {
+    stat(id).iter().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum()
 }
 
 fn resident_kib(id: u32) -> f64 {

@@ -1,6 +1,8 @@
 //! The log of sign-ins.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, Write};
 use crate::domain::clock::UnixMs;
@@ -49,21 +51,12 @@ pub struct LoggedStep {
     pub at_ms: UnixMs,
 }
 
-#[derive(sqlx::FromRow)]
-struct StepRow {
+/// One of the steps that stand in a row.
+#[derive(Serialize, Deserialize)]
+struct StoredStep<S> {
     id: String,
-    flow_id: String,
-    event_json: String,
-    at_ms: i64,
-}
-
-impl TryFrom<StepRow> for LoggedStep {
-    type Error = StoreError;
-
-    fn try_from(row: StepRow) -> Result<Self, StoreError> {
-        let step = serde_json::from_str(&row.event_json).map_err(|_| StoreError::Unreadable("flow step"))?;
-        Ok(Self { id: row.id, flow_id: row.flow_id, step, at_ms: row.at_ms })
-    }
+    at_ms: UnixMs,
+    step: S,
 }
 
 impl Store {
@@ -72,10 +65,10 @@ impl Store {
         if events.is_empty() {
             return Ok(());
         }
-        let steps = events.iter().map(inserting_step).collect::<Result<Vec<_>, _>>()?;
-        let flows = last_words(events).into_iter().map(LastWord::writing).collect();
-        self.write_all(steps).await?;
-        self.write_all(flows).await
+        let flows = by_flow(events);
+        let steps = flows.iter().map(|steps| writing_steps(steps)).collect::<Result<Vec<_>, _>>()?;
+        let words = flows.iter().filter_map(|steps| writing_last_word(steps));
+        self.write_all(steps.into_iter().chain(words).collect()).await
     }
 
     /// Sign-ins, newest first, and how many there are in all.
@@ -139,18 +132,29 @@ impl Store {
         environment_id: &str,
         flow_id: &str,
     ) -> Result<Vec<LoggedStep>, StoreError> {
-        let rows: Vec<StepRow> = sqlx::query_as(
-            "SELECT id, flow_id, event_json, at_ms FROM flow_events \
-             WHERE environment_id = $1 AND flow_id = $2 ORDER BY id",
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT steps_json FROM flow_steps WHERE environment_id = $1 AND flow_id = $2 ORDER BY id",
         )
         .bind(environment_id)
         .bind(flow_id)
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(LoggedStep::try_from).collect()
+        let mut all = vec![];
+        for json in rows {
+            let steps: Vec<StoredStep<Step>> =
+                serde_json::from_str(&json).map_err(|_| StoreError::Unreadable("flow steps"))?;
+            let flow_id = || flow_id.to_owned();
+            all.extend(steps.into_iter().map(|StoredStep { id, at_ms, step }| LoggedStep {
+                id,
+                flow_id: flow_id(),
+                step,
+                at_ms,
+            }));
+        }
+        Ok(all)
     }
 
-    /// Deletes up to `batch` steps and sign-ins of an environment that were last logged before that time.
+    /// Deletes up to `batch` rows of steps and of sign-ins of an environment that were last logged before that time.
     pub async fn delete_flows(
         &self,
         environment_id: &str,
@@ -159,8 +163,8 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let mut deleted = 0;
         for statement in [
-            "DELETE FROM flow_events WHERE (environment_id, id) IN \
-             (SELECT environment_id, id FROM flow_events WHERE environment_id = $1 AND logged_at_ms < $2 LIMIT $3)",
+            "DELETE FROM flow_steps WHERE (environment_id, flow_id, id) IN (SELECT environment_id, flow_id, id \
+             FROM flow_steps WHERE environment_id = $1 AND logged_at_ms < $2 LIMIT $3)",
             "DELETE FROM flows WHERE (environment_id, id) IN \
              (SELECT environment_id, id FROM flows WHERE environment_id = $1 AND logged_at_ms < $2 LIMIT $3)",
         ] {
@@ -171,76 +175,65 @@ impl Store {
     }
 }
 
-fn inserting_step(event: &FlowEvent) -> Result<Write<'static>, StoreError> {
-    let json = serde_json::to_string(&event.step).map_err(|_| StoreError::Unreadable("flow step"))?;
-    Ok(sqlx::query(
-        "INSERT INTO flow_events (environment_id, id, flow_id, event_json, at_ms, logged_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (environment_id, id) DO NOTHING",
-    )
-    .bind(&event.environment_id)
-    .bind(&event.id)
-    .bind(&event.flow_id)
-    .bind(json)
-    .bind(event.at_ms)
-    .bind(event.logged_at_ms))
-}
-
-/// What several steps together say of their sign-in.
-struct LastWord<'e> {
-    first: &'e FlowEvent,
-    last: &'e FlowEvent,
-    about: About,
-}
-
-/// The last word on each sign-in, in the order of their first steps: later steps outrank earlier ones where they say
-/// anything.
-fn last_words(events: &[FlowEvent]) -> Vec<LastWord<'_>> {
-    let mut words: Vec<LastWord<'_>> = Vec::new();
-    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+/// The steps of each sign-in, in the order in which they were noted.
+fn by_flow(events: &[FlowEvent]) -> Vec<Vec<&FlowEvent>> {
+    let mut flows: BTreeMap<(&str, &str), Vec<&FlowEvent>> = BTreeMap::new();
     for event in events {
-        let next = words.len();
-        let place = *places.entry((&event.environment_id, &event.flow_id)).or_insert(next);
-        match words.get_mut(place) {
-            None => words.push(LastWord { first: event, last: event, about: event.about.clone() }),
-            Some(word) => {
-                word.last = event;
-                let (new, old) = (event.about.clone(), std::mem::take(&mut word.about));
-                word.about = About {
-                    email: new.email.or(old.email),
-                    client_id: new.client_id.or(old.client_id),
-                    user_id: new.user_id.or(old.user_id),
-                    status: new.status.or(old.status),
-                };
-            }
-        }
+        flows.entry((&event.environment_id, &event.flow_id)).or_default().push(event);
     }
-    words
+    let mut flows: Vec<_> = flows.into_values().collect();
+    for steps in &mut flows {
+        steps.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+    flows
 }
 
-impl LastWord<'_> {
-    fn writing(self) -> Write<'static> {
-        let Self { first, last, about } = self;
-        // The last word on a sign-in is the last step that says something of its status.
-        sqlx::query(
-            "INSERT INTO flows (environment_id, id, email, client_id, user_id, status, why, started_at_ms, \
-             changed_at_ms, logged_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, COALESCE($6, 'INITIATED'), $7, $8, $9, $10) \
-             ON CONFLICT (environment_id, id) DO UPDATE SET email = COALESCE(excluded.email, flows.email), \
-             client_id = COALESCE(excluded.client_id, flows.client_id), \
-             user_id = COALESCE(excluded.user_id, flows.user_id), status = COALESCE($6, flows.status), \
-             why = excluded.why, changed_at_ms = excluded.changed_at_ms, logged_at_ms = excluded.logged_at_ms",
-        )
-        .bind(&first.environment_id)
-        .bind(&first.flow_id)
-        .bind(about.email)
-        .bind(about.client_id)
-        .bind(about.user_id)
-        .bind(about.status.map(|s| s.as_str().to_owned()))
-        .bind(&last.step.text)
-        .bind(first.at_ms)
-        .bind(last.at_ms)
-        .bind(last.logged_at_ms)
-    }
+/// Steps of one sign-in as one row. Steps that are written again, because nobody knew whether they were, stand among
+/// others then, behind the same first one.
+fn writing_steps(steps: &[&FlowEvent]) -> Result<Write<'static>, StoreError> {
+    let unwritable = || StoreError::Unreadable("flow steps");
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Err(unwritable()) };
+    let stored: Vec<StoredStep<&Step>> =
+        steps.iter().map(|e| StoredStep { id: e.id.clone(), at_ms: e.at_ms, step: &e.step }).collect();
+    let json = serde_json::to_string(&stored).map_err(|_| unwritable())?;
+    Ok(sqlx::query(
+        "INSERT INTO flow_steps (environment_id, flow_id, id, steps_json, logged_at_ms) \
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (environment_id, flow_id, id) \
+         DO UPDATE SET steps_json = excluded.steps_json, logged_at_ms = excluded.logged_at_ms",
+    )
+    .bind(&first.environment_id)
+    .bind(&first.flow_id)
+    .bind(&first.id)
+    .bind(json)
+    .bind(last.logged_at_ms))
+}
+
+/// What steps of one sign-in say of it: later ones outrank earlier ones where they say anything.
+fn writing_last_word(steps: &[&FlowEvent]) -> Option<Write<'static>> {
+    let (first, last) = (steps.first()?, steps.last()?);
+    let about = steps.iter().fold(About::default(), |old, event| {
+        let new = event.about.clone();
+        About {
+            email: new.email.or(old.email),
+            client_id: new.client_id.or(old.client_id),
+            user_id: new.user_id.or(old.user_id),
+            status: new.status.or(old.status),
+        }
+    });
+    // The last word on a sign-in is the last step that says something of its status.
+    let query = sqlx::query(
+        "INSERT INTO flows (environment_id, id, email, client_id, user_id, status, why, started_at_ms, \
+         changed_at_ms, logged_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, COALESCE($6, 'INITIATED'), $7, $8, $9, $10) \
+         ON CONFLICT (environment_id, id) DO UPDATE SET email = COALESCE(excluded.email, flows.email), \
+         client_id = COALESCE(excluded.client_id, flows.client_id), \
+         user_id = COALESCE(excluded.user_id, flows.user_id), status = COALESCE($6, flows.status), \
+         why = excluded.why, changed_at_ms = excluded.changed_at_ms, logged_at_ms = excluded.logged_at_ms",
+    );
+    let query = query.bind(&first.environment_id).bind(&first.flow_id).bind(about.email);
+    let query = query.bind(about.client_id).bind(about.user_id);
+    let query = query.bind(about.status.map(|s| s.as_str().to_owned())).bind(&last.step.text);
+    Some(query.bind(first.at_ms).bind(last.at_ms).bind(last.logged_at_ms))
 }
 
 /// Words between commas; empty for none.

@@ -5,6 +5,7 @@
 //! by its row count whether it happened: nothing is lost between replicas, on either engine.
 
 mod auth_requests;
+mod checkpoints;
 mod environments;
 mod failed_attempts;
 mod faults;
@@ -19,6 +20,7 @@ mod pushed_requests;
 mod session_clients;
 mod sessions;
 mod sign_in;
+mod sqlite;
 mod state;
 mod writer;
 
@@ -30,7 +32,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, Connection as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use auth_requests::StoredOrigin;
 pub use environments::EnvironmentRecord;
@@ -48,14 +49,16 @@ pub use sessions::SessionRow;
 pub use sign_in::{Budget, Completion, SessionChange};
 pub use state::{BadRow, Tables, check_tables, table_statements};
 
+use checkpoints::{Gate, Turn};
 use pool::{Connection, Patience, Pool};
+use sqlite::Readers;
 use writer::{Batch, Done, Write, Writer};
 
 /// How long a request waits for a free connection of the embedded database before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// To the embedded database: one for the writer, and three for readers and whoever decides as they go.
-const SQLITE_CONNECTIONS: u32 = 4;
+/// To the embedded database, for whoever decides as they go and whatever takes long to read.
+const SQLITE_CONNECTIONS: u32 = 3;
 
 /// How long all migrations together may take.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
@@ -153,15 +156,15 @@ impl PostgresOptions {
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
-    /// SQLite has one writer. Queueing here is fair and quick; its own busy handler sleeps and guesses.
-    write_gate: Option<Arc<Semaphore>>,
     /// `None`: the database takes many writers.
+    gate: Option<Gate>,
+    /// `None`, likewise.
     writer: Option<Writer>,
     commits: Arc<AtomicU64>,
 }
 
 /// The right to write, held until the write is done.
-struct WriteTurn(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+struct WriteTurn(#[expect(dead_code, reason = "held for its drop")] Option<Turn>);
 
 impl Store {
     /// Opens (and makes, when missing) an SQLite database file.
@@ -176,10 +179,11 @@ impl Store {
             .after_connect(|connection, _| Box::pin(prepare_sqlite(connection)))
             .connect(&url)
             .await?;
-        let pool = Pool { inner: pool, patience: None, through_pooler: false };
-        let gate = Arc::new(Semaphore::new(1));
-        let writer = Some(Writer::begin(pool.clone(), gate.clone()));
-        Ok(Self { pool, write_gate: Some(gate), writer, commits: Arc::default() })
+        let readers = Some(Arc::new(Readers::new(path)));
+        let pool = Pool { inner: pool, readers, patience: None, through_pooler: false };
+        let gate = Gate::open(path).map_err(sqlx::Error::Io)?;
+        let writer = Writer::begin(path, gate.clone()).map_err(sqlx::Error::Io)?;
+        Ok(Self { pool, gate: Some(gate), writer: Some(writer), commits: Arc::default() })
     }
 
     /// Uses a PostgreSQL database. Connections are made when first needed, so that a server can start before
@@ -201,10 +205,11 @@ impl Store {
             .connect_lazy_with(connect);
         let pool = Pool {
             inner: pool,
+            readers: None,
             patience: Some(Patience { answer: options.timeout, ping: options.ping_timeout() }),
             through_pooler: options.is_transaction_pooler,
         };
-        Ok(Self { pool, write_gate: None, writer: None, commits: Arc::default() })
+        Ok(Self { pool, gate: None, writer: None, commits: Arc::default() })
     }
 
     /// Brings the schema up to date. Replicas that start together take turns.
@@ -262,7 +267,7 @@ impl Store {
 
     /// True for the embedded engine, which one process has to itself.
     pub fn is_embedded(&self) -> bool {
-        self.write_gate.is_some()
+        self.gate.is_some()
     }
 
     /// How many connections to the database there are, and how many of them have nothing to do.
@@ -275,6 +280,9 @@ impl Store {
         if let Some(writer) = &self.writer {
             writer.stop().await;
         }
+        if let Some(readers) = &self.pool.readers {
+            readers.close();
+        }
         self.pool.inner.close().await;
     }
 
@@ -285,9 +293,8 @@ impl Store {
 
     async fn write_turn(&self) -> WriteTurn {
         self.commits.fetch_add(1, Ordering::Relaxed);
-        match &self.write_gate {
-            // The semaphore is never closed.
-            Some(gate) => WriteTurn(gate.clone().acquire_owned().await.ok()),
+        match &self.gate {
+            Some(gate) => WriteTurn(Some(gate.turn().await)),
             None => WriteTurn(None),
         }
     }
@@ -311,14 +318,13 @@ impl Store {
 
     /// Writes that need not stand or fall together, as many at once as is good.
     async fn write_all(&self, queries: Vec<Write<'static>>) -> Result<(), StoreError> {
-        // A few sizes only: each makes a text of its own, which is kept prepared.
-        let most = if self.is_embedded() { 16 } else { queries.len().max(16) };
-        let sizes = [most, 4, 1];
-        let mut queries = queries.into_iter();
+        // Of the embedded database, which has one writer, others want their turn too.
+        let most = if self.is_embedded() { 16 } else { usize::MAX };
+        let mut queries = queries.into_iter().peekable();
         let mut batches = vec![];
-        while let Some(size) = sizes.into_iter().find(|size| *size <= queries.len()) {
+        while queries.peek().is_some() {
             let mut batch = Batch::default();
-            queries.by_ref().take(size).try_for_each(|query| batch.write(query))?;
+            queries.by_ref().take(most).try_for_each(|query| batch.write(query))?;
             batches.push(batch);
         }
         join_all(batches.into_iter().map(|batch| self.commit(batch)))
@@ -328,14 +334,8 @@ impl Store {
     }
 }
 
-/// Durability as the WAL gives it: a crash of the process loses nothing, a power cut at most the last commits.
 async fn prepare_sqlite(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
-         PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000;",
-    )
-    .execute(connection)
-    .await?;
+    sqlx::raw_sql(sqlite::SETTINGS).execute(connection).await?;
     Ok(())
 }
 

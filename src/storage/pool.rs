@@ -3,6 +3,7 @@
 
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -12,6 +13,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Describe, Either, Error, Execute, Executor, SqlStr};
 use tokio::runtime::Handle;
 use tracing::{Instrument as _, Span};
+
+use super::sqlite::Readers;
 
 /// What a statement gives: rows, and how many were touched.
 type Steps = Vec<Either<AnyQueryResult, AnyRow>>;
@@ -28,6 +31,8 @@ pub(super) struct Patience {
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     pub(super) inner: AnyPool,
+    /// For short reads of the embedded engine.
+    pub(super) readers: Option<Arc<Readers>>,
     /// `None` for the embedded engine, which answers by itself.
     pub(super) patience: Option<Patience>,
     /// A pooler in between gives every transaction another connection of its own.
@@ -106,14 +111,6 @@ impl Connection {
                 self.give_up();
                 Err(Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")))
             }
-        }
-    }
-
-    /// Closes the connection, whatever it was about.
-    pub(super) async fn close(mut self) {
-        if let Some(lease) = self.lease.take() {
-            // What it says at its end helps nobody.
-            let _ = lease.close().await;
         }
     }
 
@@ -285,6 +282,52 @@ impl<'c> Executor<'c> for &'c mut Connection {
     }
 }
 
+/// What is asked of a pool, so that it can be asked twice.
+struct Asked {
+    sql: SqlStr,
+    /// `None`: several statements without places.
+    arguments: Option<AnyArguments>,
+    persistent: bool,
+}
+
+impl Asked {
+    fn of<'q>(mut query: impl Execute<'q, Any>) -> Result<Self, Error> {
+        let persistent = query.persistent();
+        let arguments = query.take_arguments().map_err(Error::Encode)?;
+        Ok(Self { sql: query.sql(), arguments, persistent })
+    }
+}
+
+impl<'q> Execute<'q, Any> for Asked {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&AnyStatement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<AnyArguments>, sqlx::error::BoxDynError> {
+        Ok(self.arguments.take())
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent
+    }
+}
+
+impl Pool {
+    /// The rows of a short read of the embedded engine, on this thread; `None` of everything else.
+    fn read_here(&self, asked: &Asked) -> Result<Option<Vec<AnyRow>>, Error> {
+        let (Some(readers), Some(arguments)) = (&self.readers, &asked.arguments) else { return Ok(None) };
+        if self.inner.is_closed() {
+            return Err(Error::PoolClosed);
+        }
+        let _span = statement_span(asked.sql.as_str()).entered();
+        readers.read(asked.sql.as_str(), &arguments.values.0)
+    }
+}
+
 impl<'c> Executor<'c> for &'c Pool {
     type Database = Any;
 
@@ -297,8 +340,12 @@ impl<'c> Executor<'c> for &'c Pool {
         E: 'q + Execute<'q, Any>,
     {
         one_by_one(async move {
+            let asked = Asked::of(query)?;
+            if let Some(rows) = self.read_here(&asked)? {
+                return Ok(rows.into_iter().map(Either::Right).collect());
+            }
             let mut turn = self.turn().await?;
-            let steps = turn.fetch_many(query).try_collect().await?;
+            let steps = turn.fetch_many(asked).try_collect().await?;
             turn.end().await?;
             Ok(steps)
         })
@@ -310,8 +357,12 @@ impl<'c> Executor<'c> for &'c Pool {
         E: 'q + Execute<'q, Any>,
     {
         Box::pin(async move {
+            let asked = Asked::of(query)?;
+            if let Some(rows) = self.read_here(&asked)? {
+                return Ok(rows.into_iter().next());
+            }
             let mut turn = self.turn().await?;
-            let outcome = turn.fetch_optional(query).await?;
+            let outcome = turn.fetch_optional(asked).await?;
             turn.end().await?;
             Ok(outcome)
         })
@@ -347,7 +398,7 @@ impl<'c> Executor<'c> for &'c Pool {
 }
 
 /// One statement in a trace: its text, in which values are places, and never what stands in them.
-fn statement_span(text: &'static str) -> Span {
+pub(super) fn statement_span(text: &str) -> Span {
     let span = tracing::debug_span!("statement", otel.kind = "client", db.query.text = tracing::field::Empty);
     if !text.is_empty() {
         span.record("db.query.text", text);

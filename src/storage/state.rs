@@ -238,15 +238,9 @@ pub static TABLES: &[Table] = &[
         ]
     ),
     table!(
-        "flow_events",
+        "flow_steps",
         false,
-        [
-            (2, "id", Text),
-            (3, "flow_id", Text),
-            (4, "event_json", Text),
-            (5, "at_ms", Integer),
-            (6, "logged_at_ms", Integer),
-        ]
+        [(2, "flow_id", Text), (3, "id", Text), (4, "steps_json", Text), (5, "logged_at_ms", Integer),]
     ),
     table!(
         "flows",

@@ -1,21 +1,24 @@
 //! Writes that belong together, as values: nothing of them has to be read before the next can be said. They are one
 //! transaction on both engines.
 //!
-//! The embedded engine has one writer, and it lives on a thread of its own: the way there and back takes longer than most
-//! statements do. So a [`Batch`] is sent there as one text, by one task, and batches that come while others are written
-//! share their commit. Each of them still stands or falls alone.
+//! The embedded engine has one writer, on a thread of its own. Batches that come while others are written share their
+//! commit; each of them still stands or falls alone.
 
-use std::sync::Arc;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::{slice, thread};
 
 use futures_util::TryStreamExt as _;
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe, Either, Error, Execute as _, Executor as _, SqlStr};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tracing::{Instrument as _, Span};
+use sqlx::{Any, Either, Error, Execute as _, Executor as _, SqlStr};
+use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 use super::StoreError;
-use super::pool::{Connection, Pool};
+use super::checkpoints::Gate;
+use super::pool::{Pool, statement_span};
+use super::sqlite;
 
 /// A statement with what stands in its places.
 pub(super) type Write<'q> = Query<'q, Any, AnyArguments>;
@@ -25,13 +28,6 @@ const MAX_SHARING: usize = 64;
 
 /// How many batches wait for the writer before those who bring more have to wait too.
 const MAX_WAITING: usize = 1024;
-
-const BEGIN: &str = "BEGIN";
-
-/// Opens and closes what one batch does within a shared transaction.
-const SAVE: &str = "SAVEPOINT batch";
-const KEEP: &str = "RELEASE batch";
-const TAKE_BACK: &str = "ROLLBACK TO batch; RELEASE batch";
 
 /// What a statement did.
 #[derive(Default)]
@@ -88,20 +84,22 @@ struct Job {
 
 enum Message {
     Write(Job),
-    Stop,
+    /// Answered when the connection is closed.
+    Stop(oneshot::Sender<()>),
 }
 
-/// The way to the one task that writes to an embedded database.
+/// The way to the one thread that writes to an embedded database.
 #[derive(Debug, Clone)]
 pub(super) struct Writer(mpsc::Sender<Message>);
 
 impl Writer {
-    /// Begins the task, which ends when the last way to it is gone. `gate` keeps it apart from transactions that decide
-    /// as they go.
-    pub(super) fn begin(pool: Pool, gate: Arc<Semaphore>) -> Self {
+    /// Begins the thread, which ends when the last way to it is gone. `gate` keeps it apart from transactions that
+    /// decide as they go.
+    pub(super) fn begin(path: &Path, gate: Gate) -> io::Result<Self> {
         let (tell, told) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(Writing { pool, gate, connection: None }.run(told));
-        Self(tell)
+        let writing = Writing { path: path.to_owned(), gate, connection: None };
+        thread::Builder::new().name("sqlite-writer".into()).spawn(move || writing.run(told))?;
+        Ok(Self(tell))
     }
 
     pub(super) async fn write(&self, batch: Batch) -> Outcome {
@@ -113,105 +111,103 @@ impl Writer {
         told.await.unwrap_or(Err(Error::PoolClosed))
     }
 
-    /// Ends the task behind what waits, and gives its connection back.
+    /// Ends the thread behind what waits.
     pub(super) async fn stop(&self) {
-        let _ = self.0.send(Message::Stop).await;
+        let (tell, told) = oneshot::channel();
+        if self.0.send(Message::Stop(tell)).await.is_ok() {
+            let _ = told.await;
+        }
     }
 }
 
-/// The task.
+/// The thread.
 struct Writing {
-    pool: Pool,
-    gate: Arc<Semaphore>,
+    path: PathBuf,
+    gate: Gate,
     /// Kept, with its prepared statements.
-    connection: Option<Connection>,
+    connection: Option<sqlite::Connection>,
 }
 
 impl Writing {
-    async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+    fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let mut round = Vec::new();
-        while messages.recv_many(&mut round, MAX_SHARING).await > 0 {
-            let (mut jobs, mut stops) = (vec![], false);
+        while messages.blocking_recv_many(&mut round, MAX_SHARING) > 0 {
+            let (mut jobs, mut stop) = (vec![], None);
             for message in round.drain(..) {
                 match message {
                     Message::Write(job) => jobs.push(job),
-                    Message::Stop => stops = true,
+                    Message::Stop(tell) => stop = Some(tell),
                 }
             }
             if !jobs.is_empty() {
-                self.write(jobs).await;
+                self.write(jobs);
             }
-            if stops {
+            if let Some(tell) = stop {
+                self.connection = None;
+                let _ = tell.send(());
                 return;
             }
         }
     }
 
-    /// Writes batches in one transaction, and tells those who wait when it is kept.
-    async fn write(&mut self, jobs: Vec<Job>) {
-        let mut told = Vec::with_capacity(jobs.len());
-        let kept = self.keep(jobs, &mut told).await;
-        if let Err(error) = &kept {
-            tracing::warn!(%error, batches = told.len(), "a shared commit failed");
+    /// Writes batches in one transaction or, where one of them cannot stay, each in its own.
+    fn write(&mut self, jobs: Vec<Job>) {
+        let _turn = self.gate.clone().wait();
+        if jobs.len() > 1
+            && let Ok(Some(all)) = self.keep(&jobs)
+        {
+            for (job, done) in jobs.into_iter().zip(all) {
+                let _ = job.tell.send(Ok(Some(done)));
+            }
+            return;
         }
-        for (tell, outcome) in told {
-            // Whose fault it was is told that; the others may try again.
-            let shared = || Error::Io(std::io::Error::other("a commit that it shared failed"));
-            let _ = tell.send(outcome.and_then(|done| if kept.is_ok() { Ok(done) } else { Err(shared()) }));
+        for job in jobs {
+            let outcome = self.keep(slice::from_ref(&job));
+            let _ = job.tell.send(outcome.map(|all| all.and_then(|mut all| all.pop())));
         }
     }
 
-    /// `Err`: nothing of all of them stays.
-    async fn keep(
-        &mut self,
-        jobs: Vec<Job>,
-        told: &mut Vec<(oneshot::Sender<Outcome>, Outcome)>,
-    ) -> Result<(), Error> {
-        // The semaphore is never closed.
-        let _turn = self.gate.acquire().await;
+    /// Writes batches in one transaction. Nothing stays of all of them with `None`, where a claim was lost or somebody
+    /// went away meanwhile, who was told that it was not done, and with an error.
+    fn keep(&mut self, jobs: &[Job]) -> Result<Option<Vec<Vec<Done>>>, Error> {
+        // Back in its place only after its transaction has ended; otherwise both end here.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.pool.acquire().await?,
+            None => sqlite::Connection::open(&self.path)?,
         };
-        let is_alone = jobs.len() == 1 && jobs.iter().all(|job| job.batch.len() == 1);
-        let mut lead = BEGIN;
-        for Job { batch, tell, span } in jobs {
-            if is_alone {
-                // It is a transaction by itself, and where it touches nothing, nothing stays.
-                let outcome = write(&mut connection, String::new(), batch).instrument(span).await;
-                told.push((tell, outcome));
-                continue;
-            }
-            let outcome = write(&mut connection, format!("{lead}; {SAVE};"), batch).instrument(span).await;
-            // Nothing stays for those who went away meanwhile: their callers were told that it was not done.
-            let stays = matches!(outcome, Ok(Some(_))) && !tell.is_closed();
-            lead = if stays { KEEP } else { TAKE_BACK };
-            told.push((tell, outcome));
+        connection.say("BEGIN IMMEDIATE")?;
+        let written = write(&mut connection, jobs);
+        let ended = connection.say(if matches!(written, Ok(Some(_))) { "COMMIT" } else { "ROLLBACK" });
+        if ended.is_ok() {
+            self.connection = Some(connection);
         }
-        if !is_alone {
-            let kept = connection.execute(sqlx::query(AssertSqlSafe(format!("{lead}; COMMIT")))).await;
-            if let Err(error) = kept {
-                // Whatever state it is in: its transaction ends with it.
-                connection.close().await;
-                return Err(error);
-            }
-        }
-        self.connection = Some(connection);
-        Ok(())
+        written.and_then(|all| ended.map(|()| all))
     }
 }
 
-/// Writes one batch into an open transaction, behind what becomes of the one before it.
-async fn write(connection: &mut Connection, lead: String, batch: Batch) -> Outcome {
-    let claims: Vec<bool> = batch.0.iter().map(|part| part.is_claim).collect();
-    let (sql, arguments) = joined(lead, batch.0);
-    let steps = connection.fetch_many(sqlx::query_with(AssertSqlSafe(sql), arguments)).try_collect().await?;
-    let mut done = done(steps);
-    // What was said before it.
-    done.drain(..done.len().saturating_sub(claims.len()));
-    let is_lost =
-        done.len() < claims.len() || done.iter().zip(claims).any(|(d, claims)| claims && d.touched != 1);
-    Ok((!is_lost).then_some(done))
+/// Writes batches into an open transaction; `None`: not all of them may stay.
+fn write(connection: &mut sqlite::Connection, jobs: &[Job]) -> Result<Option<Vec<Vec<Done>>>, Error> {
+    let mut all = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        match job.span.in_scope(|| write_one(connection, &job.batch))? {
+            Some(done) if !job.tell.is_closed() => all.push(done),
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(all))
+}
+
+fn write_one(connection: &mut sqlite::Connection, batch: &Batch) -> Outcome {
+    let mut all = Vec::with_capacity(batch.len());
+    for Part { sql, arguments, is_claim } in &batch.0 {
+        let _span = statement_span(sql.as_str()).entered();
+        let (mut rows, touched) = connection.run(sql.as_str(), &arguments.values.0)?;
+        if *is_claim && touched != 1 {
+            return Ok(None);
+        }
+        all.push(Done { touched, row: (!rows.is_empty()).then(|| rows.swap_remove(0)) });
+    }
+    Ok(Some(all))
 }
 
 /// Writes a batch, one statement after the other.
@@ -242,44 +238,4 @@ fn done(steps: Vec<Either<AnyQueryResult, AnyRow>>) -> Vec<Done> {
         }
     }
     all
-}
-
-/// Several statements as one text, in which places count on.
-fn joined(lead: String, parts: Vec<Part>) -> (String, AnyArguments) {
-    let mut all = AnyArguments::default();
-    let mut text = lead;
-    text.reserve(parts.iter().map(|p| p.sql.as_str().len() + 16).sum());
-    for Part { sql, arguments, .. } in parts {
-        count_on(sql.as_str(), all.values.0.len(), &mut text);
-        text.push(';');
-        all.values.0.extend(arguments.values.0);
-    }
-    (text, all)
-}
-
-/// Appends a statement whose places begin behind so many others: `$1` becomes `$3` behind two.
-fn count_on(sql: &str, others: usize, text: &mut String) {
-    let mut rest = sql;
-    while let Some((before, after)) = rest.split_once('$') {
-        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-        text.push_str(before);
-        text.push('$');
-        if let Ok(place) = after[..digits].parse::<usize>() {
-            text.push_str(&(place + others).to_string());
-        }
-        rest = &after[digits..];
-    }
-    text.push_str(rest);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_count_on_behind_those_of_the_statements_before() {
-        let mut text = String::new();
-        count_on("update a set b = $2, c = '$' where d = $1 and e = $10", 3, &mut text);
-        assert_eq!(text, "update a set b = $5, c = '$' where d = $4 and e = $13");
-    }
 }

@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as 
 
 use vestibule::domain::authorization::{AuthorizationRequest, Parameters, Prompt, RequestedClaims};
 use vestibule::domain::email::EmailAddress;
+use vestibule::domain::flow::{About, FlowEvent, FlowStatus, Step, Verdict};
 use vestibule::domain::grant::Grant;
 use vestibule::domain::session::Session;
 use vestibule::storage::{InboxFilter, SeedOrganization, SeedUser, StoreError, StoredKey};
@@ -256,6 +257,46 @@ async fn an_empty_inbox_is_no_error(#[values(Engine::Sqlite, Engine::Postgres)] 
     let filter = InboxFilter { limit: 10, ..InboxFilter::default() };
     assert!(store.messages(ENV, &filter).await.unwrap().is_empty());
     assert_eq!(store.delete_messages(ENV, None).await.unwrap(), 0);
+}
+
+#[rstest]
+#[tokio::test]
+async fn steps_of_a_sign_in_that_are_logged_again_stand_there_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    let event = |n: i64, flow_id: &str, about: About| FlowEvent {
+        environment_id: ENV.into(),
+        id: format!("{n:020}"),
+        flow_id: flow_id.into(),
+        about,
+        step: Step::new("code", Verdict::Refused, format!("Step {n}.")),
+        at_ms: n,
+        logged_at_ms: n,
+    };
+    let first = event(1, "flow", About::default().email("jane@example.com"));
+    let second = event(2, "flow", About::status(FlowStatus::Failed));
+    let other = event(3, "other", About::default());
+    store.log_flows(&[first.clone(), other]).await.unwrap();
+    // Where nobody knows whether steps were written, they come again, behind others that were noted meanwhile.
+    store.log_flows(&[second, first]).await.unwrap();
+    store.log_flows(&[event(4, "flow", About::status(FlowStatus::Success))]).await.unwrap();
+    let steps = store.flow_steps(ENV, "flow").await.unwrap();
+    let texts: Vec<&str> = steps.iter().map(|s| s.step.text.as_str()).collect();
+    assert_eq!(texts, ["Step 1.", "Step 2.", "Step 4."]);
+    assert_eq!(steps.iter().map(|s| s.at_ms).collect::<Vec<_>>(), [1, 2, 4]);
+    let flow = store.flow(ENV, "flow").await.unwrap().unwrap();
+    assert_eq!((flow.email.as_deref(), flow.status()), (Some("jane@example.com"), FlowStatus::Success));
+    assert_eq!((flow.started_at_ms, flow.changed_at_ms, flow.why.as_str()), (1, 4, "Step 4."));
+    assert_eq!(store.flow_steps(ENV, "other").await.unwrap().len(), 1);
+    assert_eq!(
+        store.delete_flows(ENV, 4, 10).await.unwrap(),
+        3,
+        "one row of steps for each, and the other sign-in"
+    );
+    assert_eq!(store.flow_steps(ENV, "flow").await.unwrap().len(), 1);
 }
 
 /// Writes that come at the same time share a commit on the embedded engine.
