@@ -75,14 +75,18 @@ fn is_ambiguous_capital(c: char) -> bool {
     !c.is_ascii() && lower != c.to_string() && lower.to_uppercase() != c.to_string()
 }
 
-/// Has the domain the ASCII form that mail needs (RFC 5891)? One that is ASCII already is its own.
+/// Has the domain the ASCII form that mail needs (RFC 5891), of a length that names have (RFC 1035 §2.3.4)? One that is
+/// ASCII already is its own.
 fn is_mailable(address: &str) -> bool {
     let domain = address.rsplit('@').next().unwrap_or_default();
     let is_host = |text: &str| {
         text.bytes().all(|b| !b.is_ascii() || b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
     };
+    let is_name = |ascii: &str| {
+        is_host(ascii) && ascii.len() <= 253 && ascii.split('.').all(|label| (1..=63).contains(&label.len()))
+    };
     domain.is_ascii()
-        || matches!(url::Host::parse(domain), Ok(url::Host::Domain(ascii)) if is_host(domain) && is_host(&ascii))
+        || matches!(url::Host::parse(domain), Ok(url::Host::Domain(ascii)) if is_host(domain) && is_name(&ascii))
 }
 
 impl fmt::Display for EmailAddress {
@@ -154,6 +158,9 @@ mod tests {
         ] {
             assert!(EmailAddress::parse(bad).is_err(), "{bad:?}");
         }
+        // Short enough as typed, but not in ASCII, where a label becomes longer.
+        assert!(EmailAddress::parse(&format!("a@{}.example", "\u{fc}".repeat(30))).is_ok());
+        assert!(EmailAddress::parse(&format!("a@\u{fc}{}\u{1c7}.example", "a".repeat(56))).is_err());
         assert_eq!(EmailAddress::parse(&format!("{}@x.io", "a".repeat(400))), Err(EmailError::TooLong));
     }
 

@@ -2,9 +2,11 @@
 //! property; not to crash is the least of them.
 //!
 //! A plain `cargo test` tries each for a moment. `VESTIBULE_FUZZ_S` gives each target that many seconds; see
-//! docs/SECURITY.md. What once failed is kept in `tests/proptest-regressions/` by its seed, and tried first.
+//! docs/SECURITY.md. What once failed is kept in `tests/proptest-regressions/` by its seed, and tried first. The crate in
+//! `fuzz/` holds the same [`properties`] against input that is guided by the code it reaches.
 
 mod parsers;
+mod properties;
 mod wire;
 
 use std::cell::Cell;

@@ -1,0 +1,11 @@
+//! gRPC: the frames and messages of our methods, as our services read them.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use vestibule_fuzz::provider::Answering;
+
+static ANSWERING: LazyLock<Answering> = LazyLock::new(Answering::start);
+
+fuzz_target!(|input: &[u8]| ANSWERING.call(input));
