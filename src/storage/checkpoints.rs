@@ -72,7 +72,7 @@ impl Checkpoints {
     fn run(self, written: &Receiver<()>) {
         while written.recv().is_ok() {
             thread::sleep(PAUSE);
-            // Whoever closes the database last removes it; what is not there any more needs no checkpoint.
+            // That of an ephemeral server is gone with it.
             if self.path.exists()
                 && let Err(error) = self.empty_the_log()
             {

@@ -68,6 +68,11 @@ impl Connection {
         Ok(Self { inner, shapes: HashMap::new() })
     }
 
+    /// Lets the connection keep more of the database in memory, which pays for one that looks at all of it again and again.
+    pub(super) fn remember_more(&self) -> Result<(), Error> {
+        self.inner.execute_batch("PRAGMA cache_size = -8000").map_err(translated)
+    }
+
     /// Runs a word that begins or ends a transaction.
     pub(super) fn say(&self, word: &str) -> Result<(), Error> {
         let mut statement = self.inner.prepare_cached(word).map_err(translated)?;

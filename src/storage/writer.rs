@@ -173,7 +173,11 @@ impl Writing {
         // Back in its place only after its transaction has ended; otherwise both end here.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => sqlite::Connection::open(&self.path)?,
+            None => {
+                let connection = sqlite::Connection::open(&self.path)?;
+                connection.remember_more()?;
+                connection
+            }
         };
         connection.say("BEGIN IMMEDIATE")?;
         let written = write(&mut connection, jobs);
