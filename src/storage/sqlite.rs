@@ -70,7 +70,7 @@ impl Connection {
 
     /// Lets the connection keep more of the database in memory, which pays for one that looks at all of it again and again.
     pub(super) fn remember_more(&self) -> Result<(), Error> {
-        self.inner.execute_batch("PRAGMA cache_size = -8000").map_err(translated)
+        self.inner.execute_batch("PRAGMA cache_size = -4000").map_err(translated)
     }
 
     /// Runs a word that begins or ends a transaction.
