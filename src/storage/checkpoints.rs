@@ -23,6 +23,10 @@ const ENOUGH_PAGES: i64 = 1000;
 /// Pages in the log after which writers wait until it is empty, because it would grow for as long as they go on.
 const TOO_MANY_PAGES: i64 = 16 * ENOUGH_PAGES;
 
+/// How long writers wait at most for those who read what is in the log. Where it takes them longer, the log grows on until
+/// the next look.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// The right to write, which one has at a time. Queueing here is fair and quick; SQLite's busy handler sleeps and guesses.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
@@ -82,7 +86,7 @@ impl Checkpoints {
     }
 
     fn empty_the_log(&self) -> Result<(), Error> {
-        let connection = Connection::open(&self.path)?;
+        let connection = Connection::open_with(&self.path, PATIENCE)?;
         if connection.checkpoint(Checkpoint::Look)? < ENOUGH_PAGES {
             return Ok(());
         }

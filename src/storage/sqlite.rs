@@ -60,7 +60,8 @@ impl Connection {
         Self::open_with(path, Duration::from_secs(5))
     }
 
-    fn open_with(path: &Path, patience: Duration) -> Result<Self, Error> {
+    /// Opens a database, and waits for others as long as is said.
+    pub(super) fn open_with(path: &Path, patience: Duration) -> Result<Self, Error> {
         let inner = rusqlite::Connection::open(path).map_err(translated)?;
         inner.busy_timeout(patience).map_err(translated)?;
         inner.execute_batch(SETTINGS).map_err(translated)?;
