@@ -55,8 +55,8 @@ impl Gate {
     }
 
     /// The same on a thread that may wait.
-    pub(super) fn wait(self) -> Turn {
-        Turn { _held: self.turns.blocking_lock_owned(), written: self.written }
+    pub(super) fn wait(&self) -> Turn {
+        Turn { _held: self.turns.clone().blocking_lock_owned(), written: self.written.clone() }
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
 
     /// Writes a page's worth, and lets the thread know.
     fn write(gate: &Gate, connection: &mut Connection) {
-        let _turn = gate.clone().wait();
+        let _turn = gate.wait();
         connection.run("insert into t VALUES (randomblob(3000))", &[]).unwrap();
     }
 

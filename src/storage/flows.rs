@@ -143,12 +143,9 @@ impl Store {
         for json in rows {
             let steps: Vec<StoredStep<Step>> =
                 serde_json::from_str(&json).map_err(|_| StoreError::Unreadable("flow steps"))?;
-            let flow_id = || flow_id.to_owned();
-            all.extend(steps.into_iter().map(|StoredStep { id, at_ms, step }| LoggedStep {
-                id,
-                flow_id: flow_id(),
-                step,
-                at_ms,
+            all.extend(steps.into_iter().map(|StoredStep { id, at_ms, step }| {
+                let flow_id = flow_id.to_owned();
+                LoggedStep { id, flow_id, step, at_ms }
             }));
         }
         Ok(all)

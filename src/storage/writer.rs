@@ -152,7 +152,7 @@ impl Writing {
 
     /// Writes batches in one transaction or, where one of them cannot stay, each in its own.
     fn write(&mut self, jobs: Vec<Job>) {
-        let _turn = self.gate.clone().wait();
+        let _turn = self.gate.wait();
         if jobs.len() > 1
             && let Ok(Some(all)) = self.keep(&jobs)
         {
