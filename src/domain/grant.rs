@@ -22,6 +22,9 @@ pub struct Grant {
     pub refresh_rotated_at_ms: UnixMs,
     pub refresh_expires_at_ms: UnixMs,
     pub revoked_at_ms: Option<UnixMs>,
+    /// Until when it is kept at least: the latest end of any token that it may give, so that a second use of its code can
+    /// still revoke them.
+    pub kept_until_ms: UnixMs,
 }
 
 /// Why an authorization code is refused. All of them are `invalid_grant` to the client.
@@ -138,6 +141,7 @@ mod tests {
             refresh_rotated_at_ms: 50_000,
             refresh_expires_at_ms: 1_000_000,
             revoked_at_ms: None,
+            kept_until_ms: 1_000_000,
         }
     }
 

@@ -1,13 +1,15 @@
 //! Identifiers in Scalekit's form: a prefix, an underscore and decimal digits that grow with time.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use super::clock::UnixMs;
-use super::entropy::Entropy;
+use super::entropy::{Entropy, secret_text};
 
 /// 2020-01-01T00:00:00Z; identifiers count milliseconds from here.
 const EPOCH_MS: UnixMs = 1_577_836_800_000;
 
 /// Digits of an identifier.
-const GRANT_DIGITS: usize = 19;
+const DIGITS: usize = 19;
 
 /// What an identifier names, and thereby its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,13 +79,30 @@ pub fn token_id_of_grant(grant_id: &str, entropy: &dyn Entropy) -> String {
 /// The grant an access token came from; `None` for a client's own token.
 pub fn grant_of_token_id(jti: &str) -> Option<String> {
     let digits = jti.strip_prefix("tkn_")?;
-    let is_from_grant = digits.len() == GRANT_DIGITS + 8 && digits.bytes().all(|b| b.is_ascii_digit());
-    is_from_grant.then(|| format!("grt_{}", &digits[..GRANT_DIGITS]))
+    let is_from_grant = digits.len() == DIGITS + 8 && digits.bytes().all(|b| b.is_ascii_digit());
+    is_from_grant.then(|| format!("grt_{}", &digits[..DIGITS]))
 }
 
-/// Identifier of an authentication request: 256 random bits, because it is also part of a page's address.
-pub fn new_auth_request_id(entropy: &dyn Entropy) -> String {
-    super::entropy::secret_text(entropy)
+/// A secret that leads to what it opens: the digits of its identifier and 256 random bits. What it opens is found by its
+/// key, where an index of secrets would grow at random places.
+pub fn secret_for(id: &str, entropy: &dyn Entropy) -> String {
+    let digits = id.split_once('_').map_or(id, |(_, digits)| digits);
+    format!("{digits}_{}", secret_text(entropy))
+}
+
+/// The identifier of what a secret says it opens; `None`: it is not of this form.
+pub fn opened_by(kind: IdKind, secret: &str) -> Option<String> {
+    let (digits, _) = secret.split_once('_')?;
+    let is_number = digits.len() == DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| format!("{}_{digits}", kind.prefix()))
+}
+
+/// Identifier of an authentication request: the time, in hexadecimal milliseconds, and 224 random bits, because it is also
+/// part of a page's address. 50 characters, as Scalekit's.
+pub fn new_auth_request_id(now_ms: UnixMs, entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 28];
+    entropy.fill(&mut bytes);
+    format!("{:012x}{}", now_ms.clamp(0, 0xffff_ffff_ffff), URL_SAFE_NO_PAD.encode(bytes))
 }
 
 #[cfg(test)]
@@ -120,5 +139,19 @@ mod tests {
     fn ids_of_a_later_millisecond_sort_later() {
         let early = new_id(IdKind::Session, 1_795_000_000_000, &Fixed(255));
         assert!(early < new_id(IdKind::Session, 1_795_000_000_001, &Fixed(0)));
+        let early = new_auth_request_id(1_795_000_000_000, &Fixed(255));
+        assert!(early < new_auth_request_id(1_795_000_000_001, &Fixed(0)));
+        assert_eq!(early.len(), 50);
+    }
+
+    #[test]
+    fn a_secret_leads_to_what_it_opens_and_other_texts_lead_nowhere() {
+        let session = new_id(IdKind::Session, 1_795_000_000_000, &Fixed(9));
+        let secret = secret_for(&session, &Fixed(3));
+        assert_eq!(opened_by(IdKind::Session, &secret), Some(session));
+        assert_eq!(opened_by(IdKind::Grant, &secret).unwrap().get(..4), Some("grt_"));
+        for other in ["", "_", "1_x", "é_x", &secret_text(&Fixed(3)), secret.get(1..).unwrap()] {
+            assert_eq!(opened_by(IdKind::Session, other), None, "{other}");
+        }
     }
 }

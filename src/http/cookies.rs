@@ -5,6 +5,7 @@ use actix_web::cookie::{Cookie, SameSite, time::Duration};
 
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
+use crate::domain::ids::{IdKind, opened_by};
 use crate::service::sessions::Browser;
 
 /// How long a browser keeps its name: long enough for any sign-in, renewed with the next one.
@@ -26,14 +27,22 @@ fn name(context: &Context, what: &str) -> String {
 
 /// What the browser sent.
 pub fn browser(request: &HttpRequest, context: &Context) -> Browser {
-    let value =
-        |what| request.cookie(&name(context, what)).map(|c| c.value().to_owned()).filter(|v| is_ours(v));
-    Browser { browser_cookie: value("browser"), session_cookie: value("session") }
+    let value = |what| request.cookie(&name(context, what)).map(|c| c.value().to_owned());
+    Browser {
+        browser_cookie: value("browser").filter(|v| is_secret(v)),
+        session_cookie: value("session").filter(|v| names_session(v)),
+    }
 }
 
-/// The shape of the values we set; anything else is ignored.
-fn is_ours(value: &str) -> bool {
+/// The shape of the secrets we set; anything else is ignored.
+fn is_secret(value: &str) -> bool {
     value.len() == 43 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// That of a session's, which leads to the session.
+fn names_session(value: &str) -> bool {
+    opened_by(IdKind::Session, value).is_some()
+        && value.split_once('_').is_some_and(|(_, secret)| is_secret(secret))
 }
 
 /// Names the browser.

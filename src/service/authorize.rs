@@ -186,7 +186,7 @@ pub(super) async fn start(
         browser_digest: context.secret().digest(Purpose::BrowserCookie, cookie),
         issuer: context.issuer().to_owned(),
     };
-    let id = new_auth_request_id(context.entropy());
+    let id = new_auth_request_id(context.now_ms(), context.entropy());
     let auth_request = AuthRequest::start(id, origin, &context.environment, context.now_ms());
     let auth_request_id = auth_request.id.clone();
     let authorization = &auth_request.origin.authorization;

@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
+use crate::domain::ids::{IdKind, opened_by};
 use crate::domain::session::Session;
 use crate::domain::user::User;
 
@@ -29,8 +30,9 @@ impl Browser {
 /// The live session behind the cookie, with its user.
 pub async fn live_session(context: &Context, browser: &Browser) -> Result<Option<(Session, User)>, Failure> {
     let Some(cookie) = browser.session_cookie.as_deref() else { return Ok(None) };
+    let Some(id) = opened_by(IdKind::Session, cookie) else { return Ok(None) };
     let digest = context.secret().digest(Purpose::SessionCookie, cookie);
-    let found = context.store().session_by_cookie(context.environment_id(), &digest).await?;
+    let found = context.store().session_by_cookie(context.environment_id(), &id, &digest).await?;
     let Some(session) = found.filter(|s| s.is_live(context.now_ms(), &context.environment.sessions)) else {
         return Ok(None);
     };

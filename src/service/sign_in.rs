@@ -1,16 +1,16 @@
 //! The end of a sign-in: session, grant, and the way back to the application with a code.
 
 use super::sessions::{Browser, live_session, touch};
+use super::token::lifetime_s;
 use super::{Failure, flows};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
 use crate::domain::email::EmailAddress;
-use crate::domain::entropy::secret_text;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::grant::Grant;
-use crate::domain::ids::IdKind;
+use crate::domain::ids::{IdKind, secret_for};
 use crate::domain::session::Session;
 use crate::domain::token::modular_subject;
 use crate::domain::user::Organization;
@@ -67,14 +67,14 @@ pub(super) async fn complete(
         return deny_sign_up(context, judged, counted).await;
     }
     let now_ms = context.now_ms();
-    let session_cookie = secret_text(context.entropy());
     let session = session_change(context, email, browser).await?;
     let session_id = match &session {
         SessionChange::Start { session, .. } | SessionChange::Renew { session } => session.id.clone(),
     };
+    let session_cookie = secret_for(&session_id, context.entropy());
     let ends_session = matches!(&session, SessionChange::Start { ends_session_id: Some(_), .. });
-    let code = secret_text(context.entropy());
     let grant = new_grant(context, judged.origin.authorization.clone(), String::new(), session_id, now_ms);
+    let code = secret_for(&grant.id, context.entropy());
     let new_organization = new_organization(context, email);
     let tells = session_client(context, &grant, &email.key(), &judged.origin.issuer);
     let completion = Completion {
@@ -175,10 +175,10 @@ pub(super) async fn issue_code_silently(
     session: &Session,
     email: &str,
 ) -> Result<String, Failure> {
-    let code = secret_text(context.entropy());
-    let digest = context.secret().digest(Purpose::AuthorizationCode, &code);
     let grant =
         new_grant(context, request, session.user_id.clone(), session.id.clone(), session.authenticated_at_ms);
+    let code = secret_for(&grant.id, context.entropy());
+    let digest = context.secret().digest(Purpose::AuthorizationCode, &code);
     let tells = session_client(context, &grant, email, context.issuer());
     context
         .store()
@@ -211,6 +211,8 @@ fn new_grant(
 ) -> Grant {
     let now_ms = context.now_ms();
     let code_expires_at_ms = now_ms + context.environment.tokens.authorization_code_lifetime_s * 1000;
+    let client = context.environment.client(&authorization.client_id);
+    let lifetime_s = client.map_or(0, |client| lifetime_s(context, client, &authorization));
     Grant {
         id: context.new_id(IdKind::Grant),
         authorization,
@@ -223,6 +225,7 @@ fn new_grant(
         refresh_rotated_at_ms: now_ms,
         refresh_expires_at_ms: code_expires_at_ms,
         revoked_at_ms: None,
+        kept_until_ms: code_expires_at_ms + lifetime_s * 1000,
     }
 }
 

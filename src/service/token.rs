@@ -10,11 +10,10 @@ use crate::crypto::server_secret::Purpose;
 use crate::crypto::signing::SigningError;
 use crate::domain::authorization::AuthorizationRequest;
 use crate::domain::client::Client;
-use crate::domain::entropy::secret_text;
 use crate::domain::fault::TokenFault;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::grant::{CodeRedemption, CodeRefusal, Grant, RefreshStanding};
-use crate::domain::ids::{IdKind, token_id_of_grant};
+use crate::domain::ids::{IdKind, opened_by, secret_for, token_id_of_grant};
 use crate::domain::session::Session;
 use crate::domain::token::{
     self, IdTokenClaims, PersonClaims, SigningAlgorithm, Subject, expires_in_s, half_hash,
@@ -81,8 +80,13 @@ pub async fn exchange_code(
     redirect_uri: Option<&str>,
     code_verifier: Option<&str>,
 ) -> Result<TokenResponse, TokenRefusal> {
-    let digest = context.secret().digest(Purpose::AuthorizationCode, code);
-    let found = context.store().grant_standing_by_code(context.environment_id(), &digest).await?;
+    let found = match opened_by(IdKind::Grant, code) {
+        None => None,
+        Some(id) => {
+            let digest = context.secret().digest(Purpose::AuthorizationCode, code);
+            context.store().grant_standing_by_code(context.environment_id(), &id, &digest).await?
+        }
+    };
     let grant_id = found.as_ref().map(|found| found.grant.id.clone());
     let shown = CodeRedemption { client_id: &client.client_id, redirect_uri, code_verifier };
     let outcome = redeem(context, client, found, code, &shown).await;
@@ -134,14 +138,8 @@ async fn redeem(
         Err(refusal) => return Err(refused_code(refusal)),
     }
     let holder = Holder::choose(&grant, user, organizations)?;
-    let tokens = &context.environment.tokens;
-    let (generation, lifetime_s) = if grant.authorization.has_scope("offline_access") {
-        (Some(0), tokens.refresh_token_lifetime_s)
-    } else {
-        (None, access_token_lifetime_s(context, client))
-    };
-    grant.refresh_generation = generation;
-    grant.refresh_expires_at_ms = now_ms + lifetime_s * 1000;
+    grant.refresh_generation = grant.authorization.has_scope("offline_access").then_some(0);
+    grant.refresh_expires_at_ms = now_ms + lifetime_s(context, client, &grant.authorization) * 1000;
     if !context.store().consume_code(context.environment_id(), &grant, now_ms).await? {
         return Err(revoke_reused(context, &grant).await);
     }
@@ -288,6 +286,15 @@ impl Holder {
     }
 }
 
+/// How long the tokens of an authorization may live, in seconds.
+pub(super) fn lifetime_s(context: &Context, client: &Client, authorization: &AuthorizationRequest) -> i64 {
+    if authorization.has_scope("offline_access") {
+        context.environment.tokens.refresh_token_lifetime_s
+    } else {
+        access_token_lifetime_s(context, client)
+    }
+}
+
 fn access_token_lifetime_s(context: &Context, client: &Client) -> i64 {
     client.access_token_lifetime_s.unwrap_or(context.environment.tokens.access_token_lifetime_s)
 }
@@ -366,9 +373,7 @@ pub async fn issue_for_test(
 ) -> Result<TokenResponse, TokenRefusal> {
     let now_ms = context.now_ms();
     let offline = authorization.has_scope("offline_access");
-    let lifetime_s = context.environment.tokens.refresh_token_lifetime_s;
-    let code = secret_text(context.entropy());
-    let cookie = secret_text(context.entropy());
+    let kept_until_ms = now_ms + context.environment.tokens.refresh_token_lifetime_s * 1000;
     let mut grant = Grant {
         id: context.new_id(IdKind::Grant),
         user_id: session.user_id.clone(),
@@ -380,8 +385,11 @@ pub async fn issue_for_test(
         refresh_rotated_at_ms: now_ms,
         refresh_expires_at_ms: now_ms,
         revoked_at_ms: None,
+        kept_until_ms,
         authorization,
     };
+    let code = secret_for(&grant.id, context.entropy());
+    let cookie = secret_for(&session.id, context.entropy());
     let (store, environment_id) = (context.store(), context.environment_id());
     let user = store.user(environment_id, &grant.user_id).await?;
     let organizations = store.organizations_of(environment_id, &grant.user_id).await?;
@@ -391,7 +399,7 @@ pub async fn issue_for_test(
     let code_digest = context.secret().digest(Purpose::AuthorizationCode, &code);
     store.insert_grant(environment_id, &grant, &code_digest, None, now_ms).await?;
     grant.refresh_generation = offline.then_some(0);
-    grant.refresh_expires_at_ms = now_ms + lifetime_s * 1000;
+    grant.refresh_expires_at_ms = kept_until_ms;
     store.consume_code(environment_id, &grant, now_ms).await?;
     let scope = grant.authorization.scope.clone();
     issue(context, client, &grant, &holder, &scope, None, extras).await

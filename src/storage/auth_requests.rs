@@ -203,7 +203,7 @@ pub(super) fn inserting(
 pub(super) fn sending(
     environment_id: &str,
     next: &AuthRequest<impl Sized>,
-    link_digest: &str,
+    link_digest: Option<&str>,
 ) -> Write<'static> {
     sqlx::query(
         "UPDATE auth_requests SET version = version + 1, stage = $4, email = $5, passwordless_type = $6, \
@@ -217,7 +217,7 @@ pub(super) fn sending(
     .bind(next.email.as_ref().map(|e| e.as_str().to_owned()))
     .bind(next.passwordless_type.as_str())
     .bind(next.generation)
-    .bind(link_digest)
+    .bind(link_digest.map(str::to_owned))
     .bind(next.credentials_expire_at_ms)
 }
 

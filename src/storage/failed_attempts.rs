@@ -32,6 +32,29 @@ impl Store {
             times: RecentTimes::parse(&times),
         }))
     }
+
+    /// A right code counts nothing, and stands only if nobody judged another one of its address meanwhile. The embedded
+    /// engine writes one transaction after the other, so that looking is enough there; those of PostgreSQL have to write in
+    /// order to see each other.
+    pub(super) fn holding_failed_attempts(
+        &self,
+        environment_id: &str,
+        counted: Counted<'_>,
+    ) -> Write<'static> {
+        if !self.is_embedded() {
+            return writing(environment_id, counted);
+        }
+        let query = match counted.failed.version {
+            None => sqlx::query(
+                "SELECT 1 AS held WHERE NOT EXISTS (SELECT 1 FROM failed_attempts WHERE environment_id = $1 AND email_key = $2)",
+            ),
+            Some(_) => sqlx::query(
+                "SELECT 1 AS held FROM failed_attempts WHERE environment_id = $1 AND email_key = $2 AND version = $3",
+            ),
+        };
+        let query = query.bind(environment_id.to_owned()).bind(counted.email.key());
+        counted.failed.version.into_iter().fold(query, |query, version| query.bind(version))
+    }
 }
 
 /// The count of an address, unless somebody else judged a code of it since it was read.

@@ -19,6 +19,7 @@ struct Row {
     refresh_rotated_at_ms: i64,
     refresh_expires_at_ms: i64,
     revoked_at_ms: Option<i64>,
+    expires_at_ms: i64,
 }
 
 impl TryFrom<Row> for Grant {
@@ -38,6 +39,7 @@ impl TryFrom<Row> for Grant {
             refresh_rotated_at_ms: row.refresh_rotated_at_ms,
             refresh_expires_at_ms: row.refresh_expires_at_ms,
             revoked_at_ms: row.revoked_at_ms,
+            kept_until_ms: row.expires_at_ms,
         })
     }
 }
@@ -118,7 +120,7 @@ macro_rules! standing_where {
         concat!(
             "SELECT g.id, g.authorization_json, g.user_id, g.session_id, g.authenticated_at_ms, g.code_expires_at_ms, \
              g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, g.refresh_expires_at_ms, \
-             g.revoked_at_ms, s.user_id AS session_user_id, s.authenticated_at_ms AS session_authenticated_at_ms, \
+             g.revoked_at_ms, g.expires_at_ms, s.user_id AS session_user_id, s.authenticated_at_ms AS session_authenticated_at_ms, \
              s.last_active_at_ms, s.absolute_expires_at_ms, s.ended_at_ms, u.email, u.name, u.given_name, \
              u.family_name, u.picture, u.locale, u.external_id, u.created_at_ms, u.updated_at_ms, \
              o.id AS organization_id, o.display_name, o.external_id AS organization_external_id FROM grants g \
@@ -156,8 +158,8 @@ impl Store {
     pub async fn grant(&self, environment_id: &str, id: &str) -> Result<Option<Grant>, StoreError> {
         sqlx::query_as::<_, Row>(
             "SELECT id, authorization_json, user_id, session_id, authenticated_at_ms, code_expires_at_ms, \
-             code_used_at_ms, refresh_generation, refresh_rotated_at_ms, refresh_expires_at_ms, revoked_at_ms \
-             FROM grants WHERE environment_id = $1 AND id = $2",
+             code_used_at_ms, refresh_generation, refresh_rotated_at_ms, refresh_expires_at_ms, revoked_at_ms, \
+             expires_at_ms FROM grants WHERE environment_id = $1 AND id = $2",
         )
         .bind(environment_id)
         .bind(id)
@@ -173,36 +175,20 @@ impl Store {
         environment_id: &str,
         id: &str,
     ) -> Result<Option<GrantStanding>, StoreError> {
-        self.standing(standing_where!("g.id = $2"), environment_id, id).await
+        let query = sqlx::query_as(standing_where!("g.id = $2")).bind(environment_id).bind(id);
+        standing(query.fetch_all(&self.pool).await?)
     }
 
-    /// The grant of an authorization code with those behind it.
+    /// The grant whose authorization code has this digest, with those behind it.
     pub async fn grant_standing_by_code(
         &self,
         environment_id: &str,
+        id: &str,
         code_digest: &str,
     ) -> Result<Option<GrantStanding>, StoreError> {
-        self.standing(standing_where!("g.code_digest = $2"), environment_id, code_digest).await
-    }
-
-    async fn standing(
-        &self,
-        sql: &'static str,
-        environment_id: &str,
-        key: &str,
-    ) -> Result<Option<GrantStanding>, StoreError> {
-        let rows: Vec<StandingRow> =
-            sqlx::query_as(sql).bind(environment_id).bind(key).fetch_all(&self.pool).await?;
-        let mut rows = rows.into_iter();
-        let Some(mut first) = rows.next() else { return Ok(None) };
-        let mut organizations: Vec<Organization> = first.organization().into_iter().collect();
-        organizations.extend(rows.filter_map(|mut row| row.organization()));
-        Ok(Some(GrantStanding {
-            session: first.session(),
-            user: first.user(),
-            grant: first.grant.try_into()?,
-            organizations,
-        }))
+        let query = sqlx::query_as(standing_where!("g.id = $2 AND g.code_digest = $3"));
+        let query = query.bind(environment_id).bind(id).bind(code_digest);
+        standing(query.fetch_all(&self.pool).await?)
     }
 
     /// Uses up a code. `false` when it was used or revoked already: whoever asks is too late or a thief.
@@ -212,18 +198,26 @@ impl Store {
         grant: &Grant,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let query = sqlx::query(
-            "UPDATE grants SET code_used_at_ms = $3, refresh_generation = $4, refresh_rotated_at_ms = $3, \
-             refresh_expires_at_ms = $5, expires_at_ms = $6 \
-             WHERE environment_id = $1 AND id = $2 AND code_used_at_ms IS NULL AND revoked_at_ms IS NULL",
-        );
+        // Lifetimes may have grown since. Where not, the index by expiry is left alone.
+        let query = if grant.refresh_expires_at_ms > grant.kept_until_ms {
+            sqlx::query(
+                "UPDATE grants SET code_used_at_ms = $3, refresh_generation = $4, refresh_rotated_at_ms = $3, \
+                 refresh_expires_at_ms = $5, expires_at_ms = $5 \
+                 WHERE environment_id = $1 AND id = $2 AND code_used_at_ms IS NULL AND revoked_at_ms IS NULL",
+            )
+        } else {
+            sqlx::query(
+                "UPDATE grants SET code_used_at_ms = $3, refresh_generation = $4, refresh_rotated_at_ms = $3, \
+                 refresh_expires_at_ms = $5 \
+                 WHERE environment_id = $1 AND id = $2 AND code_used_at_ms IS NULL AND revoked_at_ms IS NULL",
+            )
+        };
         let query = query
             .bind(environment_id.to_owned())
             .bind(grant.id.clone())
             .bind(now_ms)
             .bind(grant.refresh_generation)
-            .bind(grant.refresh_expires_at_ms)
-            .bind(keep_until(grant));
+            .bind(grant.refresh_expires_at_ms);
         Ok(self.execute(query).await? == 1)
     }
 
@@ -285,9 +279,18 @@ impl Store {
     }
 }
 
-/// A grant is kept as long as a token of it may live, so that a second use of its code can still revoke them.
-fn keep_until(grant: &Grant) -> UnixMs {
-    grant.code_expires_at_ms.max(grant.refresh_expires_at_ms)
+/// One grant from its rows, of which there is one per organization.
+fn standing(rows: Vec<StandingRow>) -> Result<Option<GrantStanding>, StoreError> {
+    let mut rows = rows.into_iter();
+    let Some(mut first) = rows.next() else { return Ok(None) };
+    let mut organizations: Vec<Organization> = first.organization().into_iter().collect();
+    organizations.extend(rows.filter_map(|mut row| row.organization()));
+    Ok(Some(GrantStanding {
+        session: first.session(),
+        user: first.user(),
+        grant: first.grant.try_into()?,
+        organizations,
+    }))
 }
 
 /// A new grant, of a user known by id or by the key of an address.
@@ -317,6 +320,6 @@ pub(super) fn inserting(
     .bind(now_ms)
     .bind(grant.refresh_expires_at_ms)
     .bind(now_ms)
-    .bind(keep_until(grant))
+    .bind(grant.kept_until_ms)
     .bind(email_key))
 }

@@ -78,16 +78,19 @@ impl Store {
         Ok(row.map(Session::from))
     }
 
+    /// The session whose cookie has this digest.
     pub async fn session_by_cookie(
         &self,
         environment_id: &str,
+        id: &str,
         digest: &str,
     ) -> Result<Option<Session>, StoreError> {
         let row: Option<Row> = sqlx::query_as(
             "SELECT id, user_id, authenticated_at_ms, last_active_at_ms, absolute_expires_at_ms, ended_at_ms \
-             FROM sessions WHERE environment_id = $1 AND cookie_digest = $2",
+             FROM sessions WHERE environment_id = $1 AND id = $2 AND cookie_digest = $3",
         )
         .bind(environment_id)
+        .bind(id)
         .bind(digest)
         .fetch_optional(&self.pool)
         .await?;

@@ -4,8 +4,8 @@
 use sqlx::FromRow as _;
 
 use super::{
-    Batch, Counted, NewMail, SessionClient, Store, StoreError, Write, auth_requests, failed_attempts, grants,
-    mail, people::UserRow, session_clients,
+    Batch, Counted, NewMail, SessionClient, Store, StoreError, Write, auth_requests, grants, mail,
+    people::UserRow, session_clients,
 };
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;
@@ -81,14 +81,14 @@ impl Store {
         environment_id: &str,
         request: &AuthRequest<impl auth_requests::StoredOrigin>,
         is_new: bool,
-        link_digest: &str,
+        link_digest: Option<&str>,
         budget: Option<(&EmailAddress, &Budget, UnixMs)>,
         mail: &NewMail,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
         if is_new {
-            batch.write(auth_requests::inserting(environment_id, request, Some(link_digest))?)?;
+            batch.write(auth_requests::inserting(environment_id, request, link_digest)?)?;
         } else {
             batch.claim(auth_requests::sending(environment_id, request, link_digest))?;
         }
@@ -109,7 +109,7 @@ impl Store {
         let mut batch = Batch::default();
         batch.claim(auth_requests::judging(environment_id, done.request))?;
         if let Some(counted) = done.counted {
-            batch.claim(failed_attempts::writing(environment_id, counted))?;
+            batch.claim(self.holding_failed_attempts(environment_id, counted))?;
         }
         let user_at = batch.len();
         batch.claim(writing_user(environment_id, done))?;

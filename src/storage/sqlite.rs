@@ -90,11 +90,12 @@ impl Connection {
         self.inner.query_row(words, [], |row| row.get("log")).map_err(translated)
     }
 
-    /// Runs one statement to its end: its rows, and how many it touched if it writes.
+    /// Runs one statement to its end: its rows, and how many it found or touched.
     pub(super) fn run(&mut self, sql: &str, arguments: &[AnyValueKind]) -> Result<(Vec<AnyRow>, u64), Error> {
         let mut statement = self.inner.prepare_cached(sql).map_err(translated)?;
         let rows = rows_of(&mut self.shapes, &mut statement, sql, arguments)?;
-        Ok((rows, self.inner.changes()))
+        let touched = if statement.readonly() { rows.len() as u64 } else { self.inner.changes() };
+        Ok((rows, touched))
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Done {
 struct Part {
     sql: SqlStr,
     arguments: AnyArguments,
-    /// It has to touch one row, or nothing of the batch may stay.
+    /// It has to touch or find one row, or nothing of the batch may stay.
     is_claim: bool,
 }
 
@@ -53,7 +53,7 @@ impl Batch {
         self.add(query, false)
     }
 
-    /// A write that has to touch one row, or nothing of the batch stays.
+    /// A statement that has to touch or find one row, or nothing of the batch stays.
     pub(super) fn claim(&mut self, query: Write<'_>) -> Result<(), StoreError> {
         self.add(query, true)
     }

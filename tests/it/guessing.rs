@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use vestibule::config::{Config, Source};
 use vestibule::domain::auth_request::Hosted;
 use vestibule::domain::email::EmailAddress;
-use vestibule::storage::Counted;
+use vestibule::domain::limits::FailedAttempts;
+use vestibule::storage::{Completion, Counted, SessionChange};
 
+use crate::storage::{grant, session};
 use crate::support::person::{Page, other_than};
 use crate::support::{Engine, TestServer, configuration};
 
@@ -163,27 +165,43 @@ async fn no_code_is_judged_beside_the_count_not_even_a_right_one(
     let Some(server) = TestServer::on(engine, UNLIMITED_MAILS).await else { return };
     let (store, id) = (server.app.store(), &server.app.id);
     let email = EmailAddress::parse("jane@example.com").unwrap();
-    // Somebody reads the count, and others judge a code before it is written back.
-    for right in [false, true] {
+    let (session, grant) = (session("ses_1"), grant("grt_1", "", "ses_1"));
+    // Somebody reads the count, and others judge a wrong code before it is written back: the first of all, and another one.
+    for right in [true, false, false, true] {
         let page = server.person().start("jane@example.com").await;
         let request_id = page.rsplit('/').next().unwrap();
-        let failed = store.failed_attempts(id, &email).await.unwrap();
-        if right {
-            server.person().sign_in("jane@example.com").await;
-        } else {
-            assert!(guess(&server, "jane@example.com").await);
-        }
+        let read = store.failed_attempts(id, &email).await.unwrap();
+        assert!(guess(&server, "jane@example.com").await);
         let request = store.auth_request::<Hosted>(id, request_id).await.unwrap().unwrap();
-        let counted = Counted { email: &email, failed: &failed, now_ms: 0 };
-        assert!(!store.update_auth_request(id, &request, Some(counted)).await.unwrap());
+        let judge = async |failed: &FailedAttempts| {
+            let counted = Some(Counted { email: &email, failed, now_ms: 0 });
+            if !right {
+                return store.update_auth_request(id, &request, counted).await.unwrap();
+            }
+            let completion = Completion {
+                request: &request,
+                email: &email,
+                counted,
+                new_user_id: "usr_1",
+                new_organization: None,
+                session: SessionChange::Start { session: session.clone(), ends_session_id: None },
+                session_cookie_digest: "cookie",
+                grant: &grant,
+                code_digest: "code",
+                tells: None,
+                now_ms: 0,
+            };
+            let user = store.commit_completion(id, &completion).await.unwrap();
+            if user.is_some() {
+                store.delete_expired(id, i64::MAX, 10).await.unwrap();
+            }
+            user.is_some()
+        };
+        assert!(!judge(&read).await);
         let after = store.auth_request::<Hosted>(id, request_id).await.unwrap().unwrap();
         assert_eq!(after, request, "nothing is left of the loser");
-        let failed = store.failed_attempts(id, &email).await.unwrap();
-        let counted = Counted { email: &email, failed: &failed, now_ms: 0 };
-        assert!(
-            store.update_auth_request(id, &request, Some(counted)).await.unwrap(),
-            "read again, it counts"
-        );
+        assert_eq!(store.session(id, "ses_1").await.unwrap(), None);
+        assert!(judge(&store.failed_attempts(id, &email).await.unwrap()).await, "read again, it counts");
         server.advance_s(1);
     }
 }

@@ -178,16 +178,91 @@ async fn a_grant_is_found_with_those_behind_it_and_without_those_who_are_gone(
         organization_ids: vec!["org_2".into(), "org_1".into()],
     };
     store.seed(ENV, &[organization("org_1"), organization("org_2")], &[jane], false, 5).await.unwrap();
-    let session = Session {
-        id: "ses_1".into(),
+    let session = session("ses_1");
+    store.insert_session(ENV, &session, "cookie").await.unwrap();
+    store.insert_grant(ENV, &grant("grt_1", "usr_1", "ses_1"), "code-1", None, 20).await.unwrap();
+    store.insert_grant(ENV, &grant("grt_2", "usr_gone", "ses_gone"), "code-2", None, 20).await.unwrap();
+
+    let found = store.grant_standing_by_code(ENV, "grt_1", "code-1").await.unwrap().unwrap();
+    assert_eq!((found.grant.id.as_str(), found.grant.authenticated_at_ms), ("grt_1", 20));
+    assert_eq!(found.session, Some(session));
+    assert_eq!(found.user, store.user(ENV, "usr_1").await.unwrap());
+    assert_eq!(found.organizations, store.organizations_of(ENV, "usr_1").await.unwrap());
+    assert_eq!(found.organizations.len(), 2);
+
+    let found = store.grant_standing(ENV, "grt_2").await.unwrap().unwrap();
+    assert_eq!((found.session, found.user, found.organizations.len()), (None, None, 0));
+    for (environment_id, id) in [(ENV, "grt_3"), ("env_2", "grt_1"), (ENV, "code-1")] {
+        assert!(store.grant_standing(environment_id, id).await.unwrap().is_none(), "{environment_id} {id}");
+    }
+    for (environment_id, id, code) in
+        [(ENV, "grt_1", "code-2"), (ENV, "grt_2", "code-1"), ("env_2", "grt_1", "code-1")]
+    {
+        let found = store.grant_standing_by_code(environment_id, id, code).await.unwrap();
+        assert!(found.is_none(), "{environment_id} {id} {code}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_session_is_found_by_its_own_cookie_only(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    for (id, cookie) in [("ses_1", "cookie-1"), ("ses_2", "cookie-2")] {
+        store.insert_session(ENV, &session(id), cookie).await.unwrap();
+    }
+    assert_eq!(store.session_by_cookie(ENV, "ses_1", "cookie-1").await.unwrap(), Some(session("ses_1")));
+    for (environment_id, id, cookie) in
+        [(ENV, "ses_1", "cookie-2"), (ENV, "ses_3", "cookie-1"), ("env_2", "ses_1", "cookie-1")]
+    {
+        let found = store.session_by_cookie(environment_id, id, cookie).await.unwrap();
+        assert_eq!(found, None, "{environment_id} {id} {cookie}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_used_code_is_kept_until_the_last_token_of_it_has_expired(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    for id in ["grt_1", "grt_2"] {
+        store.insert_grant(ENV, &grant(id, "usr_1", "ses_1"), id, None, 20).await.unwrap();
+    }
+    // As expected, and after the lifetime of tokens was raised.
+    for (id, refresh_expires_at_ms) in [("grt_1", 150), ("grt_2", 300)] {
+        let used = Grant { refresh_expires_at_ms, ..grant(id, "usr_1", "ses_1") };
+        assert!(store.consume_code(ENV, &used, 30).await.unwrap(), "{id}");
+        assert!(!store.consume_code(ENV, &used, 30).await.unwrap(), "{id} is used");
+    }
+    let left = async |before_ms| {
+        store.delete_expired(ENV, before_ms, 10).await.unwrap();
+        let is_left = async |id| store.grant(ENV, id).await.unwrap().is_some();
+        (is_left("grt_1").await, is_left("grt_2").await)
+    };
+    assert_eq!(left(200).await, (true, true));
+    assert_eq!(left(201).await, (false, true));
+    assert_eq!(left(301).await, (false, false));
+}
+
+pub(crate) fn session(id: &str) -> Session {
+    Session {
+        id: id.into(),
         user_id: "usr_1".into(),
         authenticated_at_ms: 10,
         last_active_at_ms: 10,
         absolute_expires_at_ms: 1000,
         ended_at_ms: None,
-    };
-    store.insert_session(ENV, &session, "cookie").await.unwrap();
-    let grant = |id: &str, user_id: &str, session_id: &str| Grant {
+    }
+}
+
+pub(crate) fn grant(id: &str, user_id: &str, session_id: &str) -> Grant {
+    Grant {
         id: id.into(),
         user_id: user_id.into(),
         session_id: session_id.into(),
@@ -198,6 +273,7 @@ async fn a_grant_is_found_with_those_behind_it_and_without_those_who_are_gone(
         refresh_rotated_at_ms: 20,
         refresh_expires_at_ms: 100,
         revoked_at_ms: None,
+        kept_until_ms: 200,
         authorization: AuthorizationRequest {
             client_id: "skc_1".into(),
             redirect_uri: "http://localhost/cb".into(),
@@ -212,21 +288,6 @@ async fn a_grant_is_found_with_those_behind_it_and_without_those_who_are_gone(
             organization_id: None,
             claims: RequestedClaims::default(),
         },
-    };
-    store.insert_grant(ENV, &grant("grt_1", "usr_1", "ses_1"), "code-1", None, 20).await.unwrap();
-    store.insert_grant(ENV, &grant("grt_2", "usr_gone", "ses_gone"), "code-2", None, 20).await.unwrap();
-
-    let found = store.grant_standing_by_code(ENV, "code-1").await.unwrap().unwrap();
-    assert_eq!((found.grant.id.as_str(), found.grant.authenticated_at_ms), ("grt_1", 20));
-    assert_eq!(found.session, Some(session));
-    assert_eq!(found.user, store.user(ENV, "usr_1").await.unwrap());
-    assert_eq!(found.organizations, store.organizations_of(ENV, "usr_1").await.unwrap());
-    assert_eq!(found.organizations.len(), 2);
-
-    let found = store.grant_standing(ENV, "grt_2").await.unwrap().unwrap();
-    assert_eq!((found.session, found.user, found.organizations.len()), (None, None, 0));
-    for (environment_id, id) in [(ENV, "grt_3"), ("env_2", "grt_1"), (ENV, "code-1")] {
-        assert!(store.grant_standing(environment_id, id).await.unwrap().is_none(), "{environment_id} {id}");
     }
 }
 

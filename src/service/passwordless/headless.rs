@@ -66,7 +66,7 @@ pub async fn send(context: &Context, client: &Client, input: SendInput) -> Resul
     check_enabled(context)?;
     let kind = context.environment.passwordless.passwordless_type;
     let (email, asked) = input.check(&client.client_id, kind)?;
-    let id = new_auth_request_id(context.entropy());
+    let id = new_auth_request_id(context.now_ms(), context.entropy());
     let request = AuthRequest::start(id, asked, &context.environment, context.now_ms());
     let about = About::status(FlowStatus::Initiated).email(email.as_str()).client(&client.client_id);
     let text = "The application's server asked for a sign-in.";

@@ -101,11 +101,12 @@ async fn try_send<O: Mailed>(
         };
         let token = context.secret().link_token(&next.id, next.generation);
         let mail = compose(context, &next, &recipient, &token)?;
-        let link_digest = context.secret().digest(Purpose::LinkToken, &token);
+        let has_link = next.passwordless_type.has_link();
+        let link_digest = has_link.then(|| context.secret().digest(Purpose::LinkToken, &token));
         let budget = budget.as_ref().map(|(budget, until_ms)| (&recipient, budget, *until_ms));
         let committed = context
             .store()
-            .commit_send(environment_id, &next, is_new, &link_digest, budget, &mail, now_ms)
+            .commit_send(environment_id, &next, is_new, link_digest.as_deref(), budget, &mail, now_ms)
             .await?;
         if committed {
             announce(context, &mail);
