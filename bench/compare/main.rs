@@ -352,22 +352,44 @@ fn database() -> Option<String> {
     load::on_this_thread(postgres::fresh_database())
 }
 
-/// What it costs to have had many people.
+/// What it costs to have had many people. Each number has a server of its own, and their rounds take turns, so that a disk
+/// that is slow for a while is slow for all.
 fn people(bench: &mut Bench) {
     bench.report.title(
         "Many people",
         "| people, and as many expired requests | per second | p50 | p99 | p99 to that of none |",
     );
-    let folder = tempfile::tempdir().unwrap();
-    let mut first_p99_ms = None;
-    let mut before = 0_u64;
-    for count in [0_u64, 100_000, 1_000_000] {
-        drop(ours::start(folder.path(), &[]));
-        fill(folder.path(), before, count);
-        before = count;
-        let server = ours::start(folder.path(), &[]);
-        let Outcome { per_s, p50_ms, p99_ms, .. } = bench.load(&server, TASKS, ours::sign_in);
-        let ratio = p99_ms / *first_p99_ms.get_or_insert(p99_ms);
+    let counts = [0_u64, 100_000, 1_000_000];
+    let folders = counts.map(|_| tempfile::tempdir().unwrap());
+    let servers: Vec<Process> = counts
+        .iter()
+        .zip(&folders)
+        .map(|(count, folder)| {
+            drop(ours::start(folder.path(), &[]));
+            fill(folder.path(), *count);
+            ours::start(folder.path(), &[])
+        })
+        .collect();
+    let mut outcomes: Vec<Vec<Outcome>> = counts.iter().map(|_| vec![]).collect();
+    // The first round fills caches and prepares statements, and does not count.
+    for round in 0..=3 * bench.rounds {
+        for (server, outcomes) in servers.iter().zip(&mut outcomes) {
+            let apart = |turn: Turn| Turn { task: turn.task + 1000 * round, ..turn };
+            let outcome = run(&server.authority, TASKS, bench.measure, |client, turn| {
+                ours::sign_in(client, apart(turn))
+            });
+            if round > 0 {
+                outcomes.push(outcome);
+            }
+        }
+    }
+    let of =
+        |outcomes: &[Outcome], figure: fn(&Outcome) -> f64| median(outcomes.iter().map(figure).collect());
+    let first_p99_ms = of(&outcomes[0], |o| o.p99_ms);
+    for (count, outcomes) in counts.iter().zip(&outcomes) {
+        let (per_s, p50_ms) = (of(outcomes, |o| o.per_s), of(outcomes, |o| o.p50_ms));
+        let p99_ms = of(outcomes, |o| o.p99_ms);
+        let ratio = p99_ms / first_p99_ms;
         bench
             .report
             .line(&format!("| {count} | {per_s:.0} | {p50_ms:.1} ms | {p99_ms:.1} ms | {ratio:.2} |"));
@@ -375,26 +397,27 @@ fn people(bench: &mut Bench) {
 }
 
 /// Writes people and expired requests into the database of a server that does not run.
-fn fill(folder: &Path, from: u64, to: u64) {
+fn fill(folder: &Path, count: u64) {
+    if count == 0 {
+        return;
+    }
     let url = format!("sqlite://{}", folder.join(".vestibule/vestibule.db").display());
     sqlx::any::install_default_drivers();
     let numbers =
-        format!("WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {to}) ");
+        format!("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}) ");
     let users = "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
                  last_sign_in_at_ms) SELECT (SELECT environment_id FROM signing_keys LIMIT 1), printf('usr_%018d', i), \
                  printf('u%d@example.org', i), printf('u%d@example.org', i), 1, 1, 1 FROM n";
     // Not long expired: the server's clean-up leaves them for an hour.
     let requests = "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, \
                     browser_digest, issuer, passwordless_type, generation, credentials_expire_at_ms, attempts_at_ms, \
-                    created_at_ms, expires_at_ms) SELECT (SELECT environment_id FROM signing_keys LIMIT 1), printf('old_%018d', i), 1, 'sent', \
+                    created_at_ms, expires_at_ms) SELECT (SELECT environment_id FROM signing_keys LIMIT 1), printf('%012x%038d', 1700000000000 + i, i), 1, 'sent', \
                     '{}', printf('digest%d', i), 'http://localhost', 'OTP', 1, 1, '', 1, \
                     CAST(strftime('%s', 'now') AS INTEGER) * 1000 - 60000 FROM n";
     load::on_this_thread(async {
         let pool = sqlx::AnyPool::connect(&url).await.unwrap();
-        if from < to {
-            for insert in [users, requests] {
-                pool.execute(AssertSqlSafe(format!("{numbers}{insert}"))).await.unwrap();
-            }
+        for insert in [users, requests] {
+            pool.execute(AssertSqlSafe(format!("{numbers}{insert}"))).await.unwrap();
         }
         pool.close().await;
     });
