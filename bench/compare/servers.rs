@@ -80,6 +80,14 @@ fn stat(id: u32) -> Vec<String> {
     fields.split_whitespace().map(str::to_owned).collect()
 }
 
+/// How long somebody else on the same hardware has kept our processors from us, in seconds: what virtual machines call
+/// steal time.
+pub fn stolen_s() -> f64 {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let all = text.lines().find_map(|line| line.strip_prefix("cpu "));
+    all.and_then(|all| all.split_whitespace().nth(7)?.parse::<f64>().ok()).unwrap_or(0.0) / TICKS_PER_S
+}
+
 /// In the program and for it in the kernel.
 fn busy_ticks(id: u32) -> f64 {
     stat(id).iter().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum()
