@@ -66,7 +66,7 @@ const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
 /// Who migrates a PostgreSQL database holds this lock until the end of the transaction.
 const MIGRATION_LOCK: &str = "DO $$ BEGIN PERFORM pg_advisory_xact_lock(8530219943614870892); END $$";
 
-/// How often a migration of a shared SQLite file is looked at again.
+/// How often a migration of a shared SQLite file is looked at again, beside once for each that somebody else did.
 const MIGRATION_RETRIES: usize = 5;
 
 /// What went wrong between us and the database.
@@ -225,13 +225,14 @@ impl Store {
         if !self.is_embedded() {
             return self.migrate_postgres().await;
         }
-        let mut outcome = sqlx::migrate!().run(&self.pool.inner).await;
-        // There is no lock: whoever loses to another process looks again at what is done.
-        for _ in 0..MIGRATION_RETRIES {
+        let migrator = sqlx::migrate!();
+        let mut outcome = migrator.run(&self.pool.inner).await;
+        // There is no lock: whoever loses to another process, at any of them, looks again at what is done.
+        for _ in 0..migrator.iter().count() + MIGRATION_RETRIES {
             if outcome.is_ok() {
                 break;
             }
-            outcome = sqlx::migrate!().run(&self.pool.inner).await;
+            outcome = migrator.run(&self.pool.inner).await;
         }
         Ok(outcome?)
     }
