@@ -44,16 +44,13 @@ impl Store {
         if !self.is_embedded() {
             return writing(environment_id, counted);
         }
-        let query = match counted.failed.version {
-            None => sqlx::query(
-                "SELECT 1 AS held WHERE NOT EXISTS (SELECT 1 FROM failed_attempts WHERE environment_id = $1 AND email_key = $2)",
-            ),
-            Some(_) => sqlx::query(
-                "SELECT 1 AS held FROM failed_attempts WHERE environment_id = $1 AND email_key = $2 AND version = $3",
-            ),
-        };
+        // The first row has version 1.
+        let query = sqlx::query(
+            "SELECT 1 AS held WHERE COALESCE((SELECT version FROM failed_attempts \
+             WHERE environment_id = $1 AND email_key = $2), 0) = $3",
+        );
         let query = query.bind(environment_id.to_owned()).bind(counted.email.key());
-        counted.failed.version.into_iter().fold(query, |query, version| query.bind(version))
+        query.bind(counted.failed.version.unwrap_or_default())
     }
 }
 

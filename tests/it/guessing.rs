@@ -116,9 +116,8 @@ async fn ninety_nine_wrong_codes_are_judged_a_day_whatever_a_guesser_does(
         // The clock of a test moves on a little, and back.
         server.advance_s(if round % 2 == 0 { 700 } else { -600 });
     }
-    // The page of a judged code may show that a parallel one has just closed the sign-in, more so on a busy machine; the
-    // database counts.
-    assert!((50..=99).contains(&judged), "{judged}");
+    // The page of a judged code may show that a parallel one has just closed the sign-in, so the database counts.
+    assert!((90..=99).contains(&judged), "{judged}");
     assert_eq!(judged_wrong(&server, "jane@example.com").await, 99);
 
     server.advance_s(3_600);
