@@ -56,28 +56,34 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/oidc/logout").get(oidc::logout::get).post(oidc::logout::post).end())
         // Pages that people see while they sign in.
         .service(endpoint("/login/link").get(link::landing).post(link::sign_in).end())
-        .service(endpoint("/login/{id}").get(login::show).end())
-        .service(endpoint("/login/{id}/status").get(login::status).end())
-        .service(endpoint("/login/{id}/email").post(login::email).end())
-        .service(endpoint("/login/{id}/code").post(login::code).end())
-        .service(endpoint("/login/{id}/resend").post(login::resend).end())
-        .service(endpoint("/login/{id}/restart").post(login::restart).end())
-        .service(endpoint("/login/{id}/account").post(login::account).end())
+        .service(
+            web::scope("/login/{id}")
+                .service(endpoint("").get(login::show).end())
+                .service(endpoint("/status").get(login::status).end())
+                .service(endpoint("/email").post(login::email).end())
+                .service(endpoint("/code").post(login::code).end())
+                .service(endpoint("/resend").post(login::resend).end())
+                .service(endpoint("/restart").post(login::restart).end())
+                .service(endpoint("/account").post(login::account).end()),
+        )
         .service(endpoint("/assets/brand.css").get(assets::brand_css).end())
         .service(endpoint("/assets/logo").get(assets::logo).end())
         .service(endpoint("/assets/{file}").get(assets::file).end())
         // Scalekit's REST API; every other path of it is answered by the default service.
-        .service(api("/api/v1/passwordless/email/send").post(passwordless::send).end())
-        .service(api("/api/v1/passwordless/email/resend").post(passwordless::resend).end())
-        .service(api("/api/v1/passwordless/email/verify").post(passwordless::verify).end())
-        .service(api("/api/v1/connections").get(connections::list).end())
-        .service(api("/api/v1/connections/{id}:enable").patch(connections::enable).end())
-        .service(api("/api/v1/connections/{id}:disable").patch(connections::disable).end())
-        .service(api("/api/v1/connections/{id}").get(connections::show).patch(connections::change).end())
-        .service(api("/api/v1/authmethods").get(connections::methods).end())
-        .service(api("/api/v1/logs/authentication/requests").get(audit_logs::list).end())
-        .service(api("/api/v1/auth:discovery").post(connections::discover).end())
-        .service(api("/api/v1/openapi.json").get(openapi::show).end())
+        .service(
+            web::scope("/api/v1")
+                .service(api("/passwordless/email/send").post(passwordless::send).end())
+                .service(api("/passwordless/email/resend").post(passwordless::resend).end())
+                .service(api("/passwordless/email/verify").post(passwordless::verify).end())
+                .service(api("/connections").get(connections::list).end())
+                .service(api("/connections/{id}:enable").patch(connections::enable).end())
+                .service(api("/connections/{id}:disable").patch(connections::disable).end())
+                .service(api("/connections/{id}").get(connections::show).patch(connections::change).end())
+                .service(api("/authmethods").get(connections::methods).end())
+                .service(api("/logs/authentication/requests").get(audit_logs::list).end())
+                .service(api("/auth:discovery").post(connections::discover).end())
+                .service(api("/openapi.json").get(openapi::show).end()),
+        )
         .service(endpoint("/compatibility").get(not_emulated::compatibility).end())
         // The inbox, for people.
         .service(endpoint("/_emulator/inbox").get(inbox::page).end())
@@ -118,56 +124,78 @@ fn control_routes(config: &mut web::ServiceConfig) {
     use control::{
         clients, clock, environments, faults, flows, inbox, openapi, people, sign_in, state, tokens,
     };
-    let at = |path: &str| endpoint(&format!("/_emulator/v1{path}"));
-    config
-        .service(at("/openapi.json").get(openapi::show).end())
-        .service(at("/messages").get(inbox::list).delete(inbox::delete).end())
-        .service(at("/messages/latest").get(inbox::latest).end())
-        .service(at("/messages/events").get(inbox::events).end())
-        .service(at("/messages/{id}").get(inbox::show).delete(inbox::delete_one).end())
-        .service(at("/messages/{id}/html").get(inbox::html).end())
-        .service(at("/messages/{id}/raw").get(inbox::raw).end())
-        .service(at("/clock").get(clock::show).put(clock::change).delete(clock::reset).end())
-        .service(at("/reset").post(state::reset).end())
-        .service(at("/snapshot").get(state::snapshot).put(state::restore).end())
-        .service(at("/seed").post(state::seed).end())
-        .service(at("/scenarios").get(state::scenarios).end())
-        .service(at("/scenarios/{name}/load").post(state::load_scenario).end())
-        .service(at("/faults").get(faults::list).post(faults::create).delete(faults::delete_all).end())
-        .service(at("/faults/{id}").delete(faults::delete).end())
-        .service(at("/flows").get(flows::list).end())
-        .service(at("/flows/{id}").get(flows::show).end())
-        .service(at("/tokens").post(tokens::mint).end())
-        .service(at("/tokens/decode").post(tokens::decode).end())
-        .service(at("/sign-in").post(sign_in::sign_in).end())
-        .service(at("/environment").get(environments::current).end())
-        .service(
-            at("/environments")
-                .get(environments::list)
-                .post(environments::create)
-                .delete(environments::delete_all)
-                .end(),
-        )
-        .service(at("/environments/{name}").get(environments::show).delete(environments::delete).end())
-        .service(at("/settings").get(environments::show_settings).patch(environments::change_settings).end())
-        .service(at("/redirects/check").get(environments::check_redirect).end())
-        .service(at("/clients").get(clients::list).post(clients::create).end())
-        .service(at("/clients/{id}").get(clients::show).patch(clients::change).delete(clients::delete).end())
-        .service(at("/users").get(people::users).post(people::create_user).end())
-        .service(
-            at("/users/{id}").get(people::user).patch(people::change_user).delete(people::delete_user).end(),
-        )
-        .service(at("/organizations").get(people::organizations).post(people::create_organization).end())
-        .service(
-            at("/organizations/{id}")
-                .get(people::organization)
-                .patch(people::change_organization)
-                .delete(people::delete_organization)
-                .end(),
-        )
-        .service(at("/logout-notices").get(people::logout_notices).end())
-        .service(at("/sessions").get(people::sessions).end())
-        .service(at("/sessions/{id}").delete(people::end_session).end());
+    config.service(
+        web::scope("/_emulator/v1")
+            .service(endpoint("/openapi.json").get(openapi::show).end())
+            .service(endpoint("/messages").get(inbox::list).delete(inbox::delete).end())
+            .service(endpoint("/messages/latest").get(inbox::latest).end())
+            .service(endpoint("/messages/events").get(inbox::events).end())
+            .service(endpoint("/messages/{id}").get(inbox::show).delete(inbox::delete_one).end())
+            .service(endpoint("/messages/{id}/html").get(inbox::html).end())
+            .service(endpoint("/messages/{id}/raw").get(inbox::raw).end())
+            .service(endpoint("/clock").get(clock::show).put(clock::change).delete(clock::reset).end())
+            .service(endpoint("/reset").post(state::reset).end())
+            .service(endpoint("/snapshot").get(state::snapshot).put(state::restore).end())
+            .service(endpoint("/seed").post(state::seed).end())
+            .service(endpoint("/scenarios").get(state::scenarios).end())
+            .service(endpoint("/scenarios/{name}/load").post(state::load_scenario).end())
+            .service(
+                endpoint("/faults").get(faults::list).post(faults::create).delete(faults::delete_all).end(),
+            )
+            .service(endpoint("/faults/{id}").delete(faults::delete).end())
+            .service(endpoint("/flows").get(flows::list).end())
+            .service(endpoint("/flows/{id}").get(flows::show).end())
+            .service(endpoint("/tokens").post(tokens::mint).end())
+            .service(endpoint("/tokens/decode").post(tokens::decode).end())
+            .service(endpoint("/sign-in").post(sign_in::sign_in).end())
+            .service(endpoint("/environment").get(environments::current).end())
+            .service(
+                endpoint("/environments")
+                    .get(environments::list)
+                    .post(environments::create)
+                    .delete(environments::delete_all)
+                    .end(),
+            )
+            .service(
+                endpoint("/environments/{name}").get(environments::show).delete(environments::delete).end(),
+            )
+            .service(
+                endpoint("/settings")
+                    .get(environments::show_settings)
+                    .patch(environments::change_settings)
+                    .end(),
+            )
+            .service(endpoint("/redirects/check").get(environments::check_redirect).end())
+            .service(endpoint("/clients").get(clients::list).post(clients::create).end())
+            .service(
+                endpoint("/clients/{id}")
+                    .get(clients::show)
+                    .patch(clients::change)
+                    .delete(clients::delete)
+                    .end(),
+            )
+            .service(endpoint("/users").get(people::users).post(people::create_user).end())
+            .service(
+                endpoint("/users/{id}")
+                    .get(people::user)
+                    .patch(people::change_user)
+                    .delete(people::delete_user)
+                    .end(),
+            )
+            .service(
+                endpoint("/organizations").get(people::organizations).post(people::create_organization).end(),
+            )
+            .service(
+                endpoint("/organizations/{id}")
+                    .get(people::organization)
+                    .patch(people::change_organization)
+                    .delete(people::delete_organization)
+                    .end(),
+            )
+            .service(endpoint("/logout-notices").get(people::logout_notices).end())
+            .service(endpoint("/sessions").get(people::sessions).end())
+            .service(endpoint("/sessions/{id}").delete(people::end_session).end()),
+    );
 }
 
 /// One path with its methods. `GET` answers `HEAD` too; other methods get 405 with the ones allowed.

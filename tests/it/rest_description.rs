@@ -32,7 +32,7 @@ async fn it_names_every_operation_that_is_served_and_no_other() {
         let methods = rest.split(".end()").next().unwrap();
         for method in ["get", "post", "put", "patch", "delete"] {
             if methods.contains(&format!(".{method}(")) && !path.ends_with("openapi.json") {
-                served.insert(format!("{} {path}", method.to_uppercase()));
+                served.insert(format!("{} /api/v1{path}", method.to_uppercase()));
             }
         }
     }

@@ -32,32 +32,35 @@ use blocks::{Block, Form, Page, Section, Typed};
 
 /// All pages of the dashboard.
 pub fn routes(config: &mut web::ServiceConfig) {
-    let at = |path: &str| endpoint(&format!("/dashboard{path}"));
-    config
-        .service(at("").get(home::show).end())
-        .service(at("/sign-in").get(sign_in_page).post(sign_in).end())
-        .service(at("/sign-out").post(sign_out).end())
-        .service(at("/inbox/{id}/other-browser").get(flows::other_browser).end())
-        .service(at("/methods").get(methods::show).post(methods::save).end())
-        .service(at("/applications").get(applications::list).post(applications::create).end())
-        .service(at("/applications/{id}").get(applications::show).post(applications::save).end())
-        .service(at("/applications/{id}/delete").post(applications::delete).end())
-        .service(at("/users").get(people::users).post(people::create_user).end())
-        .service(at("/users/{id}").get(people::user).post(people::save_user).end())
-        .service(at("/users/{id}/delete").post(people::delete_user).end())
-        .service(at("/organizations").get(people::organizations).post(people::create_organization).end())
-        .service(at("/organizations/{id}/delete").post(people::delete_organization).end())
-        .service(at("/sessions").get(people::sessions).end())
-        .service(at("/sessions/{id}/end").post(people::end_session).end())
-        .service(at("/flows").get(flows::list).end())
-        .service(at("/flows/{id}").get(flows::show).end())
-        .service(at("/tokens").get(tokens::show).post(tokens::act).end())
-        .service(at("/clock").get(time::show).post(time::change).end())
-        .service(at("/faults").get(faults::list).post(faults::create).end())
-        .service(at("/faults/{id}/delete").post(faults::delete).end())
-        .service(at("/environments").get(environments::list).post(environments::create).end())
-        .service(at("/environments/{name}/delete").post(environments::delete).end())
-        .service(at("/state").get(environments::state).post(environments::change_state).end());
+    config.service(
+        web::scope("/dashboard")
+            .service(endpoint("").get(home::show).end())
+            .service(endpoint("/sign-in").get(sign_in_page).post(sign_in).end())
+            .service(endpoint("/sign-out").post(sign_out).end())
+            .service(endpoint("/inbox/{id}/other-browser").get(flows::other_browser).end())
+            .service(endpoint("/methods").get(methods::show).post(methods::save).end())
+            .service(endpoint("/applications").get(applications::list).post(applications::create).end())
+            .service(endpoint("/applications/{id}").get(applications::show).post(applications::save).end())
+            .service(endpoint("/applications/{id}/delete").post(applications::delete).end())
+            .service(endpoint("/users").get(people::users).post(people::create_user).end())
+            .service(endpoint("/users/{id}").get(people::user).post(people::save_user).end())
+            .service(endpoint("/users/{id}/delete").post(people::delete_user).end())
+            .service(
+                endpoint("/organizations").get(people::organizations).post(people::create_organization).end(),
+            )
+            .service(endpoint("/organizations/{id}/delete").post(people::delete_organization).end())
+            .service(endpoint("/sessions").get(people::sessions).end())
+            .service(endpoint("/sessions/{id}/end").post(people::end_session).end())
+            .service(endpoint("/flows").get(flows::list).end())
+            .service(endpoint("/flows/{id}").get(flows::show).end())
+            .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
+            .service(endpoint("/clock").get(time::show).post(time::change).end())
+            .service(endpoint("/faults").get(faults::list).post(faults::create).end())
+            .service(endpoint("/faults/{id}/delete").post(faults::delete).end())
+            .service(endpoint("/environments").get(environments::list).post(environments::create).end())
+            .service(endpoint("/environments/{name}/delete").post(environments::delete).end())
+            .service(endpoint("/state").get(environments::state).post(environments::change_state).end()),
+    );
 }
 
 /// What handlers give.

@@ -13,7 +13,7 @@ async fn the_description_names_every_path_that_is_served_and_no_other() {
     let source = include_str!("../../../src/http/mod.rs");
     let routes = source.split("fn control_routes").nth(1).unwrap().split("\n}").next().unwrap();
     let mut served: Vec<String> = routes
-        .split("at(\"")
+        .split("endpoint(\"")
         .skip(1)
         .map(|rest| format!("/_emulator/v1{}", rest.split('"').next().unwrap()))
         .filter(|path| !path.ends_with("openapi.json"))
