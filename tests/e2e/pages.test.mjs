@@ -179,6 +179,46 @@ for (const [name, open] of Object.entries(pages)) {
   });
 }
 
+/** Where the digits of a code begin and end, where their boxes do, and what the field would hide of these. */
+const drawnCode = (page) => page.evaluate(() => {
+  const field = document.querySelector('input[name="code"]');
+  const style = getComputedStyle(field);
+  const px = (value) => Number.parseFloat(value);
+  const pen = document.createElement('canvas').getContext('2d');
+  pen.font = style.font;
+  const width = pen.measureText('0').width;
+  const left = field.getBoundingClientRect().left + px(style.borderLeftWidth) + px(style.paddingLeft);
+  return {
+    hides: [style.backgroundColor, style.borderTopWidth],
+    digits: Array.from({ length: field.maxLength }, (_, i) => left + i * (width + px(style.letterSpacing)) + width / 2),
+    boxes: [...document.querySelectorAll('.boxes span')].map((box) => {
+      const { left, right } = box.getBoundingClientRect();
+      return { left, right, edge: getComputedStyle(box).borderTopWidth };
+    }),
+  };
+});
+
+for (const length of [6, 8, 10]) {
+  test(`a code of ${length} digits is drawn as ${length} boxes with a digit in each`, async () => {
+    const server = await startVestibule(`[passwordless]\ncode_length = ${length}\n`);
+    const { context, page } = await freshPage(browser, { reducedMotion: 'reduce' });
+    await page.goto(server.authorizeUrl(application.callback, { login_hint: 'boxes@example.com' }));
+    for (const width of [320, 390, 1280]) {
+      await page.setViewportSize({ width, height: 800 });
+      const { hides, digits, boxes } = await drawnCode(page);
+      assert.deepEqual(hides, ['rgba(0, 0, 0, 0)', '0px'], 'the field lies over the boxes and must not hide them');
+      assert.equal(boxes.length, length);
+      boxes.forEach(({ left, right, edge }, i) => {
+        assert.equal(edge, '1px');
+        const off = digits[i] - (left + right) / 2;
+        assert.ok(Math.abs(off) < (right - left) / 4, `digit ${i + 1} is ${off} px beside its box at ${width} px`);
+      });
+    }
+    await context.close();
+    await server.stop();
+  });
+}
+
 test('the keyboard alone is enough for the dashboard', async () => {
   const { context, page } = await freshPage(browser);
   const tabTo = async (locator) => {
