@@ -343,9 +343,6 @@ where
         peer: &Peer,
         in_flight: InFlight,
     ) -> io::Result<http::Response<Answer>> {
-        if !self.provider.may_have_faults() {
-            return Ok(self.answer_well(request, name, peer, in_flight).await);
-        }
         let Some(fired) = self.fault(&request, name.as_ref(), peer).await else {
             return Ok(self.answer_well(request, name, peer, in_flight).await);
         };
@@ -380,6 +377,9 @@ where
         let host = request.headers().get(http::header::HOST).and_then(|h| h.to_str().ok());
         let authority = request.uri().authority().map(|a| a.as_str()).or(host);
         let asked = Asked { over_tls: peer.over_tls, authority, name };
+        if !self.provider.may_have_faults(asked) {
+            return None;
+        }
         let context = self.provider.context(asked).await.ok()?;
         let happening = if grpc::is_grpc(request.headers()) {
             Happening::Grpc { path }

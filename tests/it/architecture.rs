@@ -77,7 +77,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "sqlx::",
         ],
     ),
-    ("app.rs", &["crate::service", "crate::http", "crate::server", "crate::cli", "actix_web"]),
+    ("app", &["crate::service", "crate::http", "crate::server", "crate::cli", "actix_web"]),
     (
         "service",
         &["crate::http", "crate::grpc", "tonic", "crate::server", "crate::cli", "actix_web", "sqlx::"],

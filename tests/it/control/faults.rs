@@ -46,6 +46,18 @@ async fn counts_hold_over_all_servers_of_a_database() {
 }
 
 #[tokio::test]
+async fn rules_outlive_a_restart_and_hold_from_the_first_request_on() {
+    let server = TestServer::start().await;
+    server.do_control("POST", "/environments", json!({ "name": "a" })).await;
+    let rule = json!({ "effect": { "kind": "status", "status": 418 } });
+    let made = server.http().post(format!("{}/e/a/_emulator/v1/faults", server.url)).json(&rule).send().await;
+    assert_eq!(made.unwrap().status(), 201);
+    let restarted = server.beside("").await;
+    assert_eq!(restarted.get("/e/a/keys").await.status, 418);
+    assert_eq!(restarted.get("/keys").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_connection_is_reset_and_a_body_breaks_off() {
     let server = TestServer::start().await;
     let reset = json!({ "match": { "path": "/keys" }, "count": 1, "effect": { "kind": "connection_reset" } });

@@ -1,0 +1,82 @@
+//! A request's view of the provider.
+
+use std::sync::Arc;
+
+use super::{App, Asked, Live, Provider};
+use crate::crypto::server_secret::ServerSecret;
+use crate::domain::clock::{Clock as _, UnixMs};
+use crate::domain::entropy::Entropy;
+use crate::domain::environment::{Environment, PublicUrl};
+use crate::domain::ids::{IdKind, new_id};
+use crate::storage::Store;
+
+/// A request's view of the provider: which environment it is in and under which URL it came.
+#[derive(Clone)]
+pub struct Context {
+    pub provider: Provider,
+    pub app: Arc<App>,
+    pub live: Arc<Live>,
+    pub environment: Arc<Environment>,
+    pub public_url: PublicUrl,
+}
+
+impl Context {
+    pub fn now_ms(&self) -> UnixMs {
+        self.app.clock.now_ms()
+    }
+
+    /// The time at which tokens are dated.
+    pub fn token_date_ms(&self) -> UnixMs {
+        self.app.clock.token_date_ms()
+    }
+
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.live.randomness.entropy
+    }
+
+    pub fn secret(&self) -> &ServerSecret {
+        &self.live.secret
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.app.site.store
+    }
+
+    pub fn environment_id(&self) -> &str {
+        &self.app.id
+    }
+
+    pub fn issuer(&self) -> &str {
+        self.public_url.issuer()
+    }
+
+    /// A path of ours as browsers have to ask for it: with the environment's prefix.
+    pub fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.path())
+    }
+
+    pub fn new_id(&self, kind: IdKind) -> String {
+        new_id(kind, self.live.randomness.id_time_ms(self.now_ms()), self.entropy())
+    }
+
+    /// Ids for many things made at once.
+    pub fn many_ids(&self, kind: IdKind) -> impl FnMut() -> String {
+        let now_ms = self.now_ms();
+        let mut count = 0;
+        move || {
+            count += 1;
+            new_id(kind, self.live.randomness.id_time_ms(now_ms + count), self.entropy())
+        }
+    }
+
+    /// An id for a mail, greater than every earlier one of this process, whatever became of the clock.
+    pub fn new_message_id(&self) -> String {
+        let time_ms = self.live.randomness.id_time_ms(self.app.clock.machine_ms());
+        self.app.mail.new_message_id(time_ms, self.entropy())
+    }
+
+    /// This request in another environment: with its default URL.
+    pub fn elsewhere(&self, app: Arc<App>) -> Self {
+        self.provider.context_of(app, Asked { over_tls: self.public_url.is_secure(), ..Asked::default() })
+    }
+}

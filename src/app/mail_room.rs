@@ -1,0 +1,37 @@
+//! Where mails wait and who is told about them.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::sync::watch;
+
+use crate::domain::clock::UnixMs;
+use crate::domain::entropy::Entropy;
+use crate::domain::ids::{IdKind, new_id};
+
+/// Where mails wait and who is told about them.
+#[derive(Default)]
+pub struct MailRoom {
+    /// Number of the last mail's id: ids grow even within a millisecond, so that "newest first" holds.
+    last_message: AtomicI64,
+    /// Changes with every mail stored by this process; those who wait for one watch it.
+    pub inbox_changed: watch::Sender<u64>,
+}
+
+impl MailRoom {
+    /// Tells those who wait.
+    pub fn announce(&self) {
+        self.inbox_changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// An id for a mail, greater than every earlier one of this process.
+    pub(super) fn new_message_id(&self, time_ms: UnixMs, entropy: &dyn Entropy) -> String {
+        let fresh = new_id(IdKind::Message, time_ms, entropy);
+        let wanted: i64 = fresh.rsplit('_').next().and_then(|digits| digits.parse().ok()).unwrap_or_default();
+        let last = self.last_message.fetch_max(wanted, Ordering::SeqCst);
+        if wanted > last {
+            fresh
+        } else {
+            format!("msg_{:019}", self.last_message.fetch_add(1, Ordering::SeqCst) + 1)
+        }
+    }
+}

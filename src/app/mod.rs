@@ -1,0 +1,245 @@
+//! The parts of a running provider, put together: database, clock, randomness, keys, mail. A [`Site`] is what all
+//! environments of a process share, an [`App`] is one environment at work, a [`Provider`] finds the one a request
+//! is for.
+
+mod context;
+mod keys;
+mod mail_room;
+mod provider;
+mod randomness;
+mod site;
+mod start;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+pub use context::Context;
+pub use keys::KeyRing;
+pub use mail_room::MailRoom;
+pub use provider::{Asked, NoContext, Provider};
+pub use randomness::Randomness;
+pub use site::{Access, SERVER_SECRET, Site};
+pub use start::{Parts, Seed, StartError, Started};
+
+use crate::crypto::client_secrets::ClientSecrets;
+use crate::crypto::server_secret::ServerSecret;
+use crate::crypto::signing::KeySet;
+use crate::domain::clock::EnvironmentClock;
+use crate::domain::environment::{Environment, EnvironmentName};
+use crate::domain::field_error::FieldError;
+use crate::domain::token::SigningAlgorithm;
+use crate::storage::{EnvironmentRecord, Store, StoreError, StoredFault};
+use keys::KeyChest;
+use start::server_secret;
+
+/// One environment at work.
+pub struct App {
+    pub site: Arc<Site>,
+    pub id: String,
+    /// `None`: the default one.
+    pub name: Option<EnvironmentName>,
+    live: RwLock<Arc<Live>>,
+    pub clock: Arc<EnvironmentClock>,
+    pub keys: KeyRing,
+    pub mail: MailRoom,
+    /// When this process last made sure that it knows the newest revision.
+    checked_at: RwLock<Instant>,
+    /// Held while it is made sure; when that failed last.
+    checking: tokio::sync::Mutex<Option<Instant>>,
+}
+
+/// What requests see of an environment, as of one revision.
+pub struct Live {
+    pub environment: Arc<Environment>,
+    pub revision: i64,
+    pub secret: ServerSecret,
+    pub client_secrets: Arc<ClientSecrets>,
+    pub randomness: Arc<Randomness>,
+    /// Rules for faults; their counts are in the database.
+    pub faults: Vec<StoredFault>,
+}
+
+impl App {
+    fn new(
+        site: Arc<Site>,
+        name: Option<EnvironmentName>,
+        record: &EnvironmentRecord,
+        secret: ServerSecret,
+        keys: KeyRing,
+        faults: Vec<StoredFault>,
+    ) -> Result<Self, StartError> {
+        let environment = changed_environment(&site, name.as_ref(), record)?;
+        let live = Live::new(&site, environment, record, secret, faults, None);
+        Ok(Self {
+            id: record.id.clone(),
+            name,
+            live: RwLock::new(Arc::new(live)),
+            clock: Arc::new(EnvironmentClock::new(site.machine_clock.clone(), record.clock)),
+            keys,
+            mail: MailRoom::default(),
+            checked_at: RwLock::new(Instant::now()),
+            checking: tokio::sync::Mutex::default(),
+            site,
+        })
+    }
+
+    /// What requests see now.
+    pub fn live(&self) -> Arc<Live> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.site.store
+    }
+
+    /// Is the database there? Answers within the given time.
+    pub async fn ping(&self, within: Duration) -> Result<(), StoreError> {
+        self.store().ping(within).await
+    }
+
+    /// The record as stored, to be changed.
+    pub async fn record(&self) -> Result<EnvironmentRecord, StartError> {
+        match self.store().environment_record(&self.id).await? {
+            Some(record) => Ok(record),
+            None => self.site.unchanged(self.clock.machine_ms()),
+        }
+    }
+
+    /// Is what this process knows young enough to be used?
+    fn is_fresh(&self) -> bool {
+        let checked_at = *self.checked_at.read().unwrap_or_else(PoisonError::into_inner);
+        self.site.freshness().is_none_or(|age| checked_at.elapsed() < age)
+    }
+
+    /// Makes sure of the newest revision. `false`: the environment was deleted.
+    async fn freshen(&self) -> Result<bool, StartError> {
+        let asked_at = Instant::now();
+        let mut failed_at = self.checking.lock().await;
+        if self.is_fresh() {
+            return Ok(true);
+        }
+        share_failure(*failed_at, asked_at)?;
+        let outcome = self.reload().await;
+        *failed_at = outcome.is_err().then(Instant::now);
+        outcome
+    }
+
+    /// Reads what was changed, here or on another server. `false`: the environment was deleted.
+    pub async fn reload(&self) -> Result<bool, StartError> {
+        let asked_at = Instant::now();
+        let record = self.store().environment_record(&self.id).await?;
+        let record = match record {
+            Some(record) => record,
+            None if self.name.is_some() => return Ok(false),
+            None => self.site.unchanged(self.clock.machine_ms())?,
+        };
+        let known = self.live();
+        if record.revision != known.revision {
+            let secret = server_secret(
+                self.store(),
+                &self.id,
+                &self.site.at_rest,
+                &*self.site.entropy,
+                self.clock.machine_ms(),
+            )
+            .await?;
+            self.keys.reload(self.key_chest()).await?;
+            let faults = self.store().faults(&self.id).await?;
+            let environment = changed_environment(&self.site, self.name.as_ref(), &record)?;
+            let next = Live::new(&self.site, environment, &record, secret, faults, Some(&known));
+            let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+            // A slow reader must not bring an older revision back.
+            if record.revision > live.revision {
+                *live = Arc::new(next);
+                self.clock.set(record.clock);
+            }
+        }
+        *self.checked_at.write().unwrap_or_else(PoisonError::into_inner) = asked_at;
+        Ok(true)
+    }
+
+    /// Reads the signing keys again.
+    pub async fn reload_keys(&self) -> Result<(), StartError> {
+        self.keys.reload(self.key_chest()).await.map(|_| ())
+    }
+
+    /// Makes the next signing key: see [`KeyRing::add`].
+    pub async fn add_key(&self, algorithm: SigningAlgorithm, delay_ms: i64) -> Result<String, StartError> {
+        let (entropy, now_ms) = (self.site.entropy.clone(), self.clock.machine_ms());
+        self.keys.add(self.key_chest(), entropy, algorithm, now_ms, delay_ms).await
+    }
+
+    /// Keys with one that signs by this algorithm: clients may ask for another one while the server runs.
+    pub async fn keys_for(&self, algorithm: SigningAlgorithm) -> Result<Arc<KeySet>, StartError> {
+        let (keys, now_ms) = (self.keys.current(), self.clock.machine_ms());
+        if keys.signing_key(algorithm, now_ms).is_ok() {
+            return Ok(keys);
+        }
+        self.keys.ensure(self.key_chest(), self.site.entropy.clone(), algorithm, now_ms).await?;
+        Ok(self.keys.current())
+    }
+
+    fn key_chest(&self) -> KeyChest<'_> {
+        KeyChest { store: &self.site.store, environment_id: &self.id, at_rest: &self.site.at_rest }
+    }
+}
+
+/// Whoever waited while somebody else asked the database in vain fails too: each would wait for it anew, one after
+/// the other.
+fn share_failure(failed_at: Option<Instant>, asked_at: Instant) -> Result<(), StartError> {
+    match failed_at {
+        Some(failed_at) if failed_at > asked_at => Err(StoreError::no_answer().into()),
+        _ => Ok(()),
+    }
+}
+
+/// The environment of a record. Changes that the configuration no longer fits are left out, with a word in the log.
+fn changed_environment(
+    site: &Site,
+    name: Option<&EnvironmentName>,
+    record: &EnvironmentRecord,
+) -> Result<Environment, StartError> {
+    let changes = site.open_settings(&record.settings)?;
+    let bare = Value::Object(serde_json::Map::new());
+    let environment = |changes: &Value| site.layers.environment(&record.id, name.cloned(), changes);
+    environment(&changes)
+        .or_else(|errors: Vec<FieldError>| {
+            tracing::error!(
+                ?errors,
+                environment = record.name,
+                "changed settings no longer fit and are left out"
+            );
+            environment(&bare)
+        })
+        .map_err(|_| StoreError::Unreadable("setting").into())
+}
+
+impl Live {
+    fn new(
+        site: &Site,
+        environment: Environment,
+        record: &EnvironmentRecord,
+        stored_secret: ServerSecret,
+        faults: Vec<StoredFault>,
+        known: Option<&Live>,
+    ) -> Self {
+        let seed = environment.deterministic_seed.as_ref();
+        let randomness = match known {
+            Some(live) if live.randomness.is_for(seed, record.resets) => live.randomness.clone(),
+            _ => Arc::new(Randomness::new(site, seed, record.resets)),
+        };
+        // Codes and links come from the secret.
+        let secret = seed.map_or(stored_secret, |seed| ServerSecret::new(seed.as_bytes()));
+        Self {
+            client_secrets: ClientSecrets::new(secret.clone()),
+            secret,
+            environment: Arc::new(environment),
+            revision: record.revision,
+            randomness,
+            faults,
+        }
+    }
+}

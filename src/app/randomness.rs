@@ -1,0 +1,46 @@
+//! Where an environment's random bytes, and the times in its ids, come from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::Site;
+use crate::crypto::entropy::SeededEntropy;
+use crate::domain::clock::UnixMs;
+use crate::domain::entropy::Entropy;
+
+/// Where an environment's random bytes come from.
+pub struct Randomness {
+    pub(super) entropy: Arc<dyn Entropy>,
+    /// Seed and number of resets, where a seed makes it repeatable.
+    repeats: Option<(String, i64)>,
+    /// Takes the place of time in repeatable ids.
+    ids: AtomicI64,
+}
+
+impl Randomness {
+    pub(super) fn new(site: &Site, seed: Option<&String>, resets: i64) -> Self {
+        let entropy: Arc<dyn Entropy> = match seed {
+            Some(seed) => Arc::new(SeededEntropy::new(seed)),
+            None => site.entropy.clone(),
+        };
+        Self { entropy, repeats: seed.map(|s| (s.clone(), resets)), ids: AtomicI64::new(0) }
+    }
+
+    pub(super) fn is_for(&self, seed: Option<&String>, resets: i64) -> bool {
+        match (&self.repeats, seed) {
+            (None, None) => true,
+            (Some((ours, ours_resets)), Some(seed)) => ours == seed && *ours_resets == resets,
+            _ => false,
+        }
+    }
+
+    /// The time that a new id carries: a counter, where ids have to repeat.
+    pub(super) fn id_time_ms(&self, now_ms: UnixMs) -> UnixMs {
+        /// 2026-01-01T00:00:00Z
+        const FIRST_MS: UnixMs = 1_767_225_600_000;
+        match self.repeats {
+            None => now_ms,
+            Some(_) => FIRST_MS + self.ids.fetch_add(1, Ordering::SeqCst),
+        }
+    }
+}

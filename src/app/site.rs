@@ -1,0 +1,134 @@
+//! What all environments of a process share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::StartError;
+use crate::config::Layers;
+use crate::crypto::at_rest::AtRest;
+use crate::domain::clock::{Clock, ClockSetting, UnixMs};
+use crate::domain::entropy::Entropy;
+use crate::domain::environment::Mode;
+use crate::domain::flow::FlowLog;
+use crate::mail::SmtpMailer;
+use crate::storage::{EnvironmentRecord, Store, StoreError};
+
+/// Name of the one server secret, in the database and as what it is sealed with.
+pub const SERVER_SECRET: &str = "server secret";
+pub(super) const SIGNING_KEY: &str = "signing key";
+const SETTINGS: &str = "environment settings";
+
+/// Who may use what is not for everybody: the inbox and the control API, or the figures.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Nobody.
+    Off,
+    /// Anybody who can connect: the listener is on loopback.
+    Open,
+    Token(SecretString),
+}
+
+impl Access {
+    pub fn is_off(&self) -> bool {
+        matches!(self, Self::Off)
+    }
+}
+
+/// What all environments of a process share.
+pub struct Site {
+    pub store: Store,
+    pub layers: Layers,
+    pub mode: Mode,
+    pub machine_clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Who may read the inbox and use the control API.
+    pub control: Access,
+    /// Who may read the figures.
+    pub metrics: Access,
+    /// Folder of the named scenarios.
+    pub scenarios: PathBuf,
+    pub smtp: Option<SmtpMailer>,
+    /// Wakes the delivery of the outbox.
+    pub outbox_filled: Notify,
+    /// Wakes those who tell applications of ended sessions.
+    pub sessions_ended: Notify,
+    pub(super) at_rest: AtRest,
+    pub(super) default_id: String,
+    /// The server stops: nobody shall wait for a mail any longer.
+    pub(super) stopping: AtomicBool,
+    /// How often methods were asked for that are not emulated, by name.
+    pub not_emulated: Mutex<BTreeMap<String, u64>>,
+    /// What happened in sign-ins and is not written yet.
+    pub flows: FlowLog,
+    /// Held while steps are written, so that who reads the log waits for what is on its way.
+    pub writing_flows: tokio::sync::Mutex<()>,
+}
+
+impl Site {
+    pub fn default_id(&self) -> &str {
+        &self.default_id
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// How old what this process knows of an environment may be. Servers that share a database notice changes within
+    /// it, and whoever makes a change waits as long before saying that it is made. `None`: no other server writes.
+    pub fn freshness(&self) -> Option<Duration> {
+        match self.mode {
+            _ if self.store.is_embedded() => None,
+            Mode::Development => Some(Duration::from_millis(50)),
+            Mode::Production => Some(Duration::from_secs(1)),
+        }
+    }
+
+    /// Changed settings as stored.
+    pub fn seal_settings(&self, settings: &Value) -> Result<Vec<u8>, StartError> {
+        Ok(self.at_rest.seal(SETTINGS, settings.to_string().as_bytes(), &*self.entropy)?)
+    }
+
+    /// Changed settings as read.
+    pub fn open_settings(&self, sealed: &[u8]) -> Result<Value, StartError> {
+        let bytes = self.at_rest.open(SETTINGS, sealed)?;
+        Ok(serde_json::from_slice(&bytes).map_err(|_| StoreError::Unreadable("setting"))?)
+    }
+
+    pub fn seal_secret(&self, secret: &[u8]) -> Result<Vec<u8>, StartError> {
+        Ok(self.at_rest.seal(SERVER_SECRET, secret, &*self.entropy)?)
+    }
+
+    pub fn open_secret(&self, sealed: &[u8]) -> Result<Vec<u8>, StartError> {
+        Ok(self.at_rest.open(SERVER_SECRET, sealed)?)
+    }
+
+    pub fn seal_key(&self, der: &[u8]) -> Result<Vec<u8>, StartError> {
+        Ok(self.at_rest.seal(SIGNING_KEY, der, &*self.entropy)?)
+    }
+
+    pub fn open_key(&self, sealed: &[u8]) -> Result<Vec<u8>, StartError> {
+        Ok(self.at_rest.open(SIGNING_KEY, sealed)?)
+    }
+
+    /// The record of an environment of which nothing was changed yet.
+    pub(super) fn unchanged(&self, now_ms: UnixMs) -> Result<EnvironmentRecord, StartError> {
+        let nothing = self.seal_settings(&Value::Object(serde_json::Map::new()))?;
+        Ok(EnvironmentRecord {
+            id: self.default_id.clone(),
+            name: self.default_id.clone(),
+            revision: 0,
+            resets: 0,
+            settings: nothing.clone(),
+            first_settings: nothing,
+            clock: ClockSetting::default(),
+            created_at_ms: now_ms,
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! From the parts of a provider to one that works.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use secrecy::SecretString;
+use tokio::sync::Notify;
+
+use super::App;
+use super::keys::{KeyChest, KeyRing};
+use super::site::{Access, SERVER_SECRET, Site};
+use crate::config::Layers;
+use crate::crypto::at_rest::{AtRest, AtRestError};
+use crate::crypto::server_secret::ServerSecret;
+use crate::crypto::signing::SigningError;
+use crate::domain::clock::{Clock, UnixMs};
+use crate::domain::entropy::Entropy;
+use crate::domain::environment::Environment;
+use crate::domain::flow::FlowLog;
+use crate::domain::token::SigningAlgorithm;
+use crate::mail::SmtpMailer;
+use crate::storage::{EnvironmentRecord, SeedOrganization, SeedUser, Store, StoreError, StoredFault};
+
+/// What a provider is made of, before anything was read from the database.
+pub struct Parts {
+    pub store: Store,
+    /// As configured.
+    pub environment: Environment,
+    pub layers: Layers,
+    /// The machine's clock.
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub master_key: Option<SecretString>,
+    /// `None`: the inbox alone receives.
+    pub smtp: Option<SmtpMailer>,
+    pub control: Access,
+    pub metrics: Access,
+    pub scenarios: PathBuf,
+    pub seed: Seed,
+}
+
+/// People and organizations that configuration asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Seed {
+    pub organizations: Vec<SeedOrganization>,
+    pub users: Vec<SeedUser>,
+}
+
+/// Why a provider cannot start, or an environment cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    AtRest(#[from] AtRestError),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
+impl StartError {
+    /// Is waiting a remedy?
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Unavailable(_)))
+    }
+}
+
+impl Parts {
+    /// Migrates the database and reads from it, or makes, what a provider needs. Running it again after a
+    /// failure is safe; several processes may run it at once.
+    pub async fn start(&self) -> Result<Started, StartError> {
+        let id = &self.environment.id;
+        let now_ms = self.clock.now_ms();
+        let at_rest = AtRest::new(self.master_key.as_ref())?;
+        self.store.migrate().await?;
+        let secret = server_secret(&self.store, id, &at_rest, &*self.entropy, now_ms).await?;
+        let keys = KeyRing::default();
+        let chest = KeyChest { store: &self.store, environment_id: id, at_rest: &at_rest };
+        let asks =
+            |algorithm| self.environment.clients.iter().any(|c| c.id_token_signed_response_alg == algorithm);
+        for algorithm in SigningAlgorithm::ALL {
+            if algorithm == SigningAlgorithm::default() || asks(algorithm) {
+                keys.ensure(chest, self.entropy.clone(), algorithm, now_ms).await?;
+            }
+        }
+        self.store
+            .seed(id, &self.seed.organizations, &self.seed.users, self.control.is_off(), now_ms)
+            .await?;
+        let record = self.store.environment_record(id).await?;
+        if record.is_some() {
+            tracing::info!("settings were changed by API; those changes outrank the configuration");
+        }
+        let faults = self.store.faults(id).await?;
+        Ok(Started { secret, keys, record, faults })
+    }
+
+    /// The provider, with what [`Parts::start`] found.
+    pub fn into_app(self, started: Started) -> Result<App, StartError> {
+        let site = Arc::new(Site {
+            at_rest: AtRest::new(self.master_key.as_ref())?,
+            default_id: self.environment.id.clone(),
+            mode: self.environment.mode,
+            store: self.store,
+            layers: self.layers,
+            machine_clock: self.clock,
+            entropy: self.entropy,
+            control: self.control,
+            metrics: self.metrics,
+            scenarios: self.scenarios,
+            smtp: self.smtp,
+            outbox_filled: Notify::new(),
+            sessions_ended: Notify::new(),
+            stopping: AtomicBool::new(false),
+            not_emulated: Mutex::default(),
+            flows: FlowLog::default(),
+            writing_flows: tokio::sync::Mutex::default(),
+        });
+        let record = match started.record {
+            Some(record) => record,
+            None => site.unchanged(site.machine_clock.now_ms())?,
+        };
+        App::new(site, None, &record, started.secret, started.keys, started.faults)
+    }
+}
+
+/// What the database holds for a starting provider.
+pub struct Started {
+    secret: ServerSecret,
+    keys: KeyRing,
+    record: Option<EnvironmentRecord>,
+    faults: Vec<StoredFault>,
+}
+
+pub(super) async fn server_secret(
+    store: &Store,
+    environment_id: &str,
+    at_rest: &AtRest,
+    entropy: &dyn Entropy,
+    now_ms: UnixMs,
+) -> Result<ServerSecret, StartError> {
+    let stored = match store.server_secret(environment_id, SERVER_SECRET).await? {
+        Some(stored) => stored,
+        None => {
+            let mut bytes = [0; 32];
+            entropy.fill(&mut bytes);
+            let sealed = at_rest.seal(SERVER_SECRET, &bytes, entropy)?;
+            store.offer_server_secret(environment_id, SERVER_SECRET, &sealed, now_ms).await?;
+            store
+                .server_secret(environment_id, SERVER_SECRET)
+                .await?
+                .ok_or(StoreError::Unreadable("server secret"))?
+        }
+    };
+    Ok(ServerSecret::new(&at_rest.open(SERVER_SECRET, &stored)?))
+}
