@@ -3,17 +3,21 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::future::join_all;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
 use tokio::net::TcpStream;
 
 /// A connection to a server, with the cookies of one browser.
 pub struct Client {
     sender: SendRequest<Full<Bytes>>,
+    /// The connection for gRPC, from its first call on.
+    http2: Option<http2::SendRequest<Full<Bytes>>>,
     authority: String,
     cookies: Vec<(String, String)>,
     /// What a step leaves for the next one on this connection, such as a refresh token.
@@ -63,11 +67,9 @@ impl Answer {
 impl Client {
     /// `authority` is host and port.
     pub async fn open(authority: &str) -> Self {
-        let tcp = TcpStream::connect(authority).await.unwrap();
-        tcp.set_nodelay(true).unwrap();
-        let (sender, connection) = handshake(TokioIo::new(tcp)).await.unwrap();
+        let (sender, connection) = handshake(connected(authority).await).await.unwrap();
         tokio::task::spawn_local(connection);
-        Self { sender, authority: authority.to_owned(), cookies: vec![], memory: String::new() }
+        Self { sender, http2: None, authority: authority.to_owned(), cookies: vec![], memory: String::new() }
     }
 
     /// Another person sits down: no cookies.
@@ -96,6 +98,32 @@ impl Client {
         }
         let request = request.header(header::CONTENT_TYPE, "application/json");
         self.send(request.body(Full::from(value.to_string())).unwrap()).await
+    }
+
+    /// A gRPC call with one message each way; anything but `OK` ends the run.
+    pub async fn call<M: Message + Default>(
+        &mut self,
+        path: &str,
+        authorization: &str,
+        message: &impl Message,
+    ) -> M {
+        if self.http2.is_none() {
+            let io = connected(&self.authority).await;
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+            tokio::task::spawn_local(connection);
+            self.http2 = Some(sender);
+        }
+        let request = Request::post(format!("http://{}{path}", self.authority))
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .header(header::TE, "trailers")
+            .body(Full::from(framed(message)))
+            .unwrap();
+        let response = self.http2.as_mut().unwrap().send_request(request).await.unwrap();
+        let body = response.into_body().collect().await.unwrap();
+        let status = body.trailers().and_then(|trailers| trailers.get("grpc-status")).cloned();
+        assert_eq!(status.unwrap(), "0", "{path}");
+        M::decode(body.to_bytes().slice(FRAME_HEAD_BYTES..)).unwrap()
     }
 
     async fn send_form(&mut self, request: http::request::Builder, form: &[(&str, &str)]) -> Answer {
@@ -135,6 +163,23 @@ impl Client {
         let location = head.headers.get(header::LOCATION).map(|v| v.to_str().unwrap().to_owned());
         Answer { status: head.status, location, body: body.collect().await.unwrap().to_bytes() }
     }
+}
+
+/// Before each message of gRPC: whether it is compressed, and its length.
+const FRAME_HEAD_BYTES: usize = 5;
+
+fn framed(message: &impl Message) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_u8(0);
+    frame.put_u32(message.encoded_len() as u32);
+    message.encode(&mut frame).unwrap();
+    frame.freeze()
+}
+
+async fn connected(authority: &str) -> TokioIo<TcpStream> {
+    let tcp = TcpStream::connect(authority).await.unwrap();
+    tcp.set_nodelay(true).unwrap();
+    TokioIo::new(tcp)
 }
 
 /// What came of a load.

@@ -266,6 +266,7 @@ fn calls(bench: &mut Bench) {
         ("userinfo", bench.load(&server, TASKS, ours::userinfo)),
         ("keys", bench.load(&server, TASKS, ours::keys)),
         ("headless send and verify, REST", bench.load(&server, TASKS, ours::headless)),
+        ("headless send and verify, gRPC", bench.load(&server, TASKS, ours::headless_by_grpc)),
     ];
     drop(server);
     let mut provider = vec![None; ours.len()];

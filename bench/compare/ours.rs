@@ -5,6 +5,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use vestibule::config::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
+use vestibule::grpc::pb::scalekit::v1::auth::passwordless::verify_password_less_request::AuthCredential;
+use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
+    SendPasswordlessRequest, SendPasswordlessResponse, VerifyPasswordLessRequest, VerifyPasswordLessResponse,
+};
 
 use super::load::{Client, Turn};
 use super::servers::{Process, free_port};
@@ -99,8 +103,8 @@ async fn tokens(client: &mut Client, address: &str, scope: &str) -> Value {
         ])
         .finish();
     let page = client.get(&format!("/oauth/authorize?{query}")).await.next();
-    let mail = client.get(&format!("/_emulator/v1/messages/latest?to={address}")).await.ok().json();
-    let typed = [("code", mail["code"].as_str().unwrap())];
+    let typed = code_of(client, address).await;
+    let typed = [("code", typed.as_str())];
     let code = client.post(&format!("{page}/code"), &typed).await.parameter("code");
     let form = [
         ("grant_type", "authorization_code"),
@@ -112,19 +116,47 @@ async fn tokens(client: &mut Client, address: &str, scope: &str) -> Value {
     client.post("/oauth/token", &form).await.ok().json()
 }
 
-/// Headless sign-in over REST; gRPC's twin is in `one_port`.
-pub async fn headless(mut client: Client, turn: Turn) -> Client {
+/// The application has a token for itself.
+async fn authorized(client: &mut Client) -> String {
     if client.memory.is_empty() {
         let form = [("grant_type", "client_credentials"), CLIENT[0], CLIENT[1]];
         let tokens = client.post("/oauth/token", &form).await.ok().json();
         client.memory = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
     }
-    let (passwordless, authorization) = ("/api/v1/passwordless/email", client.memory.clone());
+    client.memory.clone()
+}
+
+async fn code_of(client: &mut Client, address: &str) -> String {
+    let mail = client.get(&format!("/_emulator/v1/messages/latest?to={address}")).await.ok().json();
+    mail["code"].as_str().unwrap().to_owned()
+}
+
+/// Headless sign-in over REST: send, read the mail, verify.
+pub async fn headless(mut client: Client, turn: Turn) -> Client {
+    let (passwordless, authorization) = ("/api/v1/passwordless/email", authorized(&mut client).await);
     let address = format!("headless-{turn}@example.com");
     let send = json!({ "email": address });
     let sent = client.post_json(&format!("{passwordless}/send"), &authorization, &send).await.ok().json();
-    let mail = client.get(&format!("/_emulator/v1/messages/latest?to={address}")).await.ok().json();
-    let verify = json!({ "code": mail["code"], "auth_request_id": sent["auth_request_id"] });
+    let code = code_of(&mut client, &address).await;
+    let verify = json!({ "code": code, "auth_request_id": sent["auth_request_id"] });
     client.post_json(&format!("{passwordless}/verify"), &authorization, &verify).await.ok();
+    client
+}
+
+/// The same over gRPC, as the SDKs do it; the mail is read over HTTP/1.1.
+pub async fn headless_by_grpc(mut client: Client, turn: Turn) -> Client {
+    let authorization = authorized(&mut client).await;
+    let service = "/scalekit.v1.auth.passwordless.PasswordlessService";
+    let email = format!("grpc-{turn}@example.com");
+    let send = SendPasswordlessRequest { email: email.clone(), ..SendPasswordlessRequest::default() };
+    let sent: SendPasswordlessResponse =
+        client.call(&format!("{service}/SendPasswordlessEmail"), &authorization, &send).await;
+    let verify = VerifyPasswordLessRequest {
+        auth_credential: Some(AuthCredential::Code(code_of(&mut client, &email).await)),
+        auth_request_id: Some(sent.auth_request_id),
+    };
+    let proven: VerifyPasswordLessResponse =
+        client.call(&format!("{service}/VerifyPasswordlessEmail"), &authorization, &verify).await;
+    assert_eq!(proven.email, email);
     client
 }
