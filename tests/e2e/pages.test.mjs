@@ -179,7 +179,7 @@ for (const [name, open] of Object.entries(pages)) {
   });
 }
 
-/** Where the digits of a code begin and end, where their boxes do, and what the field would hide of these. */
+/** Where the middle of each digit of a code is, where its box begins and ends, and what the field would hide of the boxes. */
 const drawnCode = (page) => page.evaluate(() => {
   const field = document.querySelector('input[name="code"]');
   const style = getComputedStyle(field);
