@@ -9,6 +9,9 @@
     reason = "a program for people at a terminal"
 )]
 
+#[path = "../tests/it/support/frame.rs"]
+mod frame;
+
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::{Arc, mpsc};
@@ -16,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App as ActixApp, HttpServer, web};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use frame::frame;
 use futures_util::future::join_all;
 use prost::Message;
 use serde_json::{Value, json};
@@ -112,14 +115,6 @@ async fn rate<F: Future<Output = ()>>(step: impl Fn(String) -> F) -> f64 {
         }
     }));
     f64::from(runs.await.into_iter().sum::<u32>()) / started.elapsed().as_secs_f64()
-}
-
-fn frame(message: &impl Message) -> Bytes {
-    let mut frame = BytesMut::new();
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(message.encoded_len()).unwrap());
-    message.encode(&mut frame).unwrap();
-    frame.freeze()
 }
 
 /// An application's server, over one HTTP/2 connection.

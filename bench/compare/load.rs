@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -12,6 +12,8 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use tokio::net::TcpStream;
+
+use super::frame::frame;
 
 /// A connection to a server, with the cookies of one browser.
 pub struct Client {
@@ -117,7 +119,7 @@ impl Client {
             .header(header::AUTHORIZATION, authorization)
             .header(header::CONTENT_TYPE, "application/grpc")
             .header(header::TE, "trailers")
-            .body(Full::from(framed(message)))
+            .body(Full::from(frame(message)))
             .unwrap();
         let response = self.http2.as_mut().unwrap().send_request(request).await.unwrap();
         let body = response.into_body().collect().await.unwrap();
@@ -167,14 +169,6 @@ impl Client {
 
 /// Before each message of gRPC: whether it is compressed, and its length.
 const FRAME_HEAD_BYTES: usize = 5;
-
-fn framed(message: &impl Message) -> Bytes {
-    let mut frame = BytesMut::new();
-    frame.put_u8(0);
-    frame.put_u32(message.encoded_len() as u32);
-    message.encode(&mut frame).unwrap();
-    frame.freeze()
-}
 
 async fn connected(authority: &str) -> TokioIo<TcpStream> {
     let tcp = TcpStream::connect(authority).await.unwrap();

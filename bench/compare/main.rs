@@ -16,6 +16,8 @@
     reason = "a program for people at a terminal"
 )]
 
+#[path = "../../tests/it/support/frame.rs"]
+mod frame;
 mod load;
 mod ours;
 mod peers;

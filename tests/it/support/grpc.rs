@@ -4,7 +4,7 @@ use std::io::BufReader;
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
@@ -15,6 +15,7 @@ use vestibule::grpc::pb::google::rpc;
 use vestibule::grpc::pb::scalekit::v1::errdetails::ErrorInfo;
 
 use super::TestServer;
+pub use super::frame::frame;
 
 /// How the connection is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,16 +73,6 @@ impl Answer {
         let (status, _, info) = self.error();
         (status, info.error_code)
     }
-}
-
-/// A frame: not compressed, length, message (gRPC over HTTP/2, "Length-Prefixed-Message").
-pub fn frame(message: &impl Message) -> Bytes {
-    let encoded = message.encode_to_vec();
-    let mut frame = BytesMut::new();
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(encoded.len()).unwrap());
-    frame.extend_from_slice(&encoded);
-    frame.freeze()
 }
 
 impl TestServer {
