@@ -9,7 +9,7 @@ use super::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
 use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::{
-    Branding, DEFAULT_ENVIRONMENT_ID, Environment, Limits, LoginHintMode, MailFrom, Mode,
+    Branding, DEFAULT_ENVIRONMENT_ID, Environment, Limits, LoginHintMode, LogoutConfirm, MailFrom, Mode,
     PasswordlessSettings, PasswordlessType, PublicUrl, SessionSettings, TestUsers, TokenSettings,
 };
 use crate::domain::logout_token::check_backchannel_logout_uri;
@@ -74,6 +74,7 @@ pub(super) fn read(source: &mut Source, base: &Path) -> Environment {
         deterministic_seed: read_deterministic_seed(source, mode),
         demo: read_demo(source, mode),
         flows_keep_s: source.integer("flows.keep_s", 0..=31_536_000, 86_400),
+        logout_confirm: read_logout_confirm(source, mode),
         mode,
         passwordless,
         branding,
@@ -87,6 +88,15 @@ fn read_deterministic_seed(source: &mut Source, mode: Mode) -> Option<String> {
             .problem("deterministic_seed", "must be left out in production mode: codes would be foreseeable");
     }
     seed
+}
+
+fn read_logout_confirm(source: &mut Source, mode: Mode) -> LogoutConfirm {
+    let default = match mode {
+        Mode::Development => LogoutConfirm::Never,
+        Mode::Production => LogoutConfirm::WithoutHint,
+    };
+    let choices = [LogoutConfirm::WithoutHint, LogoutConfirm::Never].map(|c| (c.as_str(), c));
+    source.choice("logout.confirm", &choices, default)
 }
 
 fn read_demo(source: &mut Source, mode: Mode) -> bool {

@@ -13,7 +13,7 @@ use crate::domain::field_error::FieldError;
 /// What may be changed while the server runs: settings and whole tables.
 const CHANGEABLE: &[&str] = &["strict_redirects", "login_hint", "demo", "deterministic_seed"];
 const CHANGEABLE_TABLES: &[&str] =
-    &["passwordless", "test_users", "tokens", "sessions", "limits", "branding", "mail", "flows"];
+    &["passwordless", "test_users", "tokens", "sessions", "limits", "branding", "mail", "flows", "logout"];
 
 /// Settings of the one client that needs no table; gone where clients are listed.
 const SHORT_CLIENT: &[&str] =

@@ -106,7 +106,7 @@ const SECTIONS: &[Section] = &[
             Setting(
                 "post_logout_redirect_uris",
                 "[\"https://app.example.com/\"]",
-                "Where browsers may go after logout; the first is used when the application names none.",
+                "Where browsers may go after logout, when the application asks for it.",
             ),
             Setting(
                 "instant_sign_in",
@@ -212,6 +212,15 @@ const SECTIONS: &[Section] = &[
             Setting("absolute_timeout_s", "2592000", "Seconds a session lives at most."),
             Setting("idle_timeout_s", "604800", "Seconds a session lives without being used."),
         ],
+    },
+    Section {
+        header: "[logout]",
+        about: "Logout by applications (`/oidc/logout`).",
+        settings: &[Setting(
+            "confirm",
+            "\"without_hint\"",
+            "`without_hint`: ask the person first where no valid id_token_hint came, the default in production mode. `never`: sign out at once, the default in development. An id_token_hint of another person or session always asks.",
+        )],
     },
     Section {
         header: "[limits]",

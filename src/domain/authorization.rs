@@ -369,12 +369,17 @@ pub fn response_url(
         query.append_pair("state", state);
     }
     query.append_pair("iss", issuer);
-    let separator = match redirect_uri.split_once('?') {
+    with_query(redirect_uri, &query.finish())
+}
+
+/// A URI with more parameters behind those that it has.
+pub fn with_query(uri: &str, query: &str) -> String {
+    let separator = match uri.split_once('?') {
         None => "?",
         Some((_, "")) => "",
         Some(_) => "&",
     };
-    format!("{redirect_uri}{separator}{}", query.finish())
+    format!("{uri}{separator}{query}")
 }
 
 #[cfg(test)]

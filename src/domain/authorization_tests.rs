@@ -12,6 +12,7 @@ fn environment() -> Environment {
         demo: false,
         deterministic_seed: None,
         flows_keep_s: 0,
+        logout_confirm: LogoutConfirm::Never,
         id: "env_1".into(),
         mode: Mode::Development,
         public_urls: vec![PublicUrl::parse("http://localhost:6870").unwrap()],

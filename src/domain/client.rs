@@ -61,6 +61,21 @@ impl Client {
         !matches!(self.kind, ClientKind::Web { .. })
     }
 
+    /// A page of the application for people who have signed out of it: its first post-logout address, else where its
+    /// sign-ins begin, else the root of its first web callback.
+    pub fn home_url(&self) -> Option<String> {
+        let exact = |uris: &[RedirectPattern]| {
+            uris.iter().find(|uri| !uri.is_wildcard()).map(|uri| uri.as_str().to_owned())
+        };
+        let root = || {
+            let callback = url::Url::parse(&exact(&self.redirect_uris)?).ok()?;
+            matches!(callback.scheme(), "http" | "https").then(|| callback.join("/").ok()).flatten()
+        };
+        exact(&self.post_logout_redirect_uris)
+            .or_else(|| self.initiate_login_uri.clone())
+            .or_else(|| root().map(String::from))
+    }
+
     /// Must an authorization request of this client carry a code challenge (RFC 7636)?
     pub fn needs_pkce(&self) -> bool {
         self.is_public() || self.enforce_pkce

@@ -40,6 +40,7 @@ pub struct Environment {
     pub demo: bool,
     /// How long the log of sign-ins is kept, in seconds; 0 keeps none.
     pub flows_keep_s: i64,
+    pub logout_confirm: LogoutConfirm,
 }
 
 impl Environment {
@@ -275,6 +276,25 @@ pub enum LoginHintMode {
     Send,
     /// Fill the form and let the person press the button.
     Prefill,
+}
+
+/// When logout asks the person first. A hint that belongs to another session always asks (OpenID Connect RP-Initiated
+/// Logout 1.0 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogoutConfirm {
+    /// Where no valid `id_token_hint` came with the request, as the specification demands (§2, §6).
+    WithoutHint,
+    /// Not for want of a hint: samples and tests call logout without one.
+    Never,
+}
+
+impl LogoutConfirm {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WithoutHint => "without_hint",
+            Self::Never => "never",
+        }
+    }
 }
 
 /// Addresses that sign in with a fixed code and receive no mail.

@@ -100,6 +100,11 @@ impl RedirectPattern {
         &self.text
     }
 
+    /// Does it stand for many URIs?
+    pub fn is_wildcard(&self) -> bool {
+        self.wildcard.is_some()
+    }
+
     fn allows(&self, requested: &str, any_loopback_port: bool) -> bool {
         if self.text == requested {
             return true;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret as _;
@@ -100,6 +100,16 @@ fn is_local_name(request: &HttpRequest, context: &Context) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Is this a request that nobody made on purpose yet: a HEAD, or a page that a browser loads ahead (Fetch §2.2.5
+/// `Sec-Purpose`, and its forerunners)? It must change nothing.
+pub fn is_speculative(request: &HttpRequest) -> bool {
+    let is_prefetch = |name: &str| {
+        let value = request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        value.to_ascii_lowercase().contains("prefetch")
+    };
+    request.method() == Method::HEAD || ["sec-purpose", "purpose", "x-moz"].into_iter().any(is_prefetch)
 }
 
 /// Refuses forms that another site made a browser send (login CSRF): cookies alone do not cover the forms that

@@ -54,6 +54,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .end(),
         )
         .service(endpoint("/oidc/logout").get(oidc::logout::get).post(oidc::logout::post).end())
+        .service(endpoint("/oidc/logout/confirm").post(oidc::logout::confirm).end())
         // Pages that people see while they sign in.
         .service(endpoint("/login/link").get(link::landing).post(link::sign_in).end())
         .service(

@@ -81,6 +81,15 @@ const pages = {
     await page.waitForURL(`${application.callback}**`);
     await page.goto(address);
   },
+  'sign-out': async (page) => {
+    await signIn(page, 'out@example.com');
+    const user = { user: 'out@example.com' };
+    const minted = await fetch(`${vestibule.url}/_emulator/v1/tokens`, {
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(user),
+    });
+    // An ID token of another session always asks.
+    await page.goto(`${vestibule.url}/oidc/logout?id_token_hint=${(await minted.json()).id_token}`);
+  },
   'signed-out': (page) => page.goto(`${vestibule.url}/oidc/logout`),
   error: (page) => page.goto(authorize({ redirect_uri: 'https://app.example.com/callback' })),
   'not-emulated': (page) => page.goto(`${vestibule.url}/saml/login`),

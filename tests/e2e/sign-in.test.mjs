@@ -114,7 +114,7 @@ redirect_uris = ["${application.callback}"]
   assert.ok(searchParams.get('code'));
   assert.equal(searchParams.get('state'), 'other');
   await page.goto(`${two.url}/oidc/logout`);
-  await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
+  await page.getByRole('heading', { name: "You're signed out" }).waitFor();
   await page.goto(two.authorizeUrl(application.callback, { client_id: 'skc_2' }));
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   await context.close();

@@ -139,7 +139,7 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: 
                 "Post logout URLs",
                 client.post_logout_redirect_uris.join("\n"),
             )
-            .hint("One a line; the first is used when the application names none."),
+            .hint("One per line. Browsers go there after logout when the application asks for it."),
         typed
             .text(
                 FORM,

@@ -1,66 +1,129 @@
 //! `/oidc/logout`.
 
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::app::Context;
 use crate::domain::authorization::Parameters;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
-use crate::http::pages::{render, views};
+use crate::http::pages::render::{self, FormsLead};
+use crate::http::pages::{texts, views};
 use crate::http::params::{self, Form, ParamsError};
-use crate::http::{cookies, see_other};
-use crate::service::end_session::{LoggedOut, end_session};
+use crate::http::{cookies, guard, see_other};
+use crate::service::end_session::{AfterLogout, Logout, end_confirmed, end_session};
 
 /// `GET /oidc/logout` (OpenID Connect RP-Initiated Logout 1.0 §2).
 pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
-    answer(&request, &context, params::query(&request)).await
-}
-
-/// `POST /oidc/logout`: the same parameters in a form.
-pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
-    answer(&request, &context, form).await
-}
-
-async fn answer(
-    request: &HttpRequest,
-    context: &Context,
-    params: Result<Parameters, ParamsError>,
-) -> HttpResponse {
-    let params = match params {
+    if guard::is_speculative(&request) {
+        // A browser that loads ahead keeps what succeeds, and would show it instead of asking again.
+        let status =
+            if request.method() == Method::HEAD { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        return HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).finish();
+    }
+    let params = match params::query(&request) {
         Ok(params) => params,
-        Err(error) => {
-            let problem =
-                Problem::new(error.status(), "invalid_request", "This does not work", format!("{error}."));
-            return problem.page(request);
-        }
+        Err(error) => return unreadable(error).page(&request),
     };
-    let browser = cookies::browser(request, context);
-    let mut response = match end_session(context, &params, &browser).await {
-        Ok(LoggedOut::Redirect { location }) => see_other(&location),
-        Ok(LoggedOut::Page) => {
-            render::page(StatusCode::OK, &views::SignedOut { layout: render::layout(context, "Signed out") })
+    let browser = cookies::browser(&request, &context);
+    let mut response = match end_session(&context, &params, &browser).await {
+        Ok(Logout::Confirm { email, app_name, location }) => {
+            return ask(&context, &params, email, app_name, location.as_deref());
         }
-        Ok(refused) => refusal(&refused).page(request),
-        Err(failure) => return Problem::failure(&failure).page(request),
+        Ok(Logout::Repeated(name)) => {
+            let text = "The application sent a parameter more than once. Nothing has changed: you're still signed in.";
+            return Problem::bad_request("invalid_request", text)
+                .with_detail("Parameter", name)
+                .page(&request);
+        }
+        Ok(Logout::SignedOut(after)) => signed_out(&request, &context, after),
+        Err(failure) => return Problem::failure(&failure).page(&request),
     };
-    let _ = response.add_cookie(&cookies::no_session_cookie(context));
+    if browser.session_cookie.is_some() {
+        let _ = response.add_cookie(&cookies::no_session_cookie(&context));
+    }
     response
 }
 
-fn refusal(refused: &LoggedOut) -> Problem {
-    let signed_out =
-        |text: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "You are signed out", text);
-    match refused {
-        LoggedOut::UriNotRegistered { uri } => {
-            signed_out("The application wants you to go on to an address that is not registered for it, so you stay here.")
-                .with_detail("post_logout_redirect_uri", uri)
-                .with_how_to("Register the address in vestibule.toml as one of the client's post_logout_redirect_uris, and restart the server.")
+/// `POST /oidc/logout`: the same parameters in a form. The browser repeats it as GET: cookies are `SameSite=Lax` and
+/// do not come with a form that another site sent.
+pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
+    match form {
+        Ok(params) => see_other(&logout_url(&context, &params)),
+        Err(error) => unreadable(error).page(&request),
+    }
+}
+
+/// `POST /oidc/logout/confirm`: the person's yes. The GET that follows finds nobody signed in and leads on.
+pub async fn confirm(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
+    if let Err(response) = guard::same_origin(&request) {
+        return response;
+    }
+    let params = match form {
+        Ok(params) => params,
+        Err(error) => return unreadable(error).page(&request),
+    };
+    if let Err(failure) = end_confirmed(&context, &cookies::browser(&request, &context)).await {
+        return Problem::failure(&failure).page(&request);
+    }
+    let mut response = see_other(&logout_url(&context, &params));
+    let _ = response.add_cookie(&cookies::no_session_cookie(&context));
+    response
+}
+
+fn logout_url(context: &Context, params: &Parameters) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.pairs()).finish();
+    context.public_url.join(&format!("/oidc/logout?{query}"))
+}
+
+fn unreadable(error: ParamsError) -> Problem {
+    Problem::new(error.status(), "invalid_request", "Invalid request", format!("{error}."))
+}
+
+/// The page that asks before anything ends.
+fn ask(
+    context: &Context,
+    params: &Parameters,
+    email: String,
+    app_name: Option<String>,
+    location: Option<&str>,
+) -> HttpResponse {
+    let view = views::SignOut {
+        layout: render::layout(context, texts::TITLE_SIGN_OUT),
+        action: context.path("/oidc/logout/confirm"),
+        parameters: params.pairs().to_vec(),
+        email,
+        app_name,
+    };
+    let forms = location.map_or(FormsLead::Home, |redirect_uri| FormsLead::ToApplication { redirect_uri });
+    render::page_with_forms(StatusCode::OK, &view, forms)
+}
+
+fn signed_out(request: &HttpRequest, context: &Context, after: AfterLogout) -> HttpResponse {
+    let problem =
+        |text: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_request", texts::TITLE_SIGNED_OUT, text);
+    match after {
+        AfterLogout::Redirect { location } => see_other(&location),
+        AfterLogout::Page { application } => {
+            let view = views::SignedOut {
+                layout: render::layout(context, texts::TITLE_SIGNED_OUT),
+                application: application.map(|(name, url)| views::ApplicationLink { name, url }),
+            };
+            render::page(StatusCode::OK, &view)
         }
-        LoggedOut::BadHint => signed_out("The application sent an id_token_hint that this server did not issue for it, so you stay here."),
-        LoggedOut::Repeated(name) => {
-            signed_out("The application sent a parameter more than once, so you stay here.").with_detail("Parameter", *name)
+        AfterLogout::UriNotRegistered { uri, client_id } => {
+            let text = "The application asked to send you to an address that isn't registered for it, so you stay here.";
+            let mut problem = problem(text).with_detail("post_logout_redirect_uri", uri);
+            if let Some(client_id) = client_id {
+                problem = problem.with_detail("client_id", client_id);
+            }
+            problem
+                .with_how_to("Register the address as one of the client's post_logout_redirect_uris, in vestibule.toml (then restart the server) or on the dashboard.")
+                .page(request)
         }
-        LoggedOut::Redirect { .. } | LoggedOut::Page => signed_out("You are signed out."),
+        AfterLogout::BadHint => problem(
+            "The application sent an id_token_hint that this server did not issue for it, so you stay here.",
+        )
+        .page(request),
     }
 }

@@ -30,6 +30,7 @@ pub struct Settings {
     pub branding: BrandingSettings,
     pub mail: MailSettings,
     pub flows: FlowSettings,
+    pub logout: LogoutSettings,
 }
 
 /// Scalekit's panel "Magic link & OTP".
@@ -100,6 +101,12 @@ pub struct FlowSettings {
     pub keep_s: i64,
 }
 
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LogoutSettings {
+    /// `without_hint` or `never`.
+    pub confirm: &'static str,
+}
+
 impl From<&Environment> for Settings {
     fn from(environment: &Environment) -> Self {
         let Environment { passwordless, test_users, tokens, sessions, limits, branding, mail_from, .. } =
@@ -163,6 +170,7 @@ impl From<&Environment> for Settings {
                 from_address: mail_from.address.to_string(),
             },
             flows: FlowSettings { keep_s: environment.flows_keep_s },
+            logout: LogoutSettings { confirm: environment.logout_confirm.as_str() },
         }
     }
 }
