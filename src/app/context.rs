@@ -7,6 +7,7 @@ use crate::crypto::server_secret::ServerSecret;
 use crate::domain::clock::{Clock as _, UnixMs};
 use crate::domain::entropy::Entropy;
 use crate::domain::environment::{Environment, PublicUrl};
+use crate::domain::host::{can_be_rebound, host_of};
 use crate::domain::ids::{IdKind, new_id};
 use crate::storage::Store;
 
@@ -53,6 +54,16 @@ impl Context {
     /// A path of ours as browsers have to ask for it: with the environment's prefix.
     pub fn path(&self, path: &str) -> String {
         format!("{}{path}", self.public_url.path())
+    }
+
+    /// Came this request by a name that a stranger could have pointed here (DNS rebinding), while a client's secret is
+    /// known to everybody? A page under that name has the same origin as this server, and would be such a client.
+    /// `authority` is the request's `Host`.
+    pub fn is_misdirected(&self, authority: Option<&str>) -> bool {
+        let Some(host) = authority.map(host_of).filter(|host| can_be_rebound(host)) else { return false };
+        let is_ours = self.environment.public_urls.iter().any(|url| url.host() == host);
+        let default_uses = || self.provider.get().is_some_and(|app| app.live().uses_well_known_secret);
+        !is_ours && (self.live.uses_well_known_secret || default_uses())
     }
 
     pub fn new_id(&self, kind: IdKind) -> String {

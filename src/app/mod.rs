@@ -24,6 +24,7 @@ pub use randomness::Randomness;
 pub use site::{Access, SERVER_SECRET, Site};
 pub use start::{Parts, Seed, StartError, Started};
 
+use crate::config;
 use crate::crypto::client_secrets::ClientSecrets;
 use crate::crypto::server_secret::ServerSecret;
 use crate::crypto::signing::KeySet;
@@ -60,6 +61,8 @@ pub struct Live {
     pub randomness: Arc<Randomness>,
     /// Rules for faults; their counts are in the database.
     pub faults: Vec<StoredFault>,
+    /// A client has the well-known development secret, which everybody knows.
+    pub uses_well_known_secret: bool,
 }
 
 impl App {
@@ -235,6 +238,7 @@ impl Live {
         let secret = seed.map_or(stored_secret, |seed| ServerSecret::new(seed.as_bytes()));
         Self {
             client_secrets: ClientSecrets::new(secret.clone()),
+            uses_well_known_secret: environment.clients.iter().any(config::has_well_known_secret),
             secret,
             environment: Arc::new(environment),
             revision: record.revision,

@@ -10,13 +10,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub use environment::{SeedOrganization, SeedSettings, SeedUser};
 pub use layers::{Layers, merge, seed_from_json};
 pub use reference::{example_toml, reference_markdown};
 pub use source::{Location, Problem, Source};
 
+use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::environment::{Environment, Mode, PublicUrl};
 use crate::mail::{Encryption, SmtpSettings};
 
@@ -446,16 +447,25 @@ fn read_smtp(source: &mut Source, base: &Path) -> Option<SmtpSettings> {
     host.map(|_| settings)
 }
 
+/// Does this client authenticate with the secret that everybody knows?
+pub fn has_well_known_secret(client: &Client) -> bool {
+    let ClientKind::Web { secrets } = &client.kind else { return false };
+    secrets.iter().any(|secret| match secret {
+        ClientSecret::Plain(secret) => secret.expose_secret() == DEFAULT_CLIENT_SECRET,
+        ClientSecret::Argon2(_) => false,
+    })
+}
+
 /// What must not be reachable from elsewhere, or for real people, is refused here.
 fn check_exposure(source: &mut Source, config: &Config) {
     let exposed = !config.is_loopback();
     let production = config.environment.mode == Mode::Production;
     if exposed || production {
         let uses_default = config.environment.clients.iter().any(|c| c.client_id == DEFAULT_CLIENT_ID)
-            && config.shown_client().and_then(|(_, secret)| secret).is_some_and(|s| {
-                use secrecy::ExposeSecret as _;
-                s.expose_secret() == DEFAULT_CLIENT_SECRET
-            });
+            && config
+                .shown_client()
+                .and_then(|(_, secret)| secret)
+                .is_some_and(|s| s.expose_secret() == DEFAULT_CLIENT_SECRET);
         if uses_default {
             source.problem(
                 "client_secret",

@@ -70,6 +70,7 @@ pub enum ApiErrorCode {
     RateLimited,
     RequestTooLarge,
     PasswordlessDisabled,
+    MisdirectedRequest,
     NotEmulated,
     UnknownMethod,
     DeadlineExceeded,
@@ -78,7 +79,7 @@ pub enum ApiErrorCode {
 }
 
 impl ApiErrorCode {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Unauthenticated,
         Self::PermissionDenied,
         Self::InvalidArgument,
@@ -93,6 +94,7 @@ impl ApiErrorCode {
         Self::RateLimited,
         Self::RequestTooLarge,
         Self::PasswordlessDisabled,
+        Self::MisdirectedRequest,
         Self::NotEmulated,
         Self::UnknownMethod,
         Self::DeadlineExceeded,
@@ -113,6 +115,8 @@ impl ApiErrorCode {
     pub fn http_status(self) -> u16 {
         match self {
             Self::RequestTooLarge => 413,
+            // RFC 9110 §15.5.20.
+            Self::MisdirectedRequest => 421,
             // A path that Scalekit has not is no missing feature.
             Self::UnknownMethod => 404,
             other => other.grpc_code().http_status(),
@@ -173,6 +177,11 @@ impl ApiErrorCode {
             Self::PasswordlessDisabled => {
                 ("PASSWORDLESS_DISABLED", G::FailedPrecondition, "sign-in by e-mail is switched off")
             }
+            Self::MisdirectedRequest => (
+                "MISDIRECTED_REQUEST",
+                G::FailedPrecondition,
+                "the well-known credentials are in use, and `Host` is a name that anybody could point at this server; see `public_urls`",
+            ),
             Self::NotEmulated => (
                 "NOT_EMULATED",
                 G::Unimplemented,

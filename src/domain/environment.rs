@@ -8,6 +8,7 @@ use url::Url;
 
 use super::client::Client;
 use super::email::EmailAddress;
+use super::host::host_of;
 
 /// Identifier of the environment that exists when nothing else is configured.
 pub const DEFAULT_ENVIRONMENT_ID: &str = "env_687000000000000001";
@@ -189,12 +190,8 @@ impl PublicUrl {
     }
 
     /// The host alone; an IPv6 address without its brackets.
-    pub fn host(&self) -> &str {
-        let host = match self.authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-            _ => &self.authority,
-        };
-        host.trim_start_matches('[').trim_end_matches(']')
+    pub fn host(&self) -> String {
+        host_of(&self.authority)
     }
 
     /// The path prefix, without a trailing slash: empty for most.

@@ -14,6 +14,7 @@ pub mod flow;
 pub mod glob;
 pub mod grant;
 pub mod headless;
+pub mod host;
 pub mod ids;
 pub mod limits;
 pub mod logout_token;

@@ -20,7 +20,7 @@ use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::client::Client;
 use crate::domain::environment::{ENVIRONMENT_PATH, EnvironmentName, PublicUrl};
 use crate::domain::scalekit_api::{self, Method};
-use crate::service::api::{ApiRefusal, caller, not_emulated};
+use crate::service::api::{ApiRefusal, caller, misdirected, not_emulated};
 use crate::telemetry::request;
 
 /// Largest message taken, in bytes.
@@ -134,6 +134,10 @@ impl Grpc {
             Ok(context) => context,
             Err(refusal) => return status::of(&no_context(&refusal)).into_http(),
         };
+        if context.is_misdirected(authority.as_deref()) {
+            let host = authority.as_deref().unwrap_or_default();
+            return status::of(&misdirected(host)).into_http();
+        }
         request.extensions_mut().insert(context.clone());
         let deadline = request.headers().get("grpc-timeout").and_then(|v| parse_timeout(v.to_str().ok()?));
         let call = self.dispatch(&context, &path, request);

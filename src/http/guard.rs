@@ -1,19 +1,24 @@
-//! Who may use the inbox and the control API, and which forms are believed.
+//! Who may use the inbox and the control API, which forms are believed, and by which names the server is asked.
 
-use std::net::IpAddr;
-
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::middleware::Next;
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret as _;
 
-use super::context::request_authority;
+use super::api::rest;
+use super::context::{Ctx, request_authority};
 use super::cookies;
 use super::errors::{Problem, wants_page};
+use super::not_emulated::REST_PREFIX;
 use super::oidc::authorization;
 use super::see_other;
 use crate::app::{Access, Context};
 use crate::crypto::server_secret::constant_time_eq;
+use crate::domain::host::{can_be_rebound, host_of, is_loopback, origin_of};
+use crate::service::api::{misdirected, misdirected_text};
 
 /// Lets a request to the control API through, or answers it.
 ///
@@ -89,17 +94,8 @@ fn shown_token(request: &HttpRequest) -> Option<String> {
 
 fn is_local_name(request: &HttpRequest, context: &Context) -> bool {
     let Some(authority) = request_authority(request) else { return false };
-    if context.environment.public_urls.iter().any(|u| u.authority().eq_ignore_ascii_case(authority)) {
-        return true;
-    }
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    context.environment.public_urls.iter().any(|u| u.authority().eq_ignore_ascii_case(authority))
+        || is_loopback(&host_of(authority))
 }
 
 /// Is this a request that nobody made on purpose yet: a HEAD, or a page that a browser loads ahead (Fetch §2.2.5
@@ -114,19 +110,67 @@ pub fn is_speculative(request: &HttpRequest) -> bool {
 
 /// Refuses forms that another site made a browser send (login CSRF): cookies alone do not cover the forms that
 /// work without one.
-pub fn same_origin(request: &HttpRequest) -> Result<(), HttpResponse> {
-    let text_of = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
-    let is_same = match (text_of("sec-fetch-site"), text_of("origin")) {
+pub fn same_origin(request: &HttpRequest, context: &Context) -> Result<(), Problem> {
+    let is_same = match (header_of(request, "sec-fetch-site"), header_of(request, "origin")) {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
-        (None, Some(origin)) => {
-            origin.split_once("://").is_some_and(|(_, a)| Some(a) == request_authority(request))
-        }
+        (None, Some(origin)) => is_own_origin(request, context, origin),
         (None, None) => true,
     };
     if is_same {
         return Ok(());
     }
-    let text =
-        "This form was sent from another site. Go back to the application and sign in again from there.";
-    Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not sent from here", text).page(request))
+    let text = "This form was sent from another site. Go back to the application and sign in again from there. If this \
+         address is right, add its URL to public_urls.";
+    Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not sent from here", text))
+}
+
+/// Refuses what a page of another site made a browser ask for, links that a person follows aside: the resource
+/// isolation policy of Fetch Metadata.
+pub fn same_origin_or_navigation(request: &HttpRequest, context: &Context) -> Result<(), Problem> {
+    let is_navigation = matches!(*request.method(), Method::GET | Method::HEAD)
+        && header_of(request, "sec-fetch-mode") == Some("navigate")
+        && header_of(request, "sec-fetch-dest") == Some("document");
+    if is_navigation { Ok(()) } else { same_origin(request, context) }
+}
+
+fn header_of<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+/// Is this `Origin` one of ours? Browsers name the origin that they see: that of a public URL where a proxy rewrites
+/// `Host`, or else the one of `Host`. Which scheme the latter has, only the proxy knows.
+fn is_own_origin(request: &HttpRequest, context: &Context, origin: &str) -> bool {
+    let Some(sent) = origin_of(origin) else { return false };
+    let scheme = origin.split("://").next().unwrap_or_default();
+    let of_host = request_authority(request).and_then(|a| origin_of(&format!("{scheme}://{a}")));
+    Some(&sent) == of_host.as_ref()
+        || context.environment.public_urls.iter().any(|url| origin_of(url.issuer()).as_ref() == Some(&sent))
+}
+
+/// Refuses, on every path, what came by a name that DNS rebinding may have pointed here, while a client's secret is known
+/// to everybody.
+pub async fn known_host<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let host = request_authority(request.request()).map(host_of).filter(|host| can_be_rebound(host));
+    if let Some(host) = host {
+        // Without a context there is nothing to protect, and the handler says why there is none.
+        let context = Ctx::from_request(request.request(), &mut Payload::None).await;
+        if context.is_ok_and(|Ctx(context)| context.is_misdirected(Some(&host))) {
+            tracing::info!(
+                host,
+                "refused: the well-known credentials are in use, and this is none of public_urls"
+            );
+            let response = if request.path().starts_with(REST_PREFIX) {
+                rest::error(&misdirected(&host))
+            } else {
+                let (status, text) = (StatusCode::MISDIRECTED_REQUEST, misdirected_text(&host));
+                Problem::new(status, "misdirected_request", "Unknown host name", text)
+                    .response_for(request.request())
+            };
+            return Ok(request.into_response(response).map_into_right_body());
+        }
+    }
+    Ok(next.call(request).await?.map_into_left_body())
 }

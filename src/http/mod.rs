@@ -28,6 +28,8 @@ use context::Ctx;
 use errors::Problem;
 use pages::{assets, inbox, link, login};
 
+pub use guard::known_host;
+
 use crate::app::Provider;
 use crate::telemetry::request;
 

@@ -13,7 +13,7 @@ use crate::domain::scalekit_api;
 use crate::service::api::{COMPATIBILITY_PATH, not_emulated};
 
 /// Where Scalekit's REST API lives.
-const REST_PREFIX: &str = "/api/v1/";
+pub(super) const REST_PREFIX: &str = "/api/v1/";
 
 /// Every path without a handler: those of Scalekit's REST API are told apart by name.
 pub async fn fallback(request: HttpRequest, context: Result<Ctx, Problem>) -> HttpResponse {

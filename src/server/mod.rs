@@ -190,6 +190,7 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
         app: move || {
             ActixApp::new()
                 .app_data(web::Data::new(served.clone()))
+                .wrap(from_fn(crate::http::known_host))
                 .wrap(from_fn(crate::http::observed))
                 .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
                 .configure(crate::http::routes)

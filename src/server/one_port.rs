@@ -325,8 +325,15 @@ where
         let span = request::span(&id, &request);
         request.extensions_mut().insert(id.clone());
         let answer = async {
+            let is_grpc = grpc::is_grpc(request.headers());
             let mut response = self.answer_or_fail(request, name, peer, in_flight).await?;
             id.mark(&mut response);
+            if !is_grpc {
+                // Browsers take every response for what it says it is, and for nothing else.
+                response
+                    .headers_mut()
+                    .insert(http::header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
+            }
             let status = response.status().as_u16();
             Span::current().record("http.response.status_code", status);
             tracing::debug!(status, "answered");

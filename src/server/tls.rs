@@ -130,8 +130,8 @@ fn names(config: &Config) -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     for url in &config.environment.public_urls {
         let host = url.host();
-        if !names.iter().any(|n| n == host) {
-            names.push(host.to_owned());
+        if !names.contains(&host) {
+            names.push(host);
         }
     }
     names

@@ -55,6 +55,23 @@ impl ApiRefusal {
     }
 }
 
+/// Why a request that came by a name of public DNS is not answered: see [`Context::is_misdirected`].
+pub fn misdirected(host: &str) -> ApiError {
+    ApiError::new(
+        ApiErrorCode::MisdirectedRequest,
+        format!("misdirected request: {}", misdirected_text(host)),
+    )
+}
+
+/// The same as sentences.
+pub fn misdirected_text(host: &str) -> String {
+    format!(
+        "This server uses the well-known development credentials, so it does not answer to the name {host:?}, which anybody \
+         could point at it (DNS rebinding). If the name is yours, add its URL to public_urls, or configure your own client \
+         secret."
+    )
+}
+
 /// Where a server shows what it emulates.
 pub const COMPATIBILITY_PATH: &str = "/compatibility";
 

@@ -28,10 +28,11 @@ async fn rest(server: &TestServer, what: &str, body: Value) -> Page {
 
 #[tokio::test]
 async fn ghsa_3529_5m8x_rpv3_forged_host_headers_never_reach_the_magic_link() {
-    let server = TestServer::start().await;
-    let query = format!(
-        "response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}&login_hint=victim@example.com"
-    );
+    // With the well-known credentials such a name gets nothing at all: see origins.rs.
+    let own = "client_id = \"skc_own\"\nclient_secret = \"a secret of ones own, long enough\"\n";
+    let server = TestServer::with(own).await;
+    let query =
+        format!("response_type=code&client_id=skc_own&redirect_uri={CALLBACK}&login_hint=victim@example.com");
     let request = server
         .http()
         .get(format!("{}/oauth/authorize?{query}", server.url))

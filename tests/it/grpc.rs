@@ -242,6 +242,7 @@ fn every_error_code_has_its_status_in_both_shapes() {
             ("RATE_LIMITED", 8, 429),
             ("REQUEST_TOO_LARGE", 8, 413),
             ("PASSWORDLESS_DISABLED", 9, 400),
+            ("MISDIRECTED_REQUEST", 9, 421),
             ("NOT_EMULATED", 12, 501),
             ("UNKNOWN_METHOD", 12, 404),
             ("DEADLINE_EXCEEDED", 4, 504),

@@ -127,7 +127,7 @@ async fn a_token_guards_the_control_api_where_one_is_set() {
 #[tokio::test]
 async fn a_foreign_name_that_points_here_may_not_read_the_inbox() {
     let server = TestServer::start().await;
-    for (host, status) in [("rebound.example:6870", 403), ("127.0.0.1:1", 200), ("[::1]:6870", 200)] {
+    for (host, status) in [("rebound.example:6870", 421), ("127.0.0.1:1", 200), ("[::1]:6870", 200)] {
         let request = server.http().get(format!("{}/_emulator/v1/messages", server.url)).header("host", host);
         assert_eq!(Page::of(request.send().await.unwrap()).await.status, status, "{host}");
     }

@@ -25,6 +25,7 @@ mod links;
 mod logout;
 mod one_port;
 mod openid_provider;
+mod origins;
 mod outbox;
 mod proof;
 mod pushed_requests;

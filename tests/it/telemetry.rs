@@ -146,7 +146,7 @@ async fn figures_need_their_token_where_they_have_one() {
     assert_eq!(server.get("/metrics").await.status, 404);
     let server = TestServer::start().await;
     let rebound = server.http().get(format!("{}/metrics", server.url)).header("host", "evil.example");
-    assert_eq!(rebound.send().await.unwrap().status().as_u16(), 403);
+    assert_eq!(rebound.send().await.unwrap().status().as_u16(), 421);
 }
 
 #[test]

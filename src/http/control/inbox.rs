@@ -152,7 +152,6 @@ pub async fn html(Control(context): Control, id: web::Path<String>) -> Answer {
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_SECURITY_POLICY, MAIL_POLICY))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(message.html_body))
 }
@@ -174,7 +173,6 @@ pub async fn raw(Control(context): Control, id: web::Path<String>) -> Answer {
     .map_err(|error| refuse(Refused::NotAllowed(error.to_string())))?;
     Ok(HttpResponse::Ok()
         .content_type("message/rfc822")
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(bytes))
 }

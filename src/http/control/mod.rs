@@ -17,7 +17,7 @@ use std::ops::RangeInclusive;
 
 use actix_web::dev::Payload;
 use actix_web::error::InternalError;
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -118,13 +118,11 @@ impl FromRequest for Control {
                 end_with(problem(found.status, found.code, found.heading, found.message, vec![]))
             })?;
             guard::control(&request, &context).map_err(end_with)?;
-            // A page of another site can make a browser send a POST here, and loopback asks for no token.
-            if !matches!(*request.method(), Method::GET | Method::HEAD) {
-                guard::same_origin(&request).map_err(|_| {
-                    let text = "a page of another site sent this request".to_owned();
-                    end_with(problem(StatusCode::FORBIDDEN, "forbidden", "Not sent from here", text, vec![]))
-                })?;
-            }
+            // A page of another site can make a browser send requests here, and loopback asks for no token.
+            guard::same_origin_or_navigation(&request, &context).map_err(|_| {
+                let text = "a page of another site sent this request".to_owned();
+                end_with(problem(StatusCode::FORBIDDEN, "forbidden", "Not sent from here", text, vec![]))
+            })?;
             Ok(Self(context))
         })
     }

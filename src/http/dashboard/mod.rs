@@ -84,7 +84,7 @@ impl FromRequest for Desk {
             let Ctx(context) = context.await.map_err(|problem: Problem| end_with(problem.page(&request)))?;
             guard::control(&request, &context).map_err(end_with)?;
             if *request.method() == Method::POST {
-                guard::same_origin(&request).map_err(end_with)?;
+                guard::same_origin(&request, &context).map_err(|p| end_with(p.page(&request)))?;
             }
             Ok(Self(context))
         })
@@ -198,7 +198,7 @@ fn asking(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
 
 /// `POST /dashboard/sign-in`
 async fn sign_in(request: HttpRequest, Ctx(context): Ctx, form: Posted) -> Answer {
-    guard::same_origin(&request).map_err(end_with)?;
+    guard::same_origin(&request, &context).map_err(|p| end_with(p.page(&request)))?;
     let params = posted(&request, form)?;
     let Access::Token(token) = &context.app.site.control else {
         return Ok(see_other(&context.public_url.join("/dashboard")));

@@ -56,8 +56,8 @@ pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> 
 
 /// `POST /oidc/logout/confirm`: the person's yes. The GET that follows finds nobody signed in and leads on.
 pub async fn confirm(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
-    if let Err(response) = guard::same_origin(&request) {
-        return response;
+    if let Err(problem) = guard::same_origin(&request, &context) {
+        return problem.page(&request);
     }
     let params = match form {
         Ok(params) => params,

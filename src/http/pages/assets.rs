@@ -25,8 +25,7 @@ pub async fn file(request: HttpRequest, name: web::Path<String>) -> HttpResponse
         if known == Some(etag.as_str()) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::ETAG, etag.as_str()))
-        .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+        .insert_header((header::CACHE_CONTROL, CACHE_CONTROL));
     if known == Some(etag.as_str()) {
         return response.finish();
     }
@@ -63,7 +62,6 @@ pub async fn logo(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         Ok(bytes) => HttpResponse::Ok()
             .content_type(media_type(&path.to_string_lossy()))
             .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
-            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             // An SVG may carry scripts; here it can run none.
             .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
             .body(bytes),

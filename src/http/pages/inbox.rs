@@ -85,7 +85,6 @@ pub async fn message_html(request: HttpRequest, Ctx(context): Ctx, id: web::Path
         Ok(HttpResponse::Ok()
             .content_type("text/html; charset=utf-8")
             .insert_header((header::CONTENT_SECURITY_POLICY, MAIL_POLICY))
-            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .body(message.html_body))
     };

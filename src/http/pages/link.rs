@@ -48,7 +48,7 @@ pub async fn landing(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
 
 /// `POST /login/link`: use the link.
 pub async fn sign_in(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
-    let params = match checked(&request, form) {
+    let params = match checked(&request, &context, form) {
         Ok(params) => params,
         Err(response) => return response,
     };

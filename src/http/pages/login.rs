@@ -238,7 +238,7 @@ pub async fn email(
     id: web::Path<String>,
     Form(form): Form,
 ) -> HttpResponse {
-    let params = match checked(&request, form) {
+    let params = match checked(&request, &context, form) {
         Ok(params) => params,
         Err(response) => return response,
     };
@@ -271,7 +271,7 @@ pub async fn code(
     id: web::Path<String>,
     Form(form): Form,
 ) -> HttpResponse {
-    let params = match checked(&request, form) {
+    let params = match checked(&request, &context, form) {
         Ok(params) => params,
         Err(response) => return response,
     };
@@ -308,8 +308,8 @@ pub async fn code(
 
 /// `POST /login/{id}/resend`.
 pub async fn resend(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
-    if let Err(response) = guard::same_origin(&request) {
-        return response;
+    if let Err(problem) = guard::same_origin(&request, &context) {
+        return problem.page(&request);
     }
     let browser = cookies::browser(&request, &context);
     match passwordless::resend(&context, &browser, &id).await {
@@ -320,8 +320,8 @@ pub async fn resend(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Strin
 
 /// `POST /login/{id}/restart`: "Not you?" and "Start again".
 pub async fn restart(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
-    if let Err(response) = guard::same_origin(&request) {
-        return response;
+    if let Err(problem) = guard::same_origin(&request, &context) {
+        return problem.page(&request);
     }
     let browser = cookies::browser(&request, &context);
     match passwordless::restart(&context, &browser, &id).await {
@@ -337,7 +337,7 @@ pub async fn account(
     id: web::Path<String>,
     Form(form): Form,
 ) -> HttpResponse {
-    let params = match checked(&request, form) {
+    let params = match checked(&request, &context, form) {
         Ok(params) => params,
         Err(response) => return response,
     };
@@ -369,9 +369,10 @@ pub async fn status(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Strin
 /// The form of a page: from this site, and readable.
 pub(super) fn checked(
     request: &HttpRequest,
+    context: &Context,
     form: Result<Parameters, ParamsError>,
 ) -> Result<Parameters, HttpResponse> {
-    guard::same_origin(request)?;
+    guard::same_origin(request, context).map_err(|problem| problem.page(request))?;
     form.map_err(|error| {
         Problem::new(error.status(), "invalid_request", "This form does not work", format!("{error}."))
             .page(request)

@@ -41,7 +41,6 @@ pub fn page_with_forms(status: StatusCode, view: &impl Template, forms: FormsLea
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_SECURITY_POLICY, policy(forms)))
         .insert_header((header::X_FRAME_OPTIONS, "DENY"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         // Same-origin forms keep their Origin, and no address with a token leaves the house.
         .insert_header((header::REFERRER_POLICY, "same-origin"))
         .insert_header((header::CACHE_CONTROL, "no-store"))

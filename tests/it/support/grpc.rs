@@ -105,7 +105,10 @@ impl TestServer {
             .header("content-type", "application/grpc")
             .header("te", "trailers");
         if matches!(wire, Wire::Http1 | Wire::TlsWithoutAlpn) {
-            request = request.uri(path).header("host", self.url.trim_start_matches("http://"));
+            request = request.uri(path);
+            if headers.iter().all(|(name, _)| *name != "host") {
+                request = request.header("host", self.url.trim_start_matches("http://"));
+            }
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
