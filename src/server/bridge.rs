@@ -2,33 +2,23 @@
 //!
 //! actix-http stands on `http` 0.2 and hyper on `http` 1, so names and values are copied across.
 
-use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
-use actix_http::error::PayloadError;
 use actix_http::{HttpMessage as _, Payload, Request, Response};
 use actix_web::dev::Service;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyDataStream;
-use hyper::body::Incoming;
-use tokio::time::Sleep;
 
 use super::one_port::InFlight;
+use super::upload::Upload;
 use crate::domain::environment::EnvironmentName;
 use crate::http::context::{InEnvironment, OverTls};
 use crate::telemetry::request::RequestId;
-
-/// What is read away of an upload that its handler left, so that the client gets to the answer.
-const DRAIN_MAX_BYTES: usize = 32 << 20;
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// What the bridge needs to know about the connection.
 pub struct Peer {
@@ -70,65 +60,15 @@ impl Body for AnswerBody {
     }
 }
 
-/// A request's body, shared by the handler, which may drop it, and the bridge, which looks after the rest.
-type Upload = Rc<RefCell<Option<BodyDataStream<Incoming>>>>;
-
-struct UploadStream {
-    upload: Upload,
-    time_is_up: Pin<Box<Sleep>>,
-}
-
-impl Stream for UploadStream {
-    type Item = Result<Bytes, PayloadError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.time_is_up.as_mut().poll(cx).is_ready() {
-            self.upload.borrow_mut().take();
-            return Poll::Ready(Some(Err(PayloadError::Incomplete(Some(io::ErrorKind::TimedOut.into())))));
-        }
-        let mut slot = self.upload.borrow_mut();
-        let Some(body) = slot.as_mut() else { return Poll::Ready(None) };
-        let chunk = ready!(Pin::new(body).poll_next(cx));
-        if chunk.is_none() {
-            *slot = None;
-        }
-        Poll::Ready(chunk.map(|read| read.map_err(|e| PayloadError::Incomplete(Some(io::Error::other(e))))))
-    }
-}
-
-/// A handler that answers without reading the whole body (413, 401) drops it. The stream or connection would be
-/// reset right behind the answer, which clients report instead of the answer; so a bounded rest is read away.
-fn drain(upload: Upload) {
-    let Some(mut rest) = Rc::try_unwrap(upload).ok().and_then(RefCell::into_inner) else { return };
-    actix_web::rt::spawn(tokio::time::timeout(DRAIN_TIME, async move {
-        let mut left = DRAIN_MAX_BYTES;
-        while let Some(Ok(chunk)) = rest.next().await {
-            left = left.saturating_sub(chunk.len());
-            if left == 0 {
-                return;
-            }
-        }
-    }));
-}
-
 /// `None`: the request has no form that actix understands.
-fn to_actix(
-    request: http::Request<Incoming>,
-    name: Option<EnvironmentName>,
-    peer: &Peer,
-) -> Option<(Request, Option<Upload>)> {
+fn to_actix(request: http::Request<Upload>, name: Option<EnvironmentName>, peer: &Peer) -> Option<Request> {
     use actix_http::header::{HOST, HeaderName, HeaderValue};
 
     let (mut parts, body) = request.into_parts();
-    let upload = (!body.is_end_stream()).then(|| Rc::new(RefCell::new(Some(BodyDataStream::new(body)))));
-    let payload = match &upload {
-        None => Payload::None,
-        Some(upload) => Payload::Stream {
-            payload: Box::pin(UploadStream {
-                upload: upload.clone(),
-                time_is_up: Box::pin(tokio::time::sleep(peer.body_time)),
-            }) as actix_http::BoxedPayloadStream,
-        },
+    let payload = if body.is_end_stream() {
+        Payload::None
+    } else {
+        Payload::Stream { payload: Box::pin(body) as actix_http::BoxedPayloadStream }
     };
     let mut request = Request::with_payload(payload);
     if peer.over_tls {
@@ -162,7 +102,7 @@ fn to_actix(
     if let Some(authority) = parts.uri.authority() {
         head.headers.insert(HOST, HeaderValue::from_str(authority.as_str()).ok()?);
     }
-    Some((request, upload))
+    Some(request)
 }
 
 fn from_actix(response: Response<BoxBody>, is_head: bool, in_flight: InFlight) -> http::Response<AnswerBody> {
@@ -191,7 +131,7 @@ fn from_actix(response: Response<BoxBody>, is_head: bool, in_flight: InFlight) -
 /// Asks the application.
 pub async fn answer<S>(
     app: &S,
-    request: http::Request<Incoming>,
+    request: http::Request<Upload>,
     name: Option<EnvironmentName>,
     peer: &Peer,
     in_flight: InFlight,
@@ -201,13 +141,7 @@ where
 {
     let is_head = request.method() == http::Method::HEAD;
     let response = match to_actix(request, name, peer) {
-        Some((request, upload)) => {
-            let response = app.call(request).await.unwrap_or_else(|error| error);
-            if let Some(upload) = upload {
-                drain(upload);
-            }
-            response
-        }
+        Some(request) => app.call(request).await.unwrap_or_else(|error| error),
         None => Response::bad_request().map_into_boxed_body(),
     };
     from_actix(response, is_head, in_flight)

@@ -6,6 +6,7 @@ mod faulty;
 mod local_ca;
 mod one_port;
 mod tls;
+mod upload;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;

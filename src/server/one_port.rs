@@ -33,6 +33,7 @@ use tracing::{Instrument as _, Span};
 
 use super::bridge::{self, Peer};
 use super::faulty::{self, Spoilt, Truncated};
+use super::upload::Upload;
 use crate::app::{Asked, Provider};
 use crate::domain::environment::EnvironmentName;
 use crate::domain::fault::Happening;
@@ -316,10 +317,12 @@ where
     /// `Err`: the connection is to end.
     async fn answer(
         &self,
-        mut request: http::Request<Incoming>,
+        request: http::Request<Incoming>,
         peer: &Peer,
         in_flight: InFlight,
     ) -> io::Result<http::Response<Answer>> {
+        let is_http1 = request.version() < http::Version::HTTP_2;
+        let (mut request, upload) = Upload::of(request, peer.body_time);
         let name = take_environment(&mut request);
         let id = RequestId::of(request.headers());
         let span = request::span(&id, &request);
@@ -334,6 +337,10 @@ where
                     .headers_mut()
                     .insert(http::header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
             }
+            if is_http1 && upload.ends_connection() {
+                let close = http::HeaderValue::from_static("close");
+                response.headers_mut().insert(http::header::CONNECTION, close);
+            }
             let status = response.status().as_u16();
             Span::current().record("http.response.status_code", status);
             tracing::debug!(status, "answered");
@@ -345,7 +352,7 @@ where
     /// As testers want it: see [`faulty`].
     async fn answer_or_fail(
         &self,
-        request: http::Request<Incoming>,
+        request: http::Request<Upload>,
         name: Option<EnvironmentName>,
         peer: &Peer,
         in_flight: InFlight,
@@ -370,7 +377,7 @@ where
     /// The rule that fires on a request. The control API and the dashboard, by which rules are taken back, are spared.
     async fn fault(
         &self,
-        request: &http::Request<Incoming>,
+        request: &http::Request<Upload>,
         name: Option<&EnvironmentName>,
         peer: &Peer,
     ) -> Option<Fired> {
@@ -398,7 +405,7 @@ where
 
     async fn answer_well(
         &self,
-        request: http::Request<Incoming>,
+        request: http::Request<Upload>,
         name: Option<EnvironmentName>,
         peer: &Peer,
         in_flight: InFlight,

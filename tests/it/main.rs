@@ -15,6 +15,7 @@ mod connections;
 mod containers;
 mod control;
 mod documents;
+mod early_answers;
 mod enumeration;
 mod fuzz;
 mod grpc;

@@ -159,6 +159,7 @@ async fn a_body_in_drops_is_given_up() {
     slow.write_all(head.as_bytes()).await.unwrap();
     let said = to_the_end(slow).await;
     assert!(said.starts_with("HTTP/1.1 400"), "{said}");
+    assert!(said.contains("\r\nconnection: close\r\n"), "{said}");
 }
 
 #[tokio::test]
