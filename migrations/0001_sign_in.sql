@@ -143,6 +143,7 @@ CREATE TABLE grants (
     id TEXT NOT NULL,
     code_digest TEXT NOT NULL,
     authorization_json TEXT NOT NULL,
+    issuer TEXT NOT NULL,
     user_id TEXT NOT NULL,
     session_id TEXT NOT NULL,
     authenticated_at_ms BIGINT NOT NULL,

@@ -167,7 +167,7 @@ fn read_tokens(source: &mut Source) -> TokenSettings {
             60..=31_536_000,
             2_592_000,
         ),
-        refresh_grace_s: source.integer("tokens.refresh_grace_s", 0..=120, 10),
+        refresh_grace_s: source.integer("tokens.refresh_grace_s", 0..=120, 30),
     }
 }
 

@@ -200,8 +200,8 @@ const SECTIONS: &[Section] = &[
             Setting("refresh_token_lifetime_s", "2592000", "Of the whole family, from the first token on."),
             Setting(
                 "refresh_grace_s",
-                "10",
-                "Within these, a refresh whose answer was lost may be repeated and gets the same successor.",
+                "30",
+                "Seconds after a refresh in which the token it used may be used again and gets the same successor: for refreshes whose answer was lost, and parallel ones. 0 to 120.",
             ),
         ],
     },

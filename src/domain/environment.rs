@@ -50,6 +50,11 @@ impl Environment {
         self.clients.iter().find(|c| c.client_id == client_id)
     }
 
+    /// Is this one of the environment's issuers? Any of its URLs is; tokens of all of them are its own.
+    pub fn is_issuer(&self, issuer: &str) -> bool {
+        self.public_urls.iter().any(|u| u.issuer() == issuer)
+    }
+
     /// The public URL a request belongs to: the one whose host and port it names, preferring its scheme,
     /// else the first one configured. `authority` is the request's `Host`; it chooses, it never adds.
     pub fn public_url_for(&self, secure: bool, authority: Option<&str>) -> &PublicUrl {

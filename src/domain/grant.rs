@@ -11,6 +11,8 @@ pub struct Grant {
     /// `grt_…`
     pub id: String,
     pub authorization: AuthorizationRequest,
+    /// The issuer that the sign-in began under: `iss` of everything that comes of it, whatever URL the client calls.
+    pub issuer: String,
     pub user_id: String,
     pub session_id: String,
     /// When the person proved the address: `auth_time`.
@@ -132,6 +134,7 @@ mod tests {
                 organization_id: None,
                 claims: RequestedClaims::default(),
             },
+            issuer: "http://localhost:6870".into(),
             user_id: "usr_1".into(),
             session_id: "ses_1".into(),
             authenticated_at_ms: 0,

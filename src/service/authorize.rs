@@ -65,7 +65,8 @@ pub async fn authorize(
         }
         Err(Refusal::Redirect { redirect_uri, state, code, description }) => {
             note_refused(context, params, &format!("Refused with {}: {description}.", code.as_str()));
-            let location = error_url(context, &redirect_uri, state.as_deref(), code, &description);
+            let parameters = [("error", code.as_str()), ("error_description", description.as_str())];
+            let location = response_url(&redirect_uri, &parameters, state.as_deref(), context.issuer());
             return Ok(Authorized::Redirect { location });
         }
     };
@@ -88,7 +89,9 @@ pub async fn authorize(
         let flow_id = flows::new_flow_id(context);
         let about = About::default().email(&user.email);
         flows::note(context, &flow_id, about, accepted(&request));
-        let location = sign_in::issue_code_silently(context, &flow_id, request, session, &user.email).await?;
+        let issuer = context.issuer();
+        let location =
+            sign_in::issue_code_silently(context, &flow_id, request, issuer, session, &user.email).await?;
         return Ok(Authorized::Redirect { location });
     }
     if request.prompt == Prompt::None {
@@ -126,25 +129,18 @@ fn accepted(request: &AuthorizationRequest) -> Step {
 }
 
 /// The address of the application with an error (RFC 6749 §4.1.2.1, RFC 9207).
-fn error_url(
-    context: &Context,
-    redirect_uri: &str,
-    state: Option<&str>,
+pub(super) fn error_url(
+    issuer: &str,
+    request: &AuthorizationRequest,
     code: ErrorCode,
     description: &str,
 ) -> String {
     let parameters = [("error", code.as_str()), ("error_description", description)];
-    response_url(redirect_uri, &parameters, state, context.issuer())
+    response_url(&request.redirect_uri, &parameters, request.state.as_deref(), issuer)
 }
 
-pub(super) fn refuse(
-    context: &Context,
-    request: &AuthorizationRequest,
-    code: ErrorCode,
-    text: &str,
-) -> Authorized {
-    let location = error_url(context, &request.redirect_uri, request.state.as_deref(), code, text);
-    Authorized::Redirect { location }
+fn refuse(context: &Context, request: &AuthorizationRequest, code: ErrorCode, text: &str) -> Authorized {
+    Authorized::Redirect { location: error_url(context.issuer(), request, code, text) }
 }
 
 /// Does the session answer the request without a page?

@@ -5,7 +5,7 @@ use super::token::lifetime_s;
 use super::{Failure, flows};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
-use crate::domain::auth_request::AuthRequest;
+use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
 use crate::domain::email::EmailAddress;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
@@ -14,7 +14,7 @@ use crate::domain::ids::{IdKind, secret_for};
 use crate::domain::session::Session;
 use crate::domain::token::modular_subject;
 use crate::domain::user::Organization;
-use crate::service::authorize::{Authorized, refuse};
+use crate::service::authorize::error_url;
 use crate::storage::{Completion, Counted, SessionChange, SessionClient};
 
 /// A finished sign-in.
@@ -73,10 +73,12 @@ pub(super) async fn complete(
     };
     let session_cookie = secret_for(&session_id, context.entropy());
     let ends_session = matches!(&session, SessionChange::Start { ends_session_id: Some(_), .. });
-    let grant = new_grant(context, judged.origin.authorization.clone(), String::new(), session_id, now_ms);
+    let issuer = &judged.origin.issuer;
+    let authorization = judged.origin.authorization.clone();
+    let grant = new_grant(context, authorization, issuer, String::new(), session_id, now_ms);
     let code = secret_for(&grant.id, context.entropy());
     let new_organization = new_organization(context, email);
-    let tells = session_client(context, &grant, &email.key(), &judged.origin.issuer);
+    let tells = session_client(context, &grant, &email.key());
     let completion = Completion {
         request: judged,
         email,
@@ -97,10 +99,7 @@ pub(super) async fn complete(
     Ok(committed.map(|user| {
         note_proof(context, judged, email, proof);
         note_success(context, &judged.id, &grant, &user.id, "Signed in: the application gets a code.");
-        SignedIn {
-            location: success_url(&judged.origin.issuer, &grant.authorization, &code),
-            session_cookie: Some(session_cookie),
-        }
+        SignedIn { location: success_url(&grant, &code), session_cookie: Some(session_cookie) }
     }))
 }
 
@@ -135,10 +134,9 @@ async fn deny_sign_up(
     let text = "there is no account for this address and sign-up is switched off";
     let step = Step::new("session", Verdict::Failed, format!("Refused with access_denied: {text}."));
     flows::note(context, &judged.id, About::status(FlowStatus::Failed), step);
-    match refuse(context, &judged.origin.authorization, ErrorCode::AccessDenied, text) {
-        Authorized::Redirect { location } => Ok(Some(SignedIn { location, session_cookie: None })),
-        Authorized::ShowPages { .. } => Ok(None),
-    }
+    let Hosted { authorization, issuer, .. } = &judged.origin;
+    let location = error_url(issuer, authorization, ErrorCode::AccessDenied, text);
+    Ok(Some(SignedIn { location, session_cookie: None }))
 }
 
 /// The same person's proof renews the browser's session; anybody else's starts a new one.
@@ -167,19 +165,21 @@ async fn session_change(
     })
 }
 
-/// Gives an application a code on the strength of the browser's session alone.
+/// Gives an application a code on the strength of the browser's session alone. `issuer` is the one that the sign-in
+/// began under.
 pub(super) async fn issue_code_silently(
     context: &Context,
     flow_id: &str,
     request: AuthorizationRequest,
+    issuer: &str,
     session: &Session,
     email: &str,
 ) -> Result<String, Failure> {
-    let grant =
-        new_grant(context, request, session.user_id.clone(), session.id.clone(), session.authenticated_at_ms);
+    let (user_id, session_id) = (session.user_id.clone(), session.id.clone());
+    let grant = new_grant(context, request, issuer, user_id, session_id, session.authenticated_at_ms);
     let code = secret_for(&grant.id, context.entropy());
     let digest = context.secret().digest(Purpose::AuthorizationCode, &code);
-    let tells = session_client(context, &grant, email, context.issuer());
+    let tells = session_client(context, &grant, email);
     context
         .store()
         .insert_grant(context.environment_id(), &grant, &digest, tells.as_ref(), context.now_ms())
@@ -187,16 +187,16 @@ pub(super) async fn issue_code_silently(
     touch(context, session).await?;
     let text = "The browser's session answers: the application gets a code without a page.";
     note_success(context, flow_id, &grant, &session.user_id, text);
-    Ok(success_url(context.issuer(), &grant.authorization, &code))
+    Ok(success_url(&grant, &code))
 }
 
 /// Who has to hear of the session's end, if the application of the grant wants to.
-fn session_client(context: &Context, grant: &Grant, email: &str, issuer: &str) -> Option<SessionClient> {
+fn session_client(context: &Context, grant: &Grant, email: &str) -> Option<SessionClient> {
     let client = context.environment.client(&grant.authorization.client_id)?;
     client.backchannel_logout_uri.as_ref()?;
     Some(SessionClient {
         client_id: client.client_id.clone(),
-        issuer: issuer.to_owned(),
+        issuer: grant.issuer.clone(),
         subject: modular_subject(&context.environment, email),
         expires_at_ms: context.now_ms() + context.environment.sessions.absolute_timeout_s * 1000,
     })
@@ -205,6 +205,7 @@ fn session_client(context: &Context, grant: &Grant, email: &str, issuer: &str) -
 fn new_grant(
     context: &Context,
     authorization: AuthorizationRequest,
+    issuer: &str,
     user_id: String,
     session_id: String,
     authenticated_at_ms: i64,
@@ -216,6 +217,7 @@ fn new_grant(
     Grant {
         id: context.new_id(IdKind::Grant),
         authorization,
+        issuer: issuer.to_owned(),
         user_id,
         session_id,
         authenticated_at_ms,
@@ -229,6 +231,7 @@ fn new_grant(
     }
 }
 
-fn success_url(issuer: &str, authorization: &AuthorizationRequest, code: &str) -> String {
-    response_url(&authorization.redirect_uri, &[("code", code)], authorization.state.as_deref(), issuer)
+fn success_url(grant: &Grant, code: &str) -> String {
+    let AuthorizationRequest { redirect_uri, state, .. } = &grant.authorization;
+    response_url(redirect_uri, &[("code", code)], state.as_deref(), &grant.issuer)
 }

@@ -69,7 +69,13 @@ fn refused_code(refusal: CodeRefusal) -> TokenRefusal {
 /// §3.1.2.1): hints come late.
 pub fn hinted(context: &Context, token: &str) -> Option<IdTokenClaims> {
     let claims = context.app.keys.current().verify::<IdTokenClaims>(token).ok()?;
-    context.environment.public_urls.iter().any(|u| u.issuer() == claims.iss).then_some(claims)
+    context.environment.is_issuer(&claims.iss).then_some(claims)
+}
+
+/// The issuer that a grant's tokens name: the one its sign-in began under, so that they agree with the `iss` of its
+/// callback. Where that is no URL of ours any more, such as after a start on another port, the one asked now.
+fn issuer_of<'a>(context: &'a Context, grant: &'a Grant) -> &'a str {
+    if context.environment.is_issuer(&grant.issuer) { &grant.issuer } else { context.issuer() }
 }
 
 /// Exchanges an authorization code (RFC 6749 §4.1.3). A code used twice revokes what its first use gave (§4.1.2).
@@ -376,6 +382,7 @@ pub async fn issue_for_test(
     let kept_until_ms = now_ms + context.environment.tokens.refresh_token_lifetime_s * 1000;
     let mut grant = Grant {
         id: context.new_id(IdKind::Grant),
+        issuer: context.issuer().to_owned(),
         user_id: session.user_id.clone(),
         session_id: session.id.clone(),
         authenticated_at_ms: now_ms,
@@ -427,7 +434,7 @@ async fn issue(
     let claims = token::access_token(
         &token::AccessTokenRequest {
             environment: &context.environment,
-            issuer: context.issuer(),
+            issuer: issuer_of(context, grant),
             client_id: &client.client_id,
             scope,
             lifetime_s,
@@ -475,7 +482,7 @@ fn id_token_claims(
         claim.starts_with("email") || scope_allows_claim(scope, claim) || asked.iter().any(|c| c == claim)
     };
     IdTokenClaims {
-        iss: context.issuer().to_owned(),
+        iss: issuer_of(context, grant).to_owned(),
         sub: subject_identifier(environment, subject.user),
         aud: vec![client_id.clone()],
         azp: client_id.clone(),

@@ -41,7 +41,7 @@ pub async fn check_access_token(
     let Ok(claims) = context.app.keys.current().verify::<AccessTokenClaims>(token) else {
         return refuse("the access token is not valid");
     };
-    if !context.environment.public_urls.iter().any(|u| u.issuer() == claims.iss) {
+    if !context.environment.is_issuer(&claims.iss) {
         return refuse("the access token is of another issuer");
     }
     if seconds(context.now_ms()) >= claims.exp {

@@ -10,6 +10,7 @@ use crate::domain::user::{Organization, User};
 struct Row {
     id: String,
     authorization_json: String,
+    issuer: String,
     user_id: String,
     session_id: String,
     authenticated_at_ms: i64,
@@ -30,6 +31,7 @@ impl TryFrom<Row> for Grant {
             authorization: serde_json::from_str(&row.authorization_json)
                 .map_err(|_| StoreError::Unreadable("grant"))?,
             id: row.id,
+            issuer: row.issuer,
             user_id: row.user_id,
             session_id: row.session_id,
             authenticated_at_ms: row.authenticated_at_ms,
@@ -118,7 +120,7 @@ impl StandingRow {
 macro_rules! standing_where {
     ($where:literal) => {
         concat!(
-            "SELECT g.id, g.authorization_json, g.user_id, g.session_id, g.authenticated_at_ms, g.code_expires_at_ms, \
+            "SELECT g.id, g.authorization_json, g.issuer, g.user_id, g.session_id, g.authenticated_at_ms, g.code_expires_at_ms, \
              g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, g.refresh_expires_at_ms, \
              g.revoked_at_ms, g.expires_at_ms, s.user_id AS session_user_id, s.authenticated_at_ms AS session_authenticated_at_ms, \
              s.last_active_at_ms, s.absolute_expires_at_ms, s.ended_at_ms, u.email, u.name, u.given_name, \
@@ -157,7 +159,7 @@ impl Store {
 
     pub async fn grant(&self, environment_id: &str, id: &str) -> Result<Option<Grant>, StoreError> {
         sqlx::query_as::<_, Row>(
-            "SELECT id, authorization_json, user_id, session_id, authenticated_at_ms, code_expires_at_ms, \
+            "SELECT id, authorization_json, issuer, user_id, session_id, authenticated_at_ms, code_expires_at_ms, \
              code_used_at_ms, refresh_generation, refresh_rotated_at_ms, refresh_expires_at_ms, revoked_at_ms, \
              expires_at_ms FROM grants WHERE environment_id = $1 AND id = $2",
         )
@@ -305,9 +307,9 @@ pub(super) fn inserting(
     Ok(sqlx::query(
         "INSERT INTO grants (environment_id, id, code_digest, authorization_json, user_id, session_id, \
          authenticated_at_ms, code_expires_at_ms, refresh_rotated_at_ms, refresh_expires_at_ms, created_at_ms, \
-         expires_at_ms) VALUES ($1, $2, $3, $4, \
+         expires_at_ms, issuer) VALUES ($1, $2, $3, $4, \
          COALESCE($5, (SELECT id FROM users WHERE environment_id = $1 AND email_key = $13)), \
-         $6, $7, $8, $9, $10, $11, $12)",
+         $6, $7, $8, $9, $10, $11, $12, $14)",
     )
     .bind(environment_id)
     .bind(&grant.id)
@@ -321,5 +323,6 @@ pub(super) fn inserting(
     .bind(grant.refresh_expires_at_ms)
     .bind(now_ms)
     .bind(grant.kept_until_ms)
-    .bind(email_key))
+    .bind(email_key)
+    .bind(&grant.issuer))
 }

@@ -197,6 +197,7 @@ pub static TABLES: &[Table] = &[
             (13, "revoked_at_ms", OptionalInteger),
             (14, "created_at_ms", Integer),
             (15, "expires_at_ms", Integer),
+            (16, "issuer", Text),
         ]
     ),
     table!(

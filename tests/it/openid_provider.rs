@@ -1,10 +1,11 @@
 //! What the OpenID Foundation's profiles test of a provider, where no other file does. docs/STANDARDS.md has the whole
 //! list.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::person::{Page, Person, claims};
-use crate::support::{CALLBACK, CLIENT_ID, CLIENT_SECRET, TestServer};
+use crate::support::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Engine, TestServer};
 
 const JANE: &str = "
 [[users]]
@@ -400,4 +401,62 @@ async fn a_client_may_have_its_id_tokens_signed_by_es256_and_the_others_keep_the
     )
     .await;
     assert_eq!(configured.get("/keys").await.json()["keys"][1]["crv"], "P-256");
+}
+
+#[rstest]
+#[tokio::test]
+async fn everything_of_a_sign_in_names_the_issuer_that_it_began_under(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    // As with a browser's name and a container's: the application's server calls another of public_urls.
+    let behind = server.url.replace("localhost", "127.0.0.1");
+    let http = server.http();
+    let post = async |path: &str, form: &[(&str, &str)]| {
+        let mut all = vec![("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
+        all.extend_from_slice(form);
+        Page::of(http.post(format!("{behind}{path}")).form(&all).send().await.unwrap()).await.json()
+    };
+    let person = server.person();
+    for parameters in [vec![], vec![("prompt", "none")]] {
+        let back = match parameters.is_empty() {
+            true => person.sign_in_with("jane@example.com", &[]).await,
+            false => person.authorize(&parameters).await,
+        };
+        assert_eq!(back.answer("iss").as_deref(), Some(server.url.as_str()));
+        let code = back.answer("code").unwrap();
+        let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK)];
+        let first = post("/oauth/token", &form).await;
+        let refresh_token = first["refresh_token"].as_str().unwrap();
+        let refreshed = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+        let second = post("/oauth/token", &refreshed).await;
+        for tokens in [&first, &second] {
+            assert_eq!(claims(&tokens["id_token"])["iss"], server.url.as_str());
+            assert_eq!(claims(&tokens["access_token"])["iss"], server.url.as_str());
+            let (access, hint) =
+                (tokens["access_token"].as_str().unwrap(), tokens["id_token"].as_str().unwrap());
+            for url in [&server.url, &behind] {
+                let told = http.get(format!("{url}/userinfo")).bearer_auth(access).send().await.unwrap();
+                assert_eq!(told.status().as_u16(), 200, "{url}");
+                // A hint that is not believed would be a 400.
+                let known = http.get(format!("{url}/oidc/logout?id_token_hint={hint}")).send().await.unwrap();
+                assert_eq!(known.status().as_u16(), 200, "{url}");
+            }
+            assert_eq!(post("/oauth/introspect", &[("token", access)]).await["iss"], server.url.as_str());
+        }
+    }
+    let own = Page::of(http.get(format!("{behind}/.well-known/openid-configuration")).send().await.unwrap());
+    assert_eq!(own.await.json()["issuer"], behind.as_str());
+}
+
+#[tokio::test]
+async fn a_refresh_after_the_url_changed_gives_tokens_that_the_server_still_knows() {
+    let server = TestServer::start().await;
+    let tokens = server.person().tokens("jane@example.com").await;
+    let moved = server.beside("").await;
+    let form =
+        [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
+    let tokens = moved.token(&form).await.json();
+    assert_eq!(claims(&tokens["id_token"])["iss"], moved.url.as_str());
+    assert_eq!(userinfo(&moved, &tokens).await["sub"], claims(&tokens["id_token"])["sub"]);
 }

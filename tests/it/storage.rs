@@ -263,6 +263,7 @@ pub(crate) fn session(id: &str) -> Session {
 
 pub(crate) fn grant(id: &str, user_id: &str, session_id: &str) -> Grant {
     Grant {
+        issuer: "http://localhost:6870".to_owned(),
         id: id.into(),
         user_id: user_id.into(),
         session_id: session_id.into(),

@@ -201,7 +201,7 @@ async fn decode_jwt(context: &Context, token: &str, audience: Option<&str>) -> R
     };
     checks.push(check("signature", ok, text));
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
-    let is_ours = context.environment.public_urls.iter().any(|u| u.issuer() == issuer);
+    let is_ours = context.environment.is_issuer(issuer);
     checks.push(check("issuer", is_ours, format!("It says {issuer:?}.")));
     let (now_s, real_s) = (seconds(context.now_ms()), seconds(context.app.clock.machine_ms()));
     let number = |name: &str| claims.get(name).and_then(Value::as_i64);

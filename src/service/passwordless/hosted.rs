@@ -276,10 +276,16 @@ pub async fn continue_with_session(
     {
         return Ok(None);
     }
-    let authorization = request.origin.authorization;
-    let location =
-        crate::service::sign_in::issue_code_silently(context, id, authorization, &session, &user.email)
-            .await?;
+    let Hosted { authorization, issuer, .. } = request.origin;
+    let location = crate::service::sign_in::issue_code_silently(
+        context,
+        id,
+        authorization,
+        &issuer,
+        &session,
+        &user.email,
+    )
+    .await?;
     Ok(Some(SignedIn { location, session_cookie: None }))
 }
 

@@ -91,7 +91,7 @@ async fn decoding_tells_why_a_token_is_refused() {
             ("refresh_token", tokens["refresh_token"].as_str().unwrap()),
         ])
         .await;
-    server.advance_s(11);
+    server.advance_s(31);
     assert_eq!(failing(json!({ "token": tokens["refresh_token"] })).await, ["family"]);
     assert_eq!(
         server.refused("POST", "/tokens/decode", json!({ "token": " " })).await,
