@@ -57,6 +57,16 @@ pub struct RequestedClaims {
     pub userinfo: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub id_token: Vec<String>,
+    /// The only subjects that the answer may be about (§5.5.1); `None`: anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<Vec<String>>,
+}
+
+impl RequestedClaims {
+    /// May the answer be about this `sub`? Nobody else's tokens may be given (§3.1.2.2).
+    pub fn allows_subject(&self, subject: &str) -> bool {
+        self.subjects.as_ref().is_none_or(|allowed| allowed.iter().any(|s| s == subject))
+    }
 }
 
 impl AuthorizationRequest {
@@ -105,6 +115,8 @@ pub enum ErrorCode {
     ServerError,
     TemporarilyUnavailable,
     LoginRequired,
+    /// OpenID Connect Core Error Code unmet_authentication_requirements 1.0 §2.
+    UnmetAuthenticationRequirements,
     RequestNotSupported,
     RequestUriNotSupported,
     RegistrationNotSupported,
@@ -123,6 +135,7 @@ impl ErrorCode {
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::LoginRequired => "login_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
@@ -343,17 +356,80 @@ fn parse_challenge(
     }
 }
 
+/// Most single claims, or values of one, that a request may name.
+const MAX_REQUESTED: usize = 50;
+
 fn parse_claims(text: Option<&str>) -> Result<RequestedClaims, Mistake> {
     let Some(text) = text else { return Ok(RequestedClaims::default()) };
     let wrong = || invalid("claims must be a JSON object with the members userinfo and id_token");
     let value: serde_json::Value = serde_json::from_str(text).map_err(|_| wrong())?;
     let object = value.as_object().ok_or_else(wrong)?;
-    let names = |member: &str| match object.get(member) {
-        None | Some(serde_json::Value::Null) => Ok(Vec::new()),
-        Some(serde_json::Value::Object(claims)) => Ok(claims.keys().take(50).cloned().collect()),
-        Some(_) => Err(wrong()),
+    let mut claims = RequestedClaims::default();
+    for (member, names) in [("userinfo", &mut claims.userinfo), ("id_token", &mut claims.id_token)] {
+        let asked = match object.get(member) {
+            None | Some(serde_json::Value::Null) => continue,
+            Some(serde_json::Value::Object(asked)) => asked,
+            Some(_) => return Err(wrong()),
+        };
+        names.extend(asked.keys().take(MAX_REQUESTED).cloned());
+        if let Some(values) = requested_values("sub", asked.get("sub"))? {
+            let earlier = claims.subjects.take();
+            let fits = |value: &String| earlier.as_ref().is_none_or(|earlier| earlier.contains(value));
+            claims.subjects = Some(values.into_iter().filter(fits).collect());
+        }
+        check_acr(asked.get("acr"))?;
+    }
+    Ok(claims)
+}
+
+/// The values that a claim is asked for with, by `value` or `values` (OpenID Connect Core 1.0 §5.5.1); `None`: any.
+fn requested_values(name: &str, claim: Option<&serde_json::Value>) -> Result<Option<Vec<String>>, Mistake> {
+    use serde_json::Value;
+    let wrong = || {
+        invalid(format!(
+            "claims: {name} must be null, or an object whose value is text and whose values are a list of texts"
+        ))
     };
-    Ok(RequestedClaims { userinfo: names("userinfo")?, id_token: names("id_token")? })
+    let claim = match claim {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(claim)) => claim,
+        Some(_) => return Err(wrong()),
+    };
+    let one = match claim.get("value") {
+        None => None,
+        Some(value) => Some(value.as_str().ok_or_else(wrong)?.to_owned()),
+    };
+    let several: Option<Vec<String>> = match claim.get("values") {
+        None => None,
+        Some(Value::Array(values)) if values.len() <= MAX_REQUESTED => Some(
+            values
+                .iter()
+                .map(|v| v.as_str().map(str::to_owned).ok_or_else(wrong))
+                .collect::<Result<_, _>>()?,
+        ),
+        Some(Value::Array(_)) => {
+            return Err(invalid(format!("claims: {name} names more than {MAX_REQUESTED} values")));
+        }
+        Some(_) => return Err(wrong()),
+    };
+    Ok(match (one, several) {
+        (None, several) => several,
+        (Some(one), several) => {
+            let fits = several.is_none_or(|several| several.contains(&one));
+            Some(if fits { vec![one] } else { vec![] })
+        }
+    })
+}
+
+/// An essential `acr` of certain values that cannot be met is a failed authentication (OpenID Connect Core 1.0
+/// §5.5.1.1). No `acr` is ever told here.
+fn check_acr(claim: Option<&serde_json::Value>) -> Result<(), Mistake> {
+    let is_essential = claim.and_then(|c| c.get("essential")).is_some_and(|e| *e == true);
+    if requested_values("acr", claim)?.is_some() && is_essential {
+        let text = "claims asks for an essential acr of certain values, and this provider tells no acr";
+        return Err((ErrorCode::UnmetAuthenticationRequirements, text.to_owned()));
+    }
+    Ok(())
 }
 
 /// The redirect that answers an authorization request: code or error, `state`, and `iss` (RFC 9207).

@@ -112,6 +112,54 @@ fn claims_are_asked_for_by_name() {
 }
 
 #[test]
+fn claims_may_name_the_only_subjects_that_the_answer_may_be_about() {
+    let subjects =
+        |asked: &str| parse(&environment(), &parameters(&[("claims", asked)])).unwrap().claims.subjects;
+    let named = |subjects: &[&str]| Some(subjects.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+    for (asked, expected) in [
+        (r#"{"id_token":{"sub":null}}"#, None),
+        (r#"{"id_token":{"sub":{"essential":true}}}"#, None),
+        (r#"{"id_token":{"sub":{"value":"a"}}}"#, named(&["a"])),
+        (r#"{"userinfo":{"sub":{"value":"a"}}}"#, named(&["a"])),
+        (r#"{"id_token":{"sub":{"values":["a","b"]}}}"#, named(&["a", "b"])),
+        (r#"{"id_token":{"sub":{"values":[]}}}"#, named(&[])),
+        (r#"{"id_token":{"sub":{"value":"b","values":["a","b"]}}}"#, named(&["b"])),
+        (r#"{"id_token":{"sub":{"value":"c","values":["a","b"]}}}"#, named(&[])),
+        (r#"{"id_token":{"sub":{"values":["a","b"]}},"userinfo":{"sub":{"value":"b"}}}"#, named(&["b"])),
+        (r#"{"id_token":{"sub":{"value":"a"}},"userinfo":{"sub":{"value":"b"}}}"#, named(&[])),
+    ] {
+        assert_eq!(subjects(asked), expected, "{asked}");
+    }
+    let claims = RequestedClaims { subjects: named(&["a"]), ..RequestedClaims::default() };
+    assert!(claims.allows_subject("a") && !claims.allows_subject("A") && !claims.allows_subject(""));
+    assert!(RequestedClaims::default().allows_subject("anybody"));
+    for bad in [r#""a""#, r#"{"value":1}"#, r#"{"value":null}"#, r#"{"values":"a"}"#, r#"{"values":[1]}"#] {
+        let asked = format!(r#"{{"id_token":{{"sub":{bad}}}}}"#);
+        assert!(parse(&environment(), &parameters(&[("claims", &asked)])).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn an_essential_acr_of_certain_values_cannot_be_met_and_a_voluntary_one_is_passed_over() {
+    for (acr, is_met) in [
+        (r#"{"essential":true,"values":["urn:mace:incommon:iap:silver"]}"#, false),
+        (r#"{"essential":true,"value":"2"}"#, false),
+        (r#"{"values":["2"]}"#, true),
+        (r#"{"essential":true}"#, true),
+        ("null", true),
+    ] {
+        let asked = format!(r#"{{"id_token":{{"acr":{acr},"auth_time":{{"essential":true}}}}}}"#);
+        let parsed = parse(&environment(), &parameters(&[("claims", &asked)]));
+        let code = match parsed {
+            Err(Refusal::Redirect { code, .. }) => Some(code),
+            _ => None,
+        };
+        let expected = (!is_met).then_some(ErrorCode::UnmetAuthenticationRequirements);
+        assert_eq!(code, expected, "{acr}");
+    }
+}
+
+#[test]
 fn an_answer_is_appended_to_whatever_query_there_is() {
     for (uri, expected) in [
         ("https://a/cb", "https://a/cb?code=x&iss=i"),

@@ -150,6 +150,20 @@ fn may_be_silent(context: &Context, request: &AuthorizationRequest, session: &Se
     prompt_allows && recent && is_hinted_user(context, request, user)
 }
 
+/// May the answer to a request be about this person? `claims` and `id_token_hint` may name the one that it has to be
+/// about: then nobody else's code or token may be given, however they signed in (OpenID Connect Core 1.0 §3.1.2.2).
+/// `subject` is their `sub`; `None`: somebody who is new here.
+pub(super) fn may_answer(context: &Context, request: &AuthorizationRequest, subject: Option<&str>) -> bool {
+    // A hint that is none of ours names nobody.
+    let hinted = request.id_token_hint.as_deref().and_then(|token| hinted(context, token));
+    match subject {
+        Some(subject) => {
+            request.claims.allows_subject(subject) && hinted.is_none_or(|claims| claims.sub == subject)
+        }
+        None => request.claims.subjects.is_none() && hinted.is_none(),
+    }
+}
+
 /// Hints that name somebody else ask for somebody else's sign-in.
 fn is_hinted_user(context: &Context, request: &AuthorizationRequest, user: &User) -> bool {
     let by_address = match request.login_hint.as_deref().map(EmailAddress::parse) {
@@ -157,13 +171,10 @@ fn is_hinted_user(context: &Context, request: &AuthorizationRequest, user: &User
         // A hint that is no address names nobody.
         Some(Err(_)) | None => true,
     };
-    let by_token = match &request.id_token_hint {
-        None => true,
-        // The hint may be long expired (OpenID Connect Core 1.0 §3.1.2.1); its signature must hold.
-        Some(token) => hinted(context, token)
-            .is_some_and(|claims| claims.sub == subject_identifier(&context.environment, user)),
-    };
-    by_address && by_token
+    // The hint may be long expired (OpenID Connect Core 1.0 §3.1.2.1); its signature must hold.
+    let is_hint_good = request.id_token_hint.as_deref().is_none_or(|token| hinted(context, token).is_some());
+    let subject = subject_identifier(&context.environment, user);
+    by_address && is_hint_good && may_answer(context, request, Some(&subject))
 }
 
 /// Stores a new authentication request and, with a usable `login_hint`, sends at once.

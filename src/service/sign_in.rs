@@ -14,7 +14,7 @@ use crate::domain::ids::{IdKind, secret_for};
 use crate::domain::session::Session;
 use crate::domain::token::modular_subject;
 use crate::domain::user::Organization;
-use crate::service::authorize::error_url;
+use crate::service::authorize::{error_url, may_answer};
 use crate::storage::{Completion, Counted, SessionChange, SessionClient};
 
 /// A finished sign-in.
@@ -22,7 +22,7 @@ use crate::storage::{Completion, Counted, SessionChange, SessionClient};
 pub struct SignedIn {
     /// The application's callback, with code or error.
     pub location: String,
-    /// The browser's new session cookie; `None` when the person may not sign up.
+    /// The browser's new session cookie; `None` where the application gets an error.
     pub session_cookie: Option<String>,
 }
 
@@ -61,10 +61,8 @@ pub(super) async fn complete(
     counted: Option<Counted<'_>>,
 ) -> Result<Option<SignedIn>, Failure> {
     let environment_id = context.environment_id();
-    if !context.environment.passwordless.sign_up_allowed
-        && context.store().user_by_email(environment_id, email).await?.is_none()
-    {
-        return deny_sign_up(context, judged, counted).await;
+    if let Some((code, text)) = refusal(context, &judged.origin.authorization, email).await? {
+        return refuse(context, judged, counted, code, text).await;
     }
     let now_ms = context.now_ms();
     let session = session_change(context, email, browser).await?;
@@ -122,20 +120,45 @@ fn new_organization(context: &Context, email: &EmailAddress) -> Option<Organizat
     })
 }
 
-/// A proven address that has no account where sign-up is closed: only its owner learns so.
-async fn deny_sign_up(
+/// Why a proven address gets no code. Only its owner learns so.
+async fn refusal(
+    context: &Context,
+    request: &AuthorizationRequest,
+    email: &EmailAddress,
+) -> Result<Option<(ErrorCode, &'static str)>, Failure> {
+    let is_sign_up_closed = !context.environment.passwordless.sign_up_allowed;
+    let names_somebody = request.claims.subjects.is_some() || request.id_token_hint.is_some();
+    if !is_sign_up_closed && !names_somebody {
+        return Ok(None);
+    }
+    let user = context.store().user_by_email(context.environment_id(), email).await?;
+    if user.is_none() && is_sign_up_closed {
+        let text = "there is no account for this address and sign-up is switched off";
+        return Ok(Some((ErrorCode::AccessDenied, text)));
+    }
+    let subject = modular_subject(&context.environment, &email.key()).or(user.map(|user| user.id));
+    if !may_answer(context, request, subject.as_deref()) {
+        let text = "somebody else signed in than the person whom the application named";
+        return Ok(Some((ErrorCode::LoginRequired, text)));
+    }
+    Ok(None)
+}
+
+/// Ends a sign-in with an error for the application.
+async fn refuse(
     context: &Context,
     judged: &AuthRequest,
     counted: Option<Counted<'_>>,
+    code: ErrorCode,
+    text: &str,
 ) -> Result<Option<SignedIn>, Failure> {
     if !context.store().update_auth_request(context.environment_id(), judged, counted).await? {
         return Ok(None);
     }
-    let text = "there is no account for this address and sign-up is switched off";
-    let step = Step::new("session", Verdict::Failed, format!("Refused with access_denied: {text}."));
+    let step = Step::new("session", Verdict::Failed, format!("Refused with {}: {text}.", code.as_str()));
     flows::note(context, &judged.id, About::status(FlowStatus::Failed), step);
     let Hosted { authorization, issuer, .. } = &judged.origin;
-    let location = error_url(issuer, authorization, ErrorCode::AccessDenied, text);
+    let location = error_url(issuer, authorization, code, text);
     Ok(Some(SignedIn { location, session_cookie: None }))
 }
 

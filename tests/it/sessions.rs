@@ -1,5 +1,9 @@
 //! The browser's session: silent sign-in, and what asks for a new proof.
 
+use rstest::rstest;
+use serde_json::json;
+
+use crate::links::follow;
 use crate::support::person::claims;
 use crate::support::{CALLBACK, TestServer};
 
@@ -132,6 +136,64 @@ async fn a_hint_that_is_somebody_elses_id_token_is_no_silent_sign_in() {
     jane.sign_in_with("jane@example.com", &[("prompt", "login")]).await;
     let page = jane.authorize(&[("prompt", "none"), ("id_token_hint", &of_jane)]).await;
     assert!(page.answer("code").is_some(), "an expired hint still names its person");
+}
+
+const FULL_STACK: &str = "[tokens]\nuser_management = true\n";
+
+#[rstest]
+#[case::modular("")]
+#[case::full_stack(FULL_STACK)]
+#[tokio::test]
+async fn an_application_that_names_a_person_gets_nobody_elses_code(#[case] profile: &str) {
+    let server = TestServer::with(&format!("{profile}[limits]\nmails_per_address = 0")).await;
+    let (jane, bob) = (server.person(), server.person());
+    let of_jane = jane.tokens("jane@example.com").await["id_token"].clone();
+    let subject = claims(&of_jane)["sub"].as_str().unwrap().to_owned();
+    let by = |member: &str, value: serde_json::Value| json!({ member: { "sub": value } }).to_string();
+    let named = [
+        ("claims", by("id_token", json!({ "value": subject }))),
+        ("claims", by("id_token", json!({ "value": subject, "essential": true }))),
+        ("claims", by("userinfo", json!({ "value": subject }))),
+        ("claims", by("id_token", json!({ "values": ["somebody", subject] }))),
+        ("id_token_hint", of_jane.as_str().unwrap().to_owned()),
+    ];
+    bob.sign_in("bob@example.com").await;
+    for (name, value) in &named {
+        let asked = [(*name, value.as_str())];
+        // Jane's session answers, Bob's does not.
+        assert!(jane.authorize(&asked).await.answer("code").is_some(), "{value}");
+        let silent = bob.authorize(&[asked[0], ("prompt", "none")]).await;
+        assert_eq!(silent.answer("error").as_deref(), Some("login_required"), "{value}");
+        // Nor does Bob's proof, by code or link, known here or new, nor his choice of his session.
+        for address in ["bob@example.com", "new@example.com"] {
+            let refused = bob.sign_in_with(address, &asked).await;
+            assert_eq!(refused.answer("error").as_deref(), Some("login_required"), "{value}");
+            assert_eq!((refused.answer("code"), refused.header("set-cookie")), (None, ""), "{value}");
+        }
+        bob.start_with(&[asked[0], ("login_hint", "bob@example.com")]).await;
+        let refused = follow(&bob, &server.link_for("bob@example.com").await).await;
+        assert_eq!(refused.answer("error").as_deref(), Some("login_required"), "{value}");
+        let chooser = bob.start_with(&[asked[0], ("prompt", "select_account")]).await;
+        let chosen = bob.post(&format!("{chooser}/account"), &[("choice", "continue")]).await;
+        assert_eq!(chosen.answer("code"), None, "{value}");
+        // Jane's does, in Bob's browser too.
+        let back = server.person().sign_in_with("jane@example.com", &asked).await;
+        let tokens = server.exchange(&back.answer("code").unwrap()).await.json();
+        assert_eq!(claims(&tokens["id_token"])["sub"], subject.as_str());
+    }
+    assert!(bob.authorize(&[("prompt", "none")]).await.answer("code").is_some(), "Bob's session goes on");
+}
+
+#[tokio::test]
+async fn an_acr_that_has_to_be_and_cannot_is_told_to_the_application() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    person.sign_in("jane@example.com").await;
+    let asked =
+        |essential: bool| json!({ "id_token": { "acr": { "essential": essential, "values": ["2"] } } });
+    let page = person.authorize(&[("claims", &asked(true).to_string())]).await;
+    assert_eq!(page.answer("error").as_deref(), Some("unmet_authentication_requirements"));
+    assert!(person.authorize(&[("claims", &asked(false).to_string())]).await.answer("code").is_some());
 }
 
 #[tokio::test]

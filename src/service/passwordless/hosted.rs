@@ -11,6 +11,7 @@ use crate::domain::authorization::{AuthorizationRequest, Prompt};
 use crate::domain::email::{EmailAddress, EmailError};
 use crate::domain::environment::Environment;
 use crate::domain::flow::{About, Step, Verdict};
+use crate::domain::token::subject_identifier;
 use crate::mail::MailKind;
 use crate::service::sessions::Browser;
 use crate::service::sign_in::{Proof, SignedIn, complete};
@@ -271,8 +272,10 @@ pub async fn continue_with_session(
     let Some((session, user)) = crate::service::sessions::live_session(context, browser).await? else {
         return Ok(None);
     };
+    let subject = subject_identifier(&context.environment, &user);
     if request.origin.authorization.prompt != Prompt::SelectAccount
         || !session.satisfies_max_age(context.now_ms(), request.origin.authorization.max_age_s)
+        || !authorize::may_answer(context, &request.origin.authorization, Some(&subject))
     {
         return Ok(None);
     }
