@@ -139,6 +139,9 @@ pub fn env_variables(config: &Config, trust: Option<&TrustFiles>) -> Vec<(&'stat
             variables.push(("SCALEKIT_CLIENT_SECRET", secret.expose_secret().to_owned()));
         }
     }
+    if let Some(client_id) = config.shown_public_client() {
+        variables.push(("SCALEKIT_SPA_CLIENT_ID", client_id.to_owned()));
+    }
     variables.extend(trust.into_iter().flat_map(TrustFiles::variables));
     variables
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::source::Source;
-use super::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
+use super::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SPA_CLIENT_ID};
 use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::{
@@ -236,8 +236,17 @@ fn read_sender(source: &mut Source) -> EmailAddress {
 
 fn read_clients(source: &mut Source, mode: Mode, branding: &Branding) -> Vec<Client> {
     let count = source.tables("clients");
+    let is_well_known = count == 0 && !source.is_set("client_id") && !source.is_set("client_secret");
     let short = read_short_client(source, mode, branding, count == 0);
     let mut clients: Vec<Client> = short.into_iter().collect();
+    if is_well_known {
+        let public = clients.first().map(|web| Client {
+            client_id: DEFAULT_SPA_CLIENT_ID.to_owned(),
+            kind: ClientKind::Spa,
+            ..web.clone()
+        });
+        clients.extend(public);
+    }
     for index in 0..count {
         if let Some(client) = read_client(source, &format!("clients[{index}]"), mode, branding) {
             if clients.iter().any(|c| c.client_id == client.client_id) {

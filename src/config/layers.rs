@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::environment::{self, SeedSettings};
 use super::source::{Problem, Source};
+use super::{DEFAULT_CLIENT_ID, DEFAULT_SPA_CLIENT_ID};
+use crate::domain::client::ClientPlace;
 use crate::domain::environment::{Environment, EnvironmentName, PublicUrl, urls_of};
 use crate::domain::field_error::FieldError;
 
@@ -83,6 +85,24 @@ impl Layers {
         };
         environment.name = name;
         Ok(environment)
+    }
+}
+
+impl Layers {
+    /// Where the configuration file speaks of this client of the default environment.
+    pub fn place_of_client(&self, client_id: &str) -> ClientPlace {
+        let mut source = self.source.clone();
+        let tables = source.tables("clients");
+        let is_listed =
+            |i: usize| source.filled(&format!("clients[{i}].client_id")).as_deref() == Some(client_id);
+        if (0..tables).any(is_listed) {
+            return ClientPlace::Table;
+        }
+        let is_short = match self.source.clone().filled("client_id") {
+            Some(id) => id == client_id,
+            None => tables == 0 && [DEFAULT_CLIENT_ID, DEFAULT_SPA_CLIENT_ID].contains(&client_id),
+        };
+        if is_short { ClientPlace::TopLevel } else { ClientPlace::Elsewhere }
     }
 }
 

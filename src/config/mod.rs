@@ -32,6 +32,9 @@ pub const DEFAULT_FILE: &str = "vestibule.toml";
 pub const DEFAULT_CLIENT_ID: &str = "skc_687000000000000001";
 pub const DEFAULT_CLIENT_SECRET: &str = "test_vestibule_local_development_secret_do_not_deploy_6870";
 
+/// The public client beside it, for applications that run in a browser. It has no secret; PKCE protects its codes.
+pub const DEFAULT_SPA_CLIENT_ID: &str = "spac_687000000000000001";
+
 /// What is logged when nothing is configured: our own words, and trouble of the libraries.
 const DEFAULT_FILTER: &str = "info,actix_server=warn,sqlx=warn";
 
@@ -266,6 +269,13 @@ impl Config {
             ClientKind::Spa | ClientKind::Native => None,
         };
         Some((&first.client_id, secret))
+    }
+}
+
+impl Config {
+    /// Id of the first public client: what `env` and the banner show for applications without a secret.
+    pub fn shown_public_client(&self) -> Option<&str> {
+        self.environment.first_public_client().map(|client| client.client_id.as_str())
     }
 }
 

@@ -359,7 +359,7 @@ const SECTIONS: &[Section] = &[
     },
     Section {
         header: "[[clients]]",
-        about: "Registered applications. Without any, there is one web client with the well-known credentials.",
+        about: "Registered applications. Without any, there are two with well-known credentials: the web client skc_687000000000000001 with its secret, and the public client spac_687000000000000001 for applications in a browser.",
         settings: &[
             Setting("client_id", "\"skc_1234\"", "Any text; Scalekit's start with skc_."),
             Setting("name", "\"My App\"", "What people read."),

@@ -24,7 +24,10 @@ fn nothing_set_is_a_whole_configuration() {
     let config = load("").unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:6870");
     assert!(matches!(config.database, Database::Sqlite));
-    assert_eq!(config.environment.clients.len(), 1);
+    let ids: Vec<&str> = config.environment.clients.iter().map(|c| c.client_id.as_str()).collect();
+    assert_eq!(ids, [DEFAULT_CLIENT_ID, DEFAULT_SPA_CLIENT_ID]);
+    assert!(config.environment.clients[1].needs_pkce());
+    assert_eq!(config.shown_public_client(), Some(DEFAULT_SPA_CLIENT_ID));
     assert_eq!(config.shown_client().unwrap().0, DEFAULT_CLIENT_ID);
     assert_eq!(config.environment.passwordless.validity_s, 300);
     assert_eq!(config.environment.tokens.access_token_lifetime_s, 900);

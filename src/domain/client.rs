@@ -40,6 +40,17 @@ pub enum ClientKind {
     Native,
 }
 
+/// Where the configuration file speaks of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientPlace {
+    /// At its top level: `client_id`, `redirect_uris`.
+    TopLevel,
+    /// In one of its tables `[[clients]]`.
+    Table,
+    /// Nowhere: it was made while the server ran.
+    Elsewhere,
+}
+
 /// A secret as configuration holds it.
 #[derive(Clone)]
 pub enum ClientSecret {

@@ -50,6 +50,11 @@ impl Environment {
         self.clients.iter().find(|c| c.client_id == client_id)
     }
 
+    /// The public client that applications without a secret are pointed to.
+    pub fn first_public_client(&self) -> Option<&Client> {
+        self.clients.iter().find(|c| c.is_public())
+    }
+
     /// Is this one of the environment's issuers? Any of its URLs is; tokens of all of them are its own.
     pub fn is_issuer(&self, issuer: &str) -> bool {
         self.public_urls.iter().any(|u| u.issuer() == issuer)

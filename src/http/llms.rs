@@ -13,8 +13,14 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let shown = view(&context.environment, None);
     let credentials = match (may_control, shown.client_id, shown.client_secret) {
         (true, Some(id), Some(secret)) => {
+            let public = context.environment.first_public_client().map_or_else(String::new, |client| {
+                let id = &client.client_id;
+                format!(
+                    "SCALEKIT_SPA_CLIENT_ID={id} (public client: no secret, PKCE; for apps in a browser)\n"
+                )
+            });
             format!(
-                "SCALEKIT_ENVIRONMENT_URL={url}\nSCALEKIT_CLIENT_ID={id}\nSCALEKIT_CLIENT_SECRET={secret}\n"
+                "SCALEKIT_ENVIRONMENT_URL={url}\nSCALEKIT_CLIENT_ID={id}\nSCALEKIT_CLIENT_SECRET={secret}\n{public}"
             )
         }
         _ => format!("SCALEKIT_ENVIRONMENT_URL={url}\nid and secret: as configured on the server\n"),

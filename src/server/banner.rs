@@ -29,6 +29,9 @@ pub fn print(config: &Config, addresses: &Addresses) {
         addresses.listen,
         environment_url(config),
     );
+    if let Some(client_id) = config.shown_public_client() {
+        out.push_str(&format!("    public client    {client_id} (no secret, PKCE: for apps in a browser)\n"));
+    }
     if let Some(url) = inbox_url(config) {
         out.push_str(&format!("    dashboard        {}/dashboard\n", environment_url(config)));
         out.push_str(&format!("    inbox            {url}\n"));
@@ -57,6 +60,7 @@ pub fn write_ready_file(path: &Path, config: &Config, addresses: &Addresses) -> 
         "ca_bundle_file": addresses.ca_bundle_file,
         "client_id": client_id,
         "client_secret": secret.map(|s| s.expose_secret()),
+        "spa_client_id": config.shown_public_client(),
         "inbox_url": inbox_url(config),
         "pid": std::process::id(),
     });

@@ -166,7 +166,7 @@ fn way_back(context: &Context, params: &Parameters, hint: &Hint) -> Option<(Stri
         return asking_client(context, params, hint).and_then(link);
     }
     let mut links = context.environment.clients.iter().filter_map(link);
-    links.next().filter(|_| links.next().is_none())
+    links.next().filter(|first| links.all(|other| other == *first))
 }
 
 fn with_state(uri: &str, state: Option<&str>) -> String {

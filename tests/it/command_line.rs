@@ -122,6 +122,7 @@ fn nothing_set_starts_says_what_to_paste_and_stops_with_0() {
     let server = Running::start(folder.path(), &[]);
     let ready = server.ready.clone();
     assert_eq!(ready["client_id"], "skc_687000000000000001");
+    assert_eq!(ready["spa_client_id"], "spac_687000000000000001");
     assert_eq!(server.get("/health").0, 200);
     let (status, body) = server.get("/ready");
     assert_eq!(
@@ -134,6 +135,7 @@ fn nothing_set_starts_says_what_to_paste_and_stops_with_0() {
         "SCALEKIT_ENVIRONMENT_URL=http://localhost:",
         "SCALEKIT_CLIENT_ID=skc_",
         "SCALEKIT_CLIENT_SECRET=test_",
+        "SCALEKIT_SPA_CLIENT_ID=spac_687000000000000001",
         "/_emulator/inbox",
     ] {
         assert!(said.contains(word), "{word} is missing in {said}");
@@ -195,6 +197,7 @@ fn env_prints_what_an_application_needs() {
     let json = vestibule(folder.path()).args(["env", "--format", "json"]).output().unwrap();
     let json: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["SCALEKIT_ENV_URL"], "http://localhost:6870");
+    assert_eq!(json["SCALEKIT_SPA_CLIENT_ID"], "spac_687000000000000001");
     for variable in
         ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "SSL_CERT_FILE"]
     {

@@ -269,6 +269,80 @@ async fn public_clients_need_pkce_and_have_no_secret() {
 }
 
 #[tokio::test]
+async fn the_well_known_public_client_signs_in_with_pkce_and_without_a_secret() {
+    use vestibule::config::DEFAULT_SPA_CLIENT_ID;
+    let server = TestServer::start().await;
+    let person = server.person();
+    let bare = person.authorize(&[("client_id", DEFAULT_SPA_CLIENT_ID)]).await;
+    assert_eq!(bare.answer("error").as_deref(), Some("invalid_request"));
+    let pkce = [
+        ("client_id", DEFAULT_SPA_CLIENT_ID),
+        ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+        ("code_challenge_method", "S256"),
+    ];
+    let code = person.sign_in_with("jane@example.com", &pkce).await.answer("code").unwrap();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", CALLBACK),
+        ("client_id", DEFAULT_SPA_CLIENT_ID),
+        ("code_verifier", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+    ];
+    let page = server.post("/oauth/token", &form).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert_eq!(claims(&page.json()["id_token"])["aud"][0], DEFAULT_SPA_CLIENT_ID);
+    // Where clients are configured there are those alone.
+    let own = TestServer::with("client_id = \"skc_own\"\nclient_secret = \"a secret of one's own\"").await;
+    assert_eq!(own.person().authorize(&pkce).await.status, 400);
+}
+
+#[tokio::test]
+async fn development_tells_unknown_client_wrong_secret_and_wrong_type_apart() {
+    use vestibule::config::DEFAULT_SPA_CLIENT_ID;
+    let server = TestServer::start().await;
+    let grant = ("grant_type", "client_credentials");
+    for (id, secret, words) in [
+        ("nobody", "x", &["unknown client", "nobody", CLIENT_ID][..]),
+        ("no\"bo\\dy\n☃", "x", &["unknown client", "nobody"]),
+        (CLIENT_ID, "x", &["wrong secret", CLIENT_ID]),
+        (CLIENT_ID, "", &["wrong type", "confidential", DEFAULT_SPA_CLIENT_ID, "PKCE"]),
+        (DEFAULT_SPA_CLIENT_ID, CLIENT_SECRET, &["wrong type", "public client", "code_verifier"]),
+    ] {
+        for path in ["/oauth/token", "/oauth/par", "/revoke", "/oauth/introspect"] {
+            let form = [grant, ("client_id", id), ("client_secret", secret), ("token", "x")];
+            let page = server.post(path, &form).await;
+            let told = page.json();
+            assert_eq!(
+                (page.status, told["error"].as_str().unwrap()),
+                (401, "invalid_client"),
+                "{id} {path}"
+            );
+            let text = told["error_description"].as_str().unwrap();
+            assert!(words.iter().all(|word| text.contains(word)), "{id} {path}: {text}");
+            // RFC 6749 §5.2.
+            assert!(text.chars().all(|c| matches!(c, ' '..='~') && c != '"' && c != '\\'), "{text}");
+        }
+    }
+}
+
+#[test]
+fn production_says_the_same_of_every_client_that_is_not_believed() {
+    use vestibule::domain::environment::Mode;
+    use vestibule::service::client_auth::ClientRefusal::*;
+    let mut environment = crate::support::configuration("").environment;
+    let said = |environment: &_| {
+        [Unknown, WrongSecret, SecretMissing, SecretOfPublicClient]
+            .map(|refusal| refusal.description(environment, Some(CLIENT_ID)))
+            .into_iter()
+            .collect::<std::collections::BTreeSet<String>>()
+    };
+    assert_eq!(said(&environment).len(), 4);
+    environment.mode = Mode::Production;
+    let said = said(&environment);
+    assert!(said.len() == 1 && !said.iter().any(|text| text.contains(CLIENT_ID)), "{said:?}");
+}
+
+#[tokio::test]
 async fn clients_authenticate_in_the_body_or_by_basic_and_a_bearer_header_is_ignored() {
     let server = TestServer::start().await;
     let url = format!("{}/oauth/token", server.url);

@@ -20,10 +20,17 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
         Some(secret) => Fact::code("Client secret", secret),
         None => Fact::text("Client secret", "as configured; only its hash is known here"),
     });
+    let public = context.environment.first_public_client().map(|client| client.client_id.as_str());
+    if let Some(public) = public {
+        facts.push(Fact::code("Public client id (no secret, PKCE: for apps in a browser)", public));
+    }
     let secret = secret.unwrap_or_else(|| "…".to_owned());
-    let variables = format!(
+    let mut variables = format!(
         "SCALEKIT_ENVIRONMENT_URL={url}\nSCALEKIT_ENV_URL={url}\nSCALEKIT_CLIENT_ID={id}\nSCALEKIT_CLIENT_SECRET={secret}"
     );
+    if let Some(public) = public {
+        variables.push_str(&format!("\nSCALEKIT_SPA_CLIENT_ID={public}"));
+    }
     let snippets = snippets(&url, &id, &secret)
         .into_iter()
         .map(|(name, text)| Block::Folded { name: name.to_owned(), text })

@@ -111,8 +111,9 @@ pub async fn client_of<'c>(
     let shown = client_credentials(request, params).map_err(|e| TokenError::InvalidRequest(e.to_string()))?;
     let by_basic = super::authorization(request, "Basic").is_some();
     authenticate(context, &shown).await.map_err(|refusal: ClientRefusal| {
-        tracing::info!(client_id = shown.client_id, "client authentication failed");
-        TokenError::InvalidClient { text: refusal.to_string(), by_basic }
+        tracing::info!(client_id = shown.client_id, reason = %refusal, "client authentication failed");
+        let text = refusal.description(&context.environment, shown.client_id.as_deref());
+        TokenError::InvalidClient { text, by_basic }
     })
 }
 
