@@ -237,7 +237,7 @@ fn parse_rest(
     Ok(AuthorizationRequest {
         client_id: client.client_id.clone(),
         redirect_uri: redirect_uri.to_owned(),
-        scope: parse_scope(one("scope")?),
+        scope: parse_scope(one("scope")?)?,
         state: bounded("state", owned("state")?)?,
         nonce: bounded("nonce", owned("nonce")?)?,
         login_hint: owned("login_hint")?,
@@ -299,14 +299,32 @@ fn bounded(name: &str, value: Option<String>) -> Result<Option<String>, Mistake>
     Ok(value)
 }
 
-fn parse_scope(scope: Option<&str>) -> Vec<String> {
+/// Scopes that were joined by something else than a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("scopes are separated by spaces: scope=openid email, which is openid%20email in a URL")]
+pub struct ScopesJoined;
+
+/// The words of a `scope` (RFC 6749 §3.3). Unknown ones are the caller's to judge; known ones behind a comma or the like
+/// are a mistake that would silently take them away.
+pub fn scope_words(scope: &str) -> Result<Vec<&str>, ScopesJoined> {
+    let words: Vec<&str> = scope.split(' ').filter(|word| !word.is_empty()).collect();
+    let is_joined = |word: &&str| {
+        let parts: Vec<&str> = word.split([',', ';', '+', '|']).flat_map(|part| part.split("%20")).collect();
+        parts.len() > 1 && parts.iter().any(|part| SUPPORTED_SCOPES.contains(part))
+    };
+    if words.iter().any(is_joined) { Err(ScopesJoined) } else { Ok(words) }
+}
+
+fn parse_scope(scope: Option<&str>) -> Result<Vec<String>, Mistake> {
+    let words = scope_words(scope.unwrap_or(DEFAULT_SCOPE));
+    let words = words.map_err(|error| (ErrorCode::InvalidScope, error.to_string()))?;
     let mut granted: Vec<String> = Vec::new();
-    for word in scope.unwrap_or(DEFAULT_SCOPE).split(' ') {
+    for word in words {
         if SUPPORTED_SCOPES.contains(&word) && !granted.iter().any(|g| g == word) {
             granted.push(word.to_owned());
         }
     }
-    granted
+    Ok(granted)
 }
 
 fn parse_prompt(prompt: Option<&str>) -> Result<Prompt, Mistake> {

@@ -31,6 +31,12 @@ pub enum RedirectUriError {
     NotAbsolute,
     #[error("uses a scheme that browsers execute or open locally")]
     DangerousScheme,
+    #[error(
+        "uses a scheme that browsers or systems handle themselves, so no application would get the answer"
+    )]
+    SystemScheme,
+    #[error("must name its host in ASCII letters, such as xn--bcher-kva.example for b\u{fc}cher.example")]
+    HostNotAscii,
     #[error("must not contain a fragment (#)")]
     Fragment,
     #[error("must not contain a user name or password")]
@@ -45,6 +51,100 @@ pub enum RedirectUriError {
     LoopbackInProduction,
     #[error("must not contain a wildcard in production mode")]
     WildcardInProduction,
+}
+
+/// Schemes that run code in a browser, show what somebody else wrote as if it were a page's own, or open files, browser
+/// internals and system panels.
+const DANGEROUS_SCHEMES: &[&str] = &[
+    "about",
+    "blob",
+    "chrome",
+    "chrome-untrusted",
+    "cid",
+    "data",
+    "devtools",
+    "edge",
+    "file",
+    "filesystem",
+    "hcp",
+    "help",
+    "intent",
+    "its",
+    "jar",
+    "javascript",
+    "jscript",
+    "livescript",
+    "mhtml",
+    "mid",
+    "mk",
+    "mocha",
+    "opera",
+    "res",
+    "resource",
+    "search",
+    "search-ms",
+    "shell",
+    "vbs",
+    "vbscript",
+    "view-source",
+    "wyciwyg",
+    "x-javascript",
+];
+
+/// Schemes of other protocols and of programs that every system has: no application owns them.
+const SYSTEM_SCHEMES: &[&str] = &[
+    "afp",
+    "callto",
+    "dav",
+    "facetime",
+    "facetime-audio",
+    "feed",
+    "ftp",
+    "ftps",
+    "geo",
+    "git",
+    "gopher",
+    "imap",
+    "irc",
+    "ircs",
+    "itms",
+    "itms-apps",
+    "ldap",
+    "ldaps",
+    "magnet",
+    "mailto",
+    "maps",
+    "market",
+    "mms",
+    "news",
+    "nfs",
+    "nntp",
+    "pop",
+    "rlogin",
+    "rtmp",
+    "rtsp",
+    "sftp",
+    "sip",
+    "sips",
+    "sms",
+    "smsto",
+    "smb",
+    "ssh",
+    "svn",
+    "tel",
+    "telnet",
+    "tn3270",
+    "urn",
+    "webcal",
+    "webcals",
+    "ws",
+    "wss",
+    "xmpp",
+];
+
+/// Windows opens its panels and tools by `ms-…`, but for the ones that stand for applications.
+fn is_windows_panel(scheme: &str) -> bool {
+    scheme.starts_with("ms-") && !["ms-app", "ms-appx", "ms-appx-web"].contains(&scheme)
 }
 
 impl RedirectPattern {
@@ -65,11 +165,11 @@ impl RedirectPattern {
         let wildcard = split_wildcard(text)?;
         // A wildcard is no URL character everywhere: parse with a letter in its place.
         let url = Url::parse(&text.replacen('*', "w", 1)).map_err(|_| RedirectUriError::NotAbsolute)?;
-        if matches!(
-            url.scheme(),
-            "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "view-source"
-        ) {
+        if DANGEROUS_SCHEMES.contains(&url.scheme()) || is_windows_panel(url.scheme()) {
             return Err(RedirectUriError::DangerousScheme);
+        }
+        if !is_host_ascii(text) {
+            return Err(RedirectUriError::HostNotAscii);
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(RedirectUriError::Userinfo);
@@ -84,6 +184,9 @@ impl RedirectPattern {
         if mode == Mode::Production {
             if wildcard.is_some() {
                 return Err(RedirectUriError::WildcardInProduction);
+            }
+            if SYSTEM_SCHEMES.contains(&url.scheme()) {
+                return Err(RedirectUriError::SystemScheme);
             }
             if url.scheme() == "http" {
                 return Err(RedirectUriError::HttpInProduction);
@@ -139,12 +242,27 @@ fn split_wildcard(text: &str) -> Result<Option<(String, String)>, RedirectUriErr
 }
 
 fn is_loopback(url: &Url) -> bool {
+    let is_own_ipv4 = |ip: Ipv4Addr| ip.is_loopback() || ip == Ipv4Addr::UNSPECIFIED;
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip == Ipv4Addr::UNSPECIFIED,
-        Some(Host::Ipv6(ip)) => ip.is_loopback() || ip == Ipv6Addr::UNSPECIFIED,
+        Some(Host::Domain(name)) => {
+            // `localhost.` is the same name, from the root on.
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(ip)) => is_own_ipv4(ip),
+        Some(Host::Ipv6(ip)) => {
+            ip.is_loopback() || ip == Ipv6Addr::UNSPECIFIED || ip.to_ipv4_mapped().is_some_and(is_own_ipv4)
+        }
         None => false,
     }
+}
+
+/// Is the host written as it goes over the wire (RFC 3986 §3.2.2)? What a browser makes of other letters, or of
+/// percent-encoded ones, may be another host: full-width `localhost` is `localhost`.
+fn is_host_ascii(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else { return true };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.is_ascii() && !authority.contains('%')
 }
 
 /// A loopback `http` URL that a development environment may send browsers to.
@@ -154,6 +272,7 @@ fn parse_loopback(text: &str) -> Option<Url> {
         || !text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
         || text.contains('#')
         || text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\')
+        || !is_host_ascii(text)
     {
         return None;
     }
@@ -278,6 +397,34 @@ mod tests {
             ("/cb", Some(NotAbsolute), Some(NotAbsolute)),
             ("javascript:alert(1)", Some(DangerousScheme), Some(DangerousScheme)),
             ("data:text/html,x", Some(DangerousScheme), Some(DangerousScheme)),
+            ("VBScript:x", Some(DangerousScheme), Some(DangerousScheme)),
+            ("blob:https://acme.com/1", Some(DangerousScheme), Some(DangerousScheme)),
+            ("about:blank", Some(DangerousScheme), Some(DangerousScheme)),
+            ("file:///etc/passwd", Some(DangerousScheme), Some(DangerousScheme)),
+            ("filesystem:https://acme.com/temporary/x", Some(DangerousScheme), Some(DangerousScheme)),
+            ("view-source:https://acme.com/", Some(DangerousScheme), Some(DangerousScheme)),
+            ("chrome://settings", Some(DangerousScheme), Some(DangerousScheme)),
+            ("jar:https://acme.com/a.jar!/x", Some(DangerousScheme), Some(DangerousScheme)),
+            ("ms-settings:privacy", Some(DangerousScheme), Some(DangerousScheme)),
+            ("ms-msdt:x", Some(DangerousScheme), Some(DangerousScheme)),
+            ("ms-app://s-1-15-2-1/", None, None),
+            ("mailto:me@acme.com", None, Some(SystemScheme)),
+            ("tel:+1", None, Some(SystemScheme)),
+            ("sms:+1", None, Some(SystemScheme)),
+            ("ftp://acme.com/cb", None, Some(SystemScheme)),
+            ("ws://acme.com/cb", None, Some(SystemScheme)),
+            ("wss://acme.com/cb", None, Some(SystemScheme)),
+            ("https://localhost./cb", None, Some(LoopbackInProduction)),
+            ("https://app.localhost./cb", None, Some(LoopbackInProduction)),
+            ("https://[::ffff:127.0.0.1]/cb", None, Some(LoopbackInProduction)),
+            ("https://[::ffff:7f00:1]/cb", None, Some(LoopbackInProduction)),
+            ("https://0x7f.1/cb", None, Some(LoopbackInProduction)),
+            ("https://localhost.acme.com/cb", None, None),
+            ("http://\u{ff4c}ocalhost:3000/cb", Some(HostNotAscii), Some(HostNotAscii)),
+            ("http://%6cocalhost:3000/cb", Some(HostNotAscii), Some(HostNotAscii)),
+            ("https://b\u{fc}cher.example/cb", Some(HostNotAscii), Some(HostNotAscii)),
+            ("https://xn--bcher-kva.example/cb", None, None),
+            ("https://acme.com/r\u{fc}ckruf", None, None),
             ("https://acme.com\\@evil.io/", Some(NotAbsolute), Some(NotAbsolute)),
         ];
         for (uri, dev, prod) in cases {
@@ -373,6 +520,10 @@ mod tests {
             "http:localhost/cb",
             "http:/localhost/cb",
             "http://evil.io/?http://localhost",
+            "http://\u{ff4c}ocalhost:3000/cb",
+            "http://loc\u{2460}lhost/cb",
+            "http://\u{ff11}27.0.0.1/cb",
+            "http://%6cocalhost:3000/cb",
         ] {
             assert!(!check_redirect_uri(&c, uri, Mode::Development, false).is_allowed(), "{uri}");
         }

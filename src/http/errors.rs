@@ -103,7 +103,7 @@ impl Problem {
     }
 
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, "This request does not work", message)
+        Self::new(StatusCode::BAD_REQUEST, code, "Invalid request", message)
     }
 
     /// The problem in the form the caller reads: a page for browsers, JSON for programs.

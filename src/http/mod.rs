@@ -328,9 +328,12 @@ impl Endpoint {
     }
 }
 
-/// 303: the next request is a GET, whatever this one was (RFC 9700 §4.12).
+/// 303: the next request is a GET, whatever this one was (RFC 9700 §4.12). What no URI may hold as it is (RFC 3986 §2),
+/// such as letters beyond ASCII, is percent-encoded, as browsers would read it anyway.
 pub fn see_other(location: &str) -> HttpResponse {
-    match header::HeaderValue::from_str(location) {
+    const NEVER_PLAIN: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ');
+    let location = percent_encoding::utf8_percent_encode(location, NEVER_PLAIN).to_string();
+    match header::HeaderValue::from_str(&location) {
         Ok(value) => HttpResponse::build(StatusCode::SEE_OTHER)
             .insert_header((header::LOCATION, value))
             .insert_header((header::CACHE_CONTROL, "no-store"))

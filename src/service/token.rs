@@ -8,7 +8,7 @@ use super::{Failure, faults, flows};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::crypto::signing::SigningError;
-use crate::domain::authorization::AuthorizationRequest;
+use crate::domain::authorization::{AuthorizationRequest, scope_words};
 use crate::domain::client::Client;
 use crate::domain::fault::TokenFault;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
@@ -46,7 +46,7 @@ pub struct TokenResponse {
 #[derive(Debug)]
 pub enum TokenRefusal {
     InvalidGrant(String),
-    InvalidScope(&'static str),
+    InvalidScope(String),
     UnauthorizedClient(&'static str),
     Failure(Failure),
 }
@@ -113,7 +113,10 @@ fn note_tokens(
         Err(TokenRefusal::InvalidGrant(why)) => {
             Step::new("token", Verdict::Refused, format!("{shown} was refused with invalid_grant: {why}."))
         }
-        Err(TokenRefusal::InvalidScope(why) | TokenRefusal::UnauthorizedClient(why)) => {
+        Err(TokenRefusal::InvalidScope(why)) => {
+            Step::new("token", Verdict::Refused, format!("{shown} was refused: {why}."))
+        }
+        Err(TokenRefusal::UnauthorizedClient(why)) => {
             Step::new("token", Verdict::Refused, format!("{shown} was refused: {why}."))
         }
         Err(TokenRefusal::Failure(_)) => return,
@@ -226,14 +229,19 @@ async fn rotate(
     Err(TokenRefusal::Failure(Failure::Contention))
 }
 
+fn scope_list(scope: &str) -> Result<Vec<String>, TokenRefusal> {
+    let words = scope_words(scope).map_err(|error| TokenRefusal::InvalidScope(error.to_string()))?;
+    Ok(words.into_iter().map(str::to_owned).collect())
+}
+
 /// The scope asked for, when the grant covers it; else the grant's own (RFC 6749 §6).
 fn narrow_scope(grant: &Grant, asked: Option<&str>) -> Result<Vec<String>, TokenRefusal> {
     let Some(asked) = asked else { return Ok(grant.authorization.scope.clone()) };
-    let words: Vec<String> = asked.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
+    let words = scope_list(asked)?;
     if words.iter().all(|w| grant.authorization.has_scope(w)) {
         Ok(words)
     } else {
-        Err(TokenRefusal::InvalidScope("scope goes beyond what was granted"))
+        Err(TokenRefusal::InvalidScope("scope goes beyond what was granted".to_owned()))
     }
 }
 
@@ -253,8 +261,7 @@ pub async fn client_credentials(
     if client.is_public() {
         return Err(TokenRefusal::UnauthorizedClient("public clients cannot use client_credentials"));
     }
-    let scope: Vec<String> =
-        scope.unwrap_or("openid").split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
+    let scope = scope_list(scope.unwrap_or("openid"))?;
     let tokens = &context.environment.tokens;
     let extras = Extras::of_faults(context).await;
     let jti = context.new_id(IdKind::Token);

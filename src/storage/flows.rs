@@ -205,7 +205,8 @@ fn writing_steps(steps: &[&FlowEvent]) -> Result<Write<'static>, StoreError> {
     .bind(last.logged_at_ms))
 }
 
-/// What steps of one sign-in say of it: later ones outrank earlier ones where they say anything.
+/// What steps of one sign-in say of it: later ones outrank earlier ones where they say anything. Once its outcome is
+/// known, only a step that tells another one tells why: somebody who comes too late changes neither.
 fn writing_last_word(steps: &[&FlowEvent]) -> Option<Write<'static>> {
     let (first, last) = (steps.first()?, steps.last()?);
     let about = steps.iter().fold(About::default(), |old, event| {
@@ -217,7 +218,14 @@ fn writing_last_word(steps: &[&FlowEvent]) -> Option<Write<'static>> {
             status: new.status.or(old.status),
         }
     });
-    // The last word on a sign-in is the last step that says something of its status.
+    let (_, why) = steps.iter().fold((None, &last.step.text), |(status, why), event| {
+        let is_over = matches!(status, Some(FlowStatus::Success | FlowStatus::Failed));
+        match event.about.status {
+            Some(new) => (Some(new), &event.step.text),
+            None if is_over => (status, why),
+            None => (status, &event.step.text),
+        }
+    });
     let query = sqlx::query(
         "INSERT INTO flows (environment_id, id, email, client_id, user_id, status, why, started_at_ms, \
          changed_at_ms, logged_at_ms) \
@@ -225,11 +233,12 @@ fn writing_last_word(steps: &[&FlowEvent]) -> Option<Write<'static>> {
          ON CONFLICT (environment_id, id) DO UPDATE SET email = COALESCE(excluded.email, flows.email), \
          client_id = COALESCE(excluded.client_id, flows.client_id), \
          user_id = COALESCE(excluded.user_id, flows.user_id), status = COALESCE($6, flows.status), \
-         why = excluded.why, changed_at_ms = excluded.changed_at_ms, logged_at_ms = excluded.logged_at_ms",
+         why = CASE WHEN $6 IS NULL AND flows.status IN ('SUCCESS', 'FAILED') THEN flows.why ELSE excluded.why END, \
+         changed_at_ms = excluded.changed_at_ms, logged_at_ms = excluded.logged_at_ms",
     );
     let query = query.bind(&first.environment_id).bind(&first.flow_id).bind(about.email);
     let query = query.bind(about.client_id).bind(about.user_id);
-    let query = query.bind(about.status.map(|s| s.as_str().to_owned())).bind(&last.step.text);
+    let query = query.bind(about.status.map(|s| s.as_str().to_owned())).bind(why);
     Some(query.bind(first.at_ms).bind(last.at_ms).bind(last.logged_at_ms))
 }
 

@@ -41,6 +41,104 @@ async fn an_unregistered_redirect_uri_gets_a_page_that_says_how_to_register_it()
     assert_eq!(registered.person().authorize(&[]).await.status, 303);
 }
 
+/// What the page says to paste into `vestibule.toml`: the paragraph that is no sentence.
+fn snippet(page: &Page) -> String {
+    let document = scraper::Html::parse_document(&page.body);
+    let how_to: String =
+        document.select(&scraper::Selector::parse(".how-to pre").unwrap()).flat_map(|p| p.text()).collect();
+    let found: Vec<&str> = how_to.split("\n\n").filter(|text| text.contains(" = ")).collect();
+    assert_eq!(found.len(), 1, "{how_to}");
+    found[0].to_owned()
+}
+
+#[tokio::test]
+async fn what_the_page_says_to_paste_is_a_configuration_that_registers_the_address() {
+    let uri = "https://app.example.com/cb?a=\"b\"";
+    let listed = "[[clients]]\nclient_id = \"skc_own\"\nclient_secret = \"a secret of one's own\"\n\
+                  redirect_uris = [\"https://app.example.com/first\"]\n\
+                  [[clients]]\nclient_id = \"spac_own\"\ntype = \"spa\"\n";
+    let short = "client_id = \"skc_own\"\nclient_secret = \"a secret of one's own\"\n";
+    for (toml, client_id, shown_as) in [
+        ("", CLIENT_ID, CLIENT_ID),
+        ("", vestibule::config::DEFAULT_SPA_CLIENT_ID, CLIENT_ID),
+        (short, "skc_own", CLIENT_ID),
+        (listed, "skc_own", "skc_own"),
+        (listed, "spac_own", "spac_own"),
+    ] {
+        let server = TestServer::with(toml).await;
+        let asked = [("client_id", client_id), ("redirect_uri", uri)];
+        let page = server.person().authorize(&asked).await;
+        let pasted = crate::support::configuration(&snippet(&page)).environment;
+        let client = pasted.client(shown_as).unwrap();
+        assert!(client.redirect_uris.iter().any(|u| u.as_str() == uri), "{client_id}: {client:?}");
+        if client_id == "skc_own" && toml == listed {
+            assert_eq!(client.redirect_uris[0].as_str(), "https://app.example.com/first", "none is lost");
+        }
+    }
+    let unknown = TestServer::start().await.person().authorize(&[("client_id", "skc_\"new\"")]).await;
+    let pasted = crate::support::configuration(&snippet(&unknown)).environment;
+    assert!(pasted.client("skc_\"new\"").is_some());
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_registered_is_not_advised_to_be() {
+    let server = TestServer::start().await;
+    for (uri, why) in [
+        ("https://app.example.com/cb#part", "fragment"),
+        ("http://\u{ff4c}ocalhost:3000/cb", "ASCII"),
+        ("https://b\u{fc}cher.example/cb", "xn--"),
+        ("javascript:alert(1)", "scheme"),
+        ("https://user@app.example.com/cb", "user name"),
+    ] {
+        let page = server.person().authorize(&[("redirect_uri", uri)]).await;
+        assert_eq!((page.status, page.location.as_deref()), (400, None), "{uri}");
+        assert!(
+            page.body.contains("cannot be registered") && page.body.contains(why),
+            "{uri}: {}",
+            page.body
+        );
+        assert!(!page.body.contains("redirect_uris = ["), "{uri}");
+    }
+    // A client of an isolated environment stands in no file.
+    let made = server.do_control("POST", "/environments", serde_json::json!({})).await;
+    let url = format!(
+        "{}/oauth/authorize?response_type=code&client_id={}&redirect_uri=https://app.example.com/cb",
+        made["path_url"].as_str().unwrap(),
+        made["client_id"].as_str().unwrap()
+    );
+    let page = server.person().get(&url).await;
+    assert!(page.body.contains("/dashboard/applications/") && !page.body.contains("vestibule.toml"));
+}
+
+#[tokio::test]
+async fn scopes_that_are_not_separated_by_spaces_are_refused_with_a_hint() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    for scope in ["openid,email", "openid, email", "profile;openid", "openid+email", "openid%20email"] {
+        let page = person.authorize(&[("scope", scope)]).await;
+        assert_eq!(page.answer("error").as_deref(), Some("invalid_scope"), "{scope}");
+        assert!(page.answer("error_description").unwrap().contains("spaces"), "{scope}");
+        let page = server.token(&[("grant_type", "client_credentials"), ("scope", scope)]).await;
+        assert_eq!(page.json()["error"], "invalid_scope", "{scope}");
+    }
+    // Commas of scopes that are somebody else's mean nothing here.
+    let page = person.authorize(&[("scope", "openid read:a,b")]).await;
+    assert!(page.location.unwrap().contains("/login/"));
+}
+
+#[tokio::test]
+async fn letters_beyond_ascii_go_percent_encoded_into_the_location() {
+    let server = TestServer::start().await;
+    let uri = "http://localhost:3000/r\u{fc}ckruf?stra\u{df}e=1";
+    let page = server.person().authorize(&[("redirect_uri", uri), ("prompt", "none")]).await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    let location = page.location.unwrap();
+    assert!(
+        location.starts_with("http://localhost:3000/r%C3%BCckruf?stra%C3%9Fe=1&error=login_required"),
+        "{location}"
+    );
+}
+
 #[tokio::test]
 async fn every_other_mistake_goes_back_to_the_application() {
     let server = TestServer::start().await;

@@ -2,7 +2,11 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::app::Context;
 use crate::domain::authorization::PageRefusal;
+use crate::domain::client::{ClientKind, ClientPlace};
+use crate::domain::environment::Mode;
+use crate::domain::redirect_uri::RedirectPattern;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form, ParamsError};
@@ -25,7 +29,7 @@ pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
             }
             response
         }
-        Err(NotAuthorized::Page(refusal)) => refused(&refusal).page(&request),
+        Err(NotAuthorized::Page(refusal)) => refused(&context, &refusal).page(&request),
         Err(NotAuthorized::Failure(failure)) => Problem::failure(&failure).page(&request),
     }
 }
@@ -44,43 +48,97 @@ pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> 
 }
 
 fn unreadable(error: ParamsError) -> Problem {
-    Problem::new(error.status(), "invalid_request", "This sign-in request does not work", format!("{error}."))
+    Problem::new(error.status(), "invalid_request", "Invalid request", format!("{error}."))
 }
 
 /// The page that names what is wrong and how to put it right.
-fn refused(refusal: &PageRefusal) -> Problem {
+fn refused(context: &Context, refusal: &PageRefusal) -> Problem {
     let problem = |message: &str| Problem::bad_request("invalid_request", message);
     match refusal {
-        PageRefusal::Repeated(name) => problem("The application sent a parameter more than once.").with_detail("Parameter", *name),
-        PageRefusal::ClientIdMissing => problem("The application did not say who it is: client_id is missing."),
-        PageRefusal::UnknownClient { client_id } => problem("No application with this client_id is registered here.")
-            .with_detail("client_id", client_id)
-            .with_how_to(format!(
-                "Use the client_id that the server printed at its start, or add the application to vestibule.toml:\n\n[[clients]]\nclient_id = {}\ntype = \"web\"\nclient_secret = \"…\"\nredirect_uris = [\"https://…\"]",
-                toml_text(client_id)
-            )),
+        PageRefusal::Repeated(name) => {
+            problem("The application sent a parameter more than once.").with_detail("Parameter", *name)
+        }
+        PageRefusal::ClientIdMissing => {
+            problem("The application did not say who it is: client_id is missing.")
+        }
+        PageRefusal::UnknownClient { client_id } => {
+            problem("No application with this client_id is registered here.")
+                .with_detail("client_id", client_id)
+                .with_how_to(how_to_add(client_id))
+        }
         PageRefusal::UnknownRequestUri { client_id } => {
-            let mut problem = problem("This sign-in request was used already, or it has expired. Go back to the application and start again.")
-                .with_detail("client_id", client_id);
+            let mut problem = problem(
+                "This sign-in request was used already, or it has expired. Go back to the application and start again.",
+            )
+            .with_detail("client_id", client_id);
             problem.code = "invalid_request_uri";
             problem
         }
         PageRefusal::RedirectUriMissing { client_id } => {
-            problem("The application did not say where to return to: redirect_uri is missing.").with_detail("client_id", client_id)
+            problem("The application did not say where to return to: redirect_uri is missing.")
+                .with_detail("client_id", client_id)
         }
         PageRefusal::RedirectUriNotRegistered { client_id, redirect_uri } => {
-            let mut problem = problem("The application wants you to return to an address that is not registered for it.")
+            let mut problem = problem("The redirect URI isn't registered for this application.")
                 .with_detail("redirect_uri", redirect_uri)
                 .with_detail("client_id", client_id)
-                .with_how_to(format!(
-                    "If the address is right, register it in vestibule.toml and restart the server:\n\n[[clients]]\nclient_id = {}\nredirect_uris = [{}]\n\nFor the default client, set VESTIBULE_REDIRECT_URIS instead.",
-                    toml_text(client_id),
-                    toml_text(redirect_uri)
-                ));
+                .with_how_to(how_to_register(context, client_id, redirect_uri));
             problem.code = "invalid_redirect_uri";
             problem
         }
     }
+}
+
+fn how_to_add(client_id: &str) -> String {
+    format!(
+        "Use the client_id that the server printed at its start, or add the application to vestibule.toml and restart the server:\n\n[[clients]]\nclient_id = {}\ntype = \"web\"\nclient_secret = \"replace this by a long random text\"\nredirect_uris = [\"https://app.example.com/callback\"]",
+        toml_text(client_id)
+    )
+}
+
+/// How the address becomes a registered one, where the client came from; or why it cannot.
+fn how_to_register(context: &Context, client_id: &str, uri: &str) -> String {
+    let environment = &context.environment;
+    if let Err(error) = RedirectPattern::parse(uri, environment.mode) {
+        return format!(
+            "The application has to send another redirect_uri. This one cannot be registered: it {error}."
+        );
+    }
+    let mut ways = vec!["If the address is right, register it.".to_owned()];
+    let site = &context.app.site;
+    if !site.control.is_off() {
+        let dashboard = context.public_url.join(&format!("/dashboard/applications/{client_id}"));
+        ways.push(format!("On the dashboard, as an allowed callback URL:\n\n{dashboard}"));
+    }
+    let place = match context.app.name {
+        None => site.layers.place_of_client(client_id),
+        Some(_) => ClientPlace::Elsewhere,
+    };
+    let client = environment.client(client_id);
+    // Operators of a production server know what else they registered, and strangers need not.
+    let known = client.filter(|_| environment.mode == Mode::Development);
+    let known = known.iter().flat_map(|client| &client.redirect_uris).map(RedirectPattern::as_str);
+    let uris = known.chain([uri]).map(toml_text).collect::<Vec<_>>().join(", ");
+    match place {
+        ClientPlace::TopLevel => ways.push(format!(
+            "At the top of vestibule.toml, or as VESTIBULE_REDIRECT_URIS; then restart the server:\n\nredirect_uris = [{uris}]"
+        )),
+        ClientPlace::Table => {
+            let credentials = match client.map(|client| &client.kind) {
+                Some(ClientKind::Spa) => "type = \"spa\"",
+                Some(ClientKind::Native) => "type = \"native\"",
+                Some(ClientKind::Web { .. }) | None => {
+                    "type = \"web\"\nclient_secret = \"the secret that stands here already\""
+                }
+            };
+            ways.push(format!(
+                "In the client's table in vestibule.toml; then restart the server:\n\n[[clients]]\nclient_id = {}\n{credentials}\nredirect_uris = [{uris}]",
+                toml_text(client_id)
+            ));
+        }
+        ClientPlace::Elsewhere => {}
+    }
+    ways.join("\n\n")
 }
 
 /// A TOML basic string.

@@ -49,7 +49,7 @@ impl TokenError {
                 (StatusCode::BAD_REQUEST, "invalid_grant", text.clone())
             }
             Self::Refused(TokenRefusal::InvalidScope(text)) => {
-                (StatusCode::BAD_REQUEST, "invalid_scope", (*text).to_owned())
+                (StatusCode::BAD_REQUEST, "invalid_scope", text.clone())
             }
             Self::Refused(TokenRefusal::UnauthorizedClient(text)) => {
                 (StatusCode::BAD_REQUEST, "unauthorized_client", (*text).to_owned())

@@ -64,7 +64,7 @@ pub const LOST_TEXT: &str =
 pub const STUCK: &str = "Stuck? Write to";
 pub const GOES_ON_TO: &str = "You go on to";
 pub const APPLICATION: &str = "Application:";
-pub const HOW_TO: &str = "How to put it right";
+pub const HOW_TO: &str = "How to fix this";
 pub const LISTS_EMULATED: &str = "lists what it does emulate.";
 pub const DEVELOPMENT_NOTICE: &str = "Development server";
 

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::app::Context;
 use crate::domain::client::Client;
-use crate::domain::environment::Mode;
+use crate::domain::environment::{Environment, Mode};
 use crate::domain::redirect_uri::{
     RedirectPattern, RedirectVerdict, check_post_logout_uri, check_redirect_uri,
 };
@@ -16,7 +16,7 @@ pub struct RedirectCheck {
     pub client_id: String,
     /// Here, as the environment is set now.
     pub here: Verdict,
-    /// In a development environment of Scalekit's kind.
+    /// In development, with these settings.
     pub development: Verdict,
     /// In production.
     pub production: Verdict,
@@ -33,49 +33,47 @@ pub struct Verdict {
 
 /// Judges a URL for one application, or for all.
 pub fn check(context: &Context, url: &str, client_id: Option<&str>) -> Vec<RedirectCheck> {
-    let environment = &context.environment;
-    let clients = environment.clients.iter().filter(|c| client_id.is_none_or(|id| c.client_id == id));
+    let Environment { mode, strict_redirects: strict, .. } = *context.environment;
+    let clients = context.environment.clients.iter().filter(|c| client_id.is_none_or(|id| c.client_id == id));
     let judged = clients.map(|client| RedirectCheck {
         client_id: client.client_id.clone(),
-        here: redirect(client, url, environment.mode, environment.strict_redirects),
-        development: redirect(client, url, Mode::Development, true),
-        production: in_production(client, url),
-        after_logout: verdict(check_post_logout_uri(
-            client,
+        here: verdict(check_redirect_uri(client, url, mode, strict), url, mode),
+        development: verdict(
+            check_redirect_uri(client, url, Mode::Development, strict),
             url,
-            environment.mode,
-            environment.strict_redirects,
-        )),
+            Mode::Development,
+        ),
+        production: in_production(client, url),
+        after_logout: verdict(check_post_logout_uri(client, url, mode, strict), url, mode),
     });
     judged.collect()
 }
 
-fn redirect(client: &Client, url: &str, mode: Mode, strict: bool) -> Verdict {
-    verdict(check_redirect_uri(client, url, mode, strict))
-}
-
-fn verdict(verdict: RedirectVerdict) -> Verdict {
+fn verdict(verdict: RedirectVerdict, url: &str, mode: Mode) -> Verdict {
     let why = match verdict {
-        RedirectVerdict::Registered => "It is registered.",
+        RedirectVerdict::Registered => "It is registered.".to_owned(),
         RedirectVerdict::LoopbackInDevelopment => {
             "It is not registered, but in development any loopback http URL may be used (strict_redirects = false)."
+                .to_owned()
         }
-        RedirectVerdict::NotRegistered => "It is not registered; URLs are compared byte for byte.",
+        RedirectVerdict::NotRegistered => match RedirectPattern::parse(url, mode) {
+            Ok(_) => "It is not registered; URLs are compared byte for byte.".to_owned(),
+            Err(error) => format!("It cannot be registered: it {error}."),
+        },
     };
-    Verdict { allowed: verdict.is_allowed(), why: why.to_owned() }
+    Verdict { allowed: verdict.is_allowed(), why }
 }
 
 /// Production takes neither http nor loopback nor wildcards, registered or not.
 fn in_production(client: &Client, url: &str) -> Verdict {
-    if let Err(error) = RedirectPattern::parse(url, Mode::Production) {
-        return Verdict { allowed: false, why: format!("It {error}.") };
-    }
     let kept =
         client.redirect_uris.iter().filter(|p| RedirectPattern::parse(p.as_str(), Mode::Production).is_ok());
     let strict = Client { redirect_uris: kept.cloned().collect(), ..client.clone() };
-    let found = redirect(&strict, url, Mode::Production, true);
-    let only_by_wildcard = !found.allowed && redirect(client, url, Mode::Production, true).allowed;
-    if only_by_wildcard {
+    let found = verdict(check_redirect_uri(&strict, url, Mode::Production, true), url, Mode::Production);
+    let is_only_by_wildcard = RedirectPattern::parse(url, Mode::Production).is_ok()
+        && !found.allowed
+        && check_redirect_uri(client, url, Mode::Production, true).is_allowed();
+    if is_only_by_wildcard {
         let why =
             "It fits only a registered wildcard, which production does not take: register the URL itself.";
         return Verdict { allowed: false, why: why.to_owned() };

@@ -230,6 +230,8 @@ async fn applications_come_change_and_go() {
     );
     server.do_control("DELETE", &path, Value::Null).await;
     assert_eq!(server.refused("GET", &path, Value::Null).await.0, 404);
+    let public = format!("/clients/{}", vestibule::config::DEFAULT_SPA_CLIENT_ID);
+    server.do_control("DELETE", &public, Value::Null).await;
     let default = format!("/clients/{}", crate::support::CLIENT_ID);
     assert_eq!(
         server.refused("DELETE", &default, Value::Null).await,
@@ -248,8 +250,9 @@ async fn the_redirect_checker_tells_what_would_happen_and_why() {
     for (url, here, development, production) in [
         ("https://app.example.com/cb", true, true, true),
         ("https://pr-7.preview.example.com/cb", true, true, false),
-        ("http://localhost:3000/cb", true, false, false),
+        ("http://localhost:3000/cb", true, true, false),
         ("https://app.example.com/cb/", false, false, false),
+        ("https://app.example.com/cb%23part", false, false, false),
     ] {
         let path = format!("/redirects/check?url={url}");
         let checks = server.do_control("GET", &path, Value::Null).await;
@@ -259,6 +262,24 @@ async fn the_redirect_checker_tells_what_would_happen_and_why() {
             assert!(!found[where_]["why"].as_str().unwrap().is_empty());
         }
     }
+    let why = async |server: &TestServer, url: &str| {
+        let checks = server.do_control("GET", &format!("/redirects/check?url={url}"), Value::Null).await;
+        let of = |where_: &str| checks["checks"][0][where_]["why"].as_str().unwrap().to_owned();
+        (of("here"), of("development"), of("production"))
+    };
+    // In development mode "here" and "in development" are one question, and have one answer.
+    let strict = TestServer::with("strict_redirects = true").await;
+    for server in [&server, &strict] {
+        for url in ["http://localhost:3000/cb", "https://app.example.com/cb", "https://evil.example/"] {
+            let (here, development, _) = why(server, url).await;
+            assert_eq!(here, development, "{url}");
+        }
+    }
+    // Nobody is told to register what cannot be.
+    let (here, _, production) = why(&server, "https://app.example.com/cb%23part").await;
+    assert!(here.contains("fragment") && production.contains("fragment"), "{here} {production}");
+    let (_, _, production) = why(&server, "http://localhost:3000/cb").await;
+    assert!(production.contains("https"), "{production}");
     assert_eq!(server.refused("GET", "/redirects/check", Value::Null).await, (400, "url".into()));
 }
 

@@ -55,6 +55,32 @@ async fn a_sign_in_is_told_step_by_step(#[values(Engine::Sqlite, Engine::Postgre
     assert!(!told.contains(&code), "no code is in the log");
 }
 
+#[rstest]
+#[tokio::test]
+async fn what_comes_too_late_does_not_contradict_the_outcome(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let person = server.person();
+    // At once, so that both steps are written together, and after the outcome was written.
+    for is_written in [false, true] {
+        server.advance_s(61);
+        let page = person.start_with(&[("prompt", "login"), ("login_hint", "jane@example.com")]).await;
+        let (code, link) =
+            (server.code_for("jane@example.com").await, server.link_for("jane@example.com").await);
+        person.enter_code(&page, &code).await;
+        if is_written {
+            flow(&server, "jane@example.com").await;
+        }
+        person.enter_code(&page, &code).await;
+        crate::links::follow(&person, &link).await;
+        let flow = flow(&server, "jane@example.com").await;
+        assert_eq!(flow["status"], "SUCCESS");
+        assert_eq!(flow["why"], "Signed in: the application gets a code.", "{flow}");
+        assert!(texts(&flow).contains("refused: the sign-in was used already"), "{flow}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_refused_and_suppressed_is_told_too() {
     let server = TestServer::start().await;
