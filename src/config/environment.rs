@@ -343,7 +343,9 @@ fn read_client(source: &mut Source, table: &str, mode: Mode, branding: &Branding
         post_logout_redirect_uris: source
             .parsed_list(&key("post_logout_redirect_uris"), pattern)
             .unwrap_or_default(),
-        initiate_login_uri: source.parsed(&key("initiate_login_uri"), pattern).map(|p| p.as_str().to_owned()),
+        initiate_login_uri: source
+            .parsed(&key("initiate_login_uri"), |text| RedirectPattern::parse_page(text, mode))
+            .map(|page| page.as_str().to_owned()),
         backchannel_logout_uri: source
             .parsed(&key("backchannel_logout_uri"), |text| check_backchannel_logout_uri(text, mode)),
         enforce_pkce: source.boolean(&key("enforce_pkce"), false),

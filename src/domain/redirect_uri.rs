@@ -45,6 +45,8 @@ pub enum RedirectUriError {
         "may contain one *, only in the leftmost label of the host and never directly under the top-level domain"
     )]
     Wildcard,
+    #[error("must name one page, without *")]
+    WildcardInPage,
     #[error("must use https or a custom scheme in production mode")]
     HttpInProduction,
     #[error("must not point to this computer in production mode")]
@@ -196,6 +198,12 @@ impl RedirectPattern {
             }
         }
         Ok(Self { text: text.to_owned(), wildcard })
+    }
+
+    /// Checks the address of one page, which browsers are sent to as it stands.
+    pub fn parse_page(text: &str, mode: Mode) -> Result<Self, RedirectUriError> {
+        let page = Self::parse(text, mode)?;
+        if page.is_wildcard() { Err(RedirectUriError::WildcardInPage) } else { Ok(page) }
     }
 
     /// The URI as registered.
@@ -431,6 +439,13 @@ mod tests {
             assert_eq!(RedirectPattern::parse(uri, Mode::Development).err(), *dev, "{uri}");
             assert_eq!(RedirectPattern::parse(uri, Mode::Production).err(), *prod, "{uri}");
         }
+    }
+
+    #[test]
+    fn a_page_that_browsers_are_sent_to_is_one_page() {
+        let parse = |uri| RedirectPattern::parse_page(uri, Mode::Development);
+        assert!(parse("https://app.acme.com/login").is_ok());
+        assert_eq!(parse("https://*.acme.com/login").err(), Some(RedirectUriError::WildcardInPage));
     }
 
     #[test]

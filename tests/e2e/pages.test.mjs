@@ -136,7 +136,7 @@ Object.assign(pages, {
     await page.getByText('must be a whole number from 60 to 3600').waitFor();
   }),
   'desk-applications': desk('/applications?url=https://app.example.com/callback'),
-  'desk-application': desk('/applications', (page) => page.getByRole('link', { name: 'Acme', exact: true }).click()),
+  'desk-application': desk('/applications', (page) => page.getByRole('link', { name: 'Acme', exact: true }).first().click()),
   'desk-users': desk('/users'),
   'desk-user': desk('/users', async (page) => {
     await page.getByRole('link', { name: 'desk@example.com' }).click();

@@ -263,6 +263,14 @@ async fn an_unregistered_address_or_a_forged_hint_gets_a_page_and_no_redirect() 
     let page = person.get("/oidc/logout?post_logout_redirect_uri=https://evil.example/").await;
     assert_eq!((page.status, page.location.is_none()), (400, true));
     assert!(page.body.contains("https://evil.example/"));
+    let hinted = format!("/oidc/logout?client_id={CLIENT_ID}&post_logout_redirect_uri");
+    let page = person.get(&format!("{hinted}=https://app.example.com/new")).await;
+    // What is registered already stays in what to paste.
+    let paste = "post_logout_redirect_uris = [&#34;https://app.example.com/bye&#34;, \
+                 &#34;https://app.example.com/other?x=1&#34;, &#34;https://app.example.com/new&#34;]";
+    assert!(page.body.contains(paste), "{}", page.body);
+    let page = person.get(&format!("{hinted}=https://app.example.com/bye%23part")).await;
+    assert!(page.body.contains("cannot be registered") && !page.body.contains(" = ["), "{}", page.body);
     assert_eq!(
         person.authorize(&[("prompt", "none")]).await.answer("error").as_deref(),
         Some("login_required")

@@ -3,6 +3,7 @@
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::registration::{Address, how_to_register};
 use crate::app::Context;
 use crate::domain::authorization::Parameters;
 use crate::http::context::Ctx;
@@ -113,13 +114,17 @@ fn signed_out(request: &HttpRequest, context: &Context, after: AfterLogout) -> H
         }
         AfterLogout::UriNotRegistered { uri, client_id } => {
             let text = "The application asked to send you to an address that isn't registered for it, so you stay here.";
-            let mut problem = problem(text).with_detail("post_logout_redirect_uri", uri);
-            if let Some(client_id) = client_id {
-                problem = problem.with_detail("client_id", client_id);
-            }
-            problem
-                .with_how_to("Register the address as one of the client's post_logout_redirect_uris, in vestibule.toml (then restart the server) or on the dashboard.")
-                .page(request)
+            let problem = problem(text).with_detail("post_logout_redirect_uri", &uri);
+            let problem = match client_id {
+                Some(id) => {
+                    let how_to = how_to_register(context, Address::AfterLogout, &id, &uri);
+                    problem.with_detail("client_id", id).with_how_to(how_to)
+                }
+                None => problem.with_how_to(
+                    "No application has registered this address as one of its post_logout_redirect_uris.",
+                ),
+            };
+            problem.page(request)
         }
         AfterLogout::BadHint => problem(
             "The application sent an id_token_hint that this server did not issue for it, so you stay here.",

@@ -5,6 +5,7 @@ pub mod introspection;
 pub mod logout;
 pub mod metadata;
 pub mod par;
+mod registration;
 pub mod token;
 pub mod userinfo;
 
