@@ -45,6 +45,7 @@ CREATE TABLE flows (
     environment_id TEXT NOT NULL,
     id TEXT NOT NULL,
     email TEXT,
+    email_key TEXT,
     client_id TEXT,
     user_id TEXT,
     status TEXT NOT NULL,

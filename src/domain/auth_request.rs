@@ -213,7 +213,7 @@ impl<O: Origin> AuthRequest<O> {
         if let Some(closed) = self.closed(now_ms) {
             return Err(closed.into());
         }
-        if self.stage == Stage::AwaitingProof && self.email.as_ref().is_some_and(|e| e.key() == email.key()) {
+        if self.stage == Stage::AwaitingProof && self.email.as_ref() == Some(&email) {
             return self.resend(settings, now_ms);
         }
         // Another address: what the first one received must not prove it.

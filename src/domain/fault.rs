@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::email::{key_of, key_pattern};
 use super::glob::glob;
 
 /// A rule: requests that match it are counted, and some of them go wrong.
@@ -196,7 +197,7 @@ impl FaultRule {
                     && fits(&asked.grpc, path.trim_start_matches('/'))
             }
             (FaultStage::Mail, Happening::Mail { to }) => {
-                asked.to.as_deref().is_none_or(|p| glob(&p.to_lowercase(), &to.to_lowercase()))
+                asked.to.as_deref().is_none_or(|p| glob(&key_pattern(p), &key_of(to)))
             }
             (FaultStage::Token, Happening::Tokens { path }) => fits(&asked.path, path),
             _ => false,

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clock::UnixMs;
+use super::email;
 use super::environment::{Environment, TokenSettings};
 use super::user::{Organization, User};
 
@@ -146,9 +147,9 @@ pub fn subject_identifier(environment: &Environment, user: &User) -> String {
 
 /// `sub` in the modular profile, where it is made of the address; `None` in the full-stack profile, where it is the
 /// user's id.
-pub fn modular_subject(environment: &Environment, email: &str) -> Option<String> {
+pub fn modular_subject(environment: &Environment, address: &str) -> Option<String> {
     let is_modular = !environment.tokens.user_management;
-    is_modular.then(|| format!("{};{}", environment.passwordless.connection_id, email.to_lowercase()))
+    is_modular.then(|| format!("{};{}", environment.passwordless.connection_id, email::key_of(address)))
 }
 
 /// Whole seconds of a time, rounded down: a token must never be dated ahead of the clock that checks it.

@@ -96,7 +96,7 @@ pub fn render(content: &MailContent<'_>) -> Result<RenderedMail, RenderError> {
         noun: noun(content.kind),
         app_name: &app_name,
         user_name: user_name.as_deref(),
-        to: content.to.as_str(),
+        to: &content.to.to_unicode(),
         code: content.code,
         link: content.link,
         expiry: &expiry,

@@ -20,6 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::single_line;
+use crate::domain::email::EmailAddress;
 use crate::domain::environment::MailFrom;
 
 /// Where mail is handed over, and how.
@@ -310,16 +311,12 @@ fn has_non_ascii_address(message: &Message) -> bool {
     addresses.any(|address| !address.user().is_ascii())
 }
 
-/// The address with its domain in ASCII (IDNA), which every server takes; `None` if it is none.
+/// The address with the domain of its key, in ASCII, which every server takes; `None` if it is none.
 fn wire_address(address: &str) -> Option<Address> {
-    let (local, domain) = address.rsplit_once('@')?;
-    if domain.is_ascii() {
-        return Address::new(local, domain).ok();
-    }
-    match url::Host::parse(domain).ok()? {
-        url::Host::Domain(ascii) => Address::new(local, ascii).ok(),
-        url::Host::Ipv4(_) | url::Host::Ipv6(_) => None,
-    }
+    let address = EmailAddress::parse(address).ok()?;
+    let (local, _) = address.as_str().split_once('@')?;
+    let (_, domain) = address.key().split_once('@')?;
+    Address::new(local, domain).ok()
 }
 
 /// Judges a failed dialogue. `to` is the recipient, whose name must not be repeated.
@@ -397,7 +394,6 @@ fn deepest(error: &lettre::transport::smtp::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::email::EmailAddress;
     use lettre::transport::smtp::response::{Category, Detail};
 
     fn settings() -> SmtpSettings {

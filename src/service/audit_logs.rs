@@ -6,6 +6,7 @@ use crate::app::Context;
 use crate::domain::api_error::FieldViolation;
 use crate::domain::client::ClientKind;
 use crate::domain::clock::UnixMs;
+use crate::domain::email::key_of;
 use crate::domain::flow::FlowStatus;
 use crate::storage::FlowFilter;
 
@@ -80,7 +81,7 @@ pub async fn list(context: &Context, asked: Asked) -> Result<Page, ApiRefusal> {
         return Ok(Page::default());
     }
     let filter = FlowFilter {
-        email: Some(asked.email.to_lowercase()).filter(|e| !e.is_empty()),
+        email_key: Some(key_of(&asked.email)).filter(|e| !e.is_empty()),
         email_part: None,
         client_id: Some(asked.client_id).filter(|c| !c.is_empty()),
         statuses,

@@ -10,7 +10,7 @@ use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{
     self, AuthorizationRequest, ErrorCode, PageRefusal, Parameters, Prompt, Refusal, response_url,
 };
-use crate::domain::email::EmailAddress;
+use crate::domain::email::{EmailAddress, key_of};
 use crate::domain::entropy::secret_text;
 use crate::domain::environment::LoginHintMode;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
@@ -167,7 +167,7 @@ pub(super) fn may_answer(context: &Context, request: &AuthorizationRequest, subj
 /// Hints that name somebody else ask for somebody else's sign-in.
 fn is_hinted_user(context: &Context, request: &AuthorizationRequest, user: &User) -> bool {
     let by_address = match request.login_hint.as_deref().map(EmailAddress::parse) {
-        Some(Ok(hint)) => hint.key() == user.email.to_lowercase(),
+        Some(Ok(hint)) => hint.key() == key_of(&user.email),
         // A hint that is no address names nobody.
         Some(Err(_)) | None => true,
     };

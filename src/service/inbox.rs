@@ -37,8 +37,7 @@ pub async fn message(context: &Context, id: &str) -> Result<Option<InboxMessage>
 
 /// Empties the inbox, or deletes what one address received; tells how many mails went.
 pub async fn delete(context: &Context, to: Option<&EmailAddress>) -> Result<u64, Failure> {
-    let to_key = to.map(EmailAddress::key);
-    Ok(context.store().delete_messages(context.environment_id(), to_key.as_deref()).await?)
+    Ok(context.store().delete_messages(context.environment_id(), to.map(EmailAddress::key)).await?)
 }
 
 /// Deletes one mail; `false` when there was none.

@@ -7,7 +7,7 @@ use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
-use crate::domain::email::EmailAddress;
+use crate::domain::email::{EmailAddress, key_of};
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{IdKind, secret_for};
@@ -76,7 +76,7 @@ pub(super) async fn complete(
     let grant = new_grant(context, authorization, issuer, String::new(), session_id, now_ms);
     let code = secret_for(&grant.id, context.entropy());
     let new_organization = new_organization(context, email);
-    let tells = session_client(context, &grant, &email.key());
+    let tells = session_client(context, &grant, email.key());
     let completion = Completion {
         request: judged,
         email,
@@ -171,7 +171,7 @@ async fn session_change(
     let now_ms = context.now_ms();
     let held = live_session(context, browser).await?;
     Ok(match held {
-        Some((session, user)) if user.email.to_lowercase() == email.key() => SessionChange::Renew {
+        Some((session, user)) if key_of(&user.email) == email.key() => SessionChange::Renew {
             session: Session { authenticated_at_ms: now_ms, last_active_at_ms: now_ms, ..session },
         },
         other => SessionChange::Start {

@@ -24,7 +24,7 @@ impl Store {
             "SELECT version, failed_at_ms FROM failed_attempts WHERE environment_id = $1 AND email_key = $2",
         )
         .bind(environment_id)
-        .bind(email.key())
+        .bind(email.key().to_owned())
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map_or_else(FailedAttempts::default, |(version, times)| FailedAttempts {
@@ -49,7 +49,7 @@ impl Store {
             "SELECT 1 AS held WHERE COALESCE((SELECT version FROM failed_attempts \
              WHERE environment_id = $1 AND email_key = $2), 0) = $3",
         );
-        let query = query.bind(environment_id.to_owned()).bind(counted.email.key());
+        let query = query.bind(environment_id.to_owned()).bind(counted.email.key().to_owned());
         query.bind(counted.failed.version.unwrap_or_default())
     }
 }
@@ -68,7 +68,7 @@ pub(super) fn writing(environment_id: &str, counted: Counted<'_>) -> Write<'stat
     };
     query
         .bind(environment_id.to_owned())
-        .bind(counted.email.key())
+        .bind(counted.email.key().to_owned())
         .bind(counted.failed.version.unwrap_or_default())
         .bind(counted.failed.times.to_text())
         .bind(counted.failed.expire_at_ms(counted.now_ms))

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, Write};
 use crate::domain::clock::UnixMs;
+use crate::domain::email::key_of;
 use crate::domain::flow::{About, FlowEvent, FlowStatus, Step};
 
 /// A sign-in as listed.
@@ -30,9 +31,9 @@ impl FlowRow {
 /// Which sign-ins to list.
 #[derive(Debug, Clone, Default)]
 pub struct FlowFilter {
-    /// Lower-case address.
-    pub email: Option<String>,
-    /// A part of one.
+    /// See `EmailAddress::key`.
+    pub email_key: Option<String>,
+    /// A part of an address.
     pub email_part: Option<String>,
     pub client_id: Option<String>,
     pub statuses: Vec<FlowStatus>,
@@ -78,13 +79,13 @@ impl Store {
         filter: &FlowFilter,
     ) -> Result<(Vec<FlowRow>, i64), StoreError> {
         let statuses: Vec<&str> = filter.statuses.iter().map(|s| s.as_str()).collect();
-        let pattern = filter.email_part.as_deref().map(super::like_pattern).unwrap_or_default();
+        let pattern = filter.email_part.as_deref().map(super::like_key_pattern).unwrap_or_default();
         let rows = sqlx::query_as(
             "SELECT id, email, client_id, user_id, status, why, started_at_ms, changed_at_ms FROM flows \
              WHERE environment_id = $1 AND id NOT LIKE 'grt~_%' ESCAPE '~' \
-             AND ($2 = '' OR LOWER(COALESCE(email, '')) LIKE $2 ESCAPE '~') AND ($3 = '' OR client_id = $3) \
+             AND ($2 = '' OR email_key LIKE $2 ESCAPE '~') AND ($3 = '' OR client_id = $3) \
              AND ($4 = '' OR $4 LIKE '%,' || status || ',%') AND started_at_ms >= $5 AND started_at_ms <= $6 \
-             AND ($7 = '' OR LOWER(COALESCE(email, '')) = $7) ORDER BY started_at_ms DESC, id LIMIT $8 OFFSET $9",
+             AND ($7 = '' OR email_key = $7) ORDER BY started_at_ms DESC, id LIMIT $8 OFFSET $9",
         )
         .bind(environment_id)
         .bind(&pattern)
@@ -92,16 +93,16 @@ impl Store {
         .bind(list(&statuses))
         .bind(filter.from_ms.unwrap_or(i64::MIN))
         .bind(filter.until_ms.unwrap_or(i64::MAX))
-        .bind(filter.email.clone().unwrap_or_default())
+        .bind(filter.email_key.clone().unwrap_or_default())
         .bind(filter.limit)
         .bind(filter.offset)
         .fetch_all(&self.pool)
         .await?;
         let count: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM flows WHERE environment_id = $1 AND id NOT LIKE 'grt~_%' ESCAPE '~' \
-             AND ($2 = '' OR LOWER(COALESCE(email, '')) LIKE $2 ESCAPE '~') AND ($3 = '' OR client_id = $3) \
+             AND ($2 = '' OR email_key LIKE $2 ESCAPE '~') AND ($3 = '' OR client_id = $3) \
              AND ($4 = '' OR $4 LIKE '%,' || status || ',%') AND started_at_ms >= $5 AND started_at_ms <= $6 \
-             AND ($7 = '' OR LOWER(COALESCE(email, '')) = $7)",
+             AND ($7 = '' OR email_key = $7)",
         )
         .bind(environment_id)
         .bind(&pattern)
@@ -109,7 +110,7 @@ impl Store {
         .bind(list(&statuses))
         .bind(filter.from_ms.unwrap_or(i64::MIN))
         .bind(filter.until_ms.unwrap_or(i64::MAX))
-        .bind(filter.email.clone().unwrap_or_default())
+        .bind(filter.email_key.clone().unwrap_or_default())
         .fetch_one(&self.pool)
         .await?;
         Ok((rows, count))
@@ -228,18 +229,20 @@ fn writing_last_word(steps: &[&FlowEvent]) -> Option<Write<'static>> {
     });
     let query = sqlx::query(
         "INSERT INTO flows (environment_id, id, email, client_id, user_id, status, why, started_at_ms, \
-         changed_at_ms, logged_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, COALESCE($6, 'INITIATED'), $7, $8, $9, $10) \
+         changed_at_ms, logged_at_ms, email_key) \
+         VALUES ($1, $2, $3, $4, $5, COALESCE($6, 'INITIATED'), $7, $8, $9, $10, $11) \
          ON CONFLICT (environment_id, id) DO UPDATE SET email = COALESCE(excluded.email, flows.email), \
+         email_key = COALESCE(excluded.email_key, flows.email_key), \
          client_id = COALESCE(excluded.client_id, flows.client_id), \
          user_id = COALESCE(excluded.user_id, flows.user_id), status = COALESCE($6, flows.status), \
          why = CASE WHEN $6 IS NULL AND flows.status IN ('SUCCESS', 'FAILED') THEN flows.why ELSE excluded.why END, \
          changed_at_ms = excluded.changed_at_ms, logged_at_ms = excluded.logged_at_ms",
     );
+    let email_key = about.email.as_deref().map(key_of);
     let query = query.bind(&first.environment_id).bind(&first.flow_id).bind(about.email);
     let query = query.bind(about.client_id).bind(about.user_id);
     let query = query.bind(about.status.map(|s| s.as_str().to_owned())).bind(why);
-    Some(query.bind(first.at_ms).bind(last.at_ms).bind(last.logged_at_ms))
+    Some(query.bind(first.at_ms).bind(last.at_ms).bind(last.logged_at_ms).bind(email_key))
 }
 
 /// Words between commas; empty for none.

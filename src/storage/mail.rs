@@ -44,7 +44,7 @@ pub struct InboxMessage {
 /// Which mails to list.
 #[derive(Debug, Clone, Default)]
 pub struct InboxFilter {
-    /// Lower-case address.
+    /// See `EmailAddress::key`.
     pub to_key: Option<String>,
     /// Only mails whose id sorts after this one; ids sort by time.
     pub after_id: Option<String>,
@@ -119,21 +119,24 @@ impl Store {
         environment_id: &str,
         filter: &InboxFilter,
     ) -> Result<Vec<InboxMessage>, StoreError> {
+        let search = filter.search.as_deref().filter(|s| !s.is_empty());
         // Tests ask for the newest again and again: for a place that stands bare behind LIMIT or LIKE, SQLite would plan
         // it anew each time.
         Ok(sqlx::query_as(
             "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
              created_at_ms FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
-             AND ($4 = '' OR to_key LIKE CAST($4 AS TEXT) ESCAPE '~' OR LOWER(subject) LIKE CAST($4 AS TEXT) ESCAPE '~' \
+             AND ($4 = '' OR to_key LIKE CAST($4 AS TEXT) ESCAPE '~' \
+             OR to_key LIKE CAST($7 AS TEXT) ESCAPE '~' OR LOWER(subject) LIKE CAST($4 AS TEXT) ESCAPE '~' \
              OR LOWER(text_body) LIKE CAST($4 AS TEXT) ESCAPE '~' OR code LIKE CAST($4 AS TEXT) ESCAPE '~') \
              ORDER BY id DESC LIMIT CAST($5 AS BIGINT) OFFSET CAST($6 AS BIGINT)",
         )
         .bind(environment_id)
         .bind(filter.to_key.clone().unwrap_or_default())
         .bind(filter.after_id.clone().unwrap_or_default())
-        .bind(filter.search.as_deref().filter(|s| !s.is_empty()).map(super::like_pattern).unwrap_or_default())
+        .bind(search.map(super::like_pattern).unwrap_or_default())
         .bind(filter.limit)
         .bind(filter.offset)
+        .bind(search.map(super::like_key_pattern).unwrap_or_default())
         .fetch_all(&self.pool)
         .await?)
     }

@@ -349,3 +349,8 @@ fn like_pattern(part: &str) -> String {
     let escaped = part.to_lowercase().replace('~', "~~").replace('%', "~%").replace('_', "~_");
     format!("%{escaped}%")
 }
+
+/// The same for keys of addresses, which contain an international domain in ASCII.
+fn like_key_pattern(part: &str) -> String {
+    like_pattern(&crate::domain::email::key_pattern(part))
+}

@@ -1,7 +1,7 @@
 //! Users, organizations and memberships.
 
 use super::state::template_of;
-use super::{Store, StoreError, like_pattern};
+use super::{Store, StoreError, like_key_pattern, like_pattern};
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
 use crate::domain::user::{Organization, User};
@@ -120,6 +120,10 @@ impl PeopleFilter {
     pub(super) fn pattern(&self) -> String {
         self.query.as_deref().filter(|q| !q.is_empty()).map(like_pattern).unwrap_or_default()
     }
+
+    pub(super) fn key_pattern(&self) -> String {
+        self.query.as_deref().filter(|q| !q.is_empty()).map(like_key_pattern).unwrap_or_default()
+    }
 }
 
 impl Store {
@@ -132,8 +136,8 @@ impl Store {
         let rows: Vec<ListedUserRow> = sqlx::query_as(
             "SELECT id, email, name, given_name, family_name, picture, locale, external_id, created_at_ms, \
              updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $1 AND ($2 = '' OR id = $2) \
-             AND ($3 = '' OR email_key LIKE $3 ESCAPE '~' OR LOWER(COALESCE(name, '')) LIKE $3 ESCAPE '~' \
-             OR LOWER(COALESCE(external_id, '')) LIKE $3 ESCAPE '~') \
+             AND ($3 = '' OR email_key LIKE $3 ESCAPE '~' OR email_key LIKE $6 ESCAPE '~' \
+             OR LOWER(COALESCE(name, '')) LIKE $3 ESCAPE '~' OR LOWER(COALESCE(external_id, '')) LIKE $3 ESCAPE '~') \
              ORDER BY created_at_ms DESC, id DESC LIMIT $4 OFFSET $5",
         )
         .bind(environment_id)
@@ -141,6 +145,7 @@ impl Store {
         .bind(filter.pattern())
         .bind(filter.limit)
         .bind(filter.offset)
+        .bind(filter.key_pattern())
         .fetch_all(&self.pool)
         .await?;
         let mut listed = Vec::with_capacity(rows.len());
@@ -185,7 +190,7 @@ impl Store {
         .bind(environment_id)
         .bind(&user.id)
         .bind(user.email.as_str())
-        .bind(user.email.key())
+        .bind(user.email.key().to_owned())
         .bind(user.name.clone())
         .bind(user.given_name.clone())
         .bind(user.family_name.clone())
@@ -215,7 +220,7 @@ impl Store {
         .bind(environment_id)
         .bind(&user.id)
         .bind(user.email.as_str())
-        .bind(user.email.key())
+        .bind(user.email.key().to_owned())
         .bind(user.name.clone())
         .bind(user.given_name.clone())
         .bind(user.family_name.clone())
@@ -355,7 +360,7 @@ impl Store {
         Ok(row.map(User::from))
     }
 
-    /// The user of an address, compared without case.
+    /// The user of an address, in any spelling.
     pub async fn user_by_email(
         &self,
         environment_id: &str,
@@ -366,7 +371,7 @@ impl Store {
              updated_at_ms FROM users WHERE environment_id = $1 AND email_key = $2",
         )
         .bind(environment_id)
-        .bind(email.key())
+        .bind(email.key().to_owned())
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map(User::from))
@@ -471,7 +476,7 @@ async fn seed_into(
         .bind(environment_id.to_owned())
         .bind(&user.id)
         .bind(user.email.as_str())
-        .bind(user.email.key())
+        .bind(user.email.key().to_owned())
         .bind(user.name.clone())
         .bind(user.given_name.clone())
         .bind(user.family_name.clone())

@@ -52,7 +52,7 @@ impl Store {
             "SELECT s.id, s.user_id, s.authenticated_at_ms, s.last_active_at_ms, s.absolute_expires_at_ms, \
              s.ended_at_ms, u.email FROM sessions s LEFT JOIN users u ON u.environment_id = s.environment_id \
              AND u.id = s.user_id WHERE s.environment_id = $1 AND ($2 = '' OR s.user_id = $2) \
-             AND ($3 = '' OR u.email_key LIKE $3 ESCAPE '~') \
+             AND ($3 = '' OR u.email_key LIKE $3 ESCAPE '~' OR u.email_key LIKE $6 ESCAPE '~') \
              ORDER BY s.created_at_ms DESC, s.id DESC LIMIT $4 OFFSET $5",
         )
         .bind(environment_id)
@@ -60,6 +60,7 @@ impl Store {
         .bind(filter.pattern())
         .bind(filter.limit)
         .bind(filter.offset)
+        .bind(filter.key_pattern())
         .fetch_all(&self.pool)
         .await?;
         let listed = rows.into_iter().map(|row| SessionRow { session: row.session.into(), email: row.email });

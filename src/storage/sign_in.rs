@@ -64,7 +64,7 @@ impl Store {
             "SELECT version, sent_at_ms FROM mail_budgets WHERE environment_id = $1 AND email_key = $2",
         )
         .bind(environment_id)
-        .bind(email.key())
+        .bind(email.key().to_owned())
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map_or_else(Budget::default, |(version, sent)| Budget {
@@ -117,7 +117,7 @@ impl Store {
             write_organization(&mut batch, environment_id, organization, done.new_user_id, done.now_ms)?;
         }
         write_session(&mut batch, environment_id, done)?;
-        let (grant, key) = (done.grant, &done.email.key());
+        let (grant, key) = (done.grant, done.email.key());
         batch.write(grants::inserting(environment_id, grant, None, key, done.code_digest, done.now_ms)?)?;
         if let Some(client) = done.tells {
             batch.write(session_clients::noting(environment_id, &grant.session_id, None, key, client))?;
@@ -140,7 +140,7 @@ fn writing_user(environment_id: &str, done: &Completion<'_>) -> Write<'static> {
     .bind(environment_id)
     .bind(done.new_user_id)
     .bind(done.email.as_str())
-    .bind(done.email.key())
+    .bind(done.email.key().to_owned())
     .bind(done.now_ms)
 }
 
@@ -163,7 +163,7 @@ fn writing_budget(
     };
     query
         .bind(environment_id)
-        .bind(email.key())
+        .bind(email.key().to_owned())
         .bind(budget.version.unwrap_or_default())
         .bind(budget.sent.to_text())
         .bind(expires_at_ms)
@@ -205,7 +205,7 @@ fn write_session(batch: &mut Batch, environment_id: &str, done: &Completion<'_>)
             )
             .bind(environment_id)
             .bind(&session.id)
-            .bind(done.email.key())
+            .bind(done.email.key().to_owned())
             .bind(done.session_cookie_digest)
             .bind(session.authenticated_at_ms)
             .bind(session.last_active_at_ms)

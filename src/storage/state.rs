@@ -256,6 +256,7 @@ pub static TABLES: &[Table] = &[
             (8, "started_at_ms", Integer),
             (9, "changed_at_ms", Integer),
             (10, "logged_at_ms", Integer),
+            (11, "email_key", OptionalText),
         ]
     ),
 ];

@@ -24,6 +24,7 @@ mod headless;
 mod inbox;
 mod links;
 mod logout;
+mod mailboxes;
 mod one_port;
 mod openid_provider;
 mod origins;

@@ -86,7 +86,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
             .ok_or_else(|| Refused::field("status", "must be INITIATED, PENDING, SUCCESS or FAILED"))
     });
     let filter = FlowFilter {
-        email: None,
+        email_key: None,
         email_part: query.owned("email").map_err(refuse)?,
         client_id: query.owned("client_id").map_err(refuse)?,
         statuses: statuses.collect::<Result<_, _>>().map_err(refuse)?,

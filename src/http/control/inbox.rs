@@ -76,7 +76,7 @@ fn filter(query: &Query, page: Page) -> Result<InboxFilter, Refused> {
         return Err(Refused::field("since", "must be the id of a message, msg_…"));
     }
     Ok(InboxFilter {
-        to_key: address(query)?.map(|a| a.key()),
+        to_key: address(query)?.map(|a| a.key().to_owned()),
         after_id: since,
         search: query.owned("q")?,
         offset: page.offset,

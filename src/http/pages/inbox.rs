@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::{render, views};
 use crate::app::Context;
 use crate::domain::clock::rfc3339;
+use crate::domain::email;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::{guard, params};
@@ -32,7 +33,7 @@ pub async fn page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         let filter_to =
             params::query(&request).ok().and_then(|p| p.one("to").ok().flatten().map(str::to_owned));
         let filter = InboxFilter {
-            to_key: filter_to.as_ref().map(|t| t.trim().to_lowercase()),
+            to_key: filter_to.as_deref().map(email::key_of),
             limit: PAGE_SIZE,
             ..InboxFilter::default()
         };

@@ -90,11 +90,11 @@ fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
     match (&auth_request.email, auth_request.stage) {
         (Some(email), Stage::AwaitingProof) if auth_request.passwordless_type.has_code() => {
             note_page(context, auth_request, "the code form");
-            code_page(context, auth_request, email.as_str(), said)
+            code_page(context, auth_request, &email.to_unicode(), said)
         }
         (Some(email), Stage::AwaitingProof) => {
             note_page(context, auth_request, "the request to open the mailed link");
-            check_mail_page(context, auth_request, email.as_str(), said)
+            check_mail_page(context, auth_request, &email.to_unicode(), said)
         }
         _ => {
             note_page(context, auth_request, "the address form");

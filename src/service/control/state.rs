@@ -218,7 +218,9 @@ fn check_texts(tables: &Tables) -> Vec<FieldError> {
         ("fault_rules", "rule_json", &|r| {
             serde_json::from_str::<FaultRule>(&text(r, "rule_json")).is_ok_and(|rule| rule.check().is_ok())
         }),
-        ("messages", "to_address", &|r| EmailAddress::parse(&text(r, "to_address")).is_ok()),
+        ("messages", "to_address", &|r| {
+            EmailAddress::parse(&text(r, "to_address")).is_ok_and(|e| e.key() == text(r, "to_key"))
+        }),
     ];
     let mut errors = vec![];
     for (table, column, is_good) in checks {

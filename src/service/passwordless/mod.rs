@@ -181,7 +181,7 @@ fn compose<O: Mailed>(
     Ok(NewMail {
         id: context.new_message_id(),
         to_address: to.as_str().to_owned(),
-        to_key: to.key(),
+        to_key: to.key().to_owned(),
         subject: rendered.subject,
         text_body: rendered.text,
         html_body: rendered.html,
