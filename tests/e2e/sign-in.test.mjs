@@ -121,6 +121,32 @@ redirect_uris = ["${application.callback}"]
   await two.stop();
 });
 
+test('a logout form of another site asks first, and then leads back', async () => {
+  const asking = await startVestibule('[logout]\nconfirm = "without_hint"\n');
+  const { context, page } = await freshPage(browser);
+  const address = newAddress();
+  await page.goto(asking.authorizeUrl(application.callback, { login_hint: address }));
+  await page.locator('input[name="code"]').fill((await asking.mailTo(address)).code);
+  await press(page);
+  await page.waitForURL(`${application.callback}**`);
+  // By its address the application is another site than localhost, and cookies that are Lax stay behind.
+  await page.goto(application.callback.replace('localhost', '127.0.0.1'));
+  await page.evaluate(([action, back]) => {
+    document.body.innerHTML = '<form method="post"><input name="post_logout_redirect_uri"></form>';
+    document.forms[0].action = action;
+    document.forms[0].elements[0].value = back;
+    document.forms[0].submit();
+  }, [`${asking.url}/oidc/logout`, application.callback]);
+  await page.getByRole('heading', { name: 'Sign out?' }).waitFor();
+  await page.getByText(address).waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.waitForURL(`${application.callback}**`);
+  await page.goto(asking.authorizeUrl(application.callback));
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  await context.close();
+  await asking.stop();
+});
+
 test('a link works without JavaScript, after a click', async () => {
   const { context, page } = await freshPage(browser, { javaScriptEnabled: false });
   const address = newAddress();
