@@ -7,6 +7,7 @@ use super::api_error::FieldViolation;
 use super::auth_request::Origin;
 use super::email::{EmailAddress, EmailError};
 use super::environment::PasswordlessType;
+use super::uri_scheme;
 
 /// Bounds of Scalekit's messages, in characters.
 const MAX_STATE: usize = 1000;
@@ -221,9 +222,7 @@ fn check_text(found: &mut Vec<FieldViolation>, field: &str, text: Option<&str>, 
 /// May a mail link there?
 fn is_page(uri: &str) -> bool {
     let is_one_word = !uri.chars().any(|c| c.is_control() || c.is_whitespace());
-    is_one_word
-        && Url::parse(uri)
-            .is_ok_and(|url| !matches!(url.scheme(), "javascript" | "data" | "vbscript" | "blob" | "file"))
+    is_one_word && Url::parse(uri).is_ok_and(|url| !uri_scheme::is_dangerous(url.scheme()))
 }
 
 fn check_variables(found: &mut Vec<FieldViolation>, variables: &[(String, String)]) {
@@ -305,7 +304,14 @@ mod tests {
         let said = without(PasswordlessType::Link).unwrap_err();
         assert!(said[0].description.contains("magiclink_auth_uri is required"));
         assert!(without(PasswordlessType::Otp).is_ok());
-        for bad in ["/relative", "javascript:alert(1)", "https://a b/", "not a url"] {
+        for bad in [
+            "/relative",
+            "javascript:alert(1)",
+            "view-source:https://a/",
+            "ms-msdt:x",
+            "https://a b/",
+            "not a url",
+        ] {
             let uri = SendInput { magiclink_auth_uri: Some(bad.into()), ..input() };
             assert_eq!(fields(uri), one("magiclink_auth_uri", "uri"), "{bad}");
         }

@@ -25,4 +25,5 @@ pub mod session;
 pub mod settings_change;
 pub mod test_user;
 pub mod token;
+pub mod uri_scheme;
 pub mod user;

@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use super::client::{Client, ClientKind};
 use super::environment::Mode;
+use super::uri_scheme;
 
 /// Longest URI that can be registered, in characters (Scalekit's dashboard).
 pub const MAX_LENGTH: usize = 256;
@@ -55,100 +56,6 @@ pub enum RedirectUriError {
     WildcardInProduction,
 }
 
-/// Schemes that run code in a browser, show what somebody else wrote as if it were a page's own, or open files, browser
-/// internals and system panels.
-const DANGEROUS_SCHEMES: &[&str] = &[
-    "about",
-    "blob",
-    "chrome",
-    "chrome-untrusted",
-    "cid",
-    "data",
-    "devtools",
-    "edge",
-    "file",
-    "filesystem",
-    "hcp",
-    "help",
-    "intent",
-    "its",
-    "jar",
-    "javascript",
-    "jscript",
-    "livescript",
-    "mhtml",
-    "mid",
-    "mk",
-    "mocha",
-    "opera",
-    "res",
-    "resource",
-    "search",
-    "search-ms",
-    "shell",
-    "vbs",
-    "vbscript",
-    "view-source",
-    "wyciwyg",
-    "x-javascript",
-];
-
-/// Schemes of other protocols and of programs that every system has: no application owns them.
-const SYSTEM_SCHEMES: &[&str] = &[
-    "afp",
-    "callto",
-    "dav",
-    "facetime",
-    "facetime-audio",
-    "feed",
-    "ftp",
-    "ftps",
-    "geo",
-    "git",
-    "gopher",
-    "imap",
-    "irc",
-    "ircs",
-    "itms",
-    "itms-apps",
-    "ldap",
-    "ldaps",
-    "magnet",
-    "mailto",
-    "maps",
-    "market",
-    "mms",
-    "news",
-    "nfs",
-    "nntp",
-    "pop",
-    "rlogin",
-    "rtmp",
-    "rtsp",
-    "sftp",
-    "sip",
-    "sips",
-    "sms",
-    "smsto",
-    "smb",
-    "ssh",
-    "svn",
-    "tel",
-    "telnet",
-    "tn3270",
-    "urn",
-    "webcal",
-    "webcals",
-    "ws",
-    "wss",
-    "xmpp",
-];
-
-/// Windows opens its panels and tools by `ms-…`, but for the ones that stand for applications.
-fn is_windows_panel(scheme: &str) -> bool {
-    scheme.starts_with("ms-") && !["ms-app", "ms-appx", "ms-appx-web"].contains(&scheme)
-}
-
 impl RedirectPattern {
     /// Checks a URI for registration (product rules S-11 to S-13).
     ///
@@ -167,7 +74,7 @@ impl RedirectPattern {
         let wildcard = split_wildcard(text)?;
         // A wildcard is no URL character everywhere: parse with a letter in its place.
         let url = Url::parse(&text.replacen('*', "w", 1)).map_err(|_| RedirectUriError::NotAbsolute)?;
-        if DANGEROUS_SCHEMES.contains(&url.scheme()) || is_windows_panel(url.scheme()) {
+        if uri_scheme::is_dangerous(url.scheme()) {
             return Err(RedirectUriError::DangerousScheme);
         }
         if !is_host_ascii(text) {
@@ -187,7 +94,7 @@ impl RedirectPattern {
             if wildcard.is_some() {
                 return Err(RedirectUriError::WildcardInProduction);
             }
-            if SYSTEM_SCHEMES.contains(&url.scheme()) {
+            if uri_scheme::is_of_system(url.scheme()) {
                 return Err(RedirectUriError::SystemScheme);
             }
             if url.scheme() == "http" {

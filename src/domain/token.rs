@@ -152,6 +152,13 @@ pub fn modular_subject(environment: &Environment, address: &str) -> Option<Strin
     is_modular.then(|| format!("{};{}", environment.passwordless.connection_id, email::key_of(address)))
 }
 
+/// The address that a `sub` of the modular profile is made of.
+pub fn modular_address<'a>(environment: &Environment, subject: &'a str) -> Option<&'a str> {
+    let (connection_id, address) = subject.split_once(';')?;
+    let is_modular = !environment.tokens.user_management;
+    (is_modular && connection_id == environment.passwordless.connection_id).then_some(address)
+}
+
 /// Whole seconds of a time, rounded down: a token must never be dated ahead of the clock that checks it.
 pub fn seconds(ms: UnixMs) -> i64 {
     ms.div_euclid(1000)

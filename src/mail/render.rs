@@ -6,6 +6,7 @@ use url::Url;
 use super::single_line;
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::Branding;
+use crate::domain::uri_scheme;
 
 /// What a mail is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,8 +147,7 @@ fn subject(kind: MailKind, code: Option<&str>, app_name: &str) -> String {
 /// receive links too.
 fn is_mailable_link(link: &str) -> bool {
     let one_word = !link.chars().any(|c| c.is_control() || c.is_whitespace());
-    let harmless = |url: Url| !matches!(url.scheme(), "javascript" | "data" | "vbscript" | "blob" | "file");
-    one_word && Url::parse(link).is_ok_and(harmless)
+    one_word && Url::parse(link).is_ok_and(|url| !uri_scheme::is_dangerous(url.scheme()))
 }
 
 /// A duration as people say it: whole minutes from one minute on, rounded down so that no mail promises too much.

@@ -16,7 +16,7 @@ use crate::domain::environment::LoginHintMode;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::ids::new_auth_request_id;
 use crate::domain::session::Session;
-use crate::domain::token::subject_identifier;
+use crate::domain::token::{modular_address, subject_identifier};
 use crate::domain::user::User;
 
 /// What the browser does next.
@@ -162,6 +162,16 @@ pub(super) fn may_answer(context: &Context, request: &AuthorizationRequest, subj
         }
         None => request.claims.subjects.is_none() && hinted.is_none(),
     }
+}
+
+/// The address of the one person who may answer a request, for the form, as far as the application's words tell it.
+pub fn named_address(context: &Context, request: &AuthorizationRequest) -> Option<String> {
+    let hinted = request.id_token_hint.as_deref().and_then(|token| hinted(context, token));
+    let by_hint = hinted.and_then(|claims| claims.person.email);
+    by_hint.or_else(|| match request.claims.subjects.as_deref() {
+        Some([subject]) => modular_address(&context.environment, subject).map(str::to_owned),
+        _ => None,
+    })
 }
 
 /// Hints that name somebody else ask for somebody else's sign-in.

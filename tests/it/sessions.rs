@@ -164,6 +164,10 @@ async fn an_application_that_names_a_person_gets_nobody_elses_code(#[case] profi
         assert!(jane.authorize(&asked).await.answer("code").is_some(), "{value}");
         let silent = bob.authorize(&[asked[0], ("prompt", "none")]).await;
         assert_eq!(silent.answer("error").as_deref(), Some("login_required"), "{value}");
+        // The form knows whom it is for, where the application's words tell the address.
+        let form = bob.get(&bob.start_with(&asked).await).await;
+        let tells_address = (profile.is_empty() && !value.contains("values")) || *name == "id_token_hint";
+        assert_eq!(form.body.contains("value=\"jane@example.com\""), tells_address, "{value}");
         // Nor does Bob's proof, by code or link, known here or new, nor his choice of his session.
         for address in ["bob@example.com", "new@example.com"] {
             let refused = bob.sign_in_with(address, &asked).await;

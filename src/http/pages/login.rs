@@ -15,6 +15,7 @@ use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form, ParamsError};
 use crate::http::{cookies, guard, see_other};
+use crate::service::authorize::named_address;
 use crate::service::flows;
 use crate::service::passwordless::{self, CodeResult, Refusal, app_name};
 use crate::service::sessions::{Browser, live_session};
@@ -117,6 +118,7 @@ fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
         email: said
             .typed
             .or_else(|| auth_request.origin.authorization.login_hint.clone())
+            .or_else(|| named_address(context, &auth_request.origin.authorization))
             .unwrap_or_default(),
         error: said.error,
         app_name: app_name(&context.environment, auth_request).to_owned(),
