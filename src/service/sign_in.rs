@@ -136,7 +136,7 @@ async fn refusal(
         let text = "there is no account for this address and sign-up is switched off";
         return Ok(Some((ErrorCode::AccessDenied, text)));
     }
-    let subject = modular_subject(&context.environment, &email.key()).or(user.map(|user| user.id));
+    let subject = modular_subject(&context.environment, email.key()).or(user.map(|user| user.id));
     if !may_answer(context, request, subject.as_deref()) {
         let text = "somebody else signed in than the person whom the application named";
         return Ok(Some((ErrorCode::LoginRequired, text)));
