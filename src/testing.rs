@@ -4,8 +4,9 @@
 //! # async fn example() -> Result<(), vestibule::testing::TestError> {
 //! let server = vestibule::testing::Server::start().await?;
 //! let environment = server.new_environment().await?;
+//! let mut inbox = environment.inbox("jane@example.com").await?;
 //! // … send the browser to `environment.url`, with `environment.client_id` …
-//! let code = environment.wait_for_code("jane@example.com").await?;
+//! let code = inbox.next_code().await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -242,7 +243,21 @@ impl Environment {
         })
     }
 
-    /// The newest mail to an address, as soon as there is one; `since` (an id): only a newer one.
+    /// Opens the inbox of an address, to read what arrives from now on.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn inbox(&self, address: &str) -> Result<Inbox, TestError> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("to", address)
+            .append_pair("page_size", "1")
+            .finish();
+        let list: Listed = self.ask(Method::GET, &format!("/messages?{query}"), None).await?.json().await?;
+        Ok(Inbox { environment: self.clone(), address: address.to_owned(), cursor: list.cursor })
+    }
+
+    /// The newest email to an address, as soon as there is one; `since` (an id): only a newer one. Without it, an email
+    /// of an earlier sign-in counts; [`Environment::inbox`] cannot give one.
     ///
     /// # Errors
     /// `Refused` with 404 when none came within ten seconds.
@@ -315,6 +330,48 @@ impl Environment {
     pub async fn delete(self) -> Result<(), TestError> {
         let Some(name) = &self.name else { return Ok(()) };
         self.ask(Method::DELETE, &format!("/environments/{name}"), None).await.map(|_| ())
+    }
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    cursor: String,
+}
+
+/// The emails to an address from a moment on. Open it before the sign-in, or before a resend: then no email of an earlier
+/// one can be taken for its, however late it is sent.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    environment: Environment,
+    address: String,
+    cursor: String,
+}
+
+impl Inbox {
+    /// The newest email since the inbox was opened or last read, as soon as there is one.
+    ///
+    /// # Errors
+    /// `Refused` with 404 when none came within ten seconds.
+    pub async fn next_message(&mut self) -> Result<Message, TestError> {
+        let message = self.environment.wait_for_message(&self.address, Some(&self.cursor)).await?;
+        self.cursor.clone_from(&message.id);
+        Ok(message)
+    }
+
+    /// The code of the next email.
+    ///
+    /// # Errors
+    /// As [`Inbox::next_message`], and when the email carries no code.
+    pub async fn next_code(&mut self) -> Result<String, TestError> {
+        self.next_message().await?.code.ok_or_else(|| missing("the email carries a link and no code"))
+    }
+
+    /// The link of the next email.
+    ///
+    /// # Errors
+    /// As [`Inbox::next_message`], and when the email carries no link.
+    pub async fn next_link(&mut self) -> Result<String, TestError> {
+        self.next_message().await?.link.ok_or_else(|| missing("the email carries a code and no link"))
     }
 }
 

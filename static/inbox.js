@@ -41,9 +41,9 @@
         // A filter that is no address matches nothing, however long one waits.
         if (response.status === 400) { return; }
         if (!response.ok) { throw new Error('refused'); }
-        return response.json().then(function (messages) {
+        return response.json().then(function (answer) {
           // The pause keeps an answer that comes too early from becoming a busy loop.
-          if (messages.length > 0) { show(); } else { window.setTimeout(wait, 500); }
+          if (answer.messages.length > 0) { show(); } else { window.setTimeout(wait, 500); }
         });
       })
       .catch(function () { window.setTimeout(wait, 5000); });

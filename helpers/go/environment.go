@@ -134,7 +134,8 @@ type Message struct {
 // WaitOption narrows what WaitForMessage and its kin wait for.
 type WaitOption func(url.Values)
 
-// Since takes only mails that are newer than the one with this ID. Without it, a mail of an earlier sign-in counts.
+// Since takes only emails that are newer than the one with this ID. Without it, an email of an earlier sign-in counts;
+// an [Inbox] cannot give one.
 func Since(messageID string) WaitOption {
 	return func(query url.Values) { query.Set("since", messageID) }
 }
@@ -167,10 +168,7 @@ func (e *Environment) WaitForCode(ctx context.Context, address string, options .
 	if err != nil {
 		return "", err
 	}
-	if message.Code == "" {
-		return "", fmt.Errorf("vestibule: the mail to %s has no code; it depends on passwordless.type", address)
-	}
-	return message.Code, nil
+	return message.code()
 }
 
 // WaitForLink gives the link of the newest mail to an address, as soon as there is one.
@@ -181,10 +179,73 @@ func (e *Environment) WaitForLink(ctx context.Context, address string, options .
 	if err != nil {
 		return "", err
 	}
-	if message.Link == "" {
-		return "", fmt.Errorf("vestibule: the mail to %s has no link; it depends on passwordless.type", address)
+	return message.link()
+}
+
+// Inbox is the emails to an address from a moment on. Open it before the sign-in, or before a resend: then no email of
+// an earlier one can be taken for its, however late it is sent. It is for one goroutine.
+type Inbox struct {
+	environment *Environment
+	address     string
+	cursor      string
+}
+
+// Inbox opens the inbox of an address, to read what arrives from now on.
+func (e *Environment) Inbox(ctx context.Context, address string) (*Inbox, error) {
+	var list struct{ Cursor string }
+	query := url.Values{"to": {address}, "page_size": {"1"}}
+	if err := e.api().call(ctx, "GET", "/messages?"+query.Encode(), nil, &list); err != nil {
+		return nil, err
 	}
-	return message.Link, nil
+	return &Inbox{environment: e, address: address, cursor: list.Cursor}, nil
+}
+
+// NextMessage gives the newest email since the inbox was opened or last read, as soon as there is one.
+//
+// Errors: [*Error] with status 404 when none came in time.
+func (i *Inbox) NextMessage(ctx context.Context, options ...WaitOption) (*Message, error) {
+	message, err := i.environment.WaitForMessage(ctx, i.address, append(options, Since(i.cursor))...)
+	if err != nil {
+		return nil, err
+	}
+	i.cursor = message.ID
+	return message, nil
+}
+
+// NextCode gives the code of the next email, as NextMessage.
+//
+// Errors: [*Error] with status 404 when no email came in time; an error for an email without a code.
+func (i *Inbox) NextCode(ctx context.Context, options ...WaitOption) (string, error) {
+	message, err := i.NextMessage(ctx, options...)
+	if err != nil {
+		return "", err
+	}
+	return message.code()
+}
+
+// NextLink gives the link of the next email, as NextMessage.
+//
+// Errors: [*Error] with status 404 when no email came in time; an error for an email without a link.
+func (i *Inbox) NextLink(ctx context.Context, options ...WaitOption) (string, error) {
+	message, err := i.NextMessage(ctx, options...)
+	if err != nil {
+		return "", err
+	}
+	return message.link()
+}
+
+func (m *Message) code() (string, error) {
+	if m.Code == "" {
+		return "", fmt.Errorf("vestibule: the email to %s has no code; it depends on passwordless.type", m.To)
+	}
+	return m.Code, nil
+}
+
+func (m *Message) link() (string, error) {
+	if m.Link == "" {
+		return "", fmt.Errorf("vestibule: the email to %s has no link; it depends on passwordless.type", m.To)
+	}
+	return m.Link, nil
 }
 
 // SignInResult is where the browser would be after an instant sign-in.

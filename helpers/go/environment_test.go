@@ -97,6 +97,35 @@ func TestMessages(t *testing.T) {
 	page.enterCode(t, second.Code)
 }
 
+func TestInboxGivesTheSignInThatFollows(t *testing.T) {
+	t.Parallel()
+	const address = "ada@example.com"
+	settings := map[string]any{"limits": map[string]any{"mails_per_address": 0}}
+	env := vestibuletest.New(t, vestibuletest.EnvironmentOptions{Settings: settings})
+	inbox := env.MustInbox(t, address)
+	for range 4 {
+		// Nobody waits for the submit.
+		submitted := make(chan *page, 1)
+		go func() { submitted <- openSignIn(t, env, address) }()
+		code := inbox.MustCode(t)
+		if got := (<-submitted).enterCode(t, code); got.Email != address {
+			t.Errorf("signed in as %q", got.Email)
+		}
+	}
+	_, err := inbox.NextMessage(ctx, vestibuletest.Within(0))
+	wantStatus(t, err, http.StatusNotFound)
+
+	// Emails from before it was opened are none of its.
+	later := env.MustInbox(t, address)
+	opened := make(chan *page, 1)
+	go func() { opened <- openSignIn(t, env, address) }()
+	link := later.MustLink(t)
+	<-opened
+	if link != env.MustLink(t, address) {
+		t.Error("the link of another email")
+	}
+}
+
 func TestWaitEndsWithContext(t *testing.T) {
 	t.Parallel()
 	env := vestibuletest.New(t)

@@ -84,6 +84,36 @@ func (e *Environment) MustCode(t testing.TB, address string, options ...WaitOpti
 	return code
 }
 
+// MustInbox is Inbox that fails the test at once when the server refuses.
+func (e *Environment) MustInbox(t testing.TB, address string) *Inbox {
+	t.Helper()
+	inbox, err := e.Inbox(context.Background(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inbox
+}
+
+// MustCode is NextCode that fails the test at once when there is no code within 10 s or what Within says.
+func (i *Inbox) MustCode(t testing.TB, options ...WaitOption) string {
+	t.Helper()
+	code, err := i.NextCode(context.Background(), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// MustLink is NextLink that fails the test at once when there is no link within 10 s or what Within says.
+func (i *Inbox) MustLink(t testing.TB, options ...WaitOption) string {
+	t.Helper()
+	link, err := i.NextLink(context.Background(), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return link
+}
+
 // MustLink is WaitForLink that fails the test at once when there is no link within 10 s or what Within says.
 func (e *Environment) MustLink(t testing.TB, address string, options ...WaitOption) string {
 	t.Helper()

@@ -115,8 +115,8 @@ export interface WaitOptions {
   /** Milliseconds to wait at most; 10000 when left out. */
   timeoutMs?: number;
   /**
-   * Id of a mail: only a newer one counts. After a resend, give the id of the mail before it; without it the old
-   * code may be what comes back.
+   * Id of an email, or an inbox's `cursor`: only a newer one counts. Without it an email of an earlier sign-in may be
+   * what comes back; {@link Environment.inbox} cannot give one.
    */
   since?: string;
 }
@@ -236,6 +236,26 @@ export interface Settings {
   change(changes: SettingsChange): Promise<Record<string, any>>;
 }
 
+/**
+ * The emails to an address from a moment on. Open it before the sign-in, or before a resend: then no email of an
+ * earlier one can be taken for its, however late it is sent.
+ */
+export class Inbox {
+  protected constructor();
+  readonly address: string;
+  /** What was there before; it moves on with every email that is read. */
+  readonly cursor: string;
+  /**
+   * The newest email since the inbox was opened or last read, as soon as there is one. Throws with status 404 when
+   * none came in time.
+   */
+  nextMessage(options?: { timeoutMs?: number }): Promise<Message>;
+  /** The code of the next email, as {@link nextMessage}. Throws with status 0 when the email carries none. */
+  nextCode(options?: { timeoutMs?: number }): Promise<string>;
+  /** The link of the next email, as {@link nextMessage}. Throws with status 0 when the email carries none. */
+  nextLink(options?: { timeoutMs?: number }): Promise<string>;
+}
+
 /** An environment: put `url`, `clientId` and `clientSecret` where Scalekit's were. */
 export class Environment {
   protected constructor();
@@ -250,9 +270,11 @@ export class Environment {
   readonly faults: Faults;
   readonly settings: Settings;
 
+  /** Opens the inbox of an address, to read what arrives from now on. */
+  inbox(address: string): Promise<Inbox>;
   /**
-   * The newest mail to an address, as soon as there is one. One that is there already counts, unless `since` says
-   * otherwise. Throws with status 404 when none came in time.
+   * The newest email to an address, as soon as there is one. One that is there already counts, unless `since` says
+   * otherwise: for a second sign-in of the address use {@link inbox}. Throws with status 404 when none came in time.
    */
   waitForMessage(address: string, options?: WaitOptions): Promise<Message>;
   /** The code of the newest mail, as {@link waitForMessage}. Throws with status 0 when the mail carries none. */

@@ -197,9 +197,9 @@ export class Environment {
         throw new VestibuleError({
           status: 404,
           code: 'not_found',
-          title: 'No mail',
+          title: 'No email',
           detail:
-            `no mail to ${address} arrived within ${timeoutMs} ms` + (since === undefined ? '' : ` after ${since}`),
+            `no email to ${address} arrived within ${timeoutMs} ms` + (since === undefined ? '' : ` after ${since}`),
           cause: error,
         });
       }
@@ -212,6 +212,12 @@ export class Environment {
 
   async waitForLink(address, options) {
     return part(await this.waitForMessage(address, options), 'link');
+  }
+
+  async inbox(address) {
+    const query = new URLSearchParams({ to: address, page_size: '1' });
+    const { cursor } = await this.#control.call('GET', `/messages?${query}`);
+    return new Inbox(this, address, cursor);
   }
 
   signIn(email, authorizationUrl) {
@@ -258,13 +264,38 @@ export class Environment {
   }
 }
 
+export class Inbox {
+  #environment;
+
+  /** Made by `Environment.inbox`. */
+  constructor(environment, address, cursor) {
+    this.#environment = environment;
+    this.address = address;
+    this.cursor = cursor;
+  }
+
+  async nextMessage({ timeoutMs } = {}) {
+    const message = await this.#environment.waitForMessage(this.address, { timeoutMs, since: this.cursor });
+    this.cursor = message.id;
+    return message;
+  }
+
+  async nextCode(options) {
+    return part(await this.nextMessage(options), 'code');
+  }
+
+  async nextLink(options) {
+    return part(await this.nextMessage(options), 'link');
+  }
+}
+
 /** Code or link of a mail. */
 function part(message, name) {
   const value = message[name];
   if (value === null || value === undefined) {
     throw new VestibuleError({
       title: `No ${name}`,
-      detail: `the mail ${message.id} to ${message.to} carries no ${name}: see the setting passwordless.type`,
+      detail: `the email ${message.id} to ${message.to} carries no ${name}: see the setting passwordless.type`,
     });
   }
   return value;

@@ -208,10 +208,7 @@ fn read_branding(source: &mut Source, base: &Path) -> Branding {
             ["svg", "png", "jpg", "jpeg", "webp"].contains(&e.to_ascii_lowercase().as_str())
         });
         if !path.is_file() {
-            source.problem(
-                "branding.logo",
-                format!("= {:?}: there is no such file", path.display().to_string()),
-            );
+            source.problem_with("branding.logo", path.display().to_string(), "there is no such file");
         } else if !known {
             source.problem("branding.logo", "must be an svg, png, jpg or webp file");
         }

@@ -415,7 +415,7 @@ fn read_tls(source: &mut Source, base: &Path) -> Option<TlsFiles> {
     let key = source.filled("tls.key").map(|p| base.join(p));
     for (name, path) in [("tls.certificate", &certificate), ("tls.key", &key)] {
         if let Some(path) = path.as_ref().filter(|p| !p.is_file()) {
-            source.problem(name, format!("= {:?}: there is no such file", path.display().to_string()));
+            source.problem_with(name, path.display().to_string(), "there is no such file");
         }
     }
     match (certificate, key) {
@@ -452,7 +452,7 @@ fn read_smtp(source: &mut Source, base: &Path) -> Option<SmtpSettings> {
         source.problem("smtp.username", "and smtp.password are needed together");
     }
     if let Some(path) = settings.ca_file.as_ref().filter(|p| !p.is_file()) {
-        source.problem("smtp.ca_file", format!("= {:?}: there is no such file", path.display().to_string()));
+        source.problem_with("smtp.ca_file", path.display().to_string(), "there is no such file");
     }
     host.map(|_| settings)
 }

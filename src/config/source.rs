@@ -31,6 +31,8 @@ pub struct Problem {
     pub location: Location,
     /// Dotted name of the setting.
     pub key: String,
+    /// What was written, where the message is about that.
+    pub value: Option<String>,
     pub message: String,
 }
 
@@ -42,10 +44,10 @@ impl fmt::Display for Problem {
             Location::Flag(name) => write!(f, "{name}: ")?,
             Location::Api | Location::Unwritten => {}
         }
-        if self.key.is_empty() {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "{} {}", self.key, self.message)
+        match &self.value {
+            Some(value) => write!(f, "{} = {value:?}: {}", self.key, self.message),
+            None if self.key.is_empty() => f.write_str(&self.message),
+            None => write!(f, "{} {}", self.key, self.message),
         }
     }
 }
@@ -227,7 +229,15 @@ impl Source {
     }
 
     pub fn problem_at(&mut self, location: Location, key: &str, message: impl Into<String>) {
-        self.problems.push(Problem { location, key: key.to_owned(), message: message.into() });
+        self.problems.push(Problem { location, key: key.to_owned(), value: None, message: message.into() });
+    }
+
+    /// A mistake in what was written, which the configuration's message shows; who sent it by API knows it.
+    pub fn problem_with(&mut self, key: &str, value: impl Into<String>, message: impl Into<String>) {
+        self.problem(key, message);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.value = Some(value.into());
+        }
     }
 
     fn take(&mut self, key: &str) -> Option<Entry> {
@@ -330,7 +340,7 @@ impl Source {
         match parse(&text) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.problem(key, format!("= {text:?}: {error}"));
+                self.problem_with(key, text, error.to_string());
                 None
             }
         }
@@ -347,7 +357,7 @@ impl Source {
         for text in texts {
             match parse(&text) {
                 Ok(value) => values.push(value),
-                Err(error) => self.problem(key, format!("= {text:?}: {error}")),
+                Err(error) => self.problem(key, format!("{text:?} {error}")),
             }
         }
         Some(values)

@@ -16,3 +16,14 @@ impl FieldError {
         Self { field: field.into(), reason: reason.into() }
     }
 }
+
+/// The field and what is wrong with it; the reason alone, for the input as a whole.
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.field.is_empty() {
+            f.write_str(&self.reason)
+        } else {
+            write!(f, "{}: {}", self.field, self.reason)
+        }
+    }
+}

@@ -16,6 +16,7 @@ pub mod grant;
 pub mod headless;
 pub mod host;
 pub mod ids;
+pub mod json;
 pub mod limits;
 pub mod logout_token;
 pub mod pkce;

@@ -4,14 +4,36 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::pages::render;
 use super::pages::views;
 use crate::app::NoContext;
+use crate::domain::field_error::FieldError;
 use crate::service::{Failure, NOT_TEXT};
 use crate::telemetry::request::RequestId;
+
+/// A mistake as the control API says it: RFC 9457, with `error` and `errors` as extensions.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ProblemDocument {
+    /// A name for programs.
+    pub error: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+/// The content type of [`ProblemDocument`].
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Below it, every error is a [`ProblemDocument`] for programs.
+const CONTROL_PREFIX: &str = "/_emulator";
 
 /// A failure as a response: a page for browsers is made by [`Problem::response_for`], JSON otherwise.
 #[derive(Debug, Clone)]
@@ -106,18 +128,43 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, code, "Invalid request", message)
     }
 
-    /// The problem in the form the caller reads: a page for browsers, JSON for programs.
+    /// The problem in the form the caller reads: a page for browsers; for programs a problem document from the control
+    /// API, and JSON in OAuth's form from everything else.
     pub fn response_for(&self, request: &HttpRequest) -> HttpResponse {
-        if wants_page(request) { self.page(request) } else { self.json() }
+        if wants_page(request) {
+            self.page(request)
+        } else if is_control(request) {
+            self.document(vec![])
+        } else {
+            self.json()
+        }
     }
 
-    pub fn json(&self) -> HttpResponse {
+    /// The problem as the control API says it.
+    pub fn document(&self, errors: Vec<FieldError>) -> HttpResponse {
+        let document = ProblemDocument {
+            error: self.code.to_owned(),
+            title: self.heading.to_owned(),
+            status: self.status.as_u16(),
+            detail: self.message.clone(),
+            errors,
+        };
+        self.build()
+            .insert_header((header::CONTENT_TYPE, PROBLEM_JSON))
+            .body(serde_json::to_string(&document).unwrap_or_default())
+    }
+
+    fn build(&self) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(self.status);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((header::RETRY_AFTER, "1"));
         }
         response.insert_header((header::CACHE_CONTROL, "no-store"));
-        response.json(json!({ "error": self.code, "error_description": self.message }))
+        response
+    }
+
+    pub fn json(&self) -> HttpResponse {
+        self.build().json(json!({ "error": self.code, "error_description": self.message }))
     }
 
     pub fn page(&self, request: &HttpRequest) -> HttpResponse {
@@ -140,17 +187,19 @@ impl Problem {
     }
 }
 
-/// What went wrong before a handler began, such as finding the environment, is said as JSON; people get a page.
+/// What went wrong before a handler began, such as finding the environment, is said as JSON; people get a page, callers of
+/// the control API a problem document.
 pub async fn page_for_browsers<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let answer = next.call(request).await?;
     let problem = answer.response().error().and_then(|error| error.as_error::<Problem>());
-    Ok(match problem.filter(|_| wants_page(answer.request())) {
+    let is_said_otherwise = wants_page(answer.request()) || is_control(answer.request());
+    Ok(match problem.filter(|_| is_said_otherwise) {
         Some(problem) => {
-            let page = problem.page(answer.request());
-            answer.into_response(page).map_into_right_body()
+            let response = problem.response_for(answer.request());
+            answer.into_response(response).map_into_right_body()
         }
         None => answer.map_into_left_body(),
     })
@@ -170,6 +219,12 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         Self::failure(&failure)
     }
+}
+
+/// Is it about the control API or the inbox?
+pub fn is_control(request: &HttpRequest) -> bool {
+    let below = request.path().strip_prefix(CONTROL_PREFIX);
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Does the caller read HTML rather than JSON?

@@ -92,6 +92,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/_emulator/inbox").get(inbox::page).end())
         .service(endpoint("/_emulator/inbox/{id}").get(inbox::message_page).end())
         .service(endpoint("/_emulator/inbox/{id}/html").get(inbox::message_html).end())
+        .service(endpoint("/_emulator").get(control::index::show).end())
+        .service(endpoint("/_emulator/").get(control::index::show).end())
+        .service(endpoint("/_emulator/v1").get(control::index::show).end())
+        .service(endpoint("/_emulator/v1/").get(control::index::show).end())
         .configure(control_routes)
         .configure(dashboard::routes)
         // Operation.
@@ -315,12 +319,18 @@ impl Endpoint {
                     if is_api {
                         return not_emulated::fallback(request, context).await;
                     }
-                    HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.clone())).json(
-                        serde_json::json!({
-                            "error": "invalid_request",
-                            "error_description": format!("use one of the methods {allowed} here"),
-                        }),
-                    )
+                    let text = format!("{} does not work here. Use {allowed}.", request.method());
+                    let problem = Problem::new(
+                        StatusCode::METHOD_NOT_ALLOWED,
+                        "invalid_request",
+                        "Method not allowed",
+                        text,
+                    );
+                    let mut response = problem.response_for(&request);
+                    if let Ok(allowed) = header::HeaderValue::from_str(&allowed) {
+                        response.headers_mut().insert(header::ALLOW, allowed);
+                    }
+                    response
                 }
             }))
             .wrap(Condition::new(is_for_browsers, from_fn(errors::page_for_browsers)))

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::api::rest;
 use super::context::Ctx;
-use super::errors::{Problem, wants_page};
+use super::errors::{Problem, is_control, wants_page};
 use super::pages::{render, views};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::scalekit_api;
@@ -36,6 +36,10 @@ pub async fn fallback(request: HttpRequest, context: Result<Ctx, Problem>) -> Ht
 
 pub async fn answer(request: HttpRequest) -> HttpResponse {
     let (method, path) = (request.method().as_str(), request.path());
+    if is_control(&request) {
+        let text = format!("The control API has no {path}. GET /_emulator lists what it has.");
+        return Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", text).response_for(&request);
+    }
     tracing::info!(method, path, "not emulated");
     if wants_page(&request) {
         let view = views::NotEmulated {

@@ -53,6 +53,12 @@ pub fn parse(encoded: &[u8]) -> Result<Parameters, ParamsError> {
     Ok(Parameters::new(pairs))
 }
 
+/// An address from a query, with the plus signs that were not encoded and so became spaces: no address has a space
+/// within. Those around it were typed.
+pub fn with_lost_plus(address: &str) -> String {
+    address.trim().replace(' ', "+")
+}
+
 /// Parameters of the query string.
 pub fn query(request: &HttpRequest) -> Result<Parameters, ParamsError> {
     parse(request.query_string().as_bytes())

@@ -46,6 +46,8 @@ pub struct InboxMessage {
 pub struct InboxFilter {
     /// See `EmailAddress::key`.
     pub to_key: Option<String>,
+    /// Only those of this sign-in.
+    pub auth_request_id: Option<String>,
     /// Only mails whose id sorts after this one; ids sort by time.
     pub after_id: Option<String>,
     /// Part of subject, text, code or address; case does not count.
@@ -128,7 +130,7 @@ impl Store {
              AND ($4 = '' OR to_key LIKE CAST($4 AS TEXT) ESCAPE '~' \
              OR to_key LIKE CAST($7 AS TEXT) ESCAPE '~' OR LOWER(subject) LIKE CAST($4 AS TEXT) ESCAPE '~' \
              OR LOWER(text_body) LIKE CAST($4 AS TEXT) ESCAPE '~' OR code LIKE CAST($4 AS TEXT) ESCAPE '~') \
-             ORDER BY id DESC LIMIT CAST($5 AS BIGINT) OFFSET CAST($6 AS BIGINT)",
+             AND ($8 = '' OR auth_request_id = $8) ORDER BY id DESC LIMIT CAST($5 AS BIGINT) OFFSET CAST($6 AS BIGINT)",
         )
         .bind(environment_id)
         .bind(filter.to_key.clone().unwrap_or_default())
@@ -137,6 +139,7 @@ impl Store {
         .bind(filter.limit)
         .bind(filter.offset)
         .bind(search.map(super::like_key_pattern).unwrap_or_default())
+        .bind(filter.auth_request_id.clone().unwrap_or_default())
         .fetch_all(&self.pool)
         .await?)
     }

@@ -23,26 +23,35 @@ test('the samples of the README sign a person in and read the code', async () =>
   const blocks = [...readme.matchAll(/```js\n([\s\S]*?)```/g)].map((match) => match[1]);
   assert.equal(blocks.length, 4);
   writeFileSync(sample, blocks.join('\n'));
-  const { signInUrl, whoIsIt, mailTo, askForCode, prove, newEnvironment, tenMinutesLater, breakTokens, startClean } =
+  const { signInUrl, whoIsIt, openInbox, askForCode, prove, newEnvironment, tenMinutesLater, breakTokens, startClean } =
     await import(sample.href);
-  const back = await signInOverHttp({ ...vestibule, mailTo }, signInUrl(), 'jane@example.com');
-  assert.equal(back.searchParams.get('state'), 'xyz');
-  assert.equal((await whoIsIt(back.searchParams.get('code'))).user.email, 'jane@example.com');
+  for (let round = 0; round < 4; round += 1) {
+    const inbox = await openInbox('jane@example.com');
+    const back = await signInOverHttp({ ...vestibule, mailTo: inbox.next }, signInUrl(), 'jane@example.com');
+    assert.equal(back.searchParams.get('state'), 'xyz');
+    assert.equal((await whoIsIt(back.searchParams.get('code'))).user.email, 'jane@example.com');
+    await vestibule.moveClock(61);
+  }
 
-  const { authRequestId } = await askForCode('bob@example.com');
-  const { code } = await mailTo('bob@example.com');
+  // Nobody waits for the second send, and its code is the one that is read all the same.
+  await askForCode('bob@example.com');
+  const inbox = await openInbox('bob@example.com');
+  const asked = askForCode('bob@example.com');
+  const { code } = await inbox.next();
+  const { authRequestId } = await asked;
   assert.equal((await prove(code, authRequestId)).email, 'bob@example.com');
 
   const environment = await newEnvironment();
   const discovery = await (await fetch(`${environment.path_url}/.well-known/openid-configuration`)).json();
   assert.equal(discovery.issuer, environment.path_url);
+  const lateInbox = await openInbox('late@example.com');
   const late = await askForCode('late@example.com');
-  const lateCode = (await mailTo('late@example.com')).code;
+  const lateCode = (await lateInbox.next()).code;
   await tenMinutesLater();
   await assert.rejects(prove(lateCode, late.authRequestId), /expired/);
   await breakTokens();
   const broken = await fetch(`${process.env.SCALEKIT_ENVIRONMENT_URL}/oauth/token`, { method: 'POST' });
   assert.equal(broken.status, 503);
   await startClean();
-  assert.equal((await (await fetch(`${process.env.SCALEKIT_ENVIRONMENT_URL}/_emulator/v1/messages`)).json()).length, 0);
+  assert.equal((await (await fetch(`${process.env.SCALEKIT_ENVIRONMENT_URL}/_emulator/v1/messages`)).json()).messages.length, 0);
 });

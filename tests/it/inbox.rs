@@ -56,7 +56,7 @@ async fn mails_are_listed_newest_first_by_address_and_since_a_message() {
         .get(&format!("/_emulator/v1/messages?since={}", mails[1]["id"].as_str().unwrap()))
         .await
         .json();
-    assert_eq!(since.as_array().unwrap().len(), 2);
+    assert_eq!(since["messages"].as_array().unwrap().len(), 2);
     assert_eq!(
         server
             .http()
@@ -69,6 +69,95 @@ async fn mails_are_listed_newest_first_by_address_and_since_a_message() {
         200
     );
     assert!(server.mails_to("jane@example.com").await.is_empty());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_cursor_from_before_a_sign_in_never_gives_an_email_of_another(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let list = "/_emulator/v1/messages?to=jane@example.com&page_size=1";
+    let mut codes = vec![];
+    for _ in 0..4 {
+        let cursor = server.get(list).await.json()["cursor"].as_str().unwrap().to_owned();
+        let latest = format!("/_emulator/v1/messages/latest?to=jane@example.com&since={cursor}");
+        // Nobody waits for the submit: the question is there before the email is.
+        let (mail, _) = tokio::join!(server.get(&latest), async {
+            let asked = server.get(&format!("{latest}&wait_ms=0")).await;
+            assert_eq!(asked.status, 404, "an email of an earlier sign-in: {}", asked.body);
+            server.person().start("jane@example.com").await;
+        });
+        codes.push(mail.json()["code"].as_str().unwrap().to_owned());
+        server.advance_s(60);
+    }
+    let sent: Vec<String> = server
+        .mails_to("jane@example.com")
+        .await
+        .iter()
+        .rev()
+        .map(|m| m["code"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(codes, sent);
+}
+
+#[tokio::test]
+async fn emails_are_found_by_their_sign_in() {
+    let server = TestServer::start().await;
+    let first = server.person().start("jane@example.com").await;
+    let second = server.person().start("jane@example.com").await;
+    for sign_in in [&first, &second] {
+        let id = sign_in.rsplit('/').next().unwrap();
+        let found = server.get(&format!("/_emulator/v1/messages/latest?auth_request_id={id}")).await.json();
+        assert_eq!(found["auth_request_id"], id);
+        let listed = server.get(&format!("/_emulator/v1/messages?auth_request_id={id}")).await.json();
+        assert_eq!(listed["messages"], serde_json::json!([found]));
+        assert_eq!(listed["cursor"], found["id"]);
+    }
+    let nothing = server.get("/_emulator/v1/messages/latest?auth_request_id=other&wait_ms=0").await;
+    assert_eq!(nothing.json()["detail"], "no email of this sign-in arrived within 0 ms");
+}
+
+#[tokio::test]
+async fn a_list_of_emails_has_pages_and_a_cursor_past_all_of_them() {
+    let server = TestServer::start().await;
+    for address in ["a@example.com", "b@example.com", "c@example.com"] {
+        server.person().start(address).await;
+    }
+    let newest = server.get("/_emulator/v1/messages/latest").await.json()["id"].clone();
+    let first = server.get("/_emulator/v1/messages?page_size=2").await.json();
+    assert_eq!((first["messages"].as_array().unwrap().len(), &first["cursor"]), (2, &newest));
+    let token = first["next_page_token"].as_str().unwrap();
+    let second = server.get(&format!("/_emulator/v1/messages?page_size=2&page_token={token}")).await.json();
+    assert_eq!(second["messages"][0]["to"], "a@example.com");
+    assert!(second["next_page_token"].is_null() && second["cursor"] == newest, "{second}");
+    let none = server.get("/_emulator/v1/messages?to=nobody@example.com").await.json();
+    let since = none["cursor"].as_str().unwrap();
+    let all = server.get(&format!("/_emulator/v1/messages?since={since}")).await.json();
+    assert_eq!(
+        all["messages"].as_array().unwrap().len(),
+        3,
+        "the cursor of an empty inbox is before everything"
+    );
+}
+
+#[tokio::test]
+async fn a_plus_that_nobody_encoded_is_read_as_one() {
+    let server = TestServer::start().await;
+    server.person().start("jane+sktest@example.com").await;
+    for query in ["jane+sktest@example.com", "jane%20sktest@example.com", "jane%2Bsktest@example.com"] {
+        for path in ["/_emulator/v1/messages/latest?wait_ms=0&to=", "/_emulator/v1/messages?to="] {
+            let page = server.get(&format!("{path}{query}")).await;
+            assert!(page.status == 200 && page.body.contains("jane+sktest@example.com"), "{path}{query}");
+        }
+        let flows = server.get(&format!("/_emulator/v1/flows?email={query}")).await.json();
+        assert_eq!(flows["total"], 1, "{query}");
+        let inbox = server.get(&format!("/_emulator/inbox?to={query}")).await.body;
+        assert!(inbox.contains("class=\"mails\""), "{query}");
+    }
+    let url = format!("{}/_emulator/v1/messages?to=jane+sktest@example.com", server.url);
+    let deleted = Page::of(server.http().delete(url).send().await.unwrap()).await;
+    assert_eq!(deleted.json()["deleted"], 1);
 }
 
 #[tokio::test]

@@ -32,8 +32,31 @@ async fn three_lines_lead_to_a_first_sign_in() {
     let environment = server.new_environment().await.unwrap();
     let done = sign_in(&environment).await;
     assert!(done.headers()["location"].to_str().unwrap().starts_with("http://localhost:3000/cb?code="));
-    assert!(server.call(Method::GET, "/messages", json!(null)).await.unwrap().as_array().unwrap().is_empty());
+    assert!(
+        server.call(Method::GET, "/messages", json!(null)).await.unwrap()["messages"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
     environment.delete().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_inbox_gives_the_sign_in_that_follows_though_nobody_waits_for_the_submit() {
+    let server = Server::with("[limits]\nmails_per_address = 0").await.unwrap();
+    let mut inbox = server.inbox("jane@example.com").await.unwrap();
+    for _ in 0..4 {
+        let browser = reqwest::Client::builder()
+            .cookie_store(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let submitted = tokio::spawn(browser.get(authorization_url(&server)).send());
+        let code = inbox.next_code().await.unwrap();
+        let page = submitted.await.unwrap().unwrap().headers()["location"].to_str().unwrap().to_owned();
+        let done = browser.post(format!("{page}/code")).form(&[("code", code)]).send().await.unwrap();
+        assert!(done.headers()["location"].to_str().unwrap().starts_with("http://localhost:3000/cb?code="));
+    }
 }
 
 #[tokio::test]

@@ -65,6 +65,26 @@ describe('an environment', { concurrency: true }, () => {
     assert.ok(browser.callback.code);
   });
 
+  it('gives the code of the sign-in that follows, though nobody waits for the submit', async () => {
+    const environment = await server.newEnvironment({ settings: { limits: { mails_per_address: 0 } } });
+    const inbox = await environment.inbox(ADA);
+    for (let round = 0; round < 4; round += 1) {
+      const submitted = new Browser().open(authorizationUrl(environment, ADA));
+      const code = await inbox.nextCode();
+      const browser = await submitted;
+      await browser.submit('/code', { code });
+      assert.ok(browser.callback.code, `round ${round}`);
+    }
+    await assert.rejects(inbox.nextMessage({ timeoutMs: 0 }), { status: 404 });
+
+    // Emails from before it was opened are none of its.
+    const later = await environment.inbox(ADA);
+    const submitted = new Browser().open(authorizationUrl(environment, ADA));
+    const link = await later.nextLink();
+    await submitted;
+    assert.equal(link, await environment.waitForLink(ADA));
+  });
+
   it('waits no longer than it is told', async () => {
     const environment = await server.newEnvironment();
     await new Browser().open(authorizationUrl(environment, ADA));
@@ -72,7 +92,7 @@ describe('an environment', { concurrency: true }, () => {
     await assert.rejects(environment.waitForMessage(ADA, { since: id, timeoutMs: 50 }), {
       name: 'VestibuleError',
       status: 404,
-      detail: `no mail to ${ADA} arrived within 50 ms after ${id}`,
+      detail: `no email to ${ADA} arrived within 50 ms after ${id}`,
     });
     await assert.rejects(environment.waitForCode('bob@example.com', { timeoutMs: 0 }), { status: 404 });
   });

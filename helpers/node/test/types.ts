@@ -1,6 +1,14 @@
 // Checked by the compiler alone: what users write has to have types, and mistakes have to be found.
 import { test as base } from '@playwright/test';
-import { attach, startServer, VestibuleError, type FieldError, type Message, type Server } from '@vestibule/testing';
+import {
+  attach,
+  startServer,
+  VestibuleError,
+  type FieldError,
+  type Inbox,
+  type Message,
+  type Server,
+} from '@vestibule/testing';
 import { vestibuleFixtures } from '@vestibule/testing/playwright';
 
 export async function use(): Promise<void> {
@@ -12,7 +20,10 @@ export async function use(): Promise<void> {
     seed: { users: [{ email: 'ada@example.com' }] },
   });
   const message: Message = await vestibule.waitForMessage('ada@example.com', { timeoutMs: 1, since: 'msg_1' });
-  const code: string = await vestibule.waitForCode('ada@example.com', { since: message.id });
+  const inbox: Inbox = await vestibule.inbox('ada@example.com');
+  const code: string = await vestibule.waitForCode('ada@example.com', { since: inbox.cursor });
+  const next: string = (await inbox.nextCode({ timeoutMs: 1 })) + (await inbox.nextLink()) + message.id;
+  next.concat((await inbox.nextMessage()).id);
   const { callback_url } = await vestibule.signIn('ada@example.com', new URL(vestibule.url));
   callback_url.concat(code);
   await vestibule.clock.set(new Date());

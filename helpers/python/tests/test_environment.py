@@ -83,13 +83,38 @@ def test_waits_for_the_code_after_a_resend_not_for_the_one_before(vestibule: Env
     assert browser.callback["code"]
 
 
+def test_gives_the_code_of_the_sign_in_that_follows_though_nobody_waits_for_the_submit(
+    vestibule_server: Server,
+) -> None:
+    with (
+        vestibule_server.new_environment(settings={"limits": {"mails_per_address": 0}}) as environment,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        inbox = environment.inbox(ADA)
+        for _ in range(4):
+            submitted = pool.submit(Browser, authorization_url(environment, ADA))
+            code = inbox.next_code()
+            browser = submitted.result()
+            browser.submit("/code", {"code": code})
+            assert browser.callback["code"]
+        with pytest.raises(VestibuleError):
+            inbox.next_message(timeout_s=0)
+
+        # Emails from before it was opened are none of its.
+        later = environment.inbox(ADA)
+        submitted = pool.submit(Browser, authorization_url(environment, ADA))
+        link = later.next_link()
+        submitted.result()
+        assert link == environment.wait_for_link(ADA)
+
+
 def test_waits_no_longer_than_it_is_told(vestibule: Environment) -> None:
     Browser(authorization_url(vestibule, ADA))
     first = vestibule.wait_for_message(ADA, timeout_s=0)
     with pytest.raises(VestibuleError) as late:
         vestibule.wait_for_message(ADA, since=first.id, timeout_s=0.05)
     assert late.value.status == 404
-    assert late.value.detail == f"no mail to {ADA} arrived within 0.05 s after {first.id}"
+    assert late.value.detail == f"no email to {ADA} arrived within 0.05 s after {first.id}"
     with pytest.raises(VestibuleError):
         vestibule.wait_for_code("bob@example.com", timeout_s=0)
 
@@ -124,7 +149,7 @@ def test_knows_nothing_of_another(vestibule: Environment, vestibule_server: Serv
         browser = Browser(authorization_url(vestibule, ADA))
         code = vestibule.wait_for_code(ADA)
         for elsewhere in (other, vestibule_server):
-            with pytest.raises(VestibuleError, match="no mail"):
+            with pytest.raises(VestibuleError, match="no email"):
                 elsewhere.wait_for_code(ADA, timeout_s=0)
 
         other.clock.advance(3600)
@@ -172,7 +197,7 @@ def test_goes_back_to_its_seed(vestibule: Environment) -> None:
     assert [user["email"] for user in vestibule.call("GET", "/users")["users"]] == [ADA]
     assert vestibule.settings.get()["passwordless"]["code_length"] == 6
     assert vestibule.clock.get()["ahead_s"] == 3600
-    with pytest.raises(VestibuleError, match="no mail"):
+    with pytest.raises(VestibuleError, match="no email"):
         vestibule.wait_for_code(ADA, timeout_s=0)
 
     vestibule.reset()

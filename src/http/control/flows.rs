@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{Answer, Control, ProblemDocument, Query, json, refuse};
 use crate::domain::clock::rfc3339;
 use crate::domain::flow::{FlowStatus, Step};
+use crate::http::params::with_lost_plus;
 use crate::service::control::Refused;
 use crate::service::flows;
 use crate::storage::{FlowFilter, FlowRow, LoggedStep};
@@ -87,7 +88,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
     });
     let filter = FlowFilter {
         email_key: None,
-        email_part: query.owned("email").map_err(refuse)?,
+        email_part: query.text("email").map_err(refuse)?.map(with_lost_plus),
         client_id: query.owned("client_id").map_err(refuse)?,
         statuses: statuses.collect::<Result<_, _>>().map_err(refuse)?,
         from_ms: None,

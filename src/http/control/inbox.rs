@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 use super::{Answer, Control, Deleted, Page, ProblemDocument, Query, gone, json, refuse};
 use crate::app::Context;
 use crate::domain::clock::rfc3339;
-use crate::domain::email::EmailAddress;
 use crate::http::pages::inbox::MAIL_POLICY;
 use crate::mail::{Envelope, source};
 use crate::service::control::Refused;
@@ -65,18 +64,26 @@ impl From<InboxMessage> for MessageView {
     }
 }
 
-fn address(query: &Query) -> Result<Option<EmailAddress>, Refused> {
-    let to = query.text("to")?.map(EmailAddress::parse).transpose();
-    to.map_err(|error| Refused::field("to", error.to_string()))
+/// Emails, and where the inbox stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageList {
+    pub messages: Vec<MessageView>,
+    pub next_page_token: Option<String>,
+    /// For `since`: what arrives from now on, among what `to` and `auth_request_id` ask for.
+    pub cursor: String,
 }
+
+/// The cursor of an inbox without an email.
+const BEGINNING: &str = "msg_0000000000000000000";
 
 fn filter(query: &Query, page: Page) -> Result<InboxFilter, Refused> {
     let since = query.owned("since")?;
     if since.as_deref().is_some_and(|s| !s.starts_with("msg_")) {
-        return Err(Refused::field("since", "must be the id of a message, msg_…"));
+        return Err(Refused::field("since", "must be the id of an email, msg_…, or a cursor"));
     }
     Ok(InboxFilter {
-        to_key: address(query)?.map(|a| a.key().to_owned()),
+        to_key: query.address("to")?.map(|a| a.key().to_owned()),
+        auth_request_id: query.owned("auth_request_id")?,
         after_id: since,
         search: query.owned("q")?,
         offset: page.offset,
@@ -93,30 +100,44 @@ fn failed(failure: crate::service::Failure) -> actix_web::Error {
     refuse(failure.into())
 }
 
-/// Mails, newest first; with `wait_ms`, not before there is one or the time is over.
+/// Emails, newest first; with `wait_ms`, not before there is one or the time is over. `cursor` says where the inbox stands: take it before a sign-in, and `since` it only that sign-in's emails count.
 #[utoipa::path(get, path = "/_emulator/v1/messages", tag = "inbox",
     params(("to" = Option<String>, Query, description = "Only mails to this address."),
-        ("since" = Option<String>, Query, description = "Only mails newer than this one, by its id."),
+        ("auth_request_id" = Option<String>, Query, description = "Only mails of this sign-in."),
+        ("since" = Option<String>, Query, description = "Only mails newer than this one, by its id, or than this cursor."),
         ("q" = Option<String>, Query, description = "Part of subject, text, code or address."),
         ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait for a mail, at most 60000."),
         ("page_size" = Option<i64>, Query), ("page_token" = Option<String>, Query)),
-    responses((status = 200, body = Vec<MessageView>), (status = 400, body = ProblemDocument)))]
+    responses((status = 200, body = MessageList), (status = 400, body = ProblemDocument)))]
 pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
     let read = || {
         let query = Query::of(&request)?;
         let size = query.number("page_size", 1..=200)?.unwrap_or(200);
         let page = Page { size, ..query.page()? };
-        Ok((filter(&query, page)?, wait(&query)?))
+        Ok((page, InboxFilter { limit: page.limit(), ..filter(&query, page)? }, wait(&query)?))
     };
-    let (filter, wait) = read().map_err(refuse)?;
-    let found = inbox::messages(&context, &filter, wait.unwrap_or_default()).await.map_err(failed)?;
-    Ok(json(&found.into_iter().map(MessageView::from).collect::<Vec<_>>()))
+    let (page, filter, wait) = read().map_err(refuse)?;
+    // Read before the list: an email that comes in between is listed, or newer than the cursor, or both; never neither.
+    let cursor = cursor(&context, &filter).await?;
+    let mut found = inbox::messages(&context, &filter, wait.unwrap_or_default()).await.map_err(failed)?;
+    let next_page_token = page.cut(&mut found);
+    let newest = found.first().map(|m| m.id.clone()).unwrap_or_default();
+    let messages = found.into_iter().map(MessageView::from).collect();
+    Ok(json(&MessageList { messages, next_page_token, cursor: cursor.max(newest) }))
 }
 
-/// The newest mail, as soon as there is one.
+/// The newest email that the filter means, whatever page, search and `since` say.
+async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, actix_web::Error> {
+    let newest = InboxFilter { after_id: None, search: None, offset: 0, limit: 1, ..filter.clone() };
+    let newest = inbox::messages(context, &newest, Duration::ZERO).await.map_err(failed)?;
+    Ok(newest.into_iter().next().map_or_else(|| BEGINNING.to_owned(), |m| m.id))
+}
+
+/// The newest email, as soon as there is one. One that is there already counts: where the address may have received one before, ask for newer ones with `since`, or for those of one sign-in with `auth_request_id`.
 #[utoipa::path(get, path = "/_emulator/v1/messages/latest", tag = "inbox",
     params(("to" = Option<String>, Query, description = "To this address."),
-        ("since" = Option<String>, Query, description = "Newer than this mail, by its id."),
+        ("auth_request_id" = Option<String>, Query, description = "Of this sign-in."),
+        ("since" = Option<String>, Query, description = "Newer than this mail, by its id, or than this cursor."),
         ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait, at most 60000; 10000 when left out.")),
     responses((status = 200, body = MessageView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn latest(request: HttpRequest, Control(context): Control) -> Answer {
@@ -125,16 +146,21 @@ pub async fn latest(request: HttpRequest, Control(context): Control) -> Answer {
         Ok((filter(&query, Page { offset: 0, size: 1 })?, wait(&query)?))
     };
     let (filter, wait) = read().map_err(refuse)?;
-    let found = inbox::messages(&context, &filter, wait.unwrap_or(DEFAULT_WAIT)).await.map_err(failed)?;
-    let newest = found.into_iter().next();
-    let newest =
-        newest.ok_or_else(|| refuse(Refused::NotFound("no such mail arrived in time".to_owned())))?;
+    let wait = wait.unwrap_or(DEFAULT_WAIT);
+    let found = inbox::messages(&context, &filter, wait).await.map_err(failed)?;
+    let Some(newest) = found.into_iter().next() else {
+        let to = if filter.to_key.is_some() { " to this address" } else { "" };
+        let which = if filter.auth_request_id.is_some() { " of this sign-in" } else { "" };
+        let newer = if filter.after_id.is_some() { " that is newer than since" } else { "" };
+        let text = format!("no email{to}{which}{newer} arrived within {} ms", wait.as_millis());
+        return Err(refuse(Refused::NotFound(text)));
+    };
     Ok(json(&MessageView::from(newest)))
 }
 
 async fn find(context: &Context, id: &str) -> Result<InboxMessage, actix_web::Error> {
     let found = inbox::message(context, id).await.map_err(failed)?;
-    found.ok_or_else(|| refuse(Refused::NotFound(format!("there is no message {id}"))))
+    found.ok_or_else(|| refuse(Refused::NotFound(format!("there is no email {id}"))))
 }
 
 /// One mail.
@@ -182,7 +208,7 @@ pub async fn raw(Control(context): Control, id: web::Path<String>) -> Answer {
     params(("to" = Option<String>, Query, description = "Only mails to this address.")),
     responses((status = 200, body = Deleted), (status = 400, body = ProblemDocument)))]
 pub async fn delete(request: HttpRequest, Control(context): Control) -> Answer {
-    let to = Query::of(&request).and_then(|query| address(&query)).map_err(refuse)?;
+    let to = Query::of(&request).and_then(|query| query.address("to")).map_err(refuse)?;
     Ok(json(&Deleted { deleted: inbox::delete(&context, to.as_ref()).await.map_err(failed)? }))
 }
 
@@ -193,14 +219,15 @@ pub async fn delete_one(Control(context): Control, id: web::Path<String>) -> Ans
     if inbox::delete_one(&context, &id).await.map_err(failed)? {
         return Ok(gone());
     }
-    Err(refuse(Refused::NotFound(format!("there is no message {id}"))))
+    Err(refuse(Refused::NotFound(format!("there is no email {id}"))))
 }
 
 /// Mails as they come, as server-sent events: `event: message`, the mail as JSON in `data`. Goes on after `since`, or
 /// after the `Last-Event-ID` that browsers send when they connect again.
 #[utoipa::path(get, path = "/_emulator/v1/messages/events", tag = "inbox",
     params(("to" = Option<String>, Query, description = "Only mails to this address."),
-        ("since" = Option<String>, Query, description = "First those newer than this mail, by its id.")),
+        ("auth_request_id" = Option<String>, Query, description = "Only mails of this sign-in."),
+        ("since" = Option<String>, Query, description = "First those newer than this mail, by its id, or than this cursor.")),
     responses((status = 200, body = String, content_type = "text/event-stream"), (status = 400, body = ProblemDocument)))]
 pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
     let mut filter = Query::of(&request)
@@ -212,9 +239,7 @@ pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
     }
     if filter.after_id.is_none() {
         // Only what comes from now on.
-        let newest =
-            inbox::messages(&context, &InboxFilter { limit: 1, ..filter.clone() }, Duration::ZERO).await;
-        filter.after_id = newest.map_err(failed)?.into_iter().next().map(|m| m.id);
+        filter.after_id = Some(cursor(&context, &filter).await?);
     }
     let stream = futures_util::stream::unfold(Some((context, filter)), |state| async move {
         let (context, mut filter) = state?;

@@ -7,6 +7,7 @@ pub mod environments;
 pub mod faults;
 pub mod flows;
 pub mod inbox;
+pub mod index;
 pub mod openapi;
 pub mod people;
 pub mod sign_in;
@@ -26,12 +27,12 @@ use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::context::Ctx;
-use super::errors::Problem;
+use super::errors::{Problem, ProblemDocument};
 use super::guard;
 use super::params;
 use crate::app::Context;
 use crate::domain::authorization::Parameters;
-use crate::domain::field_error::FieldError;
+use crate::domain::email::EmailAddress;
 use crate::service::NOT_TEXT;
 use crate::service::control::Refused;
 
@@ -41,57 +42,24 @@ const MAX_BODY_BYTES: usize = 64 << 20;
 /// What handlers give.
 pub type Answer = Result<HttpResponse, actix_web::Error>;
 
-/// A mistake, as RFC 9457 has it.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct ProblemDocument {
-    /// A name for programs.
-    pub error: String,
-    pub title: String,
-    pub status: u16,
-    pub detail: String,
-    /// What is wrong with which field.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<FieldError>,
-}
-
-/// The content type of [`ProblemDocument`].
-const PROBLEM: &str = "application/problem+json";
-
-fn problem(
-    status: StatusCode,
-    error: &str,
-    title: &str,
-    detail: String,
-    errors: Vec<FieldError>,
-) -> HttpResponse {
-    let document = ProblemDocument {
-        error: error.to_owned(),
-        title: title.to_owned(),
-        status: status.as_u16(),
-        detail,
-        errors,
-    };
-    HttpResponse::build(status)
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::CONTENT_TYPE, PROBLEM))
-        .body(serde_json::to_string(&document).unwrap_or_default())
-}
-
 /// A refusal as a problem document; a failure of ours is logged.
 pub fn refusal(refused: Refused) -> HttpResponse {
     let detail = refused.to_string();
-    match refused {
-        Refused::Invalid(errors) => {
-            problem(StatusCode::BAD_REQUEST, "invalid_request", "This request does not work", detail, errors)
+    let (problem, errors) = match refused {
+        Refused::Invalid(errors) => (Problem::bad_request("invalid_request", detail), errors),
+        Refused::NotFound(text) => {
+            (Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", text), vec![])
         }
-        Refused::NotFound(text) => problem(StatusCode::NOT_FOUND, "not_found", "Not found", text, vec![]),
         Refused::Conflict(error) => {
-            problem(StatusCode::CONFLICT, "conflict", "It is there already", detail, vec![error])
+            (Problem::new(StatusCode::CONFLICT, "conflict", "Already exists", detail), vec![error])
         }
-        Refused::NotAllowed(text) => problem(StatusCode::FORBIDDEN, "forbidden", "Not allowed", text, vec![]),
-        Refused::Failure(failure) if failure.is_of_caller() => refusal(Refused::field("", NOT_TEXT)),
-        Refused::Failure(failure) => Problem::failure(&failure).json(),
-    }
+        Refused::NotAllowed(text) => {
+            (Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", text), vec![])
+        }
+        Refused::Failure(failure) if failure.is_of_caller() => return refusal(Refused::field("", NOT_TEXT)),
+        Refused::Failure(failure) => (Problem::failure(&failure), vec![]),
+    };
+    problem.document(errors)
 }
 
 /// A refusal as what ends a handler.
@@ -114,14 +82,14 @@ impl FromRequest for Control {
         let context = Ctx::from_request(request, payload);
         let request = request.clone();
         Box::pin(async move {
-            let Ctx(context) = context.await.map_err(|found: Problem| {
-                end_with(problem(found.status, found.code, found.heading, found.message, vec![]))
-            })?;
+            let Ctx(context) =
+                context.await.map_err(|problem: Problem| end_with(problem.response_for(&request)))?;
             guard::control(&request, &context).map_err(end_with)?;
             // A page of another site can make a browser send requests here, and loopback asks for no token.
             guard::same_origin_or_navigation(&request, &context).map_err(|_| {
-                let text = "a page of another site sent this request".to_owned();
-                end_with(problem(StatusCode::FORBIDDEN, "forbidden", "Not sent from here", text, vec![]))
+                let text = "A page of another site sent this request.";
+                let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not sent from here", text);
+                end_with(problem.document(vec![]))
             })?;
             Ok(Self(context))
         })
@@ -147,32 +115,22 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             while let Some(chunk) = payload.next().await {
                 let chunk = chunk.map_err(|_| refuse(Refused::field("", "the body broke off")))?;
                 if bytes.len() + chunk.len() > MAX_BODY_BYTES {
-                    let text = format!("the body is longer than {MAX_BODY_BYTES} bytes");
-                    let status = StatusCode::PAYLOAD_TOO_LARGE;
-                    return Err(end_with(problem(status, "too_large", "Too large", text, vec![])));
+                    let text = format!("The body is longer than {MAX_BODY_BYTES} bytes.");
+                    let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large", text);
+                    return Err(end_with(problem.document(vec![])));
                 }
                 bytes.extend_from_slice(&chunk);
             }
             if !is_json && !bytes.is_empty() {
-                let text = "the body must be JSON: Content-Type: application/json".to_owned();
+                let text = "The body must be JSON. Send it with Content-Type: application/json.";
                 let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-                return Err(end_with(problem(status, "unsupported_media_type", "Not JSON", text, vec![])));
+                let problem = Problem::new(status, "unsupported_media_type", "Not JSON", text);
+                return Err(end_with(problem.document(vec![])));
             }
             let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-            read_json(text).map(Self).map_err(refuse)
+            crate::domain::json::read(text).map(Self).map_err(|error| refuse(Refused::Invalid(vec![error])))
         })
     }
-}
-
-/// Reads JSON; a mistake is named by its place.
-fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refused> {
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        Refused::field(if path == "." { "" } else { &path }, error.into_inner().to_string())
-    })?;
-    reader.end().map_err(|error| Refused::field("", error.to_string()))?;
-    Ok(value)
 }
 
 /// The query of a request, read by name.
@@ -185,6 +143,13 @@ impl Query {
 
     pub fn text(&self, name: &'static str) -> Result<Option<&str>, Refused> {
         self.0.one(name).map_err(|_| Refused::field(name, "is there more than once"))
+    }
+
+    /// An email address. A space is the plus sign that a URL was written with and that nobody encoded.
+    pub fn address(&self, name: &'static str) -> Result<Option<EmailAddress>, Refused> {
+        let parsed =
+            self.text(name)?.map(|text| EmailAddress::parse(&params::with_lost_plus(text))).transpose();
+        parsed.map_err(|error| Refused::field(name, error.to_string()))
     }
 
     pub fn owned(&self, name: &'static str) -> Result<Option<String>, Refused> {

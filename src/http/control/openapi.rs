@@ -2,11 +2,12 @@
 
 use actix_web::HttpResponse;
 use serde::Serialize;
-use utoipa::openapi::{HttpMethod, OpenApi as Document, Ref, RefOr};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::openapi::{OpenApi as Document, Ref, RefOr};
+use utoipa::{Modify, OpenApi};
 
-use super::{PROBLEM, clients, clock, environments, faults, flows, inbox, people, sign_in, state, tokens};
+use super::{clients, clock, environments, faults, flows, inbox, people, sign_in, state, tokens};
 use crate::http::described::{name, operations, retype, say};
+use crate::http::errors::PROBLEM_JSON;
 
 /// OpenAPI 3.1.
 #[derive(OpenApi)]
@@ -73,17 +74,10 @@ use crate::http::described::{name, operations, retype, say};
         tokens::decode,
         sign_in::sign_in,
     ),
-    components(schemas(super::ProblemDocument, AccessRefusal)),
+    components(schemas(super::ProblemDocument)),
     modifiers(&Common)
 )]
 struct Api;
-
-/// Why the API is closed to a request.
-#[derive(Debug, Serialize, ToSchema)]
-struct AccessRefusal {
-    error: String,
-    error_description: String,
-}
 
 /// What all operations have in common.
 struct Common;
@@ -91,11 +85,14 @@ struct Common;
 impl Modify for Common {
     fn modify(&self, document: &mut Document) {
         let problem = RefOr::Ref(Ref::from_schema_name("ProblemDocument"));
-        let refusal = RefOr::Ref(Ref::from_schema_name("AccessRefusal"));
-        for (method, operation) in operations(document) {
+        for (_, operation) in operations(document) {
             name(operation);
-            retype(operation, "ProblemDocument", PROBLEM);
-            let mut codes = vec![];
+            retype(operation, "ProblemDocument", PROBLEM_JSON);
+            let mut codes = vec![
+                ("401", "The API needs its token."),
+                ("403", "Not by this host name, not from a page of another site, or not allowed here."),
+                ("503", "The database does not answer just now."),
+            ];
             if operation.parameters.is_some() || operation.request_body.is_some() {
                 codes.push(("400", "Something is wrong with the request; `errors` names it."));
             }
@@ -104,22 +101,38 @@ impl Modify for Common {
                 codes.push(("415", "The body is not JSON."));
             }
             for (code, about) in codes {
-                say(operation, code, about, PROBLEM, &problem);
+                say(operation, code, about, PROBLEM_JSON, &problem);
             }
-            say(operation, "401", "The API needs its token.", "application/json", &refusal);
-            say(
-                operation,
-                "403",
-                "Not by this host name, not from a page of another site, or not allowed here.",
-                "application/json",
-                &refusal,
-            );
-            if method != HttpMethod::Get {
-                say(operation, "403", "Not allowed.", PROBLEM, &problem);
-            }
-            say(operation, "503", "The database does not answer just now.", "application/json", &refusal);
         }
     }
+}
+
+/// A call of the API.
+#[derive(Debug, Clone, Serialize)]
+pub struct Call {
+    pub method: String,
+    pub path: String,
+    pub summary: String,
+}
+
+/// Every call, by path.
+pub fn calls() -> Vec<Call> {
+    let mut calls = vec![];
+    for (path, item) in Api::openapi().paths.paths {
+        for (method, operation) in [
+            ("GET", &item.get),
+            ("POST", &item.post),
+            ("PUT", &item.put),
+            ("PATCH", &item.patch),
+            ("DELETE", &item.delete),
+        ] {
+            if let Some(operation) = operation {
+                let summary = operation.summary.clone().unwrap_or_default();
+                calls.push(Call { method: method.to_owned(), path: path.clone(), summary });
+            }
+        }
+    }
+    calls
 }
 
 /// The description as JSON.

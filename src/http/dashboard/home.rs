@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::blocks::{Block, Fact, Form, Section};
+use super::blocks::{Block, Cell, Fact, Form, Row, Section, Table};
 use super::{Desk, page};
 use crate::app::{Access, Context};
 use crate::service::control::environments::{EnvironmentView, view};
@@ -59,6 +59,28 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
         let form = Form::post("Sign out", context.path("/dashboard/sign-out"), vec![], "Sign out");
         page.sections.push(Section::new("This browser", vec![Block::Form(form)]));
     }
+    super::show(&page)
+}
+
+/// The control API for people: links, and its calls with what each does.
+pub fn control_api(request: &HttpRequest, context: &Context, calls: Vec<(String, String)>) -> HttpResponse {
+    let mut page = page(context, request, "", "Control API");
+    page.lead = Some("For tests: JSON in, JSON out. The dashboard does the same for people.".to_owned());
+    let links = [
+        ("Dashboard", "/dashboard"),
+        ("Inbox", "/_emulator/inbox"),
+        ("OpenAPI 3.1", "/_emulator/v1/openapi.json"),
+        ("For coding agents", "/llms.txt"),
+    ];
+    let links = links.map(|(name, path)| (name.to_owned(), context.path(path)));
+    let rows = calls.into_iter().map(|(call, summary)| Row::new(vec![Cell::text(call), Cell::text(summary)]));
+    page.sections = vec![
+        Section::new("Links", vec![Block::Links(links.to_vec())]),
+        Section::new(
+            "Calls",
+            vec![Block::Table(Table { columns: &["Call", "What it does"], rows: rows.collect() })],
+        ),
+    ];
     super::show(&page)
 }
 

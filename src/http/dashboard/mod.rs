@@ -29,6 +29,7 @@ use crate::crypto::server_secret::constant_time_eq;
 use crate::domain::authorization::Parameters;
 use crate::service::control::Refused;
 use blocks::{Block, Form, Page, Section, Typed};
+pub use home::control_api;
 
 /// All pages of the dashboard.
 pub fn routes(config: &mut web::ServiceConfig) {

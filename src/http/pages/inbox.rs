@@ -33,7 +33,7 @@ pub async fn page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         let filter_to =
             params::query(&request).ok().and_then(|p| p.one("to").ok().flatten().map(str::to_owned));
         let filter = InboxFilter {
-            to_key: filter_to.as_deref().map(email::key_of),
+            to_key: filter_to.as_deref().map(|to| email::key_of(&params::with_lost_plus(to))),
             limit: PAGE_SIZE,
             ..InboxFilter::default()
         };

@@ -43,10 +43,10 @@ impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Invalid(errors) => {
-                let texts: Vec<String> = errors.iter().map(|e| format!("{} {}", e.field, e.reason)).collect();
+                let texts: Vec<String> = errors.iter().map(FieldError::to_string).collect();
                 f.write_str(&texts.join("; "))
             }
-            Self::Conflict(error) => write!(f, "{} {}", error.field, error.reason),
+            Self::Conflict(error) => write!(f, "{error}"),
             Self::NotFound(text) | Self::NotAllowed(text) => f.write_str(text),
             Self::Failure(failure) => write!(f, "{failure}"),
         }

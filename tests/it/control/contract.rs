@@ -100,11 +100,88 @@ async fn a_token_guards_every_path_and_control_false_takes_them_all_away() {
 async fn bodies_that_are_no_json_are_named() {
     let server = TestServer::start().await;
     let url = format!("{}/_emulator/v1/faults", server.url);
-    for (body, field) in [("{", "."), ("[1]", "[0]"), ("{} x", ""), ("{\"latency_ms\": -1}", "latency_ms")] {
+    for (body, field, detail) in [
+        ("{", "", "not valid JSON at line 1, column 1"),
+        ("{} x", "", "not valid JSON at line 1, column 4"),
+        ("{\"latency_ms\": -1}", "latency_ms", "latency_ms: must be a whole number, 0 or more"),
+        ("{\"latency_ms\": \"long\"}", "latency_ms", "latency_ms: must be a whole number, 0 or more"),
+        ("{\"effect\": {}}", "effect.kind", "effect.kind: is missing"),
+    ] {
         let request = server.http().post(&url).header("content-type", "application/json").body(body);
         let page = Page::of(request.send().await.unwrap()).await;
         assert_eq!(page.status, 400, "{body}");
-        let named = page.json()["errors"][0]["field"].as_str().unwrap().to_owned();
-        assert!(named == field || field == ".", "{body}: {named}");
+        let problem = page.json();
+        assert_eq!(
+            (&problem["errors"][0]["field"], &problem["detail"]),
+            (&json!(field), &json!(detail)),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem_document() {
+    let server = TestServer::start().await;
+    let guarded = TestServer::with("[control]\ntoken = \"sesame\"").await;
+    let off = TestServer::with("control = false").await;
+    let json_type = ("content-type", "application/json");
+    for (server, method, path, header, status) in [
+        (&server, "GET", "/_emulator/v1/nothing", json_type, 404),
+        (&server, "POST", "/_emulator/nothing", json_type, 404),
+        (&server, "GET", "/_emulator/v1/messages/msg_1", json_type, 404),
+        (&server, "GET", "/_emulator/v1/messages/msg_1/raw", json_type, 404),
+        (&server, "GET", "/_emulator/inbox/msg_1", json_type, 404),
+        (&server, "GET", "/e/nobody/_emulator/v1/clock", json_type, 404),
+        (&server, "GET", "/e/nobody/_emulator/inbox", json_type, 404),
+        (&server, "PATCH", "/_emulator/v1/clock", json_type, 405),
+        (&server, "POST", "/_emulator/inbox", json_type, 405),
+        (&server, "POST", "/_emulator/v1/faults", ("content-type", "text/plain"), 415),
+        (&server, "POST", "/_emulator/v1/faults", json_type, 400),
+        (&server, "GET", "/_emulator/v1/flows?status=odd", json_type, 400),
+        (&server, "GET", "/_emulator/v1/clock", ("host", "evil.example.com"), 421),
+        (&server, "POST", "/_emulator/v1/reset", ("origin", "https://evil.example.com"), 403),
+        (&guarded, "GET", "/_emulator/v1/clock", json_type, 401),
+        (&guarded, "GET", "/_emulator/inbox", json_type, 401),
+        (&off, "GET", "/_emulator/v1/clock", json_type, 404),
+    ] {
+        let named = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = server.http().request(named, format!("{}{path}", server.url));
+        let request = request.header(header.0, header.1).body(if method == "POST" { "{" } else { "" });
+        let page = Page::of(request.send().await.unwrap()).await;
+        assert_eq!(page.status, status, "{method} {path}: {}", page.body);
+        assert_eq!(page.header("content-type"), "application/problem+json", "{method} {path}");
+        let problem = page.json();
+        assert_eq!(problem["status"], status, "{method} {path}");
+        for member in ["error", "title", "detail"] {
+            assert!(
+                problem[member].as_str().is_some_and(|text| !text.trim().is_empty()),
+                "{method} {path}: {problem}"
+            );
+        }
+    }
+    let page = server.control("PATCH", "/clock", json!({})).await;
+    assert_eq!(page.header("allow"), "GET, HEAD, PUT, DELETE");
+}
+
+#[tokio::test]
+async fn the_first_page_is_an_index_for_programs_and_for_people() {
+    let server = TestServer::start().await;
+    for path in ["/_emulator", "/_emulator/", "/_emulator/v1", "/_emulator/v1/"] {
+        let index = server.get(path).await;
+        assert_eq!((index.status, index.header("content-type")), (200, "application/json"), "{path}");
+        let index = index.json();
+        assert_eq!(
+            server.get(index["openapi"].as_str().unwrap().trim_start_matches(&server.url)).await.status,
+            200
+        );
+        let calls = index["calls"].as_array().unwrap();
+        assert!(calls.iter().any(|c| c["method"] == "POST" && c["path"] == "/_emulator/v1/reset"));
+        let page = server.http().get(format!("{}{path}", server.url)).header("accept", "text/html");
+        let page = Page::of(page.send().await.unwrap()).await;
+        assert!(
+            page.status == 200 && page.body.contains("href=\"/_emulator/inbox\""),
+            "{path}: {}",
+            page.body
+        );
     }
 }

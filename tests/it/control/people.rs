@@ -116,8 +116,8 @@ async fn mails_are_searched_shown_in_source_and_deleted_one_by_one() {
     }
     let code = server.code_for("bob@example.com").await;
     let found = server.do_control("GET", &format!("/messages?q={code}"), Value::Null).await;
-    assert_eq!(found[0]["to"], "bob@example.com");
-    let id = found[0]["id"].as_str().unwrap();
+    assert_eq!(found["messages"][0]["to"], "bob@example.com");
+    let id = found["messages"][0]["id"].as_str().unwrap();
     let raw = server.get(&format!("/_emulator/v1/messages/{id}/raw")).await;
     assert_eq!(raw.header("content-type"), "message/rfc822");
     assert!(
@@ -135,7 +135,10 @@ async fn mails_are_searched_shown_in_source_and_deleted_one_by_one() {
     server.do_control("DELETE", &format!("/messages/{id}"), Value::Null).await;
     assert_eq!(server.refused("GET", &format!("/messages/{id}"), Value::Null).await.0, 404);
     assert_eq!(server.do_control("DELETE", "/messages?to=JANE@example.com", Value::Null).await["deleted"], 1);
-    assert_eq!(server.do_control("GET", "/messages", Value::Null).await.as_array().unwrap().len(), 1);
+    assert_eq!(
+        server.do_control("GET", "/messages", Value::Null).await["messages"].as_array().unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test]

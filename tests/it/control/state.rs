@@ -28,7 +28,9 @@ async fn a_reset_goes_back_to_the_seed_and_to_nothing_else(
         (&users["users"][0]["name"], &users["users"][0]["organizations"][0]),
         (&"Jane".into(), &"org_100000000000001".into())
     );
-    assert!(server.do_control("GET", "/messages", Value::Null).await.as_array().unwrap().is_empty());
+    assert!(
+        server.do_control("GET", "/messages", Value::Null).await["messages"].as_array().unwrap().is_empty()
+    );
     assert_eq!(server.do_control("GET", "/settings", Value::Null).await["passwordless"]["type"], "LINK_OTP");
     assert_eq!(server.do_control("GET", "/clock", Value::Null).await["ahead_s"], 0);
     assert!(server.do_control("GET", "/faults", Value::Null).await["faults"].as_array().unwrap().is_empty());
@@ -99,7 +101,7 @@ async fn a_snapshot_restores_on_either_database(
         from.do_control("GET", "/users", Value::Null).await
     );
     assert_eq!(to.do_control("GET", "/settings", Value::Null).await["branding"]["name"], "Snapped");
-    assert_eq!(to.do_control("GET", "/messages", Value::Null).await.as_array().unwrap().len(), 1);
+    assert_eq!(to.do_control("GET", "/messages", Value::Null).await["messages"].as_array().unwrap().len(), 1);
     // What was signed in there goes on here: the refresh token, its session and its keys came along.
     let form =
         [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];

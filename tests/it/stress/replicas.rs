@@ -131,7 +131,11 @@ async fn limits_hold_to_the_unit_over_three_servers() {
     let started = join_all(many).await;
     assert!(started.iter().all(|s| *s == 303), "{started:?}");
     let listed = client().get(format!("{}/_emulator/v1/messages", servers[1].url)).query(&[("to", &address)]);
-    assert_eq!(ask(listed).await.unwrap().json().as_array().unwrap().len(), 2, "two mails a minute");
+    assert_eq!(
+        ask(listed).await.unwrap().json()["messages"].as_array().unwrap().len(),
+        2,
+        "two mails a minute"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,7 +123,7 @@ impl TestServer {
             .send()
             .await
             .unwrap();
-        Page::of(response).await.json().as_array().unwrap().clone()
+        Page::of(response).await.json()["messages"].as_array().unwrap().clone()
     }
 
     pub async fn code_for(&self, address: &str) -> String {

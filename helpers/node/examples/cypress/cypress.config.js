@@ -15,6 +15,8 @@ export default {
 
       // Tasks answer with null where there is nothing to tell: Cypress takes undefined for a mistake.
       on('task', {
+        // Where the inbox stands: `since` it, only newer emails count.
+        'vestibule:cursor': async (address) => (await vestibule.inbox(address)).cursor,
         'vestibule:code': ({ address, since }) => vestibule.waitForCode(address, { since }),
         'vestibule:link': ({ address, since }) => vestibule.waitForLink(address, { since }),
         'vestibule:message': ({ address, since }) => vestibule.waitForMessage(address, { since }),

@@ -288,10 +288,11 @@ class Environment:
     def wait_for_message(
         self, address: str, *, timeout_s: float = MESSAGE_TIMEOUT_S, since: str | None = None
     ) -> Message:
-        """The newest mail to an address, as soon as there is one.
+        """The newest email to an address, as soon as there is one.
 
-        One that is there already counts, unless `since`, the id of a mail, says that only a newer one does. Raises
-        `VestibuleError` with status 404 when none came within `timeout_s` seconds.
+        One that is there already counts, unless `since`, the id of an email, says that only a newer one does: for a
+        second sign-in of the address use `inbox`. Raises `VestibuleError` with status 404 when none came within
+        `timeout_s` seconds.
         """
         deadline = time.monotonic() + timeout_s
         query = {"to": address} if since is None else {"to": address, "since": since}
@@ -309,8 +310,8 @@ class Environment:
                 if time.monotonic() < deadline:
                     continue
                 after = "" if since is None else f" after {since}"
-                detail = f"no mail to {address} arrived within {timeout_s:g} s{after}"
-                raise VestibuleError("No mail", detail, status=404, code="not_found") from None
+                detail = f"no email to {address} arrived within {timeout_s:g} s{after}"
+                raise VestibuleError("No email", detail, status=404, code="not_found") from None
         return Message(
             id=raw["id"],
             to=raw["to"],
@@ -326,7 +327,6 @@ class Environment:
     def wait_for_code(self, address: str, *, timeout_s: float = MESSAGE_TIMEOUT_S, since: str | None = None) -> str:
         """The code of the newest mail, as `wait_for_message`.
 
-        After a resend, give `since` the id of the mail before it; without it the old code may be what comes back.
         Raises `VestibuleError` with status 0 when the mail carries none.
         """
         message = self.wait_for_message(address, timeout_s=timeout_s, since=since)
@@ -339,6 +339,11 @@ class Environment:
         """
         message = self.wait_for_message(address, timeout_s=timeout_s, since=since)
         return _part(message, "link", message.link)
+
+    def inbox(self, address: str) -> Inbox:
+        """Opens the inbox of an address, to read what arrives from now on."""
+        path = "/messages?" + urllib.parse.urlencode({"to": address, "page_size": 1})
+        return Inbox(self, address, self._control.call("GET", path)["cursor"])
 
     def sign_in(self, email: str, authorization_url: str) -> SignedIn:
         """Goes the whole way of an authorization URL for an address, without mail or page.
@@ -411,8 +416,45 @@ class Environment:
                 raise
 
 
+class Inbox:
+    """The emails to an address from a moment on.
+
+    Open it before the sign-in, or before a resend: then no email of an earlier one can be taken for its, however late
+    it is sent.
+
+    Attributes:
+        address: The address.
+        cursor: What was there before; it moves on with every email that is read. `since` takes it.
+    """
+
+    def __init__(self, environment: Environment, address: str, cursor: str) -> None:
+        """Made by `Environment.inbox`."""
+        self._environment = environment
+        self.address = address
+        self.cursor = cursor
+
+    def next_message(self, *, timeout_s: float = MESSAGE_TIMEOUT_S) -> Message:
+        """The newest email since the inbox was opened or last read, as soon as there is one.
+
+        Raises `VestibuleError` with status 404 when none came within `timeout_s` seconds.
+        """
+        message = self._environment.wait_for_message(self.address, timeout_s=timeout_s, since=self.cursor)
+        self.cursor = message.id
+        return message
+
+    def next_code(self, *, timeout_s: float = MESSAGE_TIMEOUT_S) -> str:
+        """The code of the next email, as `next_message`. Raises with status 0 when the email carries none."""
+        message = self.next_message(timeout_s=timeout_s)
+        return _part(message, "code", message.code)
+
+    def next_link(self, *, timeout_s: float = MESSAGE_TIMEOUT_S) -> str:
+        """The link of the next email, as `next_message`. Raises with status 0 when the email carries none."""
+        message = self.next_message(timeout_s=timeout_s)
+        return _part(message, "link", message.link)
+
+
 def _part(message: Message, name: str, value: str | None) -> str:
     if value is None:
-        detail = f"the mail {message.id} to {message.to} carries no {name}: see the setting passwordless.type"
+        detail = f"the email {message.id} to {message.to} carries no {name}: see the setting passwordless.type"
         raise VestibuleError(f"No {name}", detail)
     return value

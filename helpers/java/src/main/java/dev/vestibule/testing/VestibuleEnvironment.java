@@ -59,8 +59,8 @@ public final class VestibuleEnvironment implements AutoCloseable {
   }
 
   /**
-   * The newest mail to an address, as soon as there is one. Without {@link Wait#since}, a mail of an earlier sign-in
-   * counts.
+   * The newest email to an address, as soon as there is one. Without {@link Wait#since}, an email of an earlier sign-in
+   * counts; {@link #inbox} cannot give one.
    *
    * @throws VestibuleException with status 404 when none came in time
    */
@@ -110,6 +110,12 @@ public final class VestibuleEnvironment implements AutoCloseable {
    */
   public String waitForLink(String address, Wait wait) {
     return carried("link", address, waitForMessage(address, wait).link());
+  }
+
+  /** Opens the inbox of an address, to read what arrives from now on. */
+  public Inbox inbox(String address) {
+    JsonNode list = api.call("GET", "/messages?page_size=1&to=" + ControlApi.encode(address), null);
+    return new Inbox(this, address, list.get("cursor").asText());
   }
 
   /**
@@ -212,9 +218,9 @@ public final class VestibuleEnvironment implements AutoCloseable {
     }
   }
 
-  private static String carried(String what, String address, String value) {
+  static String carried(String what, String address, String value) {
     if (value == null) {
-      throw new IllegalStateException("the mail to " + address + " has no " + what + "; it depends on passwordless.type");
+      throw new IllegalStateException("the email to " + address + " has no " + what + "; it depends on passwordless.type");
     }
     return value;
   }

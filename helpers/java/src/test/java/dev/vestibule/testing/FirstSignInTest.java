@@ -11,9 +11,9 @@ import org.junit.jupiter.api.extension.ExtendWith;
 class FirstSignInTest {
   @Test
   void signsIn(VestibuleEnvironment env) {
+    Inbox inbox = env.inbox("ada@example.com"); // what arrives from now on
     Browser browser = openSignIn(env, "ada@example.com"); // your application, in your test's browser
-    String code = env.waitForCode("ada@example.com");
-    Tokens tokens = browser.enterCode(code);
+    Tokens tokens = browser.enterCode(inbox.nextCode());
 
     assertEquals("ada@example.com", tokens.email());
   }

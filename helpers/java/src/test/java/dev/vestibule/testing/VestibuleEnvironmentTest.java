@@ -85,6 +85,26 @@ class VestibuleEnvironmentTest {
   }
 
   @Test
+  void givesTheSignInThatFollows(VestibuleEnvironment env) {
+    env.changeSettings(Map.of("limits", Map.of("mails_per_address", 0)));
+    Inbox inbox = env.inbox(ADA);
+    for (int round = 0; round < 4; round++) {
+      // Nobody waits for the submit.
+      CompletableFuture<Browser> submitted = CompletableFuture.supplyAsync(() -> openSignIn(env, ADA));
+      String code = inbox.nextCode();
+      assertEquals(ADA, submitted.join().enterCode(code).email());
+    }
+    assertRefused(404, () -> inbox.nextMessage(AT_ONCE));
+
+    // Emails from before it was opened are none of its.
+    Inbox later = env.inbox(ADA);
+    CompletableFuture<Browser> opened = CompletableFuture.supplyAsync(() -> openSignIn(env, ADA));
+    String link = later.nextLink();
+    opened.join();
+    assertEquals(env.waitForLink(ADA), link);
+  }
+
+  @Test
   void saysWhenAMailHasNoCode(VestibuleEnvironment env) {
     env.changeSettings(Map.of("passwordless", Map.of("type", "LINK")));
     openSignIn(env, ADA);
