@@ -66,7 +66,7 @@ pub struct ClockChange {
 }
 
 /// 1970 to 9999: what RFC 3339 can say.
-const TIMES_MS: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999;
+pub const TIMES_MS: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999;
 
 impl ClockSetting {
     pub fn now_ms(&self, machine_ms: UnixMs) -> UnixMs {
@@ -74,6 +74,11 @@ impl ClockSetting {
             ClockState::Running { ahead_ms } => machine_ms.saturating_add(ahead_ms),
             ClockState::Frozen { at_ms } => at_ms,
         }
+    }
+
+    /// Is the time that it gives within the years 1970 to 9999?
+    pub fn is_possible(&self, machine_ms: UnixMs) -> bool {
+        TIMES_MS.contains(&self.now_ms(machine_ms))
     }
 
     pub fn is_frozen(&self) -> bool {

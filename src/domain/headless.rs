@@ -20,7 +20,7 @@ const VARIABLE_NAME: std::ops::RangeInclusive<usize> = 2..=25;
 const MAX_VARIABLE_VALUE: usize = 256;
 
 /// Longest life that may be asked for, in seconds.
-const MAX_EXPIRES_IN_S: u32 = 86_400;
+pub const MAX_EXPIRES_IN_S: u32 = 86_400;
 
 /// Names that mails fill in themselves.
 const RESERVED_VARIABLES: [&str; 5] = ["otp", "expiry_time_relative", "link", "expire_time", "expiry_time"];

@@ -3,13 +3,14 @@
 //! What a reset goes back to is kept as rows of a second environment id, so that one statement copies them.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 use sqlx::Row as _;
 
 use super::environments::write_record;
 use super::{EnvironmentRecord, Store, StoreError};
-use crate::domain::clock::UnixMs;
+use crate::domain::clock::{TIMES_MS, UnixMs};
 
 /// Where the seeded rows of an environment are kept.
 pub(super) fn template_of(environment_id: &str) -> String {
@@ -277,7 +278,32 @@ pub struct BadRow {
     pub reason: String,
 }
 
-/// Checks tables, columns and kinds of values; what texts have to say is the caller's to know.
+/// How far beyond the years that clocks can show something may end: longer than anything lives.
+const LONGEST_LIFE_MS: i64 = 10 * 366 * 86_400_000;
+
+/// What numbers of a column can be: times end with what the clock can show and something that lives on from there;
+/// nothing is counted further than people could.
+fn range_of(column: &str) -> RangeInclusive<i64> {
+    if column.ends_with("_at_ms") {
+        *TIMES_MS.start()..=*TIMES_MS.end() + LONGEST_LIFE_MS
+    } else {
+        0..=i64::from(i32::MAX)
+    }
+}
+
+/// Is a column's number one that can be, or its text a list of such times?
+fn is_possible(column: &str, value: &Value) -> bool {
+    let range = range_of(column);
+    match value {
+        Value::Number(number) => number.as_i64().is_some_and(|n| range.contains(&n)),
+        Value::String(text) if column.ends_with("_at_ms") => {
+            text.is_empty() || text.split(',').all(|time| time.parse().is_ok_and(|t: i64| range.contains(&t)))
+        }
+        _ => true,
+    }
+}
+
+/// Checks tables, columns, kinds of values and numbers; what texts have to say is the caller's to know.
 pub fn check_tables(tables: &Tables) -> Result<(), BadRow> {
     for (name, rows) in tables {
         let at = |rest: String| format!("tables.{name}{rest}");
@@ -302,6 +328,12 @@ pub fn check_tables(tables: &Tables) -> Result<(), BadRow> {
                     Column::Integer if value.as_i64().is_none() => "must be a whole number",
                     Column::OptionalInteger if value.as_i64().is_none() && !value.is_null() => {
                         "must be a whole number or null"
+                    }
+                    _ if !is_possible(column, value) => {
+                        let (from, to) = range_of(column).into_inner();
+                        let what = if value.is_string() { "times in milliseconds" } else { "a whole number" };
+                        let field = at(format!("[{index}].{column}"));
+                        return Err(BadRow { field, reason: format!("must be {what} from {from} to {to}") });
                     }
                     _ => continue,
                 };
@@ -485,6 +517,22 @@ mod tests {
         let bad = check(serde_json::json!({ "revoked_tokens": [{ "jti": "t", "expires_at_ms": "1" }] }));
         assert_eq!(bad, Err("tables.revoked_tokens[0].expires_at_ms".to_owned()));
         assert_eq!(check(serde_json::json!({ "sqlite_master": [] })), Err("tables.sqlite_master".to_owned()));
+        for absurd in [i64::MAX, i64::MIN, -1] {
+            let bad =
+                check(serde_json::json!({ "revoked_tokens": [{ "jti": "t", "expires_at_ms": absurd }] }));
+            assert_eq!(bad, Err("tables.revoked_tokens[0].expires_at_ms".to_owned()));
+        }
+        let budget = |version: i64, sent_at_ms: &str| {
+            check(serde_json::json!({ "mail_budgets": [{
+                "email_key": "a@b.io", "version": version, "sent_at_ms": sent_at_ms, "expires_at_ms": 1,
+            }] }))
+        };
+        assert_eq!(budget(1, ""), Ok(()));
+        assert_eq!(budget(1, "1,253402300799999"), Ok(()));
+        assert_eq!(budget(i64::MAX, ""), Err("tables.mail_budgets[0].version".to_owned()));
+        for times in ["1,9223372036854775807", "soon", "1,,2"] {
+            assert_eq!(budget(1, times), Err("tables.mail_budgets[0].sent_at_ms".to_owned()), "{times}");
+        }
         let bad = check(serde_json::json!({ "memberships": [{ "x": 1 }] }));
         assert_eq!(bad, Err("tables.memberships[0].x".to_owned()));
     }

@@ -10,12 +10,12 @@ use crate::app::{Context, SERVER_SECRET};
 use crate::crypto::signing::SigningKey;
 use crate::domain::auth_request::Stage;
 use crate::domain::authorization::AuthorizationRequest;
-use crate::domain::clock::{ClockSetting, rfc3339};
+use crate::domain::clock::{ClockSetting, TIMES_MS, rfc3339};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::PasswordlessType;
 use crate::domain::fault::FaultRule;
 use crate::domain::field_error::FieldError;
-use crate::domain::headless::Headless;
+use crate::domain::headless::{Headless, MAX_EXPIRES_IN_S};
 use crate::service::{Failure, MAX_CONFLICTS, faults, flows};
 use crate::storage::{StoreError, StoredKey, Tables, check_tables};
 
@@ -127,6 +127,9 @@ pub async fn restore(context: &Context, snapshot: &Snapshot) -> Result<(), Refus
     if secret.is_none() {
         errors.push(FieldError::new("server_secret", "must be 32 bytes in base64"));
     }
+    if !snapshot.clock.is_possible(context.app.clock.machine_ms()) {
+        errors.push(FieldError::new("clock", "must show a time from 1970 to 9999"));
+    }
     let keys = read_keys(context, &snapshot.signing_keys, &mut errors);
     if let Err(found) = site.layers.environment(&context.app.id, context.app.name.clone(), &snapshot.settings)
     {
@@ -175,6 +178,19 @@ fn read_keys(context: &Context, keys: &[SnapshotKey], errors: &mut Vec<FieldErro
             }
         }
     }
+    for (index, key) in keys.iter().enumerate() {
+        let numbers = [
+            ("sequence", key.sequence, 0..=i64::from(i32::MAX)),
+            ("created_at_ms", key.created_at_ms, TIMES_MS),
+            ("signs_from_ms", key.signs_from_ms, TIMES_MS),
+        ];
+        for (name, number, range) in numbers {
+            if !range.contains(&number) {
+                let text = format!("must be a whole number from {} to {}", range.start(), range.end());
+                errors.push(FieldError::new(format!("signing_keys[{index}].{name}"), text));
+            }
+        }
+    }
     let mut sequences: Vec<i64> = keys.iter().map(|k| k.sequence).collect();
     sequences.sort_unstable();
     sequences.dedup();
@@ -196,7 +212,7 @@ fn check_texts(tables: &Tables) -> Vec<FieldError> {
     let text =
         |row: &Row, column: &str| row.get(column).and_then(Value::as_str).unwrap_or_default().to_owned();
     type Check<'a> = (&'a str, &'a str, &'a dyn Fn(&Row) -> bool);
-    let checks: [Check<'_>; 9] = [
+    let checks: [Check<'_>; 10] = [
         ("users", "email", &|r| {
             EmailAddress::parse(&text(r, "email")).is_ok_and(|e| e.key() == text(r, "email_key"))
         }),
@@ -208,13 +224,18 @@ fn check_texts(tables: &Tables) -> Vec<FieldError> {
             r.get("email").is_none_or(Value::is_null) || EmailAddress::parse(&text(r, "email")).is_ok()
         }),
         ("auth_requests", "headless_json", &|r| {
-            r.get("headless_json").is_none_or(Value::is_null) || reads::<Headless>(&text(r, "headless_json"))
+            r.get("headless_json").is_none_or(Value::is_null)
+                || serde_json::from_str::<Headless>(&text(r, "headless_json"))
+                    .is_ok_and(|h| h.expires_in_s.is_none_or(|s| (0..=MAX_EXPIRES_IN_S.into()).contains(&s)))
         }),
         ("auth_requests", "authorization_json", &|r| {
             !r.get("headless_json").is_none_or(Value::is_null)
                 || reads::<AuthorizationRequest>(&text(r, "authorization_json"))
         }),
         ("grants", "authorization_json", &|r| reads::<AuthorizationRequest>(&text(r, "authorization_json"))),
+        ("pushed_requests", "parameters_json", &|r| {
+            reads::<Vec<(String, String)>>(&text(r, "parameters_json"))
+        }),
         ("fault_rules", "rule_json", &|r| {
             serde_json::from_str::<FaultRule>(&text(r, "rule_json")).is_ok_and(|rule| rule.check().is_ok())
         }),
