@@ -29,7 +29,7 @@ const SECTIONS: &[Section] = &[
             Setting(
                 "public_urls",
                 "[\"http://localhost:6870\"]",
-                "URLs under which browsers and applications reach the server. Issuer, mails and redirects are built from these alone; the request's Host chooses among them, and an unknown Host gets the first. While a client has the well-known secret, a name of public DNS that is not among them is refused (421). Default: localhost, 127.0.0.1 and [::1] with the port really bound, by http and https.",
+                "URLs under which browsers and applications reach the server. Issuer, mails and redirects are built from these alone; the request's Host chooses among them, and an unknown Host gets the first. Everything of a sign-in names the URL that it began under as issuer, whichever one the application calls later. While a client has the well-known secret, a name of public DNS that is not among them is refused (421). Default: localhost, 127.0.0.1 and [::1] with the port really bound, by http and https.",
             ),
             Setting(
                 "mode",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::person::{claims, header};
-use crate::support::{CLIENT_ID, CLIENT_SECRET, Engine, TestServer};
+use crate::support::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Engine, TestServer};
 
 /// An application's logout address, which answers with the given statuses in turn, and then with 200.
 struct Application {
@@ -109,6 +109,26 @@ client_id = "quiet"
 client_secret = "test_quiet"
 "#
     )
+}
+
+#[tokio::test]
+async fn a_logout_token_names_the_issuer_that_the_sign_in_began_under() {
+    let Some((server, application)) = with_application(Engine::Sqlite).await else { return };
+    let person = server.person();
+    // Another of public_urls than the one that the application exchanges its code at.
+    let begun_at = server.url.replace("localhost", "127.0.0.1");
+    let asked = format!(
+        "{begun_at}/oauth/authorize?response_type=code&client_id={CLIENT_ID}&redirect_uri={CALLBACK}\
+         &scope=openid&login_hint=jane@example.com"
+    );
+    let sign_in = person.get(&asked).await.location.unwrap();
+    let back = person.enter_code(&sign_in, &server.code_for("jane@example.com").await).await;
+    let tokens = server.exchange(&back.answer("code").unwrap()).await.json();
+    assert_eq!(back.answer("iss").as_deref(), Some(begun_at.as_str()));
+    assert_eq!(claims(&tokens["id_token"])["iss"], begun_at.as_str());
+    person.get(&format!("{begun_at}/oidc/logout")).await;
+    server.logout_notices(all_are("delivered", 1)).await;
+    assert_eq!(claims(&application.tokens()[0])["iss"], begun_at.as_str());
 }
 
 async fn with_application(engine: Engine) -> Option<(TestServer, Application)> {
