@@ -57,7 +57,7 @@ pub struct Live {
     pub environment: Arc<Environment>,
     pub revision: i64,
     pub secret: ServerSecret,
-    pub client_secrets: Arc<ClientSecrets>,
+    pub client_secrets: ClientSecrets,
     pub randomness: Arc<Randomness>,
     /// Rules for faults; their counts are in the database.
     pub faults: Vec<StoredFault>,
@@ -75,7 +75,7 @@ impl App {
         faults: Vec<StoredFault>,
     ) -> Result<Self, StartError> {
         let environment = changed_environment(&site, name.as_ref(), record)?;
-        let live = Live::new(&site, environment, record, secret, faults, None);
+        let live = Live::new(&site, environment, record, secret, faults, None)?;
         Ok(Self {
             id: record.id.clone(),
             name,
@@ -152,7 +152,7 @@ impl App {
             self.keys.reload(self.key_chest()).await?;
             let faults = self.store().faults(&self.id).await?;
             let environment = changed_environment(&self.site, self.name.as_ref(), &record)?;
-            let next = Live::new(&self.site, environment, &record, secret, faults, Some(&known));
+            let next = Live::new(&self.site, environment, &record, secret, faults, Some(&known))?;
             let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
             // A slow reader must not bring an older revision back.
             if record.revision > live.revision {
@@ -228,7 +228,7 @@ impl Live {
         stored_secret: ServerSecret,
         faults: Vec<StoredFault>,
         known: Option<&Live>,
-    ) -> Self {
+    ) -> Result<Self, StartError> {
         let seed = environment.deterministic_seed.as_ref();
         let randomness = match known {
             Some(live) if live.randomness.is_for(seed, record.resets) => live.randomness.clone(),
@@ -236,14 +236,14 @@ impl Live {
         };
         // Codes and links come from the secret.
         let secret = seed.map_or(stored_secret, |seed| ServerSecret::new(seed.as_bytes()));
-        Self {
-            client_secrets: ClientSecrets::new(secret.clone()),
+        Ok(Self {
+            client_secrets: ClientSecrets::new(secret.clone(), site.secret_checks.clone()),
             uses_well_known_secret: environment.clients.iter().any(config::has_well_known_secret),
             secret,
             environment: Arc::new(environment),
             revision: record.revision,
             randomness,
             faults,
-        }
+        })
     }
 }

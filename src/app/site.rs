@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::StartError;
 use crate::config::Layers;
 use crate::crypto::at_rest::AtRest;
+use crate::crypto::client_secrets::SecretChecks;
 use crate::domain::clock::{Clock, ClockSetting, UnixMs};
 use crate::domain::entropy::Entropy;
 use crate::domain::environment::Mode;
@@ -55,6 +56,8 @@ pub struct Site {
     /// Folder of the named scenarios.
     pub scenarios: PathBuf,
     pub smtp: Option<SmtpMailer>,
+    /// The work of checking hashed client secrets, of all environments.
+    pub(super) secret_checks: Arc<SecretChecks>,
     /// Wakes the delivery of the outbox.
     pub outbox_filled: Notify,
     /// Wakes those who tell applications of ended sessions.

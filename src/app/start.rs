@@ -108,6 +108,7 @@ impl Parts {
             metrics: self.metrics,
             scenarios: self.scenarios,
             smtp: self.smtp,
+            secret_checks: Arc::default(),
             outbox_filled: Notify::new(),
             sessions_ended: Notify::new(),
             stopping: AtomicBool::new(false),

@@ -1,6 +1,7 @@
 //! Who is asking at the token endpoint (RFC 6749 §2.3).
 
 use crate::app::Context;
+use crate::crypto::client_secrets::TooManyChecks;
 use crate::domain::client::{Client, ClientKind};
 use crate::domain::environment::{Environment, Mode};
 
@@ -17,7 +18,7 @@ impl std::fmt::Debug for ClientCredentials {
     }
 }
 
-/// Why a client is not believed. All of them are `invalid_client`. The sentences are for the log;
+/// Why a client is not believed. All of them but the last are `invalid_client`. The sentences are for the log;
 /// [`ClientRefusal::description`] is for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClientRefusal {
@@ -31,6 +32,9 @@ pub enum ClientRefusal {
     SecretMissing,
     #[error("a public client sent a client_secret")]
     SecretOfPublicClient,
+    /// It may ask again in a second.
+    #[error(transparent)]
+    TooManyChecks(#[from] TooManyChecks),
 }
 
 /// Most clients that an error names.
@@ -45,7 +49,7 @@ impl ClientRefusal {
         }
         let id = printable(client_id.unwrap_or_default());
         match self {
-            Self::IdMissing => self.to_string(),
+            Self::IdMissing | Self::TooManyChecks(_) => self.to_string(),
             Self::Unknown => {
                 let ids: Vec<String> =
                     environment.clients.iter().take(MAX_NAMED).map(|c| printable(&c.client_id)).collect();
@@ -90,7 +94,7 @@ pub async fn authenticate<'c>(
         (ClientKind::Spa | ClientKind::Native, Some(_)) => Err(ClientRefusal::SecretOfPublicClient),
         (ClientKind::Web { .. }, None) => Err(ClientRefusal::SecretMissing),
         (ClientKind::Web { .. }, Some(secret))
-            if context.live.client_secrets.verify(client, secret).await =>
+            if context.live.client_secrets.verify(client, secret).await? =>
         {
             Ok(client)
         }

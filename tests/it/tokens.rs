@@ -3,6 +3,8 @@
 use futures_util::future::join_all;
 use rstest::rstest;
 use serde_json::Value;
+use vestibule::crypto::client_secrets::hash_secret;
+use vestibule::crypto::entropy::SystemEntropy;
 
 use crate::support::person::{Page, claims, header};
 use crate::support::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Engine, TestServer};
@@ -383,6 +385,43 @@ async fn client_credentials_give_a_jwt_of_a_day() {
     let other = server.token(&[("grant_type", "client_credentials")]).await.json();
     assert_ne!(token["access_token"], other["access_token"]);
     assert_eq!(userinfo(&server, token["access_token"].as_str().unwrap()).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_flood_of_wrong_secrets_is_told_to_come_back_and_holds_up_no_other_client() {
+    let hash = |secret: &str| hash_secret(secret, &SystemEntropy).unwrap();
+    let client = |id: &str, hash: &str| {
+        format!("[[clients]]\nclient_id = \"{id}\"\nclient_secret_argon2 = '{hash}'\n")
+    };
+    let toml = client("flooded", &hash("right")) + &client("other", &hash("right"));
+    let server = TestServer::with(&toml).await;
+    let http = server.http();
+    let ask = async |path: &str, id: &str, secret: &str| {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("token", "any"),
+            ("client_id", id),
+            ("client_secret", secret),
+        ];
+        Page::of(http.post(format!("{}{path}", server.url)).form(&form).send().await.unwrap()).await
+    };
+    let begun = std::time::Instant::now();
+    let flood = join_all((0..200).map(async |n| ask("/oauth/token", "flooded", &format!("wrong {n}")).await));
+    let others = join_all((0..20).map(async |_| ask("/oauth/token", "other", "right").await));
+    let (flood, others) = tokio::join!(flood, others);
+    assert!(others.iter().all(|page| page.status == 200), "{others:?}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "nobody waits for 200 hashes");
+    let busy: Vec<_> = flood.iter().filter(|page| page.status == 503).collect();
+    assert!(!busy.is_empty() && flood.iter().all(|page| [401, 503].contains(&page.status)));
+    for page in busy {
+        assert_eq!(page.json()["error"], "temporarily_unavailable");
+        assert_eq!(page.header("retry-after"), "1");
+    }
+    for path in ["/oauth/token", "/oauth/introspect", "/oauth/par", "/revoke"] {
+        let flood = join_all((0..50).map(async |n| ask(path, "flooded", &format!("wrong {path} {n}")).await));
+        assert!(flood.await.iter().any(|page| page.status == 503), "{path}");
+    }
+    assert_eq!(ask("/oauth/token", "flooded", "right").await.status, 200, "the flood is over");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::client_credentials;
 use crate::app::Context;
+use crate::crypto::client_secrets::TooManyChecks;
 use crate::domain::authorization::Parameters;
 use crate::domain::client::Client;
 use crate::http::context::Ctx;
@@ -23,6 +24,8 @@ pub enum TokenError {
         text: String,
         by_basic: bool,
     },
+    /// More secrets wait to be checked than may.
+    Busy(TooManyChecks),
     UnsupportedGrantType(String),
     Refused(TokenRefusal),
     /// The body could not be read.
@@ -41,6 +44,10 @@ impl TokenError {
         Ok(match self {
             Self::InvalidRequest(text) => (StatusCode::BAD_REQUEST, "invalid_request", text.clone()),
             Self::InvalidClient { text, .. } => (StatusCode::UNAUTHORIZED, "invalid_client", text.clone()),
+            Self::Busy(why) => {
+                let text = format!("{why}; try again in a second");
+                (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text)
+            }
             Self::UnsupportedGrantType(text) => {
                 (StatusCode::BAD_REQUEST, "unsupported_grant_type", text.clone())
             }
@@ -72,6 +79,9 @@ impl TokenError {
         no_store(&mut response);
         if matches!(self, Self::InvalidClient { by_basic: true, .. }) {
             response.insert_header((header::WWW_AUTHENTICATE, r#"Basic realm="vestibule""#));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, "1"));
         }
         response.json(json!({ "error": code, "error_description": text }))
     }
@@ -111,6 +121,10 @@ pub async fn client_of<'c>(
     let shown = client_credentials(request, params).map_err(|e| TokenError::InvalidRequest(e.to_string()))?;
     let by_basic = super::authorization(request, "Basic").is_some();
     authenticate(context, &shown).await.map_err(|refusal: ClientRefusal| {
+        if let ClientRefusal::TooManyChecks(why) = refusal {
+            tracing::warn!(client_id = shown.client_id, "client authentication put off: {why}");
+            return TokenError::Busy(why);
+        }
         tracing::info!(client_id = shown.client_id, reason = %refusal, "client authentication failed");
         let text = refusal.description(&context.environment, shown.client_id.as_deref());
         TokenError::InvalidClient { text, by_basic }
