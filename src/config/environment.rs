@@ -4,6 +4,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+use super::secrets::{weakness, weakness_of_hash};
 use super::source::Source;
 use super::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SPA_CLIENT_ID};
 use crate::domain::client::{Client, ClientKind, ClientSecret};
@@ -50,7 +51,8 @@ pub struct SeedUser {
     pub organizations: Vec<String>,
 }
 
-pub(super) fn read(source: &mut Source, base: &Path) -> Environment {
+/// Reads the environment. `is_local`: only this machine can connect.
+pub(super) fn read(source: &mut Source, base: &Path, is_local: bool) -> Environment {
     let modes = [("development", Mode::Development), ("production", Mode::Production)];
     let mode = source.choice("mode", &modes, Mode::Development);
     let hints = [("send", LoginHintMode::Send), ("prefill", LoginHintMode::Prefill)];
@@ -62,7 +64,7 @@ pub(super) fn read(source: &mut Source, base: &Path) -> Environment {
         public_urls: source.parsed_list("public_urls", PublicUrl::parse).unwrap_or_default(),
         strict_redirects: source.boolean("strict_redirects", false),
         login_hint: source.choice("login_hint", &hints, LoginHintMode::Send),
-        clients: read_clients(source, mode, &branding),
+        clients: read_clients(source, mode, is_local, &branding),
         test_users: read_test_users(source, mode, &passwordless),
         tokens: read_tokens(source),
         sessions: read_sessions(source),
@@ -231,10 +233,11 @@ fn read_sender(source: &mut Source) -> EmailAddress {
     source.parsed("mail.from_address", EmailAddress::parse).unwrap_or_else(default)
 }
 
-fn read_clients(source: &mut Source, mode: Mode, branding: &Branding) -> Vec<Client> {
+fn read_clients(source: &mut Source, mode: Mode, is_local: bool, branding: &Branding) -> Vec<Client> {
     let count = source.tables("clients");
     let is_well_known = count == 0 && !source.is_set("client_id") && !source.is_set("client_secret");
-    let short = read_short_client(source, mode, branding, count == 0);
+    let secrets = if is_local && mode == Mode::Development { Secrets::Any } else { Secrets::HardToGuess };
+    let short = read_short_client(source, mode, secrets, branding, count == 0);
     let mut clients: Vec<Client> = short.into_iter().collect();
     if is_well_known {
         let public = clients.first().map(|web| Client {
@@ -245,7 +248,7 @@ fn read_clients(source: &mut Source, mode: Mode, branding: &Branding) -> Vec<Cli
         clients.extend(public);
     }
     for index in 0..count {
-        if let Some(client) = read_client(source, &format!("clients[{index}]"), mode, branding) {
+        if let Some(client) = read_client(source, &format!("clients[{index}]"), mode, secrets, branding) {
             if clients.iter().any(|c| c.client_id == client.client_id) {
                 source.problem(&format!("clients[{index}].client_id"), "is used by another client already");
             }
@@ -260,7 +263,13 @@ fn read_clients(source: &mut Source, mode: Mode, branding: &Branding) -> Vec<Cli
 
 /// The one client that needs no table: the default, shaped by `client_id`, `client_secret` and the like, which
 /// are meant for variables.
-fn read_short_client(source: &mut Source, mode: Mode, branding: &Branding, is_only: bool) -> Option<Client> {
+fn read_short_client(
+    source: &mut Source,
+    mode: Mode,
+    secrets: Secrets,
+    branding: &Branding,
+    is_only: bool,
+) -> Option<Client> {
     let client_id = source.filled("client_id");
     let client_secret = source.filled("client_secret");
     let pattern = |text: &str| RedirectPattern::parse(text, mode);
@@ -275,14 +284,12 @@ fn read_short_client(source: &mut Source, mode: Mode, branding: &Branding, is_on
             if client_id.is_none() { ("client_id", "client_secret") } else { ("client_secret", "client_id") };
         source.problem(missing, format!("is missing: {set} is set, and they belong together"));
     }
+    let client_secret = client_secret.unwrap_or_else(|| DEFAULT_CLIENT_SECRET.to_owned());
+    secrets.check(source, "client_secret", &client_secret);
     Some(Client {
         client_id: client_id.unwrap_or_else(|| DEFAULT_CLIENT_ID.to_owned()),
         name: branding.name.clone(),
-        kind: ClientKind::Web {
-            secrets: vec![ClientSecret::Plain(SecretString::from(
-                client_secret.unwrap_or_else(|| DEFAULT_CLIENT_SECRET.to_owned()),
-            ))],
-        },
+        kind: ClientKind::Web { secrets: vec![ClientSecret::Plain(SecretString::from(client_secret))] },
         redirect_uris,
         post_logout_redirect_uris,
         initiate_login_uri: None,
@@ -295,6 +302,32 @@ fn read_short_client(source: &mut Source, mode: Mode, branding: &Branding, is_on
     })
 }
 
+/// Which client secrets are good enough.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    /// Only this machine can connect, and nobody real signs in.
+    Any,
+    HardToGuess,
+}
+
+impl Secrets {
+    fn check(self, source: &mut Source, key: &str, secret: &str) {
+        self.check_with(source, key, || weakness(secret));
+    }
+
+    fn check_hash(self, source: &mut Source, key: &str, hash: &str) {
+        self.check_with(source, key, || weakness_of_hash(hash));
+    }
+
+    fn check_with(self, source: &mut Source, key: &str, weakness: impl Fn() -> Option<&'static str>) {
+        if self == Self::HardToGuess
+            && let Some(weakness) = weakness()
+        {
+            source.problem(key, weakness);
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KindName {
     Web,
@@ -302,24 +335,17 @@ enum KindName {
     Native,
 }
 
-fn read_client(source: &mut Source, table: &str, mode: Mode, branding: &Branding) -> Option<Client> {
+fn read_client(
+    source: &mut Source,
+    table: &str,
+    mode: Mode,
+    required: Secrets,
+    branding: &Branding,
+) -> Option<Client> {
     let key = |name: &str| format!("{table}.{name}");
     let kinds = [("web", KindName::Web), ("spa", KindName::Spa), ("native", KindName::Native)];
     let kind = source.choice(&key("type"), &kinds, KindName::Web);
-    let mut secrets: Vec<ClientSecret> = Vec::new();
-    let plain = source
-        .filled(&key("client_secret"))
-        .into_iter()
-        .chain(source.list(&key("client_secrets")).unwrap_or_default());
-    secrets.extend(plain.map(|s| ClientSecret::Plain(SecretString::from(s))));
-    let hashes = source.filled(&key("client_secret_argon2"));
-    if hashes.as_ref().is_some_and(|h| argon2::password_hash::phc::PasswordHash::new(h).is_err()) {
-        source.problem(
-            &key("client_secret_argon2"),
-            "is not a hash in PHC form ($argon2id$…): vestibule config hash-secret makes one",
-        );
-    }
-    secrets.extend(hashes.map(ClientSecret::Argon2));
+    let secrets = read_client_secrets(source, &key, required);
     match (kind, secrets.len()) {
         (KindName::Web, 0) => source.problem(&key("client_secret"), "is missing: a web client has a secret"),
         (KindName::Web, 1 | 2) => {}
@@ -362,6 +388,38 @@ fn read_client(source: &mut Source, table: &str, mode: Mode, branding: &Branding
         },
         client_id: client_id?,
     })
+}
+
+fn read_client_secrets(
+    source: &mut Source,
+    key: &impl Fn(&str) -> String,
+    required: Secrets,
+) -> Vec<ClientSecret> {
+    let mut secrets = Vec::new();
+    if let Some(secret) = source.filled(&key("client_secret")) {
+        required.check(source, &key("client_secret"), &secret);
+        secrets.push(ClientSecret::Plain(SecretString::from(secret)));
+    }
+    for secret in source.list(&key("client_secrets")).unwrap_or_default() {
+        if secret.is_empty() {
+            source.problem(&key("client_secrets"), "holds an empty secret");
+        } else {
+            required.check(source, &key("client_secrets"), &secret);
+        }
+        secrets.push(ClientSecret::Plain(SecretString::from(secret)));
+    }
+    if let Some(hash) = source.filled(&key("client_secret_argon2")) {
+        if argon2::password_hash::phc::PasswordHash::new(&hash).is_err() {
+            source.problem(
+                &key("client_secret_argon2"),
+                "is not a hash in PHC form ($argon2id$…): vestibule config hash-secret makes one",
+            );
+        } else {
+            required.check_hash(source, &key("client_secret_argon2"), &hash);
+        }
+        secrets.push(ClientSecret::Argon2(hash));
+    }
+    secrets
 }
 
 pub(super) fn read_seed(source: &mut Source) -> SeedSettings {

@@ -32,6 +32,8 @@ impl From<Problem> for FieldError {
 pub struct Layers {
     source: Source,
     base: PathBuf,
+    /// Can only this machine connect?
+    is_local: bool,
     /// Of the default environment, with the ports really bound.
     pub public_urls: Vec<PublicUrl>,
 }
@@ -44,8 +46,8 @@ impl std::fmt::Debug for Layers {
 }
 
 impl Layers {
-    pub(super) fn new(source: Source, base: PathBuf, public_urls: Vec<PublicUrl>) -> Self {
-        Self { source, base, public_urls }
+    pub(super) fn new(source: Source, base: PathBuf, is_local: bool, public_urls: Vec<PublicUrl>) -> Self {
+        Self { source, base, is_local, public_urls }
     }
 
     /// The environment with these changes. `name` says which: `None` is the default one.
@@ -66,7 +68,7 @@ impl Layers {
             .filter(|key| !is_changeable(key))
             .map(|key| FieldError::new(key, "cannot be changed while the server runs"))
             .collect();
-        let mut environment = environment::read(&mut source, &self.base);
+        let mut environment = environment::read(&mut source, &self.base, self.is_local);
         let listed = errors.iter().map(|e| e.field.clone()).collect::<Vec<_>>();
         errors.extend(
             source.finish_api().into_iter().map(FieldError::from).filter(|e| !listed.contains(&e.field)),

@@ -4,6 +4,7 @@
 mod environment;
 mod layers;
 mod reference;
+mod secrets;
 mod source;
 
 use std::fmt;
@@ -28,7 +29,7 @@ pub const DEFAULT_PORT: u16 = 6870;
 pub const DEFAULT_FILE: &str = "vestibule.toml";
 
 /// Credentials of the client that exists when none is configured: the same on every machine, and for that reason
-/// accepted on a loopback listener only.
+/// accepted on a loopback listener in development mode only.
 pub const DEFAULT_CLIENT_ID: &str = "skc_687000000000000001";
 pub const DEFAULT_CLIENT_SECRET: &str = "test_vestibule_local_development_secret_do_not_deploy_6870";
 
@@ -146,6 +147,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     pub ready_file: Option<PathBuf>,
     pub data_dir: PathBuf,
+    /// May the group of `data_dir` look into it?
+    pub data_dir_group_access: bool,
     pub database: Database,
     /// Encrypts the keys in the database.
     pub master_key: Option<SecretString>,
@@ -308,13 +311,13 @@ fn read(source: &mut Source, base: &Path) -> Config {
     let default_listen = ListenAddress { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT };
     let listen = source.parsed("listen", ListenAddress::parse).unwrap_or(default_listen);
     let listen_tls = source.parsed("listen_tls", ListenAddress::parse);
-    let environment = environment::read(source, base);
+    let is_local = [Some(&listen), listen_tls.as_ref()].into_iter().flatten().all(ListenAddress::is_loopback);
+    let environment = environment::read(source, base, is_local);
     let control = ControlSettings {
         enabled: read_control(source, environment.mode),
-        token: source.filled("control.token").map(SecretString::from),
+        token: read_secret(source, "control.token"),
         scenarios: base.join(source.filled("control.scenarios").unwrap_or_else(|| "scenarios".to_owned())),
     };
-    let is_local = [Some(&listen), listen_tls.as_ref()].into_iter().flatten().all(ListenAddress::is_loopback);
     let is_open = environment.mode == Mode::Development && is_local;
     let metrics = read_metrics(source, is_open, control.token.as_ref());
     Config {
@@ -323,8 +326,9 @@ fn read(source: &mut Source, base: &Path) -> Config {
         tls: read_tls(source, base),
         ready_file: source.filled("ready_file").map(PathBuf::from),
         data_dir: PathBuf::from(source.filled("data_dir").unwrap_or_else(|| ".vestibule".to_owned())),
+        data_dir_group_access: source.boolean("data_dir_group_access", false),
         database: read_database(source),
-        master_key: source.filled("master_key").map(SecretString::from),
+        master_key: read_secret(source, "master_key"),
         workers: source.optional_integer("workers", 1..=256).and_then(|n| usize::try_from(n).ok()),
         shutdown_delay_s: source.integer("shutdown_delay_s", 0..=300, 0).unsigned_abs(),
         shutdown_timeout_s: source.integer("shutdown_timeout_s", 0..=3600, 30).unsigned_abs(),
@@ -341,9 +345,18 @@ fn read(source: &mut Source, base: &Path) -> Config {
         metrics,
         traces: read_traces(source),
         seed: environment::read_seed(source),
-        layers: Layers::new(source.clone(), base.to_owned(), environment.public_urls.clone()),
+        layers: Layers::new(source.clone(), base.to_owned(), is_local, environment.public_urls.clone()),
         environment,
     }
+}
+
+/// A secret of the operator's own, which has to be hard to guess wherever the server listens.
+fn read_secret(source: &mut Source, key: &str) -> Option<SecretString> {
+    let secret = source.filled(key)?;
+    if let Some(weakness) = secrets::weakness(&secret) {
+        source.problem(key, weakness);
+    }
+    Some(SecretString::from(secret))
 }
 
 /// `control = false` is short for `control.enabled = false`.
@@ -356,7 +369,7 @@ fn read_control(source: &mut Source, mode: Mode) -> bool {
 /// The figures follow the control API where nothing else is said: open on loopback in development, by its token where it
 /// has one, and otherwise for nobody.
 fn read_metrics(source: &mut Source, is_open: bool, control_token: Option<&SecretString>) -> MetricsSettings {
-    let token = source.filled("metrics.token").map(SecretString::from).or(control_token.cloned());
+    let token = read_secret(source, "metrics.token").or(control_token.cloned());
     let enabled = source.boolean("metrics.enabled", token.is_some() || is_open);
     if enabled && token.is_none() && !is_open {
         source.problem(
@@ -471,18 +484,6 @@ fn check_exposure(source: &mut Source, config: &Config) {
     let exposed = !config.is_loopback();
     let production = config.environment.mode == Mode::Production;
     if exposed || production {
-        let uses_default = config.environment.clients.iter().any(|c| c.client_id == DEFAULT_CLIENT_ID)
-            && config
-                .shown_client()
-                .and_then(|(_, secret)| secret)
-                .is_some_and(|s| s.expose_secret() == DEFAULT_CLIENT_SECRET);
-        if uses_default {
-            source.problem(
-                "client_secret",
-                "is the well-known development secret, which is accepted on a loopback listener in development mode \
-                 only: set VESTIBULE_CLIENT_ID and VESTIBULE_CLIENT_SECRET, or [[clients]]",
-            );
-        }
         if exposed && config.control.enabled && config.control.token.is_none() {
             source.problem(
                 "control.token",

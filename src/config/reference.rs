@@ -36,7 +36,16 @@ const SECTIONS: &[Section] = &[
                 "\"development\"",
                 "`development` or `production`. Production has no inbox, no test users and no loopback redirects, and needs https public_urls and SMTP.",
             ),
-            Setting("data_dir", "\".vestibule\"", "Folder of the embedded database."),
+            Setting(
+                "data_dir",
+                "\".vestibule\"",
+                "Folder of the embedded database and of the local certificate authority, for its owner alone (0700). One that others can read is changed in development, and refused in production mode.",
+            ),
+            Setting(
+                "data_dir_group_access",
+                "false",
+                "Let the folder's group look into data_dir: for volumes whose mode cannot be changed.",
+            ),
             Setting(
                 "ephemeral",
                 "false",
@@ -49,8 +58,8 @@ const SECTIONS: &[Section] = &[
             ),
             Setting(
                 "master_key",
-                "\"a long random text\"",
-                "Encrypts the keys kept in the database. Best set as VESTIBULE_MASTER_KEY.",
+                "\"\"",
+                "Encrypts the keys kept in the database: 16 characters or more, such as `openssl rand -base64 32` makes. Best set as VESTIBULE_MASTER_KEY. Production mode without it warns at every start.",
             ),
             Setting("workers", "2", "Worker threads. Default: one per core."),
             Setting(
@@ -96,7 +105,7 @@ const SECTIONS: &[Section] = &[
             Setting(
                 "client_secret",
                 "\"test_…\"",
-                "Its secret. The default pair is the same on every machine and accepted on loopback only.",
+                "Its secret. The default pair is the same on every machine and accepted on loopback in development only; everywhere else a secret needs 16 characters or more.",
             ),
             Setting(
                 "redirect_uris",
@@ -310,8 +319,8 @@ const SECTIONS: &[Section] = &[
             ),
             Setting(
                 "token",
-                "\"a long random text\"",
-                "Demanded of every caller when set: as Bearer token, or as the password a browser asks for.",
+                "\"\"",
+                "Demanded of every caller when set, 16 characters or more: as Bearer token, or as the password a browser asks for.",
             ),
             Setting(
                 "scenarios",
@@ -337,7 +346,7 @@ const SECTIONS: &[Section] = &[
         about: "Figures for Prometheus at /metrics. In development everybody on this machine may read them, or whoever has the control API's token.",
         settings: &[
             Setting("enabled", "true", "In production mode only with a token."),
-            Setting("token", "\"another long random text\"", "Demanded as Bearer token when set."),
+            Setting("token", "\"\"", "Demanded as Bearer token when set, 16 characters or more."),
         ],
     },
     Section {
@@ -364,7 +373,11 @@ const SECTIONS: &[Section] = &[
             Setting("client_id", "\"skc_1234\"", "Any text; Scalekit's start with skc_."),
             Setting("name", "\"My App\"", "What people read."),
             Setting("type", "\"web\"", "`web` has a secret; `spa` and `native` are public and use PKCE."),
-            Setting("client_secret", "\"test_secret\"", "Of a web client."),
+            Setting(
+                "client_secret",
+                "\"test_secret\"",
+                "Of a web client. 16 characters or more in production mode and on listeners beyond loopback.",
+            ),
             Setting("client_secrets", "[]", "Further ones while a secret is replaced: two in all."),
             Setting(
                 "client_secret_argon2",

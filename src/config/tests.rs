@@ -109,10 +109,76 @@ fn well_known_credentials_are_for_loopback_only() {
     for name in ["client_secret", "control.token", "public_urls"] {
         assert!(found.iter().any(|p| p.starts_with(name)), "{name} is missing in {found:?}");
     }
-    let exposed = "listen = \"0.0.0.0:6870\"\nclient_id = \"skc_1\"\nclient_secret = \"own\"\n\
-                   public_urls = [\"http://localhost:6870\"]\n[control]\ntoken = \"t\"\n";
+    let exposed = "listen = \"0.0.0.0:6870\"\nclient_id = \"skc_1\"\nclient_secret = \"a secret of our own\"\n\
+                   public_urls = [\"http://localhost:6870\"]\n[control]\ntoken = \"a token of our own\"\n";
     assert!(load(exposed).is_ok());
     assert!(load("listen = \"[::1]:6870\"").is_ok());
+}
+
+/// Tables of clients that hold the well-known secret somewhere, and the setting that is wrong.
+fn clients_with_the_well_known_secret() -> Vec<(String, &'static str)> {
+    let client = |fields: &str| format!("[[clients]]\nclient_id = \"skc_own\"\n{fields}\n");
+    let own = client("client_secret = \"a secret of our own\"");
+    let hash = crate::crypto::client_secrets::hash_secret(
+        DEFAULT_CLIENT_SECRET,
+        &crate::crypto::entropy::SystemEntropy,
+    );
+    vec![
+        (client(&format!("client_secret = \"{DEFAULT_CLIENT_SECRET}\"")), "clients[0].client_secret "),
+        (
+            client(&format!("client_secrets = [\"a secret of our own\", \"{DEFAULT_CLIENT_SECRET}\"]")),
+            "clients[0].client_secrets ",
+        ),
+        (client(&format!("client_secret_argon2 = '{}'", hash.unwrap())), "clients[0].client_secret_argon2 "),
+        (
+            format!(
+                "{own}[[clients]]\nclient_id = \"{DEFAULT_CLIENT_ID}\"\nclient_secret = \"{DEFAULT_CLIENT_SECRET}\"\n"
+            ),
+            "clients[1].client_secret ",
+        ),
+    ]
+}
+
+#[test]
+fn the_well_known_secret_is_refused_wherever_it_stands() {
+    let exposed = "listen = \"0.0.0.0:6870\"\npublic_urls = [\"http://localhost:6870\"]\n\
+                   [control]\ntoken = \"a token of our own\"\n";
+    let exposed_tls = exposed.replace("listen =", "listen_tls =");
+    let production = "mode = \"production\"\npublic_urls = [\"https://id.example.com\"]\n\
+                      [smtp]\nhost = \"smtp.example.com\"\n";
+    for (clients, wrong) in clients_with_the_well_known_secret() {
+        for settings in [exposed, &exposed_tls, production] {
+            let found = problems(&format!("{settings}{clients}"));
+            assert!(
+                found.len() == 1 && found[0].contains(wrong) && found[0].contains("well-known"),
+                "{settings}{clients}{found:#?}"
+            );
+        }
+        assert!(load(&clients).is_ok(), "on loopback in development: {clients}");
+    }
+    let token = format!("[control]\ntoken = \"{DEFAULT_CLIENT_SECRET}\"\n");
+    assert!(problems(&token)[0].contains("control.token is the well-known"), "{:?}", problems(&token));
+}
+
+#[test]
+fn secrets_that_are_easy_to_guess_are_refused_and_told_how_to_make_one() {
+    let found = problems("master_key = \"a\"\n[control]\ntoken = \"x\"\n[metrics]\ntoken = \"12345678\"\n");
+    assert_eq!(found.len(), 3, "{found:#?}");
+    for (line, name) in [(1, "master_key"), (3, "control.token"), (5, "metrics.token")] {
+        let text = format!("vestibule.toml:{line}: {name} is too easy to guess");
+        assert!(
+            found.iter().any(|p| p.starts_with(&text) && p.contains("openssl rand")),
+            "{text}: {found:#?}"
+        );
+    }
+    let client = "[[clients]]\nclient_id = \"a\"\nclient_secret = \"short\"\n";
+    assert!(load(client).is_ok(), "samples on one's own machine may have any");
+    let exposed = format!(
+        "listen = \"0.0.0.0:6870\"\npublic_urls = [\"http://localhost:6870\"]\ncontrol = false\n{client}"
+    );
+    assert!(problems(&exposed)[0].contains("clients[0].client_secret is too easy to guess"));
+    let empty = problems("[[clients]]\nclient_id = \"a\"\nclient_secrets = [\"\"]\n");
+    assert!(empty[0].contains("holds an empty secret"), "{empty:?}");
 }
 
 #[test]
@@ -125,7 +191,7 @@ fn production_mode_demands_what_real_people_need() {
     {
         assert!(found.iter().any(|p| p.starts_with(name)), "{name} is missing in {found:?}");
     }
-    let good = "mode = \"production\"\nclient_id = \"skc_1\"\nclient_secret = \"own\"\n\
+    let good = "mode = \"production\"\nclient_id = \"skc_1\"\nclient_secret = \"a secret of our own\"\n\
                 redirect_uris = [\"https://app.example.com/cb\"]\npublic_urls = [\"https://id.example.com\"]\n\
                 [smtp]\nhost = \"smtp.example.com\"\n";
     let config = load(good).unwrap();
@@ -167,9 +233,9 @@ fn secrets_do_not_show_in_debug_output() {
         "",
         &[
             ("VESTIBULE_CLIENT_ID", "a"),
-            ("VESTIBULE_CLIENT_SECRET", "sesame"),
-            ("VESTIBULE_MASTER_KEY", "sesame"),
-            ("VESTIBULE_CONTROL__TOKEN", "sesame"),
+            ("VESTIBULE_CLIENT_SECRET", "sesame, open yourself"),
+            ("VESTIBULE_MASTER_KEY", "sesame, open yourself"),
+            ("VESTIBULE_CONTROL__TOKEN", "sesame, open yourself"),
         ],
     );
     assert!(!format!("{:?}", config.unwrap()).contains("sesame"));

@@ -194,7 +194,7 @@ async fn the_pages_show_mails_and_their_html_part_can_do_nothing() {
 
 #[tokio::test]
 async fn a_token_guards_the_control_api_where_one_is_set() {
-    let server = TestServer::with("[control]\ntoken = \"sesame\"").await;
+    let server = TestServer::with("[control]\ntoken = \"open, sesame, open\"").await;
     let url = format!("{}/_emulator/v1/messages", server.url);
     for path in [
         "/_emulator/v1/messages",
@@ -206,9 +206,20 @@ async fn a_token_guards_the_control_api_where_one_is_set() {
         assert_eq!(server.get(path).await.status, 401, "{path}");
     }
     assert_eq!(server.http().delete(&url).bearer_auth("wrong").send().await.unwrap().status().as_u16(), 401);
-    assert_eq!(server.http().get(&url).bearer_auth("sesame").send().await.unwrap().status().as_u16(), 200);
     assert_eq!(
-        server.http().get(&url).basic_auth("any", Some("sesame")).send().await.unwrap().status().as_u16(),
+        server.http().get(&url).bearer_auth("open, sesame, open").send().await.unwrap().status().as_u16(),
+        200
+    );
+    assert_eq!(
+        server
+            .http()
+            .get(&url)
+            .basic_auth("any", Some("open, sesame, open"))
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16(),
         200
     );
 }

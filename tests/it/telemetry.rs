@@ -127,7 +127,10 @@ async fn strangers_cannot_make_new_series() {
 
 #[tokio::test]
 async fn figures_need_their_token_where_they_have_one() {
-    let server = TestServer::with("[metrics]\ntoken = \"figures\"\n[control]\ntoken = \"control\"\n").await;
+    let server = TestServer::with(
+        "[metrics]\ntoken = \"a token for figures\"\n[control]\ntoken = \"a token for control\"\n",
+    )
+    .await;
     let ask = async |token: Option<&str>| {
         let request = server.http().get(format!("{}/metrics", server.url));
         let request = match token {
@@ -137,10 +140,11 @@ async fn figures_need_their_token_where_they_have_one() {
         request.send().await.unwrap().status().as_u16()
     };
     assert_eq!(ask(None).await, 401);
-    assert_eq!(ask(Some("control")).await, 401);
-    assert_eq!(ask(Some("figures")).await, 200);
-    let server = TestServer::with("[control]\ntoken = \"control\"\n").await;
-    let answer = server.http().get(format!("{}/metrics", server.url)).bearer_auth("control").send().await;
+    assert_eq!(ask(Some("a token for control")).await, 401);
+    assert_eq!(ask(Some("a token for figures")).await, 200);
+    let server = TestServer::with("[control]\ntoken = \"a token for control\"\n").await;
+    let answer =
+        server.http().get(format!("{}/metrics", server.url)).bearer_auth("a token for control").send().await;
     assert_eq!(answer.unwrap().status().as_u16(), 200, "the control API's token opens the figures too");
     let server = TestServer::with("[metrics]\nenabled = false\n").await;
     assert_eq!(server.get("/metrics").await.status, 404);
@@ -159,7 +163,7 @@ fn nobody_reads_figures_in_production_without_a_token() {
         Config::read(source, std::path::Path::new("."))
     };
     assert!(!read("").unwrap().metrics.enabled);
-    assert!(read("[metrics]\ntoken = \"figures\"\n").unwrap().metrics.enabled);
+    assert!(read("[metrics]\ntoken = \"a token for figures\"\n").unwrap().metrics.enabled);
     let refused = read("[metrics]\nenabled = true\n").unwrap_err().to_string();
     assert!(refused.contains("metrics.token is missing"), "{refused}");
 }

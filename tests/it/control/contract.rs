@@ -44,7 +44,7 @@ async fn agents_are_told_what_is_true_and_secrets_only_where_they_may_have_them(
             if path.starts_with("/api/") { server.post(path, &[]).await } else { server.get(path).await };
         assert!(page.status != 404 || path.contains("/latest?"), "{word}");
     }
-    let guarded = TestServer::with("[control]\ntoken = \"sesame\"").await;
+    let guarded = TestServer::with("[control]\ntoken = \"open, sesame, open\"").await;
     assert!(!guarded.get("/llms.txt").await.body.contains(crate::support::CLIENT_SECRET));
 }
 
@@ -77,7 +77,7 @@ async fn a_page_of_another_site_cannot_change_anything() {
 
 #[tokio::test]
 async fn a_token_guards_every_path_and_control_false_takes_them_all_away() {
-    let guarded = TestServer::with("[control]\ntoken = \"sesame\"").await;
+    let guarded = TestServer::with("[control]\ntoken = \"open, sesame, open\"").await;
     let off = TestServer::with("control = false").await;
     let document: Value = {
         let open = TestServer::start().await;
@@ -92,6 +92,48 @@ async fn a_token_guards_every_path_and_control_false_takes_them_all_away() {
                 let got = request.json(&json!({})).send().await.unwrap().status();
                 assert_eq!(got, status, "{method} {path}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_others_can_connect_no_client_gets_the_well_known_or_a_weak_secret_by_api() {
+    let exposed = TestServer::with(
+        "listen = \"0.0.0.0:6870\"\npublic_urls = [\"http://localhost:6870\"]\nclient_id = \"skc_own\"\n\
+         client_secret = \"a secret of our own\"\n[control]\ntoken = \"a token of our own\"\n",
+    )
+    .await;
+    let ask = async |method: &str, path: &str, body: Value| {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = exposed.http().request(method, format!("{}/_emulator/v1{path}", exposed.url));
+        Page::of(request.bearer_auth("a token of our own").json(&body).send().await.unwrap()).await
+    };
+    assert_eq!(ask("POST", "/clients", json!({ "client_id": "skc_made" })).await.status, 201);
+    let mut snapshot = ask("GET", "/snapshot", Value::Null).await.json();
+    for secret in [crate::support::CLIENT_SECRET, "short"] {
+        let client = json!({ "client_id": "skc_new", "client_secret": secret });
+        snapshot["settings"]["clients"] = json!([client]);
+        for (method, path, body, field) in [
+            ("POST", "/clients", client.clone(), "client_secret"),
+            ("PATCH", "/clients/skc_made", json!({ "client_secret": secret }), "client_secret"),
+            (
+                "PATCH",
+                "/clients/skc_made",
+                json!({ "client_secrets": ["a secret of our own", secret] }),
+                "client_secrets",
+            ),
+            ("PATCH", "/settings", json!({ "clients": [client] }), "clients[0].client_secret"),
+            (
+                "POST",
+                "/environments",
+                json!({ "settings": { "clients": [client] } }),
+                "settings.clients[0].client_secret",
+            ),
+            ("PUT", "/snapshot", snapshot.clone(), "settings.clients[0].client_secret"),
+        ] {
+            let refused = ask(method, path, body).await;
+            assert_eq!(refused.status, 400, "{method} {path}: {}", refused.body);
+            assert_eq!(refused.json()["errors"][0]["field"], field, "{method} {path}: {}", refused.body);
         }
     }
 }

@@ -179,7 +179,7 @@ async fn the_clock_and_the_state_are_changed_by_forms() {
 
 #[tokio::test]
 async fn where_a_token_is_demanded_people_sign_in_with_it() {
-    let server = TestServer::with("[control]\ntoken = \"sesame\"").await;
+    let server = TestServer::with("[control]\ntoken = \"open, sesame, open\"").await;
     let person = server.person();
     let ask = || person.browser.get(format!("{}/dashboard", server.url)).header("accept", "text/html");
     let refused = Page::of(ask().send().await.unwrap()).await;
@@ -188,7 +188,7 @@ async fn where_a_token_is_demanded_people_sign_in_with_it() {
     assert_eq!(wrong.status, 401);
     assert!(beside(&wrong, "sign-in-token-error").contains("not the token"));
     assert!(!wrong.body.contains("value=\"open\""), "what was typed is not shown again");
-    let right = person.post("/dashboard/sign-in", &[("token", "sesame")]).await;
+    let right = person.post("/dashboard/sign-in", &[("token", "open, sesame, open")]).await;
     let cookie = right.header("set-cookie").to_owned();
     assert!(
         cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains("sesame"),

@@ -1,0 +1,52 @@
+//! Which secrets are good enough.
+
+use super::DEFAULT_CLIENT_SECRET;
+use crate::crypto::client_secrets::is_hash_of;
+
+/// Characters that a secret has at least.
+const MIN_LENGTH: usize = 16;
+
+/// How many of them differ at least.
+const MIN_DIFFERENT: usize = 8;
+
+const WELL_KNOWN: &str = "is the well-known development secret, which is accepted on a loopback listener in development \
+    mode only: set one of your own (VESTIBULE_CLIENT_ID and VESTIBULE_CLIENT_SECRET, or [[clients]]); \
+    `openssl rand -base64 32` makes one";
+const EASY_TO_GUESS: &str = "is too easy to guess: it needs at least 16 characters, 8 of them different; `openssl rand -base64 32` makes one";
+
+/// What is wrong with a secret that has to keep others out.
+pub(super) fn weakness(secret: &str) -> Option<&'static str> {
+    if secret == DEFAULT_CLIENT_SECRET {
+        return Some(WELL_KNOWN);
+    }
+    let characters: Vec<char> = secret.chars().collect();
+    let different: std::collections::BTreeSet<&char> = characters.iter().collect();
+    (characters.len() < MIN_LENGTH || different.len() < MIN_DIFFERENT).then_some(EASY_TO_GUESS)
+}
+
+/// The same of one whose argon2 hash is all there is.
+pub(super) fn weakness_of_hash(hash: &str) -> Option<&'static str> {
+    is_hash_of(hash, DEFAULT_CLIENT_SECRET).then_some(WELL_KNOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::client_secrets::hash_secret;
+    use crate::crypto::entropy::SystemEntropy;
+
+    #[test]
+    fn a_secret_is_neither_known_nor_short_nor_made_of_a_few_characters() {
+        assert_eq!(weakness(DEFAULT_CLIENT_SECRET), Some(WELL_KNOWN));
+        for weak in ["", "x", "secret", "fifteen_letters", "aaaaaaaaaaaaaaaaaaaaaaaa", "abcabcabcabcabcabc"] {
+            assert_eq!(weakness(weak), Some(EASY_TO_GUESS), "{weak}");
+        }
+        for good in ["a-token-that-is-long-enough", "3q2+7wQ5T1u9yZ0b", "пароль длинный достаточно"]
+        {
+            assert_eq!(weakness(good), None, "{good}");
+        }
+        let hash = |secret| hash_secret(secret, &SystemEntropy).unwrap();
+        assert_eq!(weakness_of_hash(&hash(DEFAULT_CLIENT_SECRET)), Some(WELL_KNOWN));
+        assert_eq!(weakness_of_hash(&hash("another")), None);
+    }
+}
