@@ -108,14 +108,13 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_by_recipient ON messages (environment_id, to_key, id);
 
--- Mails on their way to the SMTP server; a row goes when its mail is delivered or given up.
+-- Mails on their way to the SMTP server; a row goes when its mail is delivered or given up. `sealed` is what it says,
+-- encrypted, because neither engine wipes the place of a row that is gone.
 CREATE TABLE outbox (
     environment_id TEXT NOT NULL,
     id TEXT NOT NULL,
     to_address TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    text_body TEXT NOT NULL,
-    html_body TEXT NOT NULL,
+    sealed BYTEA NOT NULL,
     attempts BIGINT NOT NULL,
     created_at_ms BIGINT NOT NULL,
     next_attempt_at_ms BIGINT NOT NULL,

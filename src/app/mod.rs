@@ -25,6 +25,7 @@ pub use site::{Access, SERVER_SECRET, Site};
 pub use start::{Parts, Seed, StartError, Started};
 
 use crate::config;
+use crate::crypto::at_rest::AtRest;
 use crate::crypto::client_secrets::ClientSecrets;
 use crate::crypto::server_secret::ServerSecret;
 use crate::crypto::signing::KeySet;
@@ -58,6 +59,8 @@ pub struct Live {
     pub revision: i64,
     pub secret: ServerSecret,
     pub client_secrets: ClientSecrets,
+    /// Seals mails that wait for the SMTP server.
+    pub mails: AtRest,
     pub randomness: Arc<Randomness>,
     /// Rules for faults; their counts are in the database.
     pub faults: Vec<StoredFault>,
@@ -239,6 +242,7 @@ impl Live {
         Ok(Self {
             client_secrets: ClientSecrets::new(secret.clone(), site.secret_checks.clone()),
             uses_well_known_secret: environment.clients.iter().any(config::has_well_known_secret),
+            mails: secret.mails_at_rest()?,
             secret,
             environment: Arc::new(environment),
             revision: record.revision,

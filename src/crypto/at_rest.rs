@@ -1,4 +1,4 @@
-//! Encryption of keys in the database, when a master key is set (AES-256-GCM).
+//! Encryption of what the database keeps (AES-256-GCM): keys, when a master key is set, and mails that wait.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -32,6 +32,12 @@ impl AtRest {
         let key =
             master_key.map(|m| UnboundKey::new(&AES_256_GCM, &Sha256::digest(m.expose_secret().as_bytes())));
         Ok(Self(key.transpose().map_err(|_| AtRestError::Failed)?.map(LessSafeKey::new)))
+    }
+
+    /// Seals with a key that is random already.
+    pub fn with_key(key: &[u8; 32]) -> Result<Self, AtRestError> {
+        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| AtRestError::Failed)?;
+        Ok(Self(Some(LessSafeKey::new(key))))
     }
 
     /// `name` says what the value is; a value put in another's place does not open.

@@ -7,6 +7,8 @@ use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use subtle::ConstantTimeEq as _;
 
+use super::at_rest::{AtRest, AtRestError};
+
 /// What a digest is of; no two uses can be taken for one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -63,6 +65,13 @@ impl ServerSecret {
             context.update(part);
         }
         context.sign()
+    }
+
+    /// Seals mails that wait for the SMTP server. Whoever cannot read the server secret cannot read them.
+    pub fn mails_at_rest(&self) -> Result<AtRest, AtRestError> {
+        let mut key = [0; 32];
+        key.copy_from_slice(self.prf(&[b"mails at rest"]).as_ref());
+        AtRest::with_key(&key)
     }
 
     /// Digest under which a secret is stored and found: 43 base64url characters.

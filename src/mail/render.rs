@@ -1,6 +1,7 @@
 //! What the mails say: subject, text part and HTML part of a mail with a code, a link or both.
 
 use askama::Template;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::single_line;
@@ -49,7 +50,7 @@ pub struct MailContent<'a> {
 }
 
 /// A mail ready for the inbox and for [`Envelope`](super::Envelope).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenderedMail {
     pub subject: String,
     /// Plain text. Code and link stand on lines of their own.

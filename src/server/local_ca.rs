@@ -1,7 +1,9 @@
 //! The certificate authority of one's own machine, made on first use in the data folder, so that TLS works without a
 //! step. Applications trust `ca.pem`; nobody else can, since its key never leaves the folder.
 
+use std::fs::Permissions;
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -10,6 +12,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
+use super::data_folder;
 use crate::domain::clock::UnixMs;
 
 const DAY_MS: i64 = 86_400_000;
@@ -52,8 +55,9 @@ impl LocalCa {
     /// The authority of a data folder; made when it is not there yet.
     pub fn open_or_create(data_dir: &Path, now_ms: UnixMs) -> Result<Self, LocalCaError> {
         let folder = data_dir.join("tls");
-        super::make_private_folder(data_dir)
-            .and_then(|()| super::make_private_folder(&folder))
+        data_folder::make_private(&folder)
+            .and_then(|()| std::fs::set_permissions(&folder, Permissions::from_mode(0o700)))
+            .and_then(|()| data_folder::keep_files_private(&folder))
             .map_err(|source| LocalCaError::File { path: folder.clone(), source })?;
         let ca = Self { folder };
         if !ca.key_file().exists() {
@@ -219,9 +223,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn keys_are_for_their_owner_alone() {
-        use std::os::unix::fs::PermissionsExt as _;
         let data = tempfile::tempdir().unwrap();
         let ca = LocalCa::open_or_create(data.path(), NOW_MS).unwrap();
         let leaf = ca.leaf(&names(&["localhost"]), NOW_MS).unwrap();

@@ -2,6 +2,7 @@
 
 mod banner;
 mod bridge;
+mod data_folder;
 mod faulty;
 mod local_ca;
 mod one_port;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+pub use data_folder::DataFolderError;
 pub use local_ca::{LocalCa, LocalCaError};
 pub use one_port::Deadlines;
 pub use tls::{Tls, TlsError};
@@ -29,6 +31,7 @@ use crate::config::{Config, Database, ListenAddress};
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::Entropy;
+use crate::domain::environment::Mode;
 use crate::domain::ids::{IdKind, many_ids};
 use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
@@ -47,8 +50,8 @@ pub enum ServeError {
         "cannot listen on {address}: {source}. Is another server running there? --listen 127.0.0.1:0 takes a free port"
     )]
     Listen { address: String, source: std::io::Error },
-    #[error("cannot use the data folder {path}: {source}")]
-    DataFolder { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
     #[error("cannot write the ready file {path}: {source}")]
     ReadyFile { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
@@ -83,28 +86,17 @@ pub async fn open_store(config: &Config) -> Result<OpenStore, ServeError> {
             Ok(OpenStore { store, _folder: None })
         }
         Database::Sqlite => {
-            let path = &config.data_dir;
-            let failed = |source| ServeError::DataFolder { path: path.clone(), source };
-            make_private_folder(path).map_err(failed)?;
-            let store = Store::open_sqlite(&path.join("vestibule.db")).await?;
+            data_folder::prepare(config)?;
+            let store = Store::open_sqlite(&config.data_dir.join("vestibule.db")).await?;
             Ok(OpenStore { store, _folder: None })
         }
         Database::Ephemeral => {
-            let failed = |source| ServeError::DataFolder { path: std::env::temp_dir(), source };
-            let folder = tempfile::Builder::new().prefix("vestibule-").tempdir().map_err(failed)?;
+            let unusable = |source| DataFolderError::Unusable { path: std::env::temp_dir(), source };
+            let folder = data_folder::temporary().map_err(unusable)?;
             let store = Store::open_sqlite(&folder.path().join("vestibule.db")).await?;
             Ok(OpenStore { store, _folder: Some(folder) })
         }
     }
-}
-
-/// The folder holds signing keys: nobody else may look in.
-fn make_private_folder(path: &std::path::Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 /// The parts of a provider as configured, on the machine's clock and randomness.
@@ -337,6 +329,7 @@ async fn run_provider(
             .map_err(|source| ServeError::ReadyFile { path: path.clone(), source })?;
     }
     banner::print(&config, &addresses);
+    warn_about_master_key(&config);
     warn_about_smtp(&app).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(outbox::run(provider.clone()));
@@ -361,6 +354,15 @@ async fn start_patiently(parts: &Parts) -> Result<crate::app::Started, StartErro
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+fn warn_about_master_key(config: &Config) {
+    if config.environment.mode == Mode::Production && config.master_key.is_none() {
+        tracing::warn!(
+            "master_key is not set: whoever gets a copy of the database has the signing keys. Set VESTIBULE_MASTER_KEY; \
+             `openssl rand -base64 32` makes one, and keys from before it stay readable"
+        );
     }
 }
 

@@ -12,6 +12,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
+use super::data_folder::DataFolderError;
 use super::local_ca::{LocalCa, LocalCaError};
 use crate::config::{Config, Database, TlsFiles};
 use crate::domain::clock::{Clock, UnixMs};
@@ -21,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
     #[error(transparent)]
     LocalCa(#[from] LocalCaError),
     #[error("cannot read {path}: {reason}")]
@@ -68,10 +71,15 @@ impl Tls {
                     // Applications may trust the data folder's authority already; else nothing is kept.
                     Database::Ephemeral if !LocalCa::exists(&config.data_dir) => {
                         let failed = |source| LocalCaError::File { path: std::env::temp_dir(), source };
-                        let made = tempfile::Builder::new().prefix("vestibule-").tempdir().map_err(failed)?;
+                        let made = super::data_folder::temporary().map_err(failed)?;
                         folder.insert(made).path().to_owned()
                     }
-                    _ => config.data_dir.clone(),
+                    // The embedded database's folder is looked after where it is opened.
+                    Database::Sqlite => config.data_dir.clone(),
+                    Database::Ephemeral | Database::Postgres { .. } => {
+                        super::data_folder::prepare(config)?;
+                        config.data_dir.clone()
+                    }
                 };
                 Origin::Local { ca: LocalCa::open_or_create(&data_dir, now_ms)?, names: names(config) }
             }

@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use tracing::Instrument as _;
 
 use super::{Failure, faults};
-use crate::app::{App, Provider, Site};
+use crate::app::{App, Context, Live, Provider, Site, StartError};
 use crate::domain::clock::UnixMs;
-use crate::mail::{DeliveryError, Envelope, SmtpMailer, retry_delay_ms};
-use crate::storage::OutboxMail;
+use crate::mail::{DeliveryError, Envelope, RenderedMail, SmtpMailer, retry_delay_ms};
+use crate::storage::{OutboxMail, StoreError};
 use crate::telemetry::metrics::Delivery;
 
 /// Mails taken at a time.
@@ -24,6 +24,20 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a claimed mail is left to the process that claimed it, in milliseconds; longer than any delivery.
 const CLAIM_MS: i64 = 120_000;
+
+/// A mail as the outbox keeps it: only the server that delivers it reads what it says.
+pub fn seal(context: &Context, message_id: &str, mail: &RenderedMail) -> Result<Vec<u8>, Failure> {
+    let bytes = serde_json::to_vec(mail).map_err(|_| StoreError::Unreadable("mail"))?;
+    // The machine's randomness: a nonce must never come twice.
+    let entropy = &*context.app.site.entropy;
+    Ok(context.live.mails.seal(message_id, &bytes, entropy).map_err(StartError::from)?)
+}
+
+/// `None`: it was sealed by another secret. The codes and links of that time are worth nothing either.
+fn open(live: &Live, mail: &OutboxMail) -> Option<RenderedMail> {
+    let bytes = live.mails.open(&mail.id, &mail.sealed).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
 
 /// Delivers until the task is dropped.
 pub async fn run(provider: Provider) {
@@ -87,13 +101,21 @@ async fn claim_and_deliver(
 
 async fn deliver(app: &App, smtp: &SmtpMailer, mail: &OutboxMail) -> Result<Delivery, Failure> {
     let live = app.live();
+    let Some(content) = open(&live, mail) else {
+        tracing::error!(
+            message_id = mail.id,
+            "mail given up: the server secret has changed since it was written"
+        );
+        app.store().remove_mail(mail).await?;
+        return Ok(Delivery::GivenUp);
+    };
     let envelope = Envelope {
         from: &live.environment.mail_from,
         to: &mail.to_address,
         message_id: &mail.id,
-        subject: &mail.subject,
-        text: &mail.text_body,
-        html: &mail.html_body,
+        subject: &content.subject,
+        text: &content.text,
+        html: &content.html,
         created_at_ms: mail.created_at_ms,
     };
     let attempt = u32::try_from(mail.attempts).unwrap_or(u32::MAX).saturating_add(1);

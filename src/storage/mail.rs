@@ -21,7 +21,8 @@ pub struct NewMail {
     pub kind: &'static str,
     pub is_test_user: bool,
     pub into_inbox: bool,
-    pub into_outbox: bool,
+    /// Subject and bodies as the outbox keeps them, encrypted. `None`: nothing leaves by SMTP.
+    pub sealed: Option<Vec<u8>>,
 }
 
 /// A mail of the inbox.
@@ -62,9 +63,8 @@ pub struct OutboxMail {
     pub environment_id: String,
     pub id: String,
     pub to_address: String,
-    pub subject: String,
-    pub text_body: String,
-    pub html_body: String,
+    /// See [`NewMail::sealed`].
+    pub sealed: Vec<u8>,
     pub attempts: i64,
     pub created_at_ms: UnixMs,
 }
@@ -97,17 +97,15 @@ pub(super) fn insert(
         .bind(now_ms);
         batch.write(query)?;
     }
-    if mail.into_outbox {
+    if let Some(sealed) = &mail.sealed {
         let query = sqlx::query(
-            "INSERT INTO outbox (environment_id, id, to_address, subject, text_body, html_body, attempts, \
-             created_at_ms, next_attempt_at_ms) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 0)",
+            "INSERT INTO outbox (environment_id, id, to_address, sealed, attempts, created_at_ms, \
+             next_attempt_at_ms) VALUES ($1, $2, $3, $4, 0, $5, 0)",
         )
         .bind(environment_id)
         .bind(&mail.id)
         .bind(&mail.to_address)
-        .bind(&mail.subject)
-        .bind(&mail.text_body)
-        .bind(&mail.html_body)
+        .bind(sealed.clone())
         .bind(now_ms);
         batch.write(query)?;
     }
@@ -176,7 +174,7 @@ impl Store {
     /// was set back since.
     pub async fn due_mails(&self, now_ms: UnixMs, limit: i64) -> Result<Vec<OutboxMail>, StoreError> {
         Ok(sqlx::query_as(
-            "SELECT environment_id, id, to_address, subject, text_body, html_body, attempts, created_at_ms FROM outbox \
+            "SELECT environment_id, id, to_address, sealed, attempts, created_at_ms FROM outbox \
              WHERE next_attempt_at_ms <= $1 OR next_attempt_at_ms > $3 ORDER BY next_attempt_at_ms LIMIT $2",
         )
         .bind(now_ms)

@@ -170,6 +170,7 @@ impl Store {
     /// Opens (and makes, when missing) an SQLite database file.
     pub async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
+        sqlite::keep_private(path).map_err(sqlx::Error::Io)?;
         let url = format!("sqlite://{}?mode=rwc", path.display());
         let pool = AnyPoolOptions::new()
             .max_connections(SQLITE_CONNECTIONS)

@@ -4,6 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error as StdError;
+use std::fs::{OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +22,27 @@ use sqlx_core::any::{AnyColumn, AnyValueKind};
 /// emptied by [`super::checkpoints`].
 pub(super) const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
     PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000; PRAGMA wal_autocheckpoint = 0;";
+
+/// Makes the database file, where it is missing, and whatever is left beside it, readable by its owner alone. SQLite gives
+/// the files that it makes beside a database the mode of the database.
+pub(super) fn keep_private(path: &Path) -> io::Result<()> {
+    OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)?;
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let Ok(about) = std::fs::metadata(&name) else { continue };
+        if about.permissions().mode() & 0o777 != PRIVATE {
+            // Some file systems have no modes, and a file of another owner keeps its own: the folder is what counts there.
+            if let Err(error) = std::fs::set_permissions(&name, Permissions::from_mode(PRIVATE)) {
+                tracing::warn!(file = %Path::new(&name).display(), %error, "others may be able to read the database");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Mode of a file that its owner alone may read.
+const PRIVATE: u32 = 0o600;
 
 /// How many statements a connection keeps prepared: more than there are.
 const PREPARED_STATEMENTS: usize = 256;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// The binary with none of this process's settings.
-fn vestibule(folder: &Path) -> Command {
+pub fn vestibule(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
     command
         .env_clear()
@@ -18,7 +18,7 @@ fn vestibule(folder: &Path) -> Command {
     command
 }
 
-fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -35,15 +35,16 @@ impl Running {
 
     /// Starts at an address, such as that of a server before it.
     pub fn start_at(folder: &Path, listen: &str, arguments: &[&str]) -> Self {
+        let mut command = vestibule(folder);
+        command.args(["--listen", listen, "--ready-file", "ready.json"]).args(arguments);
+        Self::of(folder, command)
+    }
+
+    /// Starts by a command that writes `ready.json` there.
+    pub fn of(folder: &Path, mut command: Command) -> Self {
         let ready_file = folder.join("ready.json");
         let _ = std::fs::remove_file(&ready_file);
-        let child = vestibule(folder)
-            .args(["--listen", listen, "--ready-file", "ready.json"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         let ready = loop {
             if let Ok(text) = std::fs::read_to_string(&ready_file) {
@@ -172,6 +173,19 @@ fn listening_elsewhere_with_the_well_known_credentials_is_refused() {
     let refused = vestibule(folder.path()).args(["--listen", "0.0.0.0:0"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused).contains("VESTIBULE_CLIENT_SECRET"), "{}", text(&refused));
+}
+
+#[test]
+fn production_mode_without_a_master_key_is_warned_about_at_every_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "mode = \"production\"\npublic_urls = [\"https://id.example.com\"]\nclient_id = \"skc_own\"\n\
+                    client_secret = \"a secret of our own\"\n[smtp]\nhost = \"127.0.0.1\"\nport = 1\n";
+    let with_key = format!("master_key = \"a master key of our own\"\n{settings}");
+    for (text, is_warned) in [(settings, true), (settings, true), (with_key.as_str(), false)] {
+        std::fs::write(folder.path().join("vestibule.toml"), text).unwrap();
+        let (_, said) = Running::start(folder.path(), &[]).stop();
+        assert_eq!(said.contains("master_key is not set"), is_warned, "{said}");
+    }
 }
 
 #[test]

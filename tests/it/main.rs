@@ -29,6 +29,7 @@ mod one_port;
 mod openid_provider;
 mod origins;
 mod outbox;
+mod private_files;
 mod proof;
 mod pushed_requests;
 mod relying_party;

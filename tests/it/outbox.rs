@@ -6,7 +6,7 @@ use base64::Engine as _;
 use rstest::rstest;
 
 use crate::smtp::Server;
-use crate::support::{Engine, TestServer};
+use crate::support::{CLIENT_ID, Engine, TestServer};
 
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
@@ -57,6 +57,77 @@ async fn mails_go_to_the_smtp_server_but_not_those_of_test_users(
     assert!(String::from_utf8_lossy(&content).contains(&format!("Subject: {code} is your")));
     until("the outbox is empty", async || waiting_mails(&server).await == 0).await;
     assert_eq!(server.mail_to("john+sktest@example.com").await["test_user"], true);
+}
+
+/// A server for real people, with no inbox.
+fn production_with_smtp(port: u16) -> String {
+    format!(
+        "mode = \"production\"\npublic_urls = [\"https://id.example.com\"]\n[[clients]]\nclient_id = \"{CLIENT_ID}\"\n\
+         client_secret = \"a secret of our own\"\n{}\n",
+        with_smtp(port)
+    )
+}
+
+/// Everything that the embedded database keeps in files.
+fn bytes_of_database(server: &TestServer) -> Vec<u8> {
+    let url = server.database.connect_url();
+    let path = url.trim_start_matches("sqlite://");
+    ["", "-wal", "-shm"]
+        .iter()
+        .flat_map(|end| std::fs::read(format!("{path}{end}")).unwrap_or_default())
+        .collect()
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|w| w.eq_ignore_ascii_case(text.as_bytes()))
+}
+
+#[rstest]
+#[tokio::test]
+async fn nobody_reads_a_mail_in_the_database_while_it_waits_or_afterwards(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(smtp) = Server::start("plain", &[]) else { return };
+    let port = smtp.port;
+    drop(smtp);
+    let Some(server) = TestServer::on(engine, &production_with_smtp(port)).await else { return };
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", CLIENT_ID),
+        ("client_secret", "a secret of our own"),
+    ];
+    let token = server.post("/oauth/token", &form).await.json();
+    let mail = serde_json::json!({ "email": "jane@example.com", "magiclink_auth_uri": "https://app.example.com/verify" });
+    let asked = server.http().post(format!("{}/api/v1/passwordless/email/send", server.url)).json(&mail);
+    let asked = asked.bearer_auth(token["access_token"].as_str().unwrap()).send().await.unwrap();
+    let sent: serde_json::Value = asked.json().await.unwrap();
+    let id = sent["auth_request_id"].as_str().unwrap();
+    let secret = &server.app.live().secret;
+    let code_line = format!("{} is your", secret.code(id, 1, 6));
+    let link_token = secret.link_token(id, 1);
+    until("a first attempt failed", async || is_put_back(&server).await).await;
+    let waiting = server.app.store().due_mails(i64::MAX, 1).await.unwrap().remove(0);
+    let look = |bytes: &[u8], when: &str| {
+        for text in [code_line.as_str(), &link_token, "app.example.com/verify?", "<html"] {
+            assert!(!holds(bytes, text), "{text} can be read {when}");
+        }
+    };
+    look(&waiting.sealed, "in the outbox");
+    if engine == Engine::Sqlite {
+        let bytes = bytes_of_database(&server);
+        assert!(holds(&bytes, id), "this is the database");
+        look(&bytes, "while the mail waits");
+    }
+    let Some(smtp) = Server::start("plain", &["--port", &port.to_string()]) else { return };
+    server.advance_s(600);
+    let (_smtp, received) = received_by(smtp).await;
+    let content =
+        base64::engine::general_purpose::STANDARD.decode(received["content"].as_str().unwrap()).unwrap();
+    assert!(holds(&content, &code_line), "it is the mail: {}", String::from_utf8_lossy(&content));
+    until("the outbox is empty", async || waiting_mails(&server).await == 0).await;
+    if engine == Engine::Sqlite {
+        look(&bytes_of_database(&server), "after the delivery");
+    }
 }
 
 #[tokio::test]

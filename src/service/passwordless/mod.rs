@@ -6,7 +6,7 @@ mod hosted;
 
 pub use hosted::*;
 
-use super::{Failure, MAX_CONFLICTS, flows};
+use super::{Failure, MAX_CONFLICTS, flows, outbox};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, LinkOutcome, Origin, SendRefusal};
@@ -178,8 +178,11 @@ fn compose<O: Mailed>(
         template_variables: request.origin.template_variables(),
     })?;
     let is_test_user = is_test_user(&environment.test_users, environment.mode, to);
+    let id = context.new_message_id();
+    let leaves = context.app.site.smtp.is_some() && !is_test_user;
     Ok(NewMail {
-        id: context.new_message_id(),
+        sealed: leaves.then(|| outbox::seal(context, &id, &rendered)).transpose()?,
+        id,
         to_address: to.as_str().to_owned(),
         to_key: to.key().to_owned(),
         subject: rendered.subject,
@@ -191,7 +194,6 @@ fn compose<O: Mailed>(
         kind: kind.as_str(),
         is_test_user,
         into_inbox: environment.mode == Mode::Development,
-        into_outbox: context.app.site.smtp.is_some() && !is_test_user,
     })
 }
 
@@ -203,7 +205,7 @@ fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, mail: &NewM
     };
     let how = if mail.is_test_user {
         "A test user, so no mail leaves the house: the fixed code is right"
-    } else if mail.into_outbox {
+    } else if mail.sealed.is_some() {
         "A mail is on its way by SMTP"
     } else {
         "A mail is in the inbox"
@@ -298,7 +300,7 @@ fn name_of_client<'a>(environment: &'a Environment, client_id: &str) -> &'a str 
 
 fn announce(context: &Context, mail: &NewMail) {
     context.app.mail.announce();
-    if mail.into_outbox {
+    if mail.sealed.is_some() {
         context.app.site.outbox_filled.notify_one();
     }
 }
