@@ -293,6 +293,9 @@ async fn the_well_known_public_client_signs_in_with_pkce_and_without_a_secret() 
     let page = server.post("/oauth/token", &form).await;
     assert_eq!(page.status, 200, "{}", page.body);
     assert_eq!(claims(&page.json()["id_token"])["aud"][0], DEFAULT_SPA_CLIENT_ID);
+    for path in ["/dashboard", "/llms.txt"] {
+        assert!(server.get(path).await.body.contains(DEFAULT_SPA_CLIENT_ID), "{path}");
+    }
     // Where clients are configured there are those alone.
     let own = TestServer::with("client_id = \"skc_own\"\nclient_secret = \"a secret of one's own\"").await;
     assert_eq!(own.person().authorize(&pkce).await.status, 400);

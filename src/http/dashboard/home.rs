@@ -22,7 +22,7 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
     });
     let public = context.environment.first_public_client().map(|client| client.client_id.as_str());
     if let Some(public) = public {
-        facts.push(Fact::code("Public client id (no secret, PKCE: for apps in a browser)", public));
+        facts.push(Fact::code("Public client id", public));
     }
     let secret = secret.unwrap_or_else(|| "…".to_owned());
     let mut variables = format!(
@@ -35,11 +35,15 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
         .into_iter()
         .map(|(name, text)| Block::Folded { name: name.to_owned(), text })
         .collect();
+    let mut credentials = vec![Block::Facts(facts)];
+    if public.is_some() {
+        let text =
+            "The public client has no secret and uses PKCE: it is for applications that run in a browser.";
+        credentials.push(Block::Text(text.to_owned()));
+    }
+    credentials.push(Block::Code { name: ".env".to_owned(), text: variables });
     page.sections = vec![
-        Section::new(
-            "Credentials",
-            vec![Block::Facts(facts), Block::Code { name: ".env".to_owned(), text: variables }],
-        ),
+        Section::new("Credentials", credentials),
         Section::new("In your application", snippets),
         Section::new("Addresses", vec![Block::Facts(addresses(&shown))]),
         Section::new("Health", vec![Block::Facts(health(&context).await)]),
