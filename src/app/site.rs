@@ -56,6 +56,8 @@ pub struct Site {
     /// Folder of the named scenarios.
     pub scenarios: PathBuf,
     pub smtp: Option<SmtpMailer>,
+    /// What is trusted beside the system's certificates when applications are told of logouts.
+    pub logout_roots: Vec<reqwest::Certificate>,
     /// The work of checking hashed client secrets, of all environments.
     pub(super) secret_checks: Arc<SecretChecks>,
     /// Wakes the delivery of the outbox.

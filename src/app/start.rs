@@ -34,6 +34,8 @@ pub struct Parts {
     pub master_key: Option<SecretString>,
     /// `None`: the inbox alone receives.
     pub smtp: Option<SmtpMailer>,
+    /// Trusted beside the system's certificates when applications are told of logouts.
+    pub logout_roots: Vec<reqwest::Certificate>,
     pub control: Access,
     pub metrics: Access,
     pub scenarios: PathBuf,
@@ -108,6 +110,7 @@ impl Parts {
             metrics: self.metrics,
             scenarios: self.scenarios,
             smtp: self.smtp,
+            logout_roots: self.logout_roots,
             secret_checks: Arc::default(),
             outbox_filled: Notify::new(),
             sessions_ended: Notify::new(),

@@ -158,6 +158,8 @@ pub struct Config {
     pub shutdown_delay_s: u64,
     pub shutdown_timeout_s: u64,
     pub smtp: Option<SmtpSettings>,
+    /// Trusted beside the system's certificates when applications are told of logouts, PEM.
+    pub backchannel_logout_ca: Option<PathBuf>,
     pub control: ControlSettings,
     pub log: LogSettings,
     pub metrics: MetricsSettings,
@@ -333,6 +335,7 @@ fn read(source: &mut Source, base: &Path) -> Config {
         shutdown_delay_s: source.integer("shutdown_delay_s", 0..=300, 0).unsigned_abs(),
         shutdown_timeout_s: source.integer("shutdown_timeout_s", 0..=3600, 30).unsigned_abs(),
         smtp: read_smtp(source, base),
+        backchannel_logout_ca: read_file(source, base, "backchannel_logout.ca_file"),
         control,
         log: LogSettings {
             format: source.choice(
@@ -424,13 +427,8 @@ fn read_database(source: &mut Source) -> Database {
 }
 
 fn read_tls(source: &mut Source, base: &Path) -> Option<TlsFiles> {
-    let certificate = source.filled("tls.certificate").map(|p| base.join(p));
-    let key = source.filled("tls.key").map(|p| base.join(p));
-    for (name, path) in [("tls.certificate", &certificate), ("tls.key", &key)] {
-        if let Some(path) = path.as_ref().filter(|p| !p.is_file()) {
-            source.problem_with(name, path.display().to_string(), "there is no such file");
-        }
-    }
+    let certificate = read_file(source, base, "tls.certificate");
+    let key = read_file(source, base, "tls.key");
     match (certificate, key) {
         (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
         (None, None) => None,
@@ -439,6 +437,15 @@ fn read_tls(source: &mut Source, base: &Path) -> Option<TlsFiles> {
             None
         }
     }
+}
+
+/// A file that has to be there.
+fn read_file(source: &mut Source, base: &Path, key: &str) -> Option<PathBuf> {
+    let path = base.join(source.filled(key)?);
+    if !path.is_file() {
+        source.problem_with(key, path.display().to_string(), "there is no such file");
+    }
+    Some(path)
 }
 
 fn read_smtp(source: &mut Source, base: &Path) -> Option<SmtpSettings> {
@@ -458,14 +465,11 @@ fn read_smtp(source: &mut Source, base: &Path) -> Option<SmtpSettings> {
         username: source.filled("smtp.username"),
         password: source.filled("smtp.password").map(SecretString::from),
         timeout_s: source.integer("smtp.timeout_s", 1..=120, 10).unsigned_abs(),
-        ca_file: source.filled("smtp.ca_file").map(|p| base.join(p)),
+        ca_file: read_file(source, base, "smtp.ca_file"),
         max_attempts: u32::try_from(source.integer("smtp.max_attempts", 1..=1000, 20)).unwrap_or(20),
     };
     if settings.username.is_some() != settings.password.is_some() {
         source.problem("smtp.username", "and smtp.password are needed together");
-    }
-    if let Some(path) = settings.ca_file.as_ref().filter(|p| !p.is_file()) {
-        source.problem_with("smtp.ca_file", path.display().to_string(), "there is no such file");
     }
     host.map(|_| settings)
 }

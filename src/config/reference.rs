@@ -24,7 +24,7 @@ const SECTIONS: &[Section] = &[
             Setting(
                 "listen_tls",
                 "\"127.0.0.1:443\"",
-                "A second listener, for TLS alone; the first one speaks TLS too. Scalekit's Java SDK up to 2.1 insists on port 443.",
+                "A second listener, for TLS alone; the first one speaks TLS too. Scalekit's Java SDK insists on port 443.",
             ),
             Setting(
                 "public_urls",
@@ -229,6 +229,15 @@ const SECTIONS: &[Section] = &[
             "confirm",
             "\"without_hint\"",
             "`without_hint`: ask the person first where no valid id_token_hint came, the default in production mode. `never`: sign out at once, the default in development. An id_token_hint of another person or session always asks.",
+        )],
+    },
+    Section {
+        header: "[backchannel_logout]",
+        about: "Telling applications of the end of a session.",
+        settings: &[Setting(
+            "ca_file",
+            "\"ca.pem\"",
+            "Also trust the certificates in this file. SSL_CERT_FILE names one to trust instead of the system's.",
         )],
     },
     Section {

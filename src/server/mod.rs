@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 pub use data_folder::DataFolderError;
 pub use local_ca::{LocalCa, LocalCaError};
 pub use one_port::Deadlines;
-pub use tls::{Tls, TlsError};
+pub use tls::{Tls, TlsError, local_names};
 
 use crate::app::{Access, App, Parts, Provider, StartError};
 use crate::config::{Config, Database, ListenAddress};
@@ -60,6 +60,8 @@ pub enum ServeError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("backchannel_logout.ca_file {path} cannot be used: {source}")]
+    LogoutRoots { path: PathBuf, source: std::io::Error },
     #[error("the SMTP settings cannot work: {0}")]
     Smtp(#[from] SmtpSetupError),
     #[error("the server stopped: {0}")]
@@ -119,6 +121,11 @@ pub fn parts(
         entropy,
         master_key: config.master_key.clone(),
         smtp: config.smtp.as_ref().map(SmtpMailer::new).transpose()?,
+        logout_roots: match &config.backchannel_logout_ca {
+            Some(path) => backchannel_logout::read_roots(path)
+                .map_err(|source| ServeError::LogoutRoots { path: path.clone(), source })?,
+            None => vec![],
+        },
         control: access(config.control.enabled, config.control.token.as_ref()),
         metrics: access(config.metrics.enabled, config.metrics.token.as_ref()),
         layers: config.layers.clone(),

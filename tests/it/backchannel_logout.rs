@@ -274,6 +274,35 @@ async fn a_refusal_ends_it_and_a_dead_application_is_given_up_after_nine_attempt
     assert_eq!(application.tokens().len(), 10);
 }
 
+#[tokio::test]
+async fn what_keeps_an_application_from_hearing_is_said_in_words() {
+    let application = TestServer::start().await;
+    let by_tls = format!("{}/backchannel-logout", application.https_url);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let trusted = format!("[backchannel_logout]\nca_file = {:?}\n", application.ca_file.to_str().unwrap());
+    for (uri, settings, said) in [
+        (
+            by_tls.clone(),
+            "",
+            "the certificate is not trusted: name a file with its issuer in backchannel_logout.ca_file",
+        ),
+        (by_tls, trusted.as_str(), "HTTP 40"),
+        (format!("http://{free}/"), "", "connection refused: nothing listens at 127.0.0.1:"),
+    ] {
+        let client = format!(
+            "[[clients]]\nclient_id = \"{CLIENT_ID}\"\nclient_secret = \"{CLIENT_SECRET}\"\n\
+             backchannel_logout_uri = \"{uri}\"\n{settings}"
+        );
+        let server = TestServer::with(&client).await;
+        let person = server.person();
+        person.sign_in("jane@example.com").await;
+        person.get("/oidc/logout").await;
+        let notices =
+            server.logout_notices(|n| n.first().is_some_and(|n| n["last_answer"].is_string())).await;
+        assert!(notices[0]["last_answer"].as_str().unwrap().starts_with(said), "{notices:?}");
+    }
+}
+
 #[rstest]
 #[tokio::test]
 async fn two_replicas_tell_an_application_once(#[values(Engine::Postgres)] engine: Engine) {
