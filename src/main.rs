@@ -90,7 +90,7 @@ fn trust_files(config: &Config) -> anyhow::Result<Option<TrustFiles>> {
     if config.tls.is_some() || keeps_nothing {
         return Ok(None);
     }
-    let ca = LocalCa::open_or_create(&config.data_dir, SystemClock.now_ms())?;
+    let ca = LocalCa::open_or_create(&config.data_dir, &server::local_names(config), SystemClock.now_ms())?;
     Ok(Some(TrustFiles { ca: ca.file(), bundle: ca.bundle_file() }))
 }
 

@@ -3,12 +3,13 @@
 
 use std::fs::Permissions;
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use time::OffsetDateTime;
 
@@ -16,7 +17,10 @@ use super::data_folder;
 use crate::domain::clock::UnixMs;
 
 const DAY_MS: i64 = 86_400_000;
-const CA_LIFETIME_MS: i64 = 3650 * DAY_MS;
+const CA_LIFETIME_MS: i64 = 730 * DAY_MS;
+
+/// The authority's certificate is made anew when it has less than this left: people have to trust the new one by then.
+const RENEW_CA_BEFORE_MS: i64 = 60 * DAY_MS;
 
 /// Browsers refuse leaves that live longer than 398 days.
 const LEAF_LIFETIME_MS: i64 = 397 * DAY_MS;
@@ -52,8 +56,8 @@ pub struct LocalCa {
 }
 
 impl LocalCa {
-    /// The authority of a data folder; made when it is not there yet.
-    pub fn open_or_create(data_dir: &Path, now_ms: UnixMs) -> Result<Self, LocalCaError> {
+    /// The authority of a data folder for these names, and for no others; made when it is not there yet.
+    pub fn open_or_create(data_dir: &Path, names: &[String], now_ms: UnixMs) -> Result<Self, LocalCaError> {
         let folder = data_dir.join("tls");
         data_folder::make_private(&folder)
             .and_then(|()| std::fs::set_permissions(&folder, Permissions::from_mode(0o700)))
@@ -63,12 +67,38 @@ impl LocalCa {
         if !ca.key_file().exists() {
             create(&ca.key_file(), &KeyPair::generate()?.serialize_pem())?;
         }
-        if !ca.file().exists() {
-            let key = ca.key()?;
-            create(&ca.file(), &ca_params(&key, now_ms)?.self_signed(&key)?.pem())?;
-        }
+        ca.keep_current(names, now_ms)?;
         ca.write_bundle()?;
         Ok(ca)
+    }
+
+    /// Makes the certificate anew, by the same key, where it lacks a name or its time runs out. Names that it had stay:
+    /// another command of the same folder may need them.
+    fn keep_current(&self, names: &[String], now_ms: UnixMs) -> Result<(), LocalCaError> {
+        let note = self.folder.join("ca.txt");
+        let text = std::fs::read_to_string(&note).unwrap_or_default();
+        let known: Vec<&str> = text.lines().skip(1).collect();
+        let is_whole = names.iter().all(|n| known.contains(&n.as_str()));
+        let is_there = self.file().exists();
+        if is_there && is_whole && expiry(&text) - now_ms > RENEW_CA_BEFORE_MS {
+            return Ok(());
+        }
+        let mut all = names.to_vec();
+        all.extend(known.iter().filter(|k| !names.iter().any(|n| n == *k)).map(|&k| k.to_owned()));
+        let (key, expires_at_ms) = (self.key()?, now_ms + CA_LIFETIME_MS);
+        let mut params = ca_params(&key, now_ms)?;
+        params.name_constraints = Some(permitting(&all));
+        replace(&self.file(), &params.self_signed(&key)?.pem())?;
+        replace(&note, &format!("{expires_at_ms}\n{}\n", all.join("\n")))?;
+        self.write_bundle()?;
+        if is_there {
+            tracing::warn!(
+                ca_file = %self.file().display(),
+                why = if is_whole { "it would have expired" } else { "a name was added to public_urls" },
+                "the local authority has a new certificate: who trusts it by a copy has to trust the new one (vestibule ca)"
+            );
+        }
+        Ok(())
     }
 
     /// Is there one already?
@@ -106,14 +136,28 @@ impl LocalCa {
 
     /// Certificate and key, PEM in one file, for these names; made anew when the names changed or time runs out.
     pub fn leaf(&self, names: &[String], now_ms: UnixMs) -> Result<PathBuf, LocalCaError> {
+        self.keep_current(names, now_ms)?;
         let (leaf, note) = (self.folder.join("leaf.pem"), self.folder.join("leaf.txt"));
         if leaf.exists() && is_fresh(&std::fs::read_to_string(&note).unwrap_or_default(), names, now_ms) {
             return Ok(leaf);
         }
+        let expires_at_ms = now_ms + LEAF_LIFETIME_MS;
+        // One file, so that certificate and key always belong together.
+        replace(&leaf, &self.sign_leaf(names, now_ms, expires_at_ms)?)?;
+        replace(&note, &format!("{expires_at_ms}\n{}\n", names.join("\n")))?;
+        Ok(leaf)
+    }
+
+    /// Certificate and key, PEM.
+    fn sign_leaf(
+        &self,
+        names: &[String],
+        now_ms: UnixMs,
+        expires_at_ms: UnixMs,
+    ) -> Result<String, LocalCaError> {
         let ca_key = self.key()?;
         let issuer = Issuer::new(ca_params(&ca_key, now_ms)?, ca_key);
         let key = KeyPair::generate()?;
-        let expires_at_ms = now_ms + LEAF_LIFETIME_MS;
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, names.first().map_or("localhost", String::as_str));
         params.use_authority_key_identifier_extension = true;
@@ -122,18 +166,29 @@ impl LocalCa {
         params.not_before = moment(now_ms - BACKDATED_MS)?;
         params.not_after = moment(expires_at_ms)?;
         let certificate = params.signed_by(&key, &issuer)?;
-        // One file, so that certificate and key always belong together.
-        replace(&leaf, &format!("{}{}", certificate.pem(), key.serialize_pem()))?;
-        replace(&note, &format!("{expires_at_ms}\n{}\n", names.join("\n")))?;
-        Ok(leaf)
+        Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
     }
 }
 
 /// Does the note beside a leaf promise these names for long enough?
 fn is_fresh(note: &str, names: &[String], now_ms: UnixMs) -> bool {
-    let mut lines = note.lines();
-    let expires_at_ms: i64 = lines.next().and_then(|l| l.parse().ok()).unwrap_or_default();
-    expires_at_ms - now_ms > RENEW_BEFORE_MS && lines.eq(names.iter())
+    expiry(note) - now_ms > RENEW_BEFORE_MS && note.lines().skip(1).eq(names.iter())
+}
+
+/// When the certificate beside a note expires.
+fn expiry(note: &str) -> UnixMs {
+    note.lines().next().and_then(|line| line.parse().ok()).unwrap_or_default()
+}
+
+/// What certificates may be for (RFC 5280 §4.2.1.10): these names and those below them, and these addresses. A host that
+/// trusts the authority trusts it for nothing else.
+fn permitting(names: &[String]) -> NameConstraints {
+    let subtree = |name: &String| match name.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix(ip.octets(), 32)),
+        Ok(IpAddr::V6(ip)) => GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix(ip.octets(), 128)),
+        Err(_) => GeneralSubtree::DnsName(name.clone()),
+    };
+    NameConstraints { permitted_subtrees: names.iter().map(subtree).collect(), excluded_subtrees: vec![] }
 }
 
 /// Everything about the authority follows from its key, so that a leaf can be signed without parsing `ca.pem`.
@@ -193,6 +248,13 @@ fn write(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier as _;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, UnixTime};
+
     use super::*;
 
     const NOW_MS: i64 = 1_790_000_000_000;
@@ -201,31 +263,94 @@ mod tests {
         list.iter().map(|&n| n.to_owned()).collect()
     }
 
+    fn open(data: &tempfile::TempDir, list: &[&str], now_ms: i64) -> LocalCa {
+        LocalCa::open_or_create(data.path(), &names(list), now_ms).unwrap()
+    }
+
+    /// Would a client that trusts this authority believe a certificate for a name?
+    fn is_believed(ca_pem: &str, leaf_pem: &str, name: &str, now_ms: i64) -> bool {
+        let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate(ca_pem)).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let at = UnixTime::since_unix_epoch(std::time::Duration::from_millis(now_ms.unsigned_abs()));
+        let name = name.to_owned().try_into().unwrap();
+        verifier.verify_server_cert(&certificate(leaf_pem), &[], &name, &[], at).is_ok()
+    }
+
     #[test]
     fn authority_and_leaf_stay_until_names_or_time_ask_for_another() {
         let data = tempfile::tempdir().unwrap();
-        let ca = LocalCa::open_or_create(data.path(), NOW_MS).unwrap();
+        let local = ["localhost", "127.0.0.1"];
+        let ca = open(&data, &local, NOW_MS);
         let first_ca = read(&ca.file()).unwrap();
-        let leaf = ca.leaf(&names(&["localhost", "127.0.0.1"]), NOW_MS).unwrap();
+        let leaf = ca.leaf(&names(&local), NOW_MS).unwrap();
         let first = read(&leaf).unwrap();
 
-        let again = LocalCa::open_or_create(data.path(), NOW_MS + DAY_MS).unwrap();
+        let again = open(&data, &local, NOW_MS + DAY_MS);
         assert_eq!(read(&again.file()).unwrap(), first_ca);
-        again.leaf(&names(&["localhost", "127.0.0.1"]), NOW_MS + DAY_MS).unwrap();
+        again.leaf(&names(&local), NOW_MS + DAY_MS).unwrap();
         assert_eq!(read(&leaf).unwrap(), first, "nothing changed, so the leaf stays");
 
-        again.leaf(&names(&["localhost", "127.0.0.1", "vestibule"]), NOW_MS).unwrap();
-        let renamed = read(&leaf).unwrap();
-        assert_ne!(renamed, first, "a name was added");
-        again.leaf(&names(&["localhost", "127.0.0.1", "vestibule"]), NOW_MS + 370 * DAY_MS).unwrap();
+        let more = names(&["localhost", "127.0.0.1", "vestibule"]);
+        again.leaf(&more, NOW_MS).unwrap();
+        let (renamed, second_ca) = (read(&leaf).unwrap(), read(&ca.file()).unwrap());
+        assert!(renamed != first && second_ca != first_ca, "a name was added");
+        assert!(is_believed(&second_ca, &renamed, "vestibule", NOW_MS));
+        assert!(read(&ca.bundle_file()).unwrap().starts_with(&second_ca));
+
+        again.leaf(&more, NOW_MS + 370 * DAY_MS).unwrap();
         assert_ne!(read(&leaf).unwrap(), renamed, "time ran out");
-        assert_eq!(read(&again.file()).unwrap(), first_ca, "who trusts the authority trusts all of them");
+        open(&data, &local, NOW_MS + 370 * DAY_MS);
+        assert_eq!(read(&ca.file()).unwrap(), second_ca, "a command without the name takes it from nobody");
+    }
+
+    #[test]
+    fn the_authority_is_renewed_in_time_and_clients_that_trust_the_old_one_go_on() {
+        let data = tempfile::tempdir().unwrap();
+        let local = names(&["localhost"]);
+        let ca = open(&data, &["localhost"], NOW_MS);
+        let first = read(&ca.file()).unwrap();
+        // A server that runs looks every second.
+        let later_ms = NOW_MS + 671 * DAY_MS;
+        let leaf = read(&ca.leaf(&local, later_ms).unwrap()).unwrap();
+        let second = read(&ca.file()).unwrap();
+        assert_ne!(first, second);
+        assert!(
+            is_believed(&first, &leaf, "localhost", later_ms)
+                && is_believed(&second, &leaf, "localhost", later_ms)
+        );
+        let expired_ms = NOW_MS + 731 * DAY_MS;
+        let leaf = read(&ca.leaf(&local, expired_ms).unwrap()).unwrap();
+        assert!(is_believed(&second, &leaf, "localhost", expired_ms));
+    }
+
+    #[test]
+    fn who_trusts_the_authority_trusts_it_for_no_other_name() {
+        let data = tempfile::tempdir().unwrap();
+        let ca = open(&data, &["localhost", "127.0.0.1", "::1", "vestibule"], NOW_MS);
+        let root = read(&ca.file()).unwrap();
+        for (name, is_ours) in [
+            ("localhost", true),
+            ("shop.localhost", true),
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("vestibule", true),
+            ("bank.example.com", false),
+            ("192.0.2.1", false),
+        ] {
+            // As a thief of the key would sign.
+            let leaf = ca.sign_leaf(&names(&[name]), NOW_MS, NOW_MS + DAY_MS).unwrap();
+            assert_eq!(is_believed(&root, &leaf, name, NOW_MS), is_ours, "{name}");
+        }
     }
 
     #[test]
     fn keys_are_for_their_owner_alone() {
         let data = tempfile::tempdir().unwrap();
-        let ca = LocalCa::open_or_create(data.path(), NOW_MS).unwrap();
+        let ca = open(&data, &["localhost"], NOW_MS);
         let leaf = ca.leaf(&names(&["localhost"]), NOW_MS).unwrap();
         for path in [ca.key_file(), leaf] {
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
@@ -235,7 +360,7 @@ mod tests {
     #[test]
     fn the_bundle_holds_ours_and_the_systems() {
         let data = tempfile::tempdir().unwrap();
-        let ca = LocalCa::open_or_create(data.path(), NOW_MS).unwrap();
+        let ca = open(&data, &["localhost"], NOW_MS);
         let bundle = read(&ca.bundle_file()).unwrap();
         assert!(bundle.starts_with(&read(&ca.file()).unwrap()));
         if Path::new(SYSTEM_BUNDLES[0]).exists() {

@@ -81,7 +81,8 @@ impl Tls {
                         config.data_dir.clone()
                     }
                 };
-                Origin::Local { ca: LocalCa::open_or_create(&data_dir, now_ms)?, names: names(config) }
+                let names = local_names(config);
+                Origin::Local { ca: LocalCa::open_or_create(&data_dir, &names, now_ms)?, names }
             }
         };
         let current = Arc::new(Current(RwLock::new(Arc::new(load(&files_of(&origin, now_ms)?)?))));
@@ -134,7 +135,7 @@ impl Tls {
 }
 
 /// The names people and applications reach this server by.
-fn names(config: &Config) -> Vec<String> {
+pub fn local_names(config: &Config) -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     for url in &config.environment.public_urls {
         let host = url.host();
@@ -189,8 +190,10 @@ mod tests {
         let paths: Vec<PathBuf> = ["a", "b"]
             .iter()
             .map(|name| {
-                let ca = LocalCa::open_or_create(&folder.path().join(name), 1_790_000_000_000).unwrap();
-                ca.leaf(&["localhost".to_owned()], 1_790_000_000_000).unwrap()
+                let names = ["localhost".to_owned()];
+                let ca =
+                    LocalCa::open_or_create(&folder.path().join(name), &names, 1_790_000_000_000).unwrap();
+                ca.leaf(&names, 1_790_000_000_000).unwrap()
             })
             .collect();
         let files = |certificate: usize, key: usize| TlsFiles {

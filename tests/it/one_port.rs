@@ -256,8 +256,9 @@ async fn a_certificate_of_ones_own_is_served_and_read_again_when_it_changes() {
     let now_ms = vestibule::domain::clock::Clock::now_ms(&vestibule::domain::clock::SystemClock);
     // Two authorities, as if the certificate were renewed elsewhere.
     let issue = |name: &str| {
-        let ca = LocalCa::open_or_create(&folder.path().join(name), now_ms).unwrap();
-        let leaf = ca.leaf(&["localhost".to_owned()], now_ms).unwrap();
+        let names = ["localhost".to_owned()];
+        let ca = LocalCa::open_or_create(&folder.path().join(name), &names, now_ms).unwrap();
+        let leaf = ca.leaf(&names, now_ms).unwrap();
         (std::fs::read(ca.file()).unwrap(), std::fs::read_to_string(leaf).unwrap())
     };
     let (first_ca, first) = issue("first");
