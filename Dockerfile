@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     cargo build --release --locked --bin vestibule && cp target/release/vestibule /vestibule
 
 FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --home-dir /data --create-home vestibule
+RUN useradd --system --uid 10001 --home-dir /data --no-create-home vestibule && install -d -o vestibule -m 0700 /data
 COPY --from=build /vestibule /usr/local/bin/vestibule
 # By number, so that Kubernetes can tell that it is not root.
 USER 10001

@@ -92,7 +92,7 @@ pub struct Settings {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:6870]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
-    /// A second address, for TLS alone; port 443 for Scalekit's Java SDK up to 2.1
+    /// A second address, for TLS alone; port 443 for Scalekit's Java SDK
     #[arg(long, value_name = "HOST:PORT")]
     pub listen_tls: Option<String>,
     /// Keep nothing: use a private temporary database that is deleted at the end
@@ -182,9 +182,16 @@ impl TrustFiles {
              \x20 Python  {}\n\
              \x20         {}\n\
              \x20 Go      {}\n\
-             \x20 Java    keytool -importcert -noprompt -alias vestibule -file {ca} -keystore vestibule.p12 -storetype PKCS12 -storepass changeit\n\
+             \x20 Java    start the server with --listen-tls 127.0.0.1:443: the SDK knows no other port\n\
+             \x20         keytool -importcert -noprompt -alias vestibule -file {ca} -keystore vestibule.p12 -storetype PKCS12 -storepass changeit\n\
              \x20         JAVA_TOOL_OPTIONS=\"-Djavax.net.ssl.trustStore=vestibule.p12 -Djavax.net.ssl.trustStorePassword=changeit\"\n\
-             \x20 curl    --cacert {ca}\n",
+             \x20 curl    --cacert {ca}\n\n\
+             Browsers trust it with:\n\n\
+             \x20 Linux    certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n vestibule -i {ca}   (Chromium; certutil is in libnss3-tools)\n\
+             \x20 macOS    security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db {ca}\n\
+             \x20 Windows  certutil -user -addstore Root {ca}\n\
+             \x20 Firefox  Settings, Certificates, View Certificates, Authorities, Import\n\n\
+             It is good for the names of this server alone, and for two years. The log says when it is renewed.\n",
             of("NODE_EXTRA_CA_CERTS"),
             of("REQUESTS_CA_BUNDLE"),
             of("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"),

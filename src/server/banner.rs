@@ -39,6 +39,14 @@ pub fn print(config: &Config, addresses: &Addresses) {
     if let Some(path) = &addresses.ca_file {
         out.push_str(&format!("    TLS              same port, certificates by {}\n", path.display()));
     }
+    if let Some(address) = addresses.listen_tls {
+        let note = if address.port() == 443 {
+            "where Scalekit's Java SDK looks"
+        } else {
+            "Scalekit's Java SDK needs port 443"
+        };
+        out.push_str(&format!("    TLS alone        {address} ({note})\n"));
+    }
     if is_well_known {
         out.push('\n');
         for line in render_env(EnvFormat::Dotenv, &env_variables(config, None)).lines() {

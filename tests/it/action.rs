@@ -45,7 +45,11 @@ async fn later_steps_find_a_server_and_its_credentials() {
         ("client_secret", value(&output, "client_secret")),
     ];
     let token = reqwest::Client::new().post(format!("{url}/oauth/token")).form(&form).send().await.unwrap();
-    let pid = said.split_whitespace().nth(1).unwrap();
+    let secret = value(&output, "client_secret");
+    let masked = format!("::add-mask::{secret}");
+    assert_eq!(said.lines().next(), Some(masked.as_str()), "before anything else is said");
+    assert_eq!(said.matches(&secret).count(), 1, "{said}");
+    let pid = said.lines().find_map(|l| l.strip_prefix("vestibule ")).unwrap().split(' ').next().unwrap();
     assert!(Command::new("kill").arg(pid).status().unwrap().success());
     assert_eq!((answer.as_u16(), token.status().as_u16()), (200, 200));
 }

@@ -63,6 +63,36 @@ fn the_settings_of_the_compose_file_have_no_mistake() {
     check_settings(&read("docker-compose.yml"), 7);
 }
 
+/// A value as compose sees it once `.env` has what the file asks for.
+fn given(value: &str) -> String {
+    let Some((before, rest)) = value.split_once("${") else { return value.to_owned() };
+    let (variable, after) = rest.split_once('}').unwrap();
+    assert!(variable.contains(":?"), "{value}: a secret without which nothing starts");
+    format!("{before}0123456789abcdef0123456789abcdef{after}")
+}
+
+#[test]
+fn the_compose_file_is_for_this_machine_alone_and_brings_no_secret() {
+    let compose = read("docker-compose.yml");
+    let ports: Vec<&str> =
+        compose.split("ports: [\"").skip(1).map(|p| p.split('"').next().unwrap()).collect();
+    assert_eq!(ports.len(), 2);
+    assert!(ports.iter().all(|port| port.starts_with("127.0.0.1:")), "{ports:?}");
+    for line in compose
+        .lines()
+        .map(str::trim)
+        .filter(|l| l.contains("SECRET:") || l.contains("TOKEN:") || l.contains("PASSWORD:"))
+    {
+        assert!(line.contains("${"), "{line}");
+    }
+    let images: Vec<&str> = compose.lines().filter_map(|l| l.trim().strip_prefix("image: ")).collect();
+    for image in images {
+        let (_, tag) = image.split_once(':').unwrap();
+        let numbers = tag.trim_start_matches('v').split('-').next().unwrap();
+        assert!(numbers.contains('.'), "{image} is not one release");
+    }
+}
+
 /// Runs the configuration check with the settings that a compose file gives.
 fn check_settings(compose: &str, at_least: usize) {
     let settings: Vec<(String, String)> = compose
@@ -70,7 +100,7 @@ fn check_settings(compose: &str, at_least: usize) {
         .map(str::trim)
         .filter(|l| l.starts_with("VESTIBULE_") || l.starts_with("DATABASE_URL"))
         .filter_map(|l| l.split_once(": "))
-        .map(|(n, v)| (n.to_owned(), v.trim_matches('"').to_owned()))
+        .map(|(n, v)| (n.to_owned(), given(v.trim_matches('"'))))
         .collect();
     assert!(settings.len() >= at_least, "{settings:?}");
     let folder = tempfile::tempdir().unwrap();

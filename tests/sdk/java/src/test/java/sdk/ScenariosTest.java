@@ -88,7 +88,7 @@ final class ScenariosTest {
     if (folder == null) {
       return;
     }
-    String how = Vestibule.ON_443 ? "on port 443, as its SDK up to 2.1" : "on any port, as its newer SDK";
+    String how = Vestibule.ON_443 ? "on port 443, as its SDK" : "on any port, which no SDK of Java allows";
     Files.createDirectories(Path.of(folder));
     // The last test's result comes after this method, so the file is written at the very end.
     Runtime.getRuntime().addShutdownHook(new Thread(() -> {

@@ -24,7 +24,7 @@ import java.util.stream.Collectors;
 final class Vestibule implements AutoCloseable {
   static final ObjectMapper JSON = new ObjectMapper();
 
-  /** Port 443 and no port in the URL, as the SDK up to 2.1 wants it. */
+  /** Port 443 and no port in the URL, as the SDK wants it. */
   static final boolean ON_443 = Boolean.getBoolean("vestibule.on443");
 
   private final Process process;
