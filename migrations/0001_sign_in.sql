@@ -104,6 +104,8 @@ CREATE TABLE messages (
     kind TEXT NOT NULL,
     recipient_kind TEXT NOT NULL,
     created_at_ms BIGINT NOT NULL,
+    -- Why its delivery by SMTP was given up.
+    delivery_error TEXT,
     PRIMARY KEY (environment_id, id)
 );
 CREATE INDEX messages_by_recipient ON messages (environment_id, to_key, id);
@@ -115,6 +117,7 @@ CREATE TABLE outbox (
     id TEXT NOT NULL,
     to_address TEXT NOT NULL,
     sealed BYTEA NOT NULL,
+    auth_request_id TEXT NOT NULL,
     attempts BIGINT NOT NULL,
     created_at_ms BIGINT NOT NULL,
     next_attempt_at_ms BIGINT NOT NULL,

@@ -120,7 +120,7 @@ impl Provider {
         Ok(self.context_of(app, asked))
     }
 
-    pub(super) fn context_of(&self, app: Arc<App>, asked: Asked<'_>) -> Context {
+    pub fn context_of(&self, app: Arc<App>, asked: Asked<'_>) -> Context {
         let live = app.live();
         let public_url = live.environment.public_url_for(asked.over_tls, asked.authority).clone();
         if asked.authority.is_some_and(|a| !a.eq_ignore_ascii_case(public_url.authority())) {

@@ -50,6 +50,19 @@ pub enum Prompt {
     SelectAccount,
 }
 
+impl Prompt {
+    /// The value of the parameter; `None` where it was left out.
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::None => Some("none"),
+            Self::Login => Some("login"),
+            Self::Create => Some("create"),
+            Self::SelectAccount => Some("select_account"),
+        }
+    }
+}
+
 /// Names of single claims asked for with `claims` (OpenID Connect Core 1.0 §5.5).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RequestedClaims {

@@ -6,7 +6,7 @@
 pub mod render;
 pub mod smtp;
 
-pub use render::{MailContent, MailKind, RenderError, RenderedMail, render};
+pub use render::{MailContent, MailKind, RenderError, RenderedMail, TEMPLATE_VARIABLES, render};
 pub use smtp::{DeliveryError, Encryption, Envelope, SmtpMailer, SmtpSettings, SmtpSetupError, source};
 
 const FIRST_RETRY_DELAY_MS: i64 = 1_000;

@@ -49,6 +49,9 @@ pub struct MailContent<'a> {
     pub template_variables: &'a [(String, String)],
 }
 
+/// The template variables that mean something to the emails of this server.
+pub const TEMPLATE_VARIABLES: [&str; 2] = ["app_name", "user_name"];
+
 /// A mail ready for the inbox and for [`Envelope`](super::Envelope).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenderedMail {

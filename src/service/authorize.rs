@@ -123,7 +123,7 @@ fn accepted(request: &AuthorizationRequest) -> Step {
         .with("client_id", request.client_id.as_str())
         .with("redirect_uri", request.redirect_uri.as_str())
         .with("scope", request.scope.join(" "))
-        .with("prompt", format!("{:?}", request.prompt).to_lowercase())
+        .with("prompt", request.prompt.as_str())
         .with("pkce", request.code_challenge.is_some())
         .with("login_hint", request.login_hint.is_some())
 }

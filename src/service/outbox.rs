@@ -1,14 +1,16 @@
 //! Delivering mails from the outbox. Requests only fill it, so a slow or dead SMTP server slows none of them and
 //! loses nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tracing::Instrument as _;
 
-use super::{Failure, faults};
-use crate::app::{App, Context, Live, Provider, Site, StartError};
+use super::{Failure, faults, flows};
+use crate::app::{App, Asked, Context, Live, Provider, Site, StartError};
 use crate::domain::clock::UnixMs;
+use crate::domain::flow::{About, Step, Verdict};
 use crate::mail::{DeliveryError, Envelope, RenderedMail, SmtpMailer, retry_delay_ms};
 use crate::storage::{OutboxMail, StoreError};
 use crate::telemetry::metrics::Delivery;
@@ -86,7 +88,7 @@ async fn claim_and_deliver(
         match provider.by_id(&mail.environment_id).await {
             Ok(Some(app)) => {
                 let span = tracing::info_span!("deliver mail", message_id = mail.id, otel.kind = "producer");
-                let outcome = deliver(&app, smtp, mail).instrument(span).await?;
+                let outcome = deliver(provider, &app, smtp, mail).instrument(span).await?;
                 provider.metrics().mail(outcome);
             }
             // Its environment is gone.
@@ -99,14 +101,17 @@ async fn claim_and_deliver(
     Ok(is_ours)
 }
 
-async fn deliver(app: &App, smtp: &SmtpMailer, mail: &OutboxMail) -> Result<Delivery, Failure> {
+async fn deliver(
+    provider: &Provider,
+    app: &Arc<App>,
+    smtp: &SmtpMailer,
+    mail: &OutboxMail,
+) -> Result<Delivery, Failure> {
     let live = app.live();
     let Some(content) = open(&live, mail) else {
-        tracing::error!(
-            message_id = mail.id,
-            "mail given up: the server secret has changed since it was written"
-        );
-        app.store().remove_mail(mail).await?;
+        let reason = "the server secret has changed since it was written";
+        tracing::error!(message_id = mail.id, "mail given up: {reason}");
+        give_up(provider, app, mail, reason).await?;
         return Ok(Delivery::GivenUp);
     };
     let envelope = Envelope {
@@ -133,12 +138,38 @@ async fn deliver(app: &App, smtp: &SmtpMailer, mail: &OutboxMail) -> Result<Deli
             let retry_in_ms = retry_delay_ms(attempt);
             tracing::warn!(message_id = mail.id, attempt, retry_in_ms, reason, "mail not delivered yet");
             app.store().postpone_mail(mail, app.clock.machine_ms() + retry_in_ms).await?;
+            let text = format!(
+                "Attempt {attempt} to deliver the email failed: {reason}. Next in {} s.",
+                retry_in_ms / 1000
+            );
+            note(provider, app, mail, Step::new("mail", Verdict::Note, text));
             Ok(Delivery::Postponed)
         }
         Err(DeliveryError::Temporary(reason) | DeliveryError::Permanent(reason)) => {
             tracing::error!(message_id = mail.id, attempt, reason, "mail given up");
-            app.store().remove_mail(mail).await?;
+            give_up(provider, app, mail, &format!("attempt {attempt} failed: {reason}")).await?;
             Ok(Delivery::GivenUp)
         }
     }
+}
+
+/// Takes an email out that will never be delivered, and says so where developers look: in the inbox and in the timeline
+/// of its sign-in.
+async fn give_up(
+    provider: &Provider,
+    app: &Arc<App>,
+    mail: &OutboxMail,
+    reason: &str,
+) -> Result<(), Failure> {
+    // PostgreSQL keeps no NUL.
+    app.store().give_up_mail(mail, &reason.replace('\0', "\u{FFFD}")).await?;
+    let text = format!("The email was not delivered and is given up: {reason}.");
+    note(provider, app, mail, Step::new("mail", Verdict::Refused, text));
+    Ok(())
+}
+
+fn note(provider: &Provider, app: &Arc<App>, mail: &OutboxMail, step: Step) {
+    let context = provider.context_of(app.clone(), Asked::default());
+    let step = step.with("message_id", mail.id.as_str());
+    flows::note(&context, &mail.auth_request_id, About::default(), step);
 }

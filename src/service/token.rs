@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::client_auth::ClientRefusal;
 use super::sessions::touch;
 use super::{Failure, faults, flows};
 use crate::app::Context;
@@ -10,6 +11,7 @@ use crate::crypto::server_secret::Purpose;
 use crate::crypto::signing::SigningError;
 use crate::domain::authorization::{AuthorizationRequest, scope_words};
 use crate::domain::client::Client;
+use crate::domain::environment::Mode;
 use crate::domain::fault::TokenFault;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::grant::{CodeRedemption, CodeRefusal, Grant, RefreshStanding};
@@ -20,7 +22,7 @@ use crate::domain::token::{
     scope_allows_claim, subject_identifier,
 };
 use crate::domain::user::{Organization, User};
-use crate::storage::GrantStanding;
+use crate::storage::{GrantStanding, StoreError};
 
 /// The endpoint, as rules for faults name it.
 const TOKEN_PATH: &str = "/oauth/token";
@@ -43,11 +45,15 @@ pub struct TokenResponse {
 }
 
 /// Why no token is given (RFC 6749 §5.2).
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum TokenRefusal {
+    #[error("{0}")]
     InvalidGrant(String),
+    #[error("{0}")]
     InvalidScope(String),
+    #[error("{0}")]
     UnauthorizedClient(&'static str),
+    #[error("{0}")]
     Failure(Failure),
 }
 
@@ -86,18 +92,46 @@ pub async fn exchange_code(
     redirect_uri: Option<&str>,
     code_verifier: Option<&str>,
 ) -> Result<TokenResponse, TokenRefusal> {
-    let found = match opened_by(IdKind::Grant, code) {
-        None => None,
-        Some(id) => {
-            let digest = context.secret().digest(Purpose::AuthorizationCode, code);
-            context.store().grant_standing_by_code(context.environment_id(), &id, &digest).await?
-        }
-    };
+    let found = grant_of_code(context, code).await?;
     let grant_id = found.as_ref().map(|found| found.grant.id.clone());
     let shown = CodeRedemption { client_id: &client.client_id, redirect_uri, code_verifier };
     let outcome = redeem(context, client, found, code, &shown).await;
     note_tokens(context, client, grant_id, "The authorization code", &outcome);
     outcome
+}
+
+async fn grant_of_code(context: &Context, code: &str) -> Result<Option<GrantStanding>, StoreError> {
+    let Some(id) = opened_by(IdKind::Grant, code) else { return Ok(None) };
+    let digest = context.secret().digest(Purpose::AuthorizationCode, code);
+    context.store().grant_standing_by_code(context.environment_id(), &id, &digest).await
+}
+
+/// Notes why a client was not believed: with the sign-in whose code it brought. Without one it is told in development
+/// only, where nobody fills the log from outside.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_refused_client(
+    context: &Context,
+    client_id: &str,
+    code: Option<&str>,
+    refusal: ClientRefusal,
+) -> Result<(), TokenRefusal> {
+    let found = match code {
+        Some(code) => grant_of_code(context, code).await?,
+        None => None,
+    };
+    let text = format!("The client was refused with invalid_client: {refusal}.");
+    let step = Step::new("token", Verdict::Refused, text).with("client_id", client_id);
+    match found {
+        Some(found) => flows::note(context, &found.grant.id, About::default(), step),
+        None if context.environment.mode == Mode::Development => {
+            let about = About::status(FlowStatus::Failed).client(client_id);
+            flows::note(context, &flows::new_flow_id(context), about, step);
+        }
+        None => {}
+    }
+    Ok(())
 }
 
 /// Notes what a client got, or why not.

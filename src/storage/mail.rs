@@ -40,6 +40,8 @@ pub struct InboxMessage {
     /// `test_user` or `person`.
     pub recipient_kind: String,
     pub created_at_ms: UnixMs,
+    /// Why its delivery by SMTP was given up.
+    pub delivery_error: Option<String>,
 }
 
 /// Which mails to list.
@@ -65,6 +67,7 @@ pub struct OutboxMail {
     pub to_address: String,
     /// See [`NewMail::sealed`].
     pub sealed: Vec<u8>,
+    pub auth_request_id: String,
     pub attempts: i64,
     pub created_at_ms: UnixMs,
 }
@@ -99,14 +102,15 @@ pub(super) fn insert(
     }
     if let Some(sealed) = &mail.sealed {
         let query = sqlx::query(
-            "INSERT INTO outbox (environment_id, id, to_address, sealed, attempts, created_at_ms, \
-             next_attempt_at_ms) VALUES ($1, $2, $3, $4, 0, $5, 0)",
+            "INSERT INTO outbox (environment_id, id, to_address, sealed, auth_request_id, attempts, created_at_ms, \
+             next_attempt_at_ms) VALUES ($1, $2, $3, $4, $6, 0, $5, 0)",
         )
         .bind(environment_id)
         .bind(&mail.id)
         .bind(&mail.to_address)
         .bind(sealed.clone())
-        .bind(now_ms);
+        .bind(now_ms)
+        .bind(&mail.auth_request_id);
         batch.write(query)?;
     }
     Ok(())
@@ -124,7 +128,7 @@ impl Store {
         // it anew each time.
         Ok(sqlx::query_as(
             "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
-             created_at_ms FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
+             created_at_ms, delivery_error FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
              AND ($4 = '' OR to_key LIKE CAST($4 AS TEXT) ESCAPE '~' \
              OR to_key LIKE CAST($7 AS TEXT) ESCAPE '~' OR LOWER(subject) LIKE CAST($4 AS TEXT) ESCAPE '~' \
              OR LOWER(text_body) LIKE CAST($4 AS TEXT) ESCAPE '~' OR code LIKE CAST($4 AS TEXT) ESCAPE '~') \
@@ -145,7 +149,7 @@ impl Store {
     pub async fn message(&self, environment_id: &str, id: &str) -> Result<Option<InboxMessage>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
-             created_at_ms FROM messages WHERE environment_id = $1 AND id = $2",
+             created_at_ms, delivery_error FROM messages WHERE environment_id = $1 AND id = $2",
         )
         .bind(environment_id)
         .bind(id)
@@ -174,7 +178,7 @@ impl Store {
     /// was set back since.
     pub async fn due_mails(&self, now_ms: UnixMs, limit: i64) -> Result<Vec<OutboxMail>, StoreError> {
         Ok(sqlx::query_as(
-            "SELECT environment_id, id, to_address, sealed, attempts, created_at_ms FROM outbox \
+            "SELECT environment_id, id, to_address, sealed, auth_request_id, attempts, created_at_ms FROM outbox \
              WHERE next_attempt_at_ms <= $1 OR next_attempt_at_ms > $3 ORDER BY next_attempt_at_ms LIMIT $2",
         )
         .bind(now_ms)
@@ -213,7 +217,19 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a delivered or refused mail out.
+    /// Takes a mail out that will never be delivered, and marks it in the inbox.
+    pub async fn give_up_mail(&self, mail: &OutboxMail, reason: &str) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        let query =
+            sqlx::query("UPDATE messages SET delivery_error = $3 WHERE environment_id = $1 AND id = $2");
+        batch.write(query.bind(&mail.environment_id).bind(&mail.id).bind(reason))?;
+        let query = sqlx::query("DELETE FROM outbox WHERE environment_id = $1 AND id = $2");
+        batch.write(query.bind(&mail.environment_id).bind(&mail.id))?;
+        self.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Takes a delivered mail out.
     pub async fn remove_mail(&self, mail: &OutboxMail) -> Result<(), StoreError> {
         let query = sqlx::query("DELETE FROM outbox WHERE environment_id = $1 AND id = $2");
         self.execute(query.bind(mail.environment_id.clone()).bind(mail.id.clone())).await?;

@@ -150,6 +150,7 @@ pub static TABLES: &[Table] = &[
             (11, "kind", Text),
             (12, "recipient_kind", Text),
             (13, "created_at_ms", Integer),
+            (14, "delivery_error", OptionalText),
         ]
     ),
     // What is sealed goes nowhere: it opens with the server secret that is replaced.

@@ -349,6 +349,22 @@ async fn test_users_have_their_fixed_code_by_api_too() {
 }
 
 #[tokio::test]
+async fn template_variables_have_an_effect_or_the_timeline_says_that_they_have_none() {
+    let server = TestServer::with(CODES_ONLY).await;
+    let variables = json!({ "app_name": "Acme Portal", "user_name": "Jane", "plan": "Gold" });
+    let sent =
+        rest(&server, "send", json!({ "email": "jane@example.com", "template_variables": variables })).await;
+    let mail = server.mail_to("jane@example.com").await;
+    assert!(mail["subject"].as_str().unwrap().contains("Acme Portal"), "{mail}");
+    assert!(mail["text"].as_str().unwrap().contains("Jane"), "{mail}");
+    assert!(!mail["text"].as_str().unwrap().contains("Gold"), "{mail}");
+    let id = sent.json()["auth_request_id"].as_str().unwrap().to_owned();
+    let flow = server.do_control("GET", &format!("/flows/{id}"), Value::Null).await;
+    let told = flow["steps"].to_string();
+    assert!(told.contains("Custom templates are not emulated, so it has no place for plan."), "{told}");
+}
+
+#[tokio::test]
 async fn switched_off_passwordless_says_so() {
     let server = TestServer::with("[passwordless]\nenabled = false").await;
     let page = rest(&server, "send", json!({ "email": "jane@example.com" })).await;

@@ -164,6 +164,26 @@ async fn faults_make_the_smtp_server_refuse_for_now_or_for_good() {
     let (_smtp, received) = received_by(smtp).await;
     assert_eq!(received["rcpt_tos"], serde_json::json!(["jane@example.com"]), "bob's never left");
     assert!(!server.code_for("bob@example.com").await.is_empty(), "the inbox has it all the same");
+    // And says that nobody else has, and why.
+    let mail = server.mail_to("bob@example.com").await;
+    let why = mail["delivery_error"].as_str().unwrap();
+    assert!(why.contains("fault"), "{why}");
+    let list = server.get("/_emulator/inbox?to=bob@example.com").await.body;
+    assert!(list.contains("Not delivered"), "{list}");
+    let page = server.get(&format!("/_emulator/inbox/{}", mail["id"].as_str().unwrap())).await.body;
+    assert!(page.contains("Not delivered") && page.contains(why), "{page}");
+    let flow = format!("/flows/{}", mail["auth_request_id"].as_str().unwrap());
+    let steps = server.do_control("GET", &flow, serde_json::Value::Null).await["steps"].clone();
+    let told = |step: &serde_json::Value| {
+        step["verdict"] == "refused"
+            && step["text"].as_str().unwrap().contains("is given up: attempt 1 failed: ")
+    };
+    assert!(steps.as_array().unwrap().iter().any(told), "{steps}");
+    let jane = server.mail_to("jane@example.com").await;
+    assert!(
+        jane["delivery_error"].is_null()
+            && !server.get("/_emulator/inbox?to=jane@example.com").await.body.contains("Not delivered")
+    );
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ pub struct MessageView {
     pub test_user: bool,
     /// RFC 3339, UTC.
     pub created_at: String,
+    /// Why its delivery by SMTP was given up.
+    pub delivery_error: Option<String>,
 }
 
 impl From<InboxMessage> for MessageView {
@@ -60,6 +62,7 @@ impl From<InboxMessage> for MessageView {
             link: message.link,
             auth_request_id: message.auth_request_id,
             kind: message.kind,
+            delivery_error: message.delivery_error,
         }
     }
 }

@@ -120,15 +120,20 @@ pub async fn client_of<'c>(
 ) -> Result<&'c Client, TokenError> {
     let shown = client_credentials(request, params).map_err(|e| TokenError::InvalidRequest(e.to_string()))?;
     let by_basic = super::authorization(request, "Basic").is_some();
-    authenticate(context, &shown).await.map_err(|refusal: ClientRefusal| {
-        if let ClientRefusal::TooManyChecks(why) = refusal {
-            tracing::warn!(client_id = shown.client_id, "client authentication put off: {why}");
-            return TokenError::Busy(why);
-        }
-        tracing::info!(client_id = shown.client_id, reason = %refusal, "client authentication failed");
-        let text = refusal.description(&context.environment, shown.client_id.as_deref());
-        TokenError::InvalidClient { text, by_basic }
-    })
+    let refusal = match authenticate(context, &shown).await {
+        Ok(client) => return Ok(client),
+        Err(refusal) => refusal,
+    };
+    let client_id = shown.client_id.as_deref();
+    if let ClientRefusal::TooManyChecks(why) = refusal {
+        tracing::warn!(client_id, "client authentication put off: {why}");
+        return Err(TokenError::Busy(why));
+    }
+    tracing::info!(client_id, reason = %refusal, "client authentication failed");
+    let code = params.one("code").ok().flatten();
+    token::note_refused_client(context, client_id.unwrap_or_default(), code, refusal).await?;
+    let text = refusal.description(&context.environment, client_id);
+    Err(TokenError::InvalidClient { text, by_basic })
 }
 
 async fn answer(

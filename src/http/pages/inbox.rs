@@ -57,6 +57,7 @@ fn row(message: InboxMessage) -> views::InboxRow {
         to: message.to_address,
         subject: message.subject,
         kind: message.kind,
+        delivery_error: message.delivery_error,
         code: message.code,
         link: message.link,
     }

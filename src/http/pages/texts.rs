@@ -82,6 +82,7 @@ pub const INBOX_EMPTY_TO: &str = "No mail to";
 pub const INBOX_LEAD: &str = "Every mail this server sends appears here, by itself. Start a sign-in from your application, or wait for the code in a test:";
 pub const INBOX_REQUEST: &str = "Example request";
 pub const INBOX_TEST_USER: &str = "test user, not sent";
+pub const INBOX_NOT_DELIVERED: &str = "Not delivered";
 pub const INBOX_SIGN_UP: &str = "sign-up";
 pub const INBOX_TO: &str = "to";
 pub const INBOX_COPY: &str = "Copy";

@@ -209,6 +209,8 @@ pub struct InboxRow {
     pub link: Option<String>,
     pub test_user: bool,
     pub created_at: String,
+    /// Why its delivery was given up.
+    pub delivery_error: Option<String>,
 }
 
 impl InboxRow {

@@ -52,7 +52,7 @@ pub async fn sign_in(context: &Context, email: &str, params: &Parameters) -> Res
     match location {
         Ok(done) => Ok(arrived(done.location, done.session_cookie)),
         Err(Refusal::Failure(failure)) => Err(Refused::Failure(failure)),
-        Err(refusal) => Err(Refused::NotAllowed(format!("the sign-in was refused: {refusal:?}"))),
+        Err(refusal) => Err(Refused::NotAllowed(format!("the sign-in was refused: {refusal}"))),
     }
 }
 

@@ -87,7 +87,7 @@ pub async fn mint(context: &Context, wanted: Wanted) -> Result<TokenResponse, Re
     };
     issue_for_test(context, client, session, authorization, &extras).await.map_err(|refusal| match refusal {
         TokenRefusal::Failure(failure) => Refused::Failure(failure),
-        other => Refused::NotAllowed(format!("{other:?}")),
+        other => Refused::NotAllowed(other.to_string()),
     })
 }
 

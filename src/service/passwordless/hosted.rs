@@ -19,18 +19,22 @@ use crate::service::{Failure, MAX_CONFLICTS, authorize, flows};
 use crate::storage::Counted;
 
 /// Why something about an authentication request was not done.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// No such request, or none that this browser started; the two look alike on purpose.
+    #[error("there is no such sign-in, or another browser began it")]
     NotYours,
+    #[error("{0}")]
     Email(EmailError),
+    #[error("{}", super::closed_text(*.0))]
     Closed(Closed),
     /// Nothing to resend or verify yet.
+    #[error("no email was sent for it yet")]
     NothingSent,
     /// The address received its share of mails for now.
-    TooManyMails {
-        retry_after_s: i64,
-    },
+    #[error("too many emails were sent to the address; the next one may go in {retry_after_s} s")]
+    TooManyMails { retry_after_s: i64 },
+    #[error("{0}")]
     Failure(Failure),
 }
 

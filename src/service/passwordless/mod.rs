@@ -212,7 +212,14 @@ fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, mail: &NewM
     };
     let earlier =
         if request.generation > 1 { " What was sent before is worth nothing any more." } else { "" };
-    let step = Step::new("mail", Verdict::Ok, format!("{how}, with {what}.{earlier}"))
+    let variables = request.origin.template_variables().iter().map(|(name, _)| name.as_str());
+    let ignored: Vec<&str> = variables.filter(|name| !mail::TEMPLATE_VARIABLES.contains(name)).collect();
+    let without = if ignored.is_empty() {
+        String::new()
+    } else {
+        format!(" Custom templates are not emulated, so it has no place for {}.", ignored.join(", "))
+    };
+    let step = Step::new("mail", Verdict::Ok, format!("{how}, with {what}.{earlier}{without}"))
         .with("message_id", mail.id.as_str())
         .with("passwordless_type", request.passwordless_type.as_str())
         .with("generation", request.generation)

@@ -55,6 +55,59 @@ async fn a_sign_in_is_told_step_by_step(#[values(Engine::Sqlite, Engine::Postgre
     assert!(!told.contains(&code), "no code is in the log");
 }
 
+#[tokio::test]
+async fn a_client_that_is_not_believed_is_told_apart_in_the_timeline_and_in_production_to_nobody_else() {
+    let settings = "[[clients]]\nclient_id = \"skc_1\"\nclient_secret = \"Rather-long-and-random-1\"\nredirect_uris = [\"https://app.example.com/cb\"]\n";
+    let server = TestServer::with(settings).await;
+    let code = {
+        let person = server.person();
+        let parameters = [("client_id", "skc_1"), ("redirect_uri", "https://app.example.com/cb")];
+        person.sign_in_with("jane@example.com", &parameters).await.answer("code").unwrap()
+    };
+    let token = async |id: &str, secret: &str| {
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("client_id", id),
+            ("client_secret", secret),
+        ];
+        assert_eq!(server.post("/oauth/token", &form).await.status, 401);
+    };
+    token("skc_1", "wrong").await;
+    token("skc_2", "Rather-long-and-random-1").await;
+    let told = texts(&flow(&server, "jane@example.com").await);
+    for step in ["wrong client_secret", "unknown client"] {
+        let step = format!("token The client was refused with invalid_client: {step}.");
+        assert!(told.contains(&step), "{step} is missing:\n{told}");
+    }
+    assert!(!told.contains("wrong\n") && !told.contains("Rather-long"), "{told}");
+    // Without a code there is no sign-in to tell it of: it stands alone.
+    let form = [("grant_type", "client_credentials"), ("client_id", "skc_3"), ("client_secret", "x")];
+    server.post("/oauth/token", &form).await;
+    let list = server.do_control("GET", "/flows?client_id=skc_3", Value::Null).await;
+    assert!(list["flows"][0]["why"].as_str().unwrap().contains("unknown client"), "{list}");
+}
+
+#[tokio::test]
+async fn facts_have_the_words_of_the_specification() {
+    let server = TestServer::start().await;
+    for (prompt, told) in
+        [("select_account", Value::from("select_account")), ("login", "login".into()), ("", Value::Null)]
+    {
+        let email = format!("{prompt}@example.com").replace("@", "x@");
+        let mut parameters = vec![("login_hint", email.as_str())];
+        if !prompt.is_empty() {
+            parameters.push(("prompt", prompt));
+        }
+        server.person().authorize(&parameters).await;
+        let list = server.do_control("GET", "/flows", Value::Null).await;
+        let id = list["flows"][0]["id"].as_str().unwrap();
+        let flow = server.do_control("GET", &format!("/flows/{id}"), Value::Null).await;
+        assert_eq!(flow["steps"][0]["facts"]["prompt"], told, "{flow}");
+        server.do_control("POST", "/reset", Value::Null).await;
+    }
+}
+
 #[rstest]
 #[tokio::test]
 async fn what_comes_too_late_does_not_contradict_the_outcome(
