@@ -2,6 +2,7 @@
 
 mod banner;
 mod bridge;
+mod connections;
 mod data_folder;
 mod faulty;
 mod local_ca;
@@ -37,6 +38,7 @@ use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
 use crate::storage::{PostgresOptions, Store, StoreError};
+use connections::{Connections, Limits, Uptime};
 use one_port::OnePort;
 
 /// First and longest pause between attempts to start on a database that does not answer.
@@ -191,6 +193,7 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
             ActixApp::new()
                 .app_data(web::Data::new(served.clone()))
                 .wrap(from_fn(crate::http::known_host))
+                .wrap(from_fn(crate::http::refuse_large_heads))
                 .wrap(from_fn(crate::http::observed))
                 .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
                 .configure(crate::http::routes)
@@ -201,7 +204,8 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
         tls_only: false,
         deadlines: listeners.deadlines,
         stopping: told,
-        connections: Arc::new(counter),
+        open: Arc::new(counter),
+        connections: Connections::new(Limits::default(), Arc::new(Uptime::default())),
     };
     // Signals are ours: those who wait for mail are told first.
     let mut server =
