@@ -10,6 +10,7 @@
   // A form of this page is on its way: its answer decides where to go, not what the waiting tab would notice.
   var leaving = false;
 
+  each('[data-submitting]', function (text) { text.textContent = text.getAttribute('data-submitting'); });
   each('form[data-submit-now]', function (form) { form.submit(); });
 
   // A double click must not cost a second mail or a second attempt; a lost answer may be asked for again.

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! AwaitingEmail ──send──▶ AwaitingProof ──right code or link──▶ Completed
-//!                          │  ▲   └──sixth guess in ten minutes──▶ Dead
+//!                          │  ▲   └──fifth wrong code in ten minutes──▶ Dead
 //!                          └──┘ resend
 //! ```
 
@@ -136,12 +136,13 @@ pub enum SendRefusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeOutcome {
     Accepted,
+    /// With none left, the request is dead.
     Wrong {
         attempts_left: usize,
     },
     /// The code's time is over; a new one can be sent.
     Expired,
-    /// This was one attempt too many: the request is dead.
+    /// No attempt was left, and the request is dead.
     TooManyAttempts,
     /// The address had its share of wrong codes for 24 hours: none is judged, not even a right one. Links go on working,
     /// because nobody can guess them: whoever spends the share of another person does not lock them out.
@@ -247,7 +248,8 @@ impl<O: Origin> AuthRequest<O> {
     /// apart.
     ///
     /// The attempt is counted in the very state that carries its judgement. `limits.code_attempts` attempts per
-    /// window are judged; the next one closes the request, right or wrong.
+    /// window are judged, and the last of them closes the request unless it is right: no code that is mailed after it
+    /// could be used.
     pub fn verify_code(
         mut self,
         is_right: bool,
@@ -255,18 +257,24 @@ impl<O: Origin> AuthRequest<O> {
         limits: &Limits,
         now_ms: UnixMs,
     ) -> (Self, CodeOutcome) {
-        if let Some(closed) = self.closed(now_ms) {
+        let closed = self.closed(now_ms);
+        let is_good = is_right && !self.credentials_expired(now_ms);
+        // Also of the code that closed the request.
+        if matches!(closed, None | Some(Closed::TooManyAttempts))
+            && !is_good
+            && self.is_repeated(digest, now_ms)
+        {
+            let outcome = self.refusal(limits, now_ms);
+            return (self, outcome);
+        }
+        if let Some(closed) = closed {
             return (self, CodeOutcome::Closed(closed));
         }
         if self.stage != Stage::AwaitingProof || !self.passwordless_type.has_code() {
             return (self, CodeOutcome::NotOffered);
         }
         let allowed = limits.code_attempts as usize;
-        let is_good = is_right && !self.credentials_expired(now_ms);
-        if !is_good && self.is_repeated(digest, now_ms) {
-            let outcome = self.refusal(allowed, limits, now_ms);
-            return (self, outcome);
-        }
+        // Only where the limit was lowered meanwhile.
         if self.attempts.count(now_ms, limits.code_attempts_window_s) >= allowed {
             self.stage = Stage::Dead;
             return (self, CodeOutcome::TooManyAttempts);
@@ -279,8 +287,17 @@ impl<O: Origin> AuthRequest<O> {
         if O::REPEATED_GUESSES_COUNT_ONCE {
             self.last_guess = Some(Guess { digest: digest.to_owned(), at_ms: now_ms });
         }
-        let outcome = self.refusal(allowed, limits, now_ms);
+        if self.attempts_left(limits, now_ms) == 0 {
+            self.stage = Stage::Dead;
+        }
+        let outcome = self.refusal(limits, now_ms);
         (self, outcome)
+    }
+
+    /// How many more codes would be judged now.
+    pub fn attempts_left(&self, limits: &Limits, now_ms: UnixMs) -> usize {
+        let judged = self.attempts.count(now_ms, limits.code_attempts_window_s);
+        (limits.code_attempts as usize).saturating_sub(judged)
     }
 
     /// Judges one code attempt as [`Self::verify_code`] does, within the share of its address. The last value is what
@@ -319,12 +336,11 @@ impl<O: Origin> AuthRequest<O> {
             })
     }
 
-    fn refusal(&self, allowed: usize, limits: &Limits, now_ms: UnixMs) -> CodeOutcome {
+    fn refusal(&self, limits: &Limits, now_ms: UnixMs) -> CodeOutcome {
         if self.credentials_expired(now_ms) {
             return CodeOutcome::Expired;
         }
-        let judged = self.attempts.count(now_ms, limits.code_attempts_window_s);
-        CodeOutcome::Wrong { attempts_left: allowed.saturating_sub(judged) }
+        CodeOutcome::Wrong { attempts_left: self.attempts_left(limits, now_ms) }
     }
 
     /// Judges the use of a link whose token belongs to the living generation.

@@ -73,16 +73,19 @@ fn sent() -> AuthRequest {
 }
 
 #[test]
-fn five_guesses_are_judged_and_the_sixth_is_refused_even_if_right() {
+fn the_fifth_wrong_code_closes_the_request_even_for_the_right_one() {
     let mut request = sent();
     for left in (0..5).rev() {
         let (next, outcome) = request.verify_code(false, "digest", &LIMITS, 1_000);
         assert_eq!(outcome, CodeOutcome::Wrong { attempts_left: left });
         request = next;
     }
-    let (request, outcome) = request.verify_code(true, "digest", &LIMITS, 2_000);
-    assert_eq!(outcome, CodeOutcome::TooManyAttempts);
     assert_eq!(request.stage, Stage::Dead);
+    let closed = Err(SendRefusal::Closed(Closed::TooManyAttempts));
+    assert_eq!(request.clone().resend(&settings(true), 2_000), closed, "no code that could not be used");
+    assert_eq!(request.clone().send(jane(), &settings(true), 700_000), closed);
+    let (request, outcome) = request.verify_code(true, "digest", &LIMITS, 2_000);
+    assert_eq!(outcome, CodeOutcome::Closed(Closed::TooManyAttempts));
     let (_, outcome) = request.clone().verify_code(true, "digest", &LIMITS, 3_000_000);
     assert_eq!(outcome, CodeOutcome::Closed(Closed::TooManyAttempts));
     assert_eq!(
@@ -103,22 +106,43 @@ fn the_fifth_guess_still_signs_in_when_it_is_right() {
 #[test]
 fn a_resend_does_not_reset_the_count() {
     let mut request = sent();
-    for _ in 0..5 {
+    for _ in 0..4 {
         request = request.verify_code(false, "digest", &LIMITS, 1_000).0;
     }
     let request = request.resend(&settings(true), 2_000).unwrap();
-    assert_eq!(request.verify_code(true, "digest", &LIMITS, 3_000).1, CodeOutcome::TooManyAttempts);
+    let (request, outcome) = request.verify_code(false, "digest", &LIMITS, 3_000);
+    assert_eq!((outcome, request.stage), (CodeOutcome::Wrong { attempts_left: 0 }, Stage::Dead));
 }
 
 #[test]
 fn guesses_older_than_ten_minutes_no_longer_count() {
     let mut request = sent();
-    for _ in 0..5 {
+    for _ in 0..4 {
         request = request.verify_code(false, "digest", &LIMITS, 1_000).0;
     }
     let request = request.resend(&settings(true), 600_999).unwrap();
-    assert_eq!(request.clone().verify_code(true, "digest", &LIMITS, 600_999).1, CodeOutcome::TooManyAttempts);
-    assert_eq!(request.verify_code(true, "digest", &LIMITS, 601_000).1, CodeOutcome::Accepted);
+    let left = |now_ms| request.clone().verify_code(false, "digest", &LIMITS, now_ms).1;
+    assert_eq!(left(600_999), CodeOutcome::Wrong { attempts_left: 0 });
+    assert_eq!(left(601_000), CodeOutcome::Wrong { attempts_left: 4 });
+}
+
+#[test]
+fn five_codes_that_came_too_late_close_the_request_too() {
+    let mut request = sent();
+    for _ in 0..5 {
+        let (next, outcome) = request.verify_code(true, "digest", &LIMITS, 300_000);
+        assert_eq!(outcome, CodeOutcome::Expired);
+        request = next;
+    }
+    assert_eq!(request.stage, Stage::Dead);
+}
+
+#[test]
+fn a_limit_that_was_lowered_meanwhile_judges_no_further_code() {
+    let request = sent().verify_code(false, "digest", &LIMITS, 1_000).0;
+    let lower = Limits { code_attempts: 1, ..LIMITS };
+    let (request, outcome) = request.verify_code(true, "digest", &lower, 1_000);
+    assert_eq!((outcome, request.stage), (CodeOutcome::TooManyAttempts, Stage::Dead));
 }
 
 #[test]
@@ -229,16 +253,14 @@ impl Model {
         }
         let Some((_, expires)) = self.mails.last().copied() else { return CodeOutcome::NotOffered };
         let recent = self.judged_at_ms.iter().filter(|t| self.now_ms - **t < 600_000).count();
-        if recent >= 5 {
-            self.dead = true;
-            return CodeOutcome::TooManyAttempts;
-        }
         self.judged_at_ms.push(self.now_ms);
+        if self.now_ms < expires && right {
+            self.completed += 1;
+            return CodeOutcome::Accepted;
+        }
+        self.dead = recent == 4;
         if self.now_ms >= expires {
             CodeOutcome::Expired
-        } else if right {
-            self.completed += 1;
-            CodeOutcome::Accepted
         } else {
             CodeOutcome::Wrong { attempts_left: 4 - recent }
         }
@@ -328,7 +350,13 @@ fn a_wrong_code_that_an_sdk_sends_three_times_counts_once() {
             request = next;
         }
     }
-    assert_eq!(request.verify_code(true, "right", &LIMITS, 12_000).1, CodeOutcome::TooManyAttempts);
+    let closed = CodeOutcome::Closed(Closed::TooManyAttempts);
+    assert_eq!(request.clone().verify_code(true, "right", &LIMITS, 12_000).1, closed);
+    assert_eq!(
+        request.verify_code(false, "e", &LIMITS, 12_000).1,
+        closed,
+        "two seconds later it is another attempt"
+    );
 }
 
 #[test]

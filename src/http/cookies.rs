@@ -1,7 +1,8 @@
-//! The browser's two cookies.
+//! The cookies of browsers: their name, their session, and what was typed.
 
 use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
@@ -58,6 +59,35 @@ pub fn session_cookie(context: &Context, value: String) -> Cookie<'static> {
 /// Takes the session's name away.
 pub fn no_session_cookie(context: &Context) -> Cookie<'static> {
     build(context, "session", String::new(), Duration::ZERO)
+}
+
+/// Longest text of a refused address that is shown again, in characters; addresses are shorter.
+const MAX_TYPED_CHARS: usize = 320;
+
+/// Keeps an address that a form was refused for, so that its page can show it again: an address of a page goes into logs
+/// and histories. It is sent to that sign-in's pages alone, and lives as long as the sign-in can.
+pub fn typed_email_cookie(context: &Context, auth_request_id: &str, typed: &str) -> Cookie<'static> {
+    let typed: String = typed.chars().take(MAX_TYPED_CHARS).collect();
+    let mut cookie = build(
+        context,
+        "typed",
+        URL_SAFE_NO_PAD.encode(typed),
+        Duration::seconds(context.environment.limits.auth_request_lifetime_s),
+    );
+    cookie.set_name(typed_name(context));
+    cookie.set_path(context.path(&format!("/login/{auth_request_id}")));
+    cookie
+}
+
+/// The address that a form of this sign-in was refused for.
+pub fn typed_email(request: &HttpRequest, context: &Context) -> Option<String> {
+    let cookie = request.cookie(&typed_name(context))?;
+    String::from_utf8(URL_SAFE_NO_PAD.decode(cookie.value()).ok()?).ok()
+}
+
+/// `__Host-` would demand the path `/`.
+fn typed_name(context: &Context) -> String {
+    name(context, "typed").replacen("__Host-", "__Secure-", 1)
 }
 
 fn build(context: &Context, what: &str, value: String, max_age: Duration) -> Cookie<'static> {

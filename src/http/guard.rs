@@ -98,14 +98,27 @@ fn is_local_name(request: &HttpRequest, context: &Context) -> bool {
         || is_loopback(&host_of(authority))
 }
 
-/// Is this a request that nobody made on purpose yet: a HEAD, or a page that a browser loads ahead (Fetch §2.2.5
-/// `Sec-Purpose`, and its forerunners)? It must change nothing.
-pub fn is_speculative(request: &HttpRequest) -> bool {
-    let is_prefetch = |name: &str| {
-        let value = request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        value.to_ascii_lowercase().contains("prefetch")
-    };
-    request.method() == Method::HEAD || ["sec-purpose", "purpose", "x-moz"].into_iter().any(is_prefetch)
+/// Does a browser load this ahead, for somebody who may never go there? By Fetch §2.2.5 `Sec-Purpose`, or one of its
+/// forerunners.
+fn is_prefetch(request: &HttpRequest) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().any(|name| {
+        let value = header_of(request, name).unwrap_or_default().to_ascii_lowercase();
+        value.contains("prefetch") || value.contains("preview")
+    })
+}
+
+/// Answers what browsers load ahead, on every path, before a handler could change or send anything. The status keeps
+/// browsers from showing this instead of asking again when the person goes there.
+pub async fn no_prefetch<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    if is_prefetch(request.request()) {
+        let response =
+            HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).finish();
+        return Ok(request.into_response(response).map_into_right_body());
+    }
+    Ok(next.call(request).await?.map_into_left_body())
 }
 
 /// Refuses forms that another site made a browser send (login CSRF): cookies alone do not cover the forms that

@@ -28,19 +28,22 @@ use context::Ctx;
 use errors::Problem;
 use pages::{assets, inbox, link, login};
 
-pub use guard::known_host;
+pub use dashboard::KeptPages;
+pub use guard::{known_host, no_prefetch};
 
 use crate::app::Provider;
 use crate::telemetry::request;
-
-/// Bytes of all headers of a request together.
-const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// All routes. Slashes are merged before, so `//oauth/token`, which some SDKs ask for, is `/oauth/token`.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         // OAuth 2.0 and OpenID Connect. What browser applications fetch themselves answers cross-origin.
-        .service(endpoint("/oauth/authorize").get(oidc::authorize::get).post(oidc::authorize::post).end())
+        .service(
+            endpoint("/oauth/authorize")
+                .get_with_effects(oidc::authorize::get)
+                .post(oidc::authorize::post)
+                .end(),
+        )
         .service(endpoint("/oauth/par").cross_origin().post(oidc::par::post).end())
         .service(endpoint("/oauth/token").cross_origin().post(oidc::token::post).end())
         .service(endpoint("/oauth/introspect").cross_origin().post(oidc::introspection::introspect).end())
@@ -58,19 +61,19 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .get(oidc::metadata::discovery)
                 .end(),
         )
-        .service(endpoint("/oidc/logout").get(oidc::logout::get).post(oidc::logout::post).end())
-        .service(endpoint("/oidc/logout/confirm").post(oidc::logout::confirm).end())
+        .service(endpoint("/oidc/logout").get_with_effects(oidc::logout::get).post(oidc::logout::post).end())
+        .service(endpoint("/oidc/logout/confirm").post(oidc::logout::confirm).shown_at("/oidc/logout").end())
         // Pages that people see while they sign in.
         .service(endpoint("/login/link").get(link::landing).post(link::sign_in).end())
         .service(
             web::scope("/login/{id}")
                 .service(endpoint("").get(login::show).end())
                 .service(endpoint("/status").get(login::status).end())
-                .service(endpoint("/email").post(login::email).end())
-                .service(endpoint("/code").post(login::code).end())
-                .service(endpoint("/resend").post(login::resend).end())
-                .service(endpoint("/restart").post(login::restart).end())
-                .service(endpoint("/account").post(login::account).end()),
+                .service(endpoint("/email").post(login::email).shown_at("/login/{id}").end())
+                .service(endpoint("/code").post(login::code).shown_at("/login/{id}").end())
+                .service(endpoint("/resend").post(login::resend).shown_at("/login/{id}").end())
+                .service(endpoint("/restart").post(login::restart).shown_at("/login/{id}").end())
+                .service(endpoint("/account").post(login::account).shown_at("/login/{id}").end()),
         )
         .service(endpoint("/assets/brand.css").get(assets::brand_css).end())
         .service(endpoint("/assets/logo").get(assets::logo).end())
@@ -127,25 +130,6 @@ pub async fn observed(
         provider.metrics().http_request(method, route, answer.status().as_u16(), begun.elapsed());
     }
     Ok(answer)
-}
-
-/// Refuses a request with too many bytes of headers, in words: what the server itself refuses it hangs up on. Cookies of
-/// one host are sent to all of its ports, so that those of other programs on localhost can be the cause.
-pub async fn refuse_large_heads<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let headers = request.headers().iter();
-    let bytes: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if bytes <= MAX_HEADER_BYTES {
-        return Ok(next.call(request).await?.map_into_left_body());
-    }
-    let text = "The request's headers are larger than 32 KiB, most likely by cookies. Delete the cookies of this address \
-        in the browser, then try again.";
-    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    let problem = Problem::new(status, "invalid_request", "This request is too large", text);
-    let response = problem.response_for(request.request());
-    Ok(request.into_response(response).map_into_right_body())
 }
 
 /// The control API, for tests.
@@ -261,6 +245,30 @@ impl Endpoint {
         self
     }
 
+    /// A `GET` that changes or sends something: `HEAD` is answered without it.
+    fn get_with_effects<F, Args>(mut self, handler: F) -> Self
+    where
+        F: actix_web::Handler<Args>,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        self.methods.extend([Method::GET, Method::HEAD]);
+        let nothing = async || HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish();
+        self.resource = self.resource.route(web::get().to(handler)).route(web::head().to(nothing));
+        self
+    }
+
+    /// Where the form of this `POST` is, for people who ask for its address: by a reload, or from their history.
+    fn shown_at(self, page: &'static str) -> Self {
+        self.get(move |request: HttpRequest, Ctx(context): Ctx| async move {
+            let named = request.match_info().iter();
+            let path = named.fold(page.to_owned(), |path, (name, value)| {
+                path.replace(&format!("{{{name}}}"), &path_segment(value))
+            });
+            see_other(&context.public_url.join(&path))
+        })
+    }
+
     fn post<F, Args>(self, handler: F) -> Self
     where
         F: actix_web::Handler<Args>,
@@ -358,6 +366,13 @@ impl Endpoint {
             .wrap(Condition::new(is_for_browsers, from_fn(errors::page_for_browsers)))
             .wrap(Condition::new(self.is_cross_origin, cors))
     }
+}
+
+/// What stands in a segment of a path (RFC 3986 §3.3): our ids stay as they are, anything else is percent-encoded.
+pub fn path_segment(text: &str) -> String {
+    const PLAIN: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    percent_encoding::utf8_percent_encode(text, PLAIN).to_string()
 }
 
 /// 303: the next request is a GET, whatever this one was (RFC 9700 §4.12). What no URI may hold as it is (RFC 3986 §2),

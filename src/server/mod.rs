@@ -2,7 +2,6 @@
 
 mod banner;
 mod bridge;
-mod connections;
 mod data_folder;
 mod faulty;
 mod local_ca;
@@ -38,7 +37,6 @@ use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
 use crate::storage::{PostgresOptions, Store, StoreError};
-use connections::{Connections, Limits, Uptime};
 use one_port::OnePort;
 
 /// First and longest pause between attempts to start on a database that does not answer.
@@ -188,12 +186,14 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
     let (counter, connections) = watch::channel(0);
     let grpc = Grpc::new(provider.clone());
     let served = provider.clone();
+    let kept_pages = web::Data::new(crate::http::KeptPages::default());
     let port = OnePort {
         app: move || {
             ActixApp::new()
                 .app_data(web::Data::new(served.clone()))
+                .app_data(kept_pages.clone())
                 .wrap(from_fn(crate::http::known_host))
-                .wrap(from_fn(crate::http::refuse_large_heads))
+                .wrap(from_fn(crate::http::no_prefetch))
                 .wrap(from_fn(crate::http::observed))
                 .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
                 .configure(crate::http::routes)
@@ -204,8 +204,7 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
         tls_only: false,
         deadlines: listeners.deadlines,
         stopping: told,
-        open: Arc::new(counter),
-        connections: Connections::new(Limits::default(), Arc::new(Uptime::default())),
+        connections: Arc::new(counter),
     };
     // Signals are ours: those who wait for mail are told first.
     let mut server =

@@ -66,7 +66,7 @@ const pages = {
   },
   'too-many-attempts': async (page) => {
     await page.goto(authorize({ login_hint: 'many@example.com' }));
-    await guess(page, 6);
+    await guess(page, 5);
   },
   expired: (page) => page.goto(`${vestibule.url}/login/link?link_token=gone`),
   'choose-account': async (page) => {

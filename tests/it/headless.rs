@@ -197,6 +197,12 @@ async fn five_codes_are_judged_and_the_sixth_is_too_many(
         assert_eq!(refusal(&page), (400, "INVALID_CODE".to_owned()));
         assert!(says(&page, "invalid"));
     }
+    // Nothing is sent that could not be used.
+    let again = rest(&server, "resend", json!({ "auth_request_id": id })).await;
+    assert_eq!(refusal(&again), (429, "TOO_MANY_ATTEMPTS".to_owned()));
+    let resend = ResendPasswordlessRequest { auth_request_id: id.clone() };
+    assert_eq!(server.call(RESEND, &resend).await.refusal(), (8, "TOO_MANY_ATTEMPTS".to_owned()));
+    assert_eq!(server.mails_to("jane@example.com").await.len(), 1);
     let page = try_code(&server, &id, &code).await;
     assert_eq!(refusal(&page), (429, "TOO_MANY_ATTEMPTS".to_owned()), "even the right one");
     assert!(says(&page, "too many"));

@@ -53,7 +53,7 @@ async fn figures_tell_of_sign_ins_tokens_and_answers_by_route() {
         (r#"vestibule_sign_in_steps_total{step="code",verdict="ok"}"#, 1.0),
         (r#"vestibule_token_requests_total{grant_type="authorization_code",outcome="issued"}"#, 1.0),
         (r#"vestibule_token_requests_total{grant_type="other",outcome="unsupported_grant_type"}"#, 1.0),
-        (r#"vestibule_http_requests_total{method="POST",route="/login/{id}/code",status="303"}"#, 1.0),
+        (r#"vestibule_http_requests_total{method="POST",route="/login/{id}/code",status="303"}"#, 2.0),
         (r#"vestibule_http_requests_total{method="POST",route="/oauth/token",status="200"}"#, 1.0),
         (r#"vestibule_http_request_duration_seconds_count{route="/oauth/token"}"#, 2.0),
         ("vestibule_database_up", 1.0),

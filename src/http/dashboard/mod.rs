@@ -6,6 +6,7 @@ mod environments;
 mod faults;
 mod flows;
 mod home;
+mod kept_pages;
 mod listing;
 mod methods;
 mod people;
@@ -15,6 +16,7 @@ mod tokens;
 use actix_web::dev::Payload;
 use actix_web::error::InternalError;
 use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
 use secrecy::ExposeSecret as _;
@@ -27,39 +29,68 @@ use super::{cookies, endpoint, guard, see_other};
 use crate::app::{Access, Context};
 use crate::crypto::server_secret::constant_time_eq;
 use crate::domain::authorization::Parameters;
+use crate::domain::field_error::FieldError;
 use crate::service::control::Refused;
 use blocks::{Block, Form, Page, Section, Typed};
 pub use home::control_api;
+pub use kept_pages::KeptPages;
 
 /// All pages of the dashboard.
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::scope("/dashboard")
+            .wrap(from_fn(kept_pages::keep))
             .service(endpoint("").get(home::show).end())
+            .service(endpoint("/result/{key}").get(kept_pages::show).end())
             .service(endpoint("/sign-in").get(sign_in_page).post(sign_in).end())
-            .service(endpoint("/sign-out").post(sign_out).end())
+            .service(endpoint("/sign-out").post(sign_out).shown_at("/dashboard").end())
             .service(endpoint("/inbox/{id}/other-browser").get(flows::other_browser).end())
             .service(endpoint("/methods").get(methods::show).post(methods::save).end())
             .service(endpoint("/applications").get(applications::list).post(applications::create).end())
             .service(endpoint("/applications/{id}").get(applications::show).post(applications::save).end())
-            .service(endpoint("/applications/{id}/delete").post(applications::delete).end())
+            .service(
+                endpoint("/applications/{id}/delete")
+                    .post(applications::delete)
+                    .shown_at("/dashboard/applications/{id}")
+                    .end(),
+            )
             .service(endpoint("/users").get(people::users).post(people::create_user).end())
             .service(endpoint("/users/{id}").get(people::user).post(people::save_user).end())
-            .service(endpoint("/users/{id}/delete").post(people::delete_user).end())
+            .service(
+                endpoint("/users/{id}/delete")
+                    .post(people::delete_user)
+                    .shown_at("/dashboard/users/{id}")
+                    .end(),
+            )
             .service(
                 endpoint("/organizations").get(people::organizations).post(people::create_organization).end(),
             )
-            .service(endpoint("/organizations/{id}/delete").post(people::delete_organization).end())
+            .service(
+                endpoint("/organizations/{id}/delete")
+                    .post(people::delete_organization)
+                    .shown_at("/dashboard/organizations")
+                    .end(),
+            )
             .service(endpoint("/sessions").get(people::sessions).end())
-            .service(endpoint("/sessions/{id}/end").post(people::end_session).end())
+            .service(
+                endpoint("/sessions/{id}/end")
+                    .post(people::end_session)
+                    .shown_at("/dashboard/sessions")
+                    .end(),
+            )
             .service(endpoint("/flows").get(flows::list).end())
             .service(endpoint("/flows/{id}").get(flows::show).end())
             .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
             .service(endpoint("/clock").get(time::show).post(time::change).end())
             .service(endpoint("/faults").get(faults::list).post(faults::create).end())
-            .service(endpoint("/faults/{id}/delete").post(faults::delete).end())
+            .service(endpoint("/faults/{id}/delete").post(faults::delete).shown_at("/dashboard/faults").end())
             .service(endpoint("/environments").get(environments::list).post(environments::create).end())
-            .service(endpoint("/environments/{name}/delete").post(environments::delete).end())
+            .service(
+                endpoint("/environments/{name}/delete")
+                    .post(environments::delete)
+                    .shown_at("/dashboard/environments")
+                    .end(),
+            )
             .service(endpoint("/state").get(environments::state).post(environments::change_state).end()),
     );
 }
@@ -112,6 +143,7 @@ fn done(request: &HttpRequest) -> Option<&'static str> {
         "deleted" => "Deleted.",
         "reset" => "Everything is as it was seeded.",
         "ended" => "The session has ended.",
+        "not_kept" => "The page you asked for is no longer kept. Fill in its form again.",
         _ => return None,
     })
 }
@@ -182,7 +214,15 @@ fn lines(text: &str) -> Vec<&str> {
 /// `GET /dashboard/sign-in`: asks for the control token, where one is demanded.
 async fn sign_in_page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     match &context.app.site.control {
-        Access::Token(_) => show(&asking(&context, &request, &Typed::default())),
+        Access::Token(_) => {
+            let query = params::query(&request).unwrap_or_default();
+            if !matches!(query.one("error"), Ok(Some("wrong_token"))) {
+                return show(&asking(&context, &request, &Typed::default()));
+            }
+            let error = FieldError::new("token", "This is not the token.");
+            let typed = Typed::new("sign-in", &Parameters::default(), vec![error]);
+            show_with(StatusCode::UNAUTHORIZED, &asking(&context, &request, &typed))
+        }
         Access::Open | Access::Off => see_other(&context.public_url.join("/dashboard")),
     }
 }
@@ -206,9 +246,7 @@ async fn sign_in(request: HttpRequest, Ctx(context): Ctx, form: Posted) -> Answe
     };
     let shown = one(&params, "token");
     if !constant_time_eq(shown, token.expose_secret()) {
-        let error = crate::domain::field_error::FieldError::new("token", "This is not the token.");
-        let typed = Typed::new("sign-in", &Parameters::default(), vec![error]);
-        return Ok(show_with(StatusCode::UNAUTHORIZED, &asking(&context, &request, &typed)));
+        return Ok(see_other(&context.public_url.join("/dashboard/sign-in?error=wrong_token")));
     }
     let mut response = see_other(&context.public_url.join("/dashboard"));
     let _ = response.add_cookie(&cookies::control_cookie(&context, Some(token.expose_secret())));

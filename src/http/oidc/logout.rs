@@ -1,6 +1,6 @@
 //! `/oidc/logout`.
 
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::registration::{Address, how_to_register};
@@ -16,12 +16,6 @@ use crate::service::end_session::{AfterLogout, Logout, end_confirmed, end_sessio
 
 /// `GET /oidc/logout` (OpenID Connect RP-Initiated Logout 1.0 §2).
 pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
-    if guard::is_speculative(&request) {
-        // A browser that loads ahead keeps what succeeds, and would show it instead of asking again.
-        let status =
-            if request.method() == Method::HEAD { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        return HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).finish();
-    }
     let params = match params::query(&request) {
         Ok(params) => params,
         Err(error) => return unreadable(error).page(&request),

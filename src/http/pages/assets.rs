@@ -1,7 +1,5 @@
 //! Styles, scripts and the logo, from the binary and from our own address: pages make no third-party request.
 
-use std::borrow::Cow;
-
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::RustEmbed;
@@ -31,11 +29,7 @@ pub async fn file(request: HttpRequest, name: web::Path<String>) -> HttpResponse
     if known == Some(etag.as_str()) {
         return response.finish();
     }
-    let bytes = match found.data {
-        Cow::Borrowed(embedded) => web::Bytes::from_static(embedded),
-        Cow::Owned(read) => read.into(),
-    };
-    response.content_type(media_type(&name)).body(bytes)
+    response.content_type(media_type(&name)).body(found.data.into_owned())
 }
 
 /// The media types of the files in `static/`.

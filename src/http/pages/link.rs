@@ -10,10 +10,13 @@ use super::{texts, views};
 use crate::app::Context;
 use crate::domain::auth_request::{Closed, LinkOutcome};
 use crate::http::context::Ctx;
-use crate::http::cookies;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form};
+use crate::http::{cookies, see_other};
 use crate::service::passwordless::{self, LINK_PATH, LinkResult, Refusal, app_name};
+
+/// What is longer is no token of ours, and too much for an address.
+const MAX_TOKEN_BYTES: usize = 200;
 
 /// `GET /login/link`.
 pub async fn landing(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
@@ -56,11 +59,15 @@ pub async fn sign_in(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) 
     let token = params.one("link_token").ok().flatten().unwrap_or_default();
     match passwordless::verify_link(&context, &browser, token).await {
         Ok(LinkResult::SignedIn(done)) => signed_in(&context, done),
-        Ok(LinkResult::Refused(outcome)) => {
-            refused(&context, outcome, context.environment.branding.name.clone(), None)
-        }
         Err(Refusal::Failure(failure)) => Problem::failure(&failure).page(&request),
-        Err(_) => gone(&context),
+        // The landing page says what is wrong with the link, as it did or would have done before the form was sent.
+        Ok(LinkResult::Refused(_)) | Err(_) => {
+            let token = Some(token).filter(|token| token.len() <= MAX_TOKEN_BYTES).unwrap_or_default();
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("link_token", token)
+                .finish();
+            see_other(&context.public_url.join(&format!("{LINK_PATH}?{query}")))
+        }
     }
 }
 

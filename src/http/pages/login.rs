@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
+use super::form_error::{FormError, Said};
 use super::render::{self, FormsLead, page, page_with_forms};
 use super::{texts, views};
 use crate::app::Context;
@@ -14,7 +15,7 @@ use crate::domain::flow::{About, Step, Verdict};
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form, ParamsError};
-use crate::http::{cookies, guard, see_other};
+use crate::http::{cookies, guard, path_segment, see_other};
 use crate::service::authorize::named_address;
 use crate::service::flows;
 use crate::service::passwordless::{self, CodeResult, Refusal, app_name};
@@ -29,23 +30,7 @@ fn path_of(context: &Context, id: &str, rest: &str) -> String {
 }
 
 fn url_of(context: &Context, id: &str, rest: &str) -> String {
-    context.public_url.join(&format!("/login/{id}{rest}"))
-}
-
-/// Something to say beside a form.
-#[derive(Default)]
-struct Said {
-    status: StatusCode,
-    error: Option<String>,
-    notice: Option<String>,
-    /// The address as typed, when it was refused.
-    typed: Option<String>,
-}
-
-impl Said {
-    fn error(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, error: Some(text.into()), ..Self::default() }
-    }
+    context.public_url.join(&format!("/login/{}{rest}", path_segment(id)))
 }
 
 /// `GET /login/{id}`: what the request's state calls for.
@@ -53,7 +38,8 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
     let browser = cookies::browser(&request, &context);
     let auth_request = match passwordless::request_of_browser(&context, &browser, &id).await {
         Ok(found) => found,
-        Err(refusal) => return refused(&request, &context, &id, &refusal).await,
+        Err(Refusal::Failure(failure)) => return Problem::failure(&failure).page(&request),
+        Err(_) => return lost(&context, &id).await.unwrap_or_else(|| not_yours().page(&request)),
     };
     let query = params::query(&request).unwrap_or_default();
     let asked_for_other = matches!(query.one("account"), Ok(Some("other")));
@@ -67,8 +53,14 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
             Err(failure) => return Problem::failure(&failure).page(&request),
         }
     }
-    let notice = matches!(query.one("sent"), Ok(Some("again"))).then(|| texts::SENT_AGAIN.to_owned());
-    show_state(&context, &auth_request, Said { notice, ..Said::default() })
+    let said = match FormError::of_query(&query) {
+        Some(error) => error.said(&context, &auth_request, cookies::typed_email(&request, &context)),
+        None => {
+            let is_sent_again = matches!(query.one("sent"), Ok(Some("again")));
+            Said { notice: is_sent_again.then(|| texts::SENT_AGAIN.to_owned()), ..Said::default() }
+        }
+    };
+    show_state(&context, &auth_request, said)
 }
 
 fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) -> HttpResponse {
@@ -200,27 +192,23 @@ fn closed_page(context: &Context, auth_request: &AuthRequest, closed: Closed) ->
     }
 }
 
-/// The answer to something that was not done.
-async fn refused(request: &HttpRequest, context: &Context, id: &str, refusal: &Refusal) -> HttpResponse {
-    let said = match refusal {
-        Refusal::Failure(failure) => return Problem::failure(failure).page(request),
-        Refusal::NotYours => return lost(context, id).await.unwrap_or_else(|| not_yours().page(request)),
-        Refusal::Email(error) => Said::error(StatusCode::BAD_REQUEST, texts::email_error(*error)),
-        Refusal::Closed(_) | Refusal::NothingSent => Said::default(),
+/// Back to the page of a sign-in, which says why its form was refused. Where nothing can be said for now, an error page
+/// stands in place, and sending the form again is right.
+fn refused(request: &HttpRequest, context: &Context, id: &str, refusal: &Refusal) -> HttpResponse {
+    match refusal {
+        Refusal::Failure(failure) => Problem::failure(failure).page(request),
+        Refusal::Email(_) => refused_with(context, id, FormError::InvalidEmail),
         Refusal::TooManyMails { retry_after_s } => {
-            Said::error(StatusCode::TOO_MANY_REQUESTS, texts::too_many_mails(*retry_after_s))
+            refused_with(context, id, FormError::email_rate_limited(context.now_ms(), *retry_after_s))
         }
-    };
-    show_again(request, context, id, said).await
+        Refusal::AddressRateLimited => refused_with(context, id, FormError::AddressRateLimited),
+        // The page sees for itself.
+        Refusal::NotYours | Refusal::Closed(_) | Refusal::NothingSent => see_other(&url_of(context, id, "")),
+    }
 }
 
-async fn show_again(request: &HttpRequest, context: &Context, id: &str, said: Said) -> HttpResponse {
-    let browser = cookies::browser(request, context);
-    match passwordless::request_of_browser(context, &browser, id).await {
-        Ok(auth_request) => show_state(context, &auth_request, said),
-        Err(Refusal::Failure(failure)) => Problem::failure(&failure).page(request),
-        Err(_) => not_yours().page(request),
-    }
+fn refused_with(context: &Context, id: &str, error: FormError) -> HttpResponse {
+    see_other(&url_of(context, id, &error.query()))
 }
 
 fn not_yours() -> Problem {
@@ -248,21 +236,14 @@ pub async fn email(
     let typed = params.one("email").ok().flatten().unwrap_or_default();
     match passwordless::send(&context, &browser, &id, typed).await {
         Ok(()) => see_other(&url_of(&context, &id, "")),
-        Err(Refusal::Email(error)) => {
-            let said = Said {
-                typed: Some(typed.chars().take(400).collect()),
-                ..Said::error(StatusCode::BAD_REQUEST, texts::email_error(error))
-            };
-            show_again(&request, &context, &id, said).await
+        Err(refusal) => {
+            let mut response = refused(&request, &context, &id, &refusal);
+            // The page shows it again; an address of a page is no place for that of a person.
+            if !matches!(refusal, Refusal::NotYours | Refusal::Failure(_)) {
+                let _ = response.add_cookie(&cookies::typed_email_cookie(&context, &id, typed));
+            }
+            response
         }
-        Err(Refusal::TooManyMails { retry_after_s }) => {
-            let said = Said {
-                typed: Some(typed.to_owned()),
-                ..Said::error(StatusCode::TOO_MANY_REQUESTS, texts::too_many_mails(retry_after_s))
-            };
-            show_again(&request, &context, &id, said).await
-        }
-        Err(refusal) => refused(&request, &context, &id, &refusal).await,
     }
 }
 
@@ -282,29 +263,20 @@ pub async fn code(
     let typed = params.one("code").ok().flatten().unwrap_or_default();
     let code: String = typed.chars().filter(|c| !c.is_whitespace() && *c != '-').take(64).collect();
     if code.is_empty() {
-        let said = Said::error(StatusCode::BAD_REQUEST, texts::CODE_MISSING);
-        return show_again(&request, &context, &id, said).await;
+        return refused_with(&context, &id, FormError::CodeMissing);
     }
     match passwordless::verify_code(&context, &browser, &id, &code).await {
         Ok(CodeResult::SignedIn(done)) => signed_in(&context, done),
-        Ok(CodeResult::Refused(outcome)) => {
-            let said = match outcome {
-                CodeOutcome::Wrong { attempts_left } => {
-                    Said::error(StatusCode::BAD_REQUEST, texts::wrong_code(attempts_left))
-                }
-                CodeOutcome::AddressSpent => {
-                    let has_link = context.environment.passwordless.passwordless_type.has_link();
-                    Said::error(StatusCode::TOO_MANY_REQUESTS, texts::address_spent(has_link))
-                }
-                CodeOutcome::Expired => Said::error(StatusCode::BAD_REQUEST, texts::CODE_EXPIRED),
-                CodeOutcome::Accepted
-                | CodeOutcome::TooManyAttempts
-                | CodeOutcome::NotOffered
-                | CodeOutcome::Closed(_) => Said::default(),
-            };
-            show_again(&request, &context, &id, said).await
-        }
-        Err(refusal) => refused(&request, &context, &id, &refusal).await,
+        Ok(CodeResult::Refused(outcome)) => match outcome {
+            CodeOutcome::Wrong { .. } => refused_with(&context, &id, FormError::WrongCode),
+            CodeOutcome::AddressSpent => refused_with(&context, &id, FormError::AddressRateLimited),
+            CodeOutcome::Expired => refused_with(&context, &id, FormError::CodeExpired),
+            CodeOutcome::Accepted
+            | CodeOutcome::TooManyAttempts
+            | CodeOutcome::NotOffered
+            | CodeOutcome::Closed(_) => see_other(&url_of(&context, &id, "")),
+        },
+        Err(refusal) => refused(&request, &context, &id, &refusal),
     }
 }
 
@@ -316,7 +288,7 @@ pub async fn resend(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Strin
     let browser = cookies::browser(&request, &context);
     match passwordless::resend(&context, &browser, &id).await {
         Ok(()) => see_other(&url_of(&context, &id, "?sent=again")),
-        Err(refusal) => refused(&request, &context, &id, &refusal).await,
+        Err(refusal) => refused(&request, &context, &id, &refusal),
     }
 }
 
@@ -328,7 +300,7 @@ pub async fn restart(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Stri
     let browser = cookies::browser(&request, &context);
     match passwordless::restart(&context, &browser, &id).await {
         Ok(new_id) => see_other(&url_of(&context, &new_id, "")),
-        Err(refusal) => refused(&request, &context, &id, &refusal).await,
+        Err(refusal) => refused(&request, &context, &id, &refusal),
     }
 }
 
@@ -348,7 +320,7 @@ pub async fn account(
         match passwordless::continue_with_session(&context, &browser, &id).await {
             Ok(Some(done)) => return signed_in(&context, done),
             Ok(None) => {}
-            Err(refusal) => return refused(&request, &context, &id, &refusal).await,
+            Err(refusal) => return refused(&request, &context, &id, &refusal),
         }
     }
     see_other(&url_of(&context, &id, "?account=other"))

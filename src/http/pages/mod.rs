@@ -1,6 +1,7 @@
 //! Pages that people see. Forms work without JavaScript.
 
 pub mod assets;
+mod form_error;
 pub mod inbox;
 pub mod link;
 pub mod login;

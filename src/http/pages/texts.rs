@@ -8,7 +8,7 @@ pub const TITLE_CODE: &str = "Enter your code";
 pub const TITLE_CHECK_MAIL: &str = "Check your mail";
 pub const TITLE_LINK: &str = "Finish signing in";
 pub const TITLE_WRONG_BROWSER: &str = "Open this link where you started";
-pub const TITLE_TOO_MANY: &str = "Too many attempts";
+pub const TITLE_TOO_MANY: &str = "Too many incorrect codes";
 pub const TITLE_EXPIRED: &str = "This has expired";
 pub const TITLE_DONE: &str = "You are signed in";
 pub const TITLE_CHOOSE_ACCOUNT: &str = "Choose an account";
@@ -38,12 +38,11 @@ pub const SENT_AGAIN: &str = "Sent. Look for the newest mail.";
 pub const CODE_MISSING: &str = "Enter the code from the mail.";
 pub const CODE_EXPIRED: &str = "This code has expired. Send a new one and enter that.";
 pub const START_AGAIN: &str = "Start again";
-pub const TOO_MANY_TEXT: &str =
-    "The code was entered wrongly too often, so this sign-in is closed. Start again to get a new code.";
+pub const TOO_MANY_TEXT: &str = "Too many incorrect codes were entered. Start again to get a new one.";
 pub const EXPIRED_TEXT: &str = "This code or link no longer works: it expired, or a newer mail replaced it.";
 pub const EXPIRED_HINT: &str = "Use the newest mail, or go back to the application and sign in again.";
-pub const LINK_AUTO: &str = "One moment, you are being signed in.";
-pub const LINK_CLICK: &str = "Press the button to finish signing in.";
+pub const LINK_AUTO: &str = "One moment, we're signing you in.";
+pub const LINK_CLICK: &str = "Press Continue to finish signing in.";
 pub const WRONG_BROWSER_TEXT: &str =
     "For your safety a sign-in link works only in the browser in which the sign-in was started.";
 pub const WRONG_BROWSER_HINT: &str = "The link is still good. Copy it from the mail and open it in that browser, or start again here from the application.";
@@ -111,10 +110,9 @@ pub fn email_error(error: EmailError) -> String {
 /// A wrong code, with what is left.
 pub fn wrong_code(attempts_left: usize) -> String {
     match attempts_left {
-        0 => "This code is not right, and there are no attempts left. Start over with “Not you?” to get a new code."
-            .to_owned(),
-        1 => "This code is not right. You have 1 attempt left.".to_owned(),
-        n => format!("This code is not right. You have {n} attempts left."),
+        0 => TOO_MANY_TEXT.to_owned(),
+        1 => "That code is incorrect. 1 attempt left.".to_owned(),
+        n => format!("That code is incorrect. {n} attempts left."),
     }
 }
 

@@ -127,7 +127,7 @@ async fn verify_code(context: &Context, id: &str, code: &str) -> Result<Proven, 
         let is_committed = judged == before
             || context.store().update_auth_request(context.environment_id(), &judged, counted).await?;
         if is_committed {
-            note_code(context, id, outcome);
+            note_code(context, &judged, outcome);
             check_code(outcome)?;
             return Ok(proven(context, judged, email));
         }
@@ -247,6 +247,11 @@ impl From<SendFailure> for ApiRefusal {
                 let text =
                     format!("rate limit: too many mails to this address, try again in {retry_after_s} s");
                 Self::new(ApiErrorCode::RateLimited, text)
+            }
+            SendFailure::AddressRateLimited => {
+                let text =
+                    "too many attempts: this address had its wrong codes for today; try again tomorrow";
+                Self::new(ApiErrorCode::TooManyAttempts, text)
             }
             SendFailure::Failure(failure) => Self::Failure(failure),
         }

@@ -34,6 +34,9 @@ pub enum Refusal {
     /// The address received its share of mails for now.
     #[error("too many emails were sent to the address; the next one may go in {retry_after_s} s")]
     TooManyMails { retry_after_s: i64 },
+    /// The address had its wrong codes for a day, and only a code would be mailed.
+    #[error("too many wrong codes were entered for the address today")]
+    AddressRateLimited,
     #[error("{0}")]
     Failure(Failure),
 }
@@ -51,6 +54,7 @@ impl From<SendFailure> for Refusal {
             SendFailure::Closed(closed) => Self::Closed(closed),
             SendFailure::NothingSent => Self::NothingSent,
             SendFailure::TooManyMails { retry_after_s } => Self::TooManyMails { retry_after_s },
+            SendFailure::AddressRateLimited => Self::AddressRateLimited,
             SendFailure::Failure(failure) => Self::Failure(failure),
         }
     }
@@ -169,12 +173,12 @@ pub async fn verify_code(
                 }
             }
             CodeOutcome::AddressSpent | CodeOutcome::NotOffered | CodeOutcome::Closed(_) => {
-                note_code(context, id, outcome);
+                note_code(context, &judged, outcome);
                 return Ok(CodeResult::Refused(outcome));
             }
             CodeOutcome::Wrong { .. } | CodeOutcome::Expired | CodeOutcome::TooManyAttempts => {
                 if context.store().update_auth_request(context.environment_id(), &judged, counted).await? {
-                    note_code(context, id, outcome);
+                    note_code(context, &judged, outcome);
                     return Ok(CodeResult::Refused(outcome));
                 }
             }

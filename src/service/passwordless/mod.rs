@@ -9,7 +9,9 @@ pub use hosted::*;
 use super::{Failure, MAX_CONFLICTS, flows, outbox};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
-use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, LinkOutcome, Origin, SendRefusal};
+use crate::domain::auth_request::{
+    AuthRequest, Closed, CodeOutcome, LinkOutcome, Origin, SendRefusal, Stage,
+};
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::{Environment, Mode, PasswordlessType};
@@ -39,6 +41,8 @@ enum SendFailure {
     TooManyMails {
         retry_after_s: i64,
     },
+    /// The address had its wrong codes for a day, and nothing but a code would be mailed: none would be judged.
+    AddressRateLimited,
     Failure(Failure),
 }
 
@@ -92,7 +96,7 @@ async fn try_send<O: Mailed>(
             None => request.resend(&environment.passwordless, now_ms)?,
         };
         let Some(recipient) = next.email.clone() else { return Err(SendFailure::NothingSent) };
-        let budget = match spend_budget(context, &recipient, now_ms).await {
+        let budget = match check_and_spend(context, &next, &recipient, now_ms).await {
             Ok(budget) => budget,
             Err(refused) => {
                 note_suppressed(context, &next.id, &recipient, &refused);
@@ -115,6 +119,22 @@ async fn try_send<O: Mailed>(
         }
     }
     Err(SendFailure::Failure(Failure::Contention))
+}
+
+/// Would anything of this mail be good for something, and may the address have one more?
+async fn check_and_spend<O>(
+    context: &Context,
+    request: &AuthRequest<O>,
+    to: &EmailAddress,
+    now_ms: UnixMs,
+) -> Result<Option<(Budget, UnixMs)>, SendFailure> {
+    if !request.passwordless_type.has_link() {
+        let failed = failed_attempts(context, to).await?;
+        if failed.is_some_and(|failed| failed.are_spent(&context.environment.limits, now_ms)) {
+            return Err(SendFailure::AddressRateLimited);
+        }
+    }
+    spend_budget(context, to, now_ms).await
 }
 
 /// Counts one more mail to an address, or says how long to wait. `None`: mails are not limited.
@@ -229,13 +249,19 @@ fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, mail: &NewM
 }
 
 fn note_suppressed(context: &Context, id: &str, email: &EmailAddress, refused: &SendFailure) {
-    let SendFailure::TooManyMails { retry_after_s } = refused else { return };
     let limits = &context.environment.limits;
-    let text = format!(
-        "No mail: the address had its {} mails within {} s. Next one in {retry_after_s} s.",
-        limits.mails_per_address.unwrap_or_default(),
-        limits.mails_window_s,
-    );
+    let text = match refused {
+        SendFailure::TooManyMails { retry_after_s } => format!(
+            "No mail: the address had its {} mails within {} s. Next one in {retry_after_s} s.",
+            limits.mails_per_address.unwrap_or_default(),
+            limits.mails_window_s,
+        ),
+        SendFailure::AddressRateLimited => format!(
+            "No email: the address had its {} wrong codes within 24 hours, so no code would be judged.",
+            limits.failed_attempts_per_address.unwrap_or_default().saturating_sub(1),
+        ),
+        _ => return,
+    };
     let about = About::default().email(email.as_str());
     flows::note(context, id, about, Step::new("mail", Verdict::Refused, text));
 }
@@ -248,20 +274,18 @@ fn closed_text(closed: Closed) -> &'static str {
     }
 }
 
-fn note_code(context: &Context, id: &str, outcome: CodeOutcome) {
+/// `judged` is the request as the attempt left it.
+fn note_code<O>(context: &Context, judged: &AuthRequest<O>, outcome: CodeOutcome) {
     let allowed = context.environment.limits.code_attempts;
-    let (verdict, text, status) = match outcome {
-        CodeOutcome::Accepted => (Verdict::Ok, "The code is right.".to_owned(), None),
+    let (verdict, mut text) = match outcome {
+        CodeOutcome::Accepted => (Verdict::Ok, "The code is right.".to_owned()),
         CodeOutcome::Wrong { attempts_left } => {
             let number = (allowed as usize).saturating_sub(attempts_left);
-            (Verdict::Refused, format!("Wrong code: attempt {number} of {allowed}."), None)
+            (Verdict::Refused, format!("Wrong code: attempt {number} of {allowed}."))
         }
-        CodeOutcome::Expired => (Verdict::Refused, "The code is too old.".to_owned(), None),
+        CodeOutcome::Expired => (Verdict::Refused, "The code is too old.".to_owned()),
         CodeOutcome::TooManyAttempts => {
-            let text = format!(
-                "One attempt more than the {allowed} allowed: the sign-in is closed, even for the right code."
-            );
-            (Verdict::Failed, text, Some(FlowStatus::Failed))
+            (Verdict::Refused, format!("No attempt of the {allowed} allowed was left."))
         }
         CodeOutcome::AddressSpent => {
             let limit = context.environment.limits.failed_attempts_per_address.unwrap_or_default();
@@ -269,15 +293,21 @@ fn note_code(context: &Context, id: &str, outcome: CodeOutcome) {
                 "The address had its {} wrong codes within 24 hours: no code is judged, not even the right one. A link still works.",
                 limit.saturating_sub(1)
             );
-            (Verdict::Refused, text, None)
+            (Verdict::Refused, text)
         }
-        CodeOutcome::NotOffered => (Verdict::Refused, "No code was sent for this sign-in.".to_owned(), None),
+        CodeOutcome::NotOffered => (Verdict::Refused, "No code was sent for this sign-in.".to_owned()),
         CodeOutcome::Closed(closed) => {
-            (Verdict::Refused, format!("A code came too late: {}.", closed_text(closed)), None)
+            (Verdict::Refused, format!("A code came too late: {}.", closed_text(closed)))
         }
     };
+    let has_closed = judged.stage == Stage::Dead && !matches!(outcome, CodeOutcome::Closed(_));
+    if has_closed {
+        text.push_str(" The sign-in is closed, even for the right code.");
+    }
+    let (verdict, status) =
+        if has_closed { (Verdict::Failed, Some(FlowStatus::Failed)) } else { (verdict, None) };
     let about = About { status, ..About::default() };
-    flows::note(context, id, about, Step::new("code", verdict, text));
+    flows::note(context, &judged.id, about, Step::new("code", verdict, text));
 }
 
 /// `verb`: was the link opened, or used?

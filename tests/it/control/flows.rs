@@ -159,7 +159,11 @@ async fn too_many_guesses_end_as_failed_with_the_reason() {
     }
     let flow = flow(&server, "jane@example.com").await;
     assert_eq!(flow["status"], "FAILED");
-    assert!(texts(&flow).contains("One attempt more than the 5 allowed"), "{}", texts(&flow));
+    assert!(
+        texts(&flow).contains("attempt 5 of 5. The sign-in is closed, even for the right code."),
+        "{}",
+        texts(&flow)
+    );
 }
 
 #[tokio::test]

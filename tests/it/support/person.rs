@@ -85,7 +85,13 @@ impl TestServer {
 
     /// `POST` of a form without cookies.
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
-        Page::of(self.http().post(format!("{}{path}", self.url)).form(form).send().await.unwrap()).await
+        let http = self.http();
+        let page = Page::of(http.post(format!("{}{path}", self.url)).form(form).send().await.unwrap()).await;
+        // The dashboard leads to the page that answers a form.
+        match page.location.as_deref().filter(|l| l.contains("/dashboard/result/")) {
+            Some(result) => Page::of(http.get(result).send().await.unwrap()).await,
+            None => page,
+        }
     }
 
     /// A token request of the default client.
@@ -140,7 +146,21 @@ impl Person<'_> {
         Page::of(self.browser.get(self.absolute(address)).send().await.unwrap()).await
     }
 
+    /// Sends a form. A refused one leads back to a page that says why, which is what the person sees.
     pub async fn post(&self, address: &str, form: &[(&str, &str)]) -> Page {
+        let page = self.send(address, form).await;
+        let leads_back = |l: &&str| {
+            (l.contains("/login/") || l.contains("/dashboard/"))
+                && ["?error=", "?link_token=", "/dashboard/result/"].iter().any(|mark| l.contains(mark))
+        };
+        match page.location.as_deref().filter(leads_back) {
+            Some(back) => self.get(back).await,
+            None => page,
+        }
+    }
+
+    /// Sends a form; the answer itself.
+    pub async fn send(&self, address: &str, form: &[(&str, &str)]) -> Page {
         Page::of(self.browser.post(self.absolute(address)).form(form).send().await.unwrap()).await
     }
 
@@ -176,9 +196,13 @@ impl Person<'_> {
         location
     }
 
-    /// Enters a code on a sign-in's page.
+    /// Enters a code on a sign-in's page. Refused, it leads back to a page of the sign-in.
     pub async fn enter_code(&self, sign_in: &str, code: &str) -> Page {
-        self.post(&format!("{sign_in}/code"), &[("code", code)]).await
+        let page = self.send(&format!("{sign_in}/code"), &[("code", code)]).await;
+        match page.location.as_deref().filter(|l| l.contains("/login/")) {
+            Some(back) => self.get(back).await,
+            None => page,
+        }
     }
 
     /// A whole sign-in by code; returns the redirect to the application.

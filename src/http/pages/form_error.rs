@@ -1,0 +1,147 @@
+//! Why a form was refused, as the address of the page says it that follows (POST, 303, GET): reload, restore and duplicate
+//! show the same again and repeat nothing. A word and a time, no text: what people read is ours alone.
+
+use actix_web::http::StatusCode;
+
+use super::texts;
+use crate::app::Context;
+use crate::domain::auth_request::{AuthRequest, Stage};
+use crate::domain::authorization::Parameters;
+use crate::domain::clock::UnixMs;
+use crate::domain::email::EmailAddress;
+
+/// Longest wait that a page speaks of: a day.
+const MAX_WAIT_MS: i64 = 86_400_000;
+
+/// Why a form of a sign-in was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormError {
+    InvalidEmail,
+    /// Emails are limited; one may be sent again at this time.
+    EmailRateLimited {
+        until_ms: UnixMs,
+    },
+    CodeMissing,
+    WrongCode,
+    CodeExpired,
+    /// The address had its wrong codes for a day.
+    AddressRateLimited,
+}
+
+/// What a page says about its refused form.
+#[derive(Debug, Default)]
+pub struct Said {
+    pub status: StatusCode,
+    pub error: Option<String>,
+    pub notice: Option<String>,
+    /// The address as typed, when it was refused.
+    pub typed: Option<String>,
+}
+
+impl Said {
+    fn error(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, error: Some(text.into()), ..Self::default() }
+    }
+}
+
+impl FormError {
+    pub fn email_rate_limited(now_ms: UnixMs, retry_after_s: i64) -> Self {
+        Self::EmailRateLimited { until_ms: now_ms + retry_after_s * 1000 }
+    }
+
+    /// The query of the page's address.
+    pub fn query(self) -> String {
+        match self {
+            Self::InvalidEmail => "?error=invalid_email".to_owned(),
+            Self::EmailRateLimited { until_ms } => format!("?error=email_rate_limited&until_ms={until_ms}"),
+            Self::CodeMissing => "?error=code_missing".to_owned(),
+            Self::WrongCode => "?error=wrong_code".to_owned(),
+            Self::CodeExpired => "?error=code_expired".to_owned(),
+            Self::AddressRateLimited => "?error=address_rate_limited".to_owned(),
+        }
+    }
+
+    /// Reads what [`Self::query`] wrote; anything else is no error.
+    pub fn of_query(query: &Parameters) -> Option<Self> {
+        Some(match query.one("error").ok()?? {
+            "invalid_email" => Self::InvalidEmail,
+            "email_rate_limited" => {
+                Self::EmailRateLimited { until_ms: query.one("until_ms").ok()??.parse().ok()? }
+            }
+            "code_missing" => Self::CodeMissing,
+            "wrong_code" => Self::WrongCode,
+            "code_expired" => Self::CodeExpired,
+            "address_rate_limited" => Self::AddressRateLimited,
+            _ => return None,
+        })
+    }
+
+    /// What the page says, as far as the error still holds and belongs to the page that the request's state calls for.
+    /// `typed` is the address that was refused.
+    pub fn said(self, context: &Context, request: &AuthRequest, typed: Option<String>) -> Said {
+        let asks_for_code = request.stage == Stage::AwaitingProof && request.passwordless_type.has_code();
+        match self {
+            Self::InvalidEmail if request.stage == Stage::AwaitingEmail => {
+                let text = typed.clone().unwrap_or_default();
+                match EmailAddress::parse(&text) {
+                    Err(error) => {
+                        Said { typed, ..Said::error(StatusCode::BAD_REQUEST, texts::email_error(error)) }
+                    }
+                    Ok(_) => Said { typed, ..Said::default() },
+                }
+            }
+            Self::EmailRateLimited { until_ms } => {
+                let wait_ms = until_ms.saturating_sub(context.now_ms()).clamp(0, MAX_WAIT_MS);
+                let wait_s = (wait_ms + 999) / 1000;
+                if wait_s == 0 {
+                    return Said { typed, ..Said::default() };
+                }
+                let text = texts::too_many_mails(wait_s);
+                Said { typed, ..Said::error(StatusCode::TOO_MANY_REQUESTS, text) }
+            }
+            Self::CodeMissing if asks_for_code => Said::error(StatusCode::BAD_REQUEST, texts::CODE_MISSING),
+            Self::WrongCode if asks_for_code => {
+                let left = request.attempts_left(&context.environment.limits, context.now_ms());
+                Said::error(StatusCode::BAD_REQUEST, texts::wrong_code(left))
+            }
+            Self::CodeExpired if asks_for_code && request.credentials_expired(context.now_ms()) => {
+                Said::error(StatusCode::BAD_REQUEST, texts::CODE_EXPIRED)
+            }
+            Self::AddressRateLimited => {
+                let has_link = context.environment.passwordless.passwordless_type.has_link();
+                Said { typed, ..Said::error(StatusCode::TOO_MANY_REQUESTS, texts::address_spent(has_link)) }
+            }
+            Self::InvalidEmail | Self::CodeMissing | Self::WrongCode | Self::CodeExpired => Said::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::params;
+
+    #[test]
+    fn what_stands_in_the_address_is_read_again_and_nothing_else_is() {
+        for error in [
+            FormError::InvalidEmail,
+            FormError::email_rate_limited(1_000_500, 60),
+            FormError::CodeMissing,
+            FormError::WrongCode,
+            FormError::CodeExpired,
+            FormError::AddressRateLimited,
+        ] {
+            let query = params::parse(error.query().trim_start_matches('?').as_bytes()).unwrap();
+            assert_eq!(FormError::of_query(&query), Some(error));
+        }
+        for foreign in [
+            "",
+            "error=",
+            "error=Call+0900",
+            "error=wrong_code&error=wrong_code",
+            "error=email_rate_limited&until_ms=soon",
+        ] {
+            assert_eq!(FormError::of_query(&params::parse(foreign.as_bytes()).unwrap()), None, "{foreign}");
+        }
+    }
+}
