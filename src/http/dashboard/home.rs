@@ -69,7 +69,10 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
 /// The control API for people: links, and its calls with what each does.
 pub fn control_api(request: &HttpRequest, context: &Context, calls: Vec<(String, String)>) -> HttpResponse {
     let mut page = page(context, request, "", "Control API");
-    page.lead = Some("For tests: JSON in, JSON out. The dashboard does the same for people.".to_owned());
+    page.lead = Some(
+        "For tests: JSON in, JSON out, below /_emulator/v1. The dashboard does the same for people."
+            .to_owned(),
+    );
     let links = [
         ("Dashboard", "/dashboard"),
         ("Inbox", "/_emulator/inbox"),

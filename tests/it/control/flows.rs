@@ -56,7 +56,7 @@ async fn a_sign_in_is_told_step_by_step(#[values(Engine::Sqlite, Engine::Postgre
 }
 
 #[tokio::test]
-async fn a_client_that_is_not_believed_is_told_apart_in_the_timeline_and_in_production_to_nobody_else() {
+async fn a_client_that_is_not_believed_is_told_apart_in_the_timeline() {
     let settings = "[[clients]]\nclient_id = \"skc_1\"\nclient_secret = \"Rather-long-and-random-1\"\nredirect_uris = [\"https://app.example.com/cb\"]\n";
     let server = TestServer::with(settings).await;
     let code = {
