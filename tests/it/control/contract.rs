@@ -164,7 +164,7 @@ async fn bodies_that_are_no_json_are_named() {
 #[tokio::test]
 async fn every_error_is_a_problem_document() {
     let server = TestServer::start().await;
-    let guarded = TestServer::with("[control]\ntoken = \"sesame\"").await;
+    let guarded = TestServer::with("[control]\ntoken = \"open, sesame, open\"").await;
     let off = TestServer::with("control = false").await;
     let json_type = ("content-type", "application/json");
     for (server, method, path, header, status) in [
