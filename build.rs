@@ -10,6 +10,7 @@ fn main() -> Result<(), Failure> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=migrations");
     let files = [
+        "google/rpc/error_details.proto",
         "google/rpc/status.proto",
         "scalekit/v1/auditlogs/auditlogs.proto",
         "scalekit/v1/auth/auth.proto",

@@ -1,5 +1,6 @@
 //! Where mails wait and who is told about them.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::watch;
@@ -7,6 +8,7 @@ use tokio::sync::watch;
 use crate::domain::clock::UnixMs;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{IdKind, new_id};
+use crate::domain::limits::RecentSends;
 
 /// Where mails wait and who is told about them.
 #[derive(Default)]
@@ -15,6 +17,8 @@ pub struct MailRoom {
     last_message: AtomicI64,
     /// Changes with every mail stored by this process; those who wait for one watch it.
     pub inbox_changed: watch::Sender<u64>,
+    /// Mails that the sign-in pages sent lately, for the limits per source and in all.
+    pub recent_sends: Mutex<RecentSends>,
 }
 
 impl MailRoom {

@@ -18,6 +18,7 @@ use crate::domain::clock::{Clock, ClockSetting, UnixMs};
 use crate::domain::entropy::Entropy;
 use crate::domain::environment::Mode;
 use crate::domain::flow::FlowLog;
+use crate::domain::source_address::TrustedProxies;
 use crate::mail::SmtpMailer;
 use crate::storage::{EnvironmentRecord, Store, StoreError};
 
@@ -55,6 +56,8 @@ pub struct Site {
     pub metrics: Access,
     /// Folder of the named scenarios.
     pub scenarios: PathBuf,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
     pub smtp: Option<SmtpMailer>,
     /// What is trusted beside the system's certificates when applications are told of logouts.
     pub logout_roots: Vec<reqwest::Certificate>,

@@ -18,6 +18,7 @@ use crate::domain::clock::{Clock, UnixMs};
 use crate::domain::entropy::Entropy;
 use crate::domain::environment::Environment;
 use crate::domain::flow::FlowLog;
+use crate::domain::source_address::TrustedProxies;
 use crate::domain::token::SigningAlgorithm;
 use crate::mail::SmtpMailer;
 use crate::storage::{EnvironmentRecord, SeedOrganization, SeedUser, Store, StoreError, StoredFault};
@@ -39,6 +40,7 @@ pub struct Parts {
     pub control: Access,
     pub metrics: Access,
     pub scenarios: PathBuf,
+    pub trusted_proxies: TrustedProxies,
     pub seed: Seed,
 }
 
@@ -109,6 +111,7 @@ impl Parts {
             control: self.control,
             metrics: self.metrics,
             scenarios: self.scenarios,
+            trusted_proxies: self.trusted_proxies,
             smtp: self.smtp,
             logout_roots: self.logout_roots,
             secret_checks: Arc::default(),

@@ -13,6 +13,7 @@ use crate::domain::environment::{
     Branding, DEFAULT_ENVIRONMENT_ID, Environment, Limits, LoginHintMode, LogoutConfirm, MailFrom, Mode,
     PasswordlessSettings, PasswordlessType, PublicUrl, SessionSettings, TestUsers, TokenSettings,
 };
+use crate::domain::limits::MAX_RECENT_SENDS;
 use crate::domain::logout_token::check_backchannel_logout_uri;
 use crate::domain::redirect_uri::RedirectPattern;
 use crate::domain::settings_change::{CODE_LENGTH, VALIDITY_S};
@@ -68,7 +69,7 @@ pub(super) fn read(source: &mut Source, base: &Path, is_local: bool) -> Environm
         test_users: read_test_users(source, mode, &passwordless),
         tokens: read_tokens(source),
         sessions: read_sessions(source),
-        limits: read_limits(source),
+        limits: read_limits(source, mode),
         mail_from: MailFrom {
             name: source.filled("mail.from_name").unwrap_or_else(|| branding.name.clone()),
             address: read_sender(source),
@@ -184,7 +185,14 @@ fn read_sessions(source: &mut Source) -> SessionSettings {
     settings
 }
 
-fn read_limits(source: &mut Source) -> Limits {
+fn read_limits(source: &mut Source, mode: Mode) -> Limits {
+    let mut number = |key: &str, in_production: i64| {
+        let default = if mode == Mode::Production { in_production } else { 0 };
+        let number = source.integer(key, 0..=i64::try_from(MAX_RECENT_SENDS).unwrap_or(i64::MAX), default);
+        u32::try_from(number).ok().filter(|n| *n > 0)
+    };
+    let mails_per_source = number("limits.mails_per_source", 30);
+    let mails_in_all = number("limits.mails_in_all", 600);
     let mails = source.integer("limits.mails_per_address", 0..=10_000, 2);
     let failures = source.integer("limits.failed_attempts_per_address", 0..=10_000, 100);
     if failures == 1 {
@@ -198,6 +206,8 @@ fn read_limits(source: &mut Source) -> Limits {
         code_attempts_window_s: source.integer("limits.code_attempts_window_s", 1..=86_400, 600),
         mails_per_address: u32::try_from(mails).ok().filter(|n| *n > 0),
         failed_attempts_per_address: u32::try_from(failures).ok().filter(|n| *n > 0),
+        mails_per_source,
+        mails_in_all,
         mails_window_s: source.integer("limits.mails_window_s", 1..=86_400, 60),
         auth_request_lifetime_s: source.integer("limits.auth_request_lifetime_s", 60..=86_400, 3_600),
     }

@@ -20,6 +20,7 @@ pub use source::{Location, Problem, Source};
 
 use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::environment::{Environment, Mode, PublicUrl};
+use crate::domain::source_address::TrustedProxies;
 use crate::mail::{Encryption, SmtpSettings};
 
 /// The port when none is configured: OTP and a zero on a telephone's keys.
@@ -150,6 +151,8 @@ pub struct Config {
     /// May the group of `data_dir` look into it?
     pub data_dir_group_access: bool,
     pub database: Database,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
     /// Encrypts the keys in the database.
     pub master_key: Option<SecretString>,
     /// Worker threads; by default one per core.
@@ -330,6 +333,9 @@ fn read(source: &mut Source, base: &Path) -> Config {
         data_dir: PathBuf::from(source.filled("data_dir").unwrap_or_else(|| ".vestibule".to_owned())),
         data_dir_group_access: source.boolean("data_dir_group_access", false),
         database: read_database(source),
+        trusted_proxies: TrustedProxies(
+            source.parsed_list("trusted_proxies", TrustedProxies::parse).unwrap_or_default(),
+        ),
         master_key: read_secret(source, "master_key"),
         workers: source.optional_integer("workers", 1..=256).and_then(|n| usize::try_from(n).ok()),
         shutdown_delay_s: source.integer("shutdown_delay_s", 0..=300, 0).unsigned_abs(),

@@ -32,6 +32,11 @@ const SECTIONS: &[Section] = &[
                 "URLs under which browsers and applications reach the server. Issuer, mails and redirects are built from these alone; the request's Host chooses among them, and an unknown Host gets the first. Everything of a sign-in names the URL that it began under as issuer, whichever one the application calls later. While a client has the well-known secret, a name of public DNS that is not among them is refused (421). Default: localhost, 127.0.0.1 and [::1] with the port really bound, by http and https.",
             ),
             Setting(
+                "trusted_proxies",
+                "[\"10.0.0.0/8\", \"::1\"]",
+                "Addresses and networks of the proxies whose `X-Forwarded-For` is believed when sources of emails are told apart. Default: none, and a proxy is one source.",
+            ),
+            Setting(
                 "mode",
                 "\"development\"",
                 "`development` or `production`. Production has no inbox, no test users and no loopback redirects, and needs https public_urls and SMTP.",
@@ -242,7 +247,7 @@ const SECTIONS: &[Section] = &[
     },
     Section {
         header: "[limits]",
-        about: "Limits against guessing and flooding, counted in the database.",
+        about: "Limits against guessing and flooding. Those per sign-in and per address are counted in the database, those per source and in all in each server's memory.",
         settings: &[
             Setting(
                 "code_attempts",
@@ -253,9 +258,19 @@ const SECTIONS: &[Section] = &[
             Setting(
                 "mails_per_address",
                 "2",
-                "Mails per address within the window, sends and resends together; 0 switches the limit off.",
+                "Emails per address within the window, sends and resends together; 0 switches the limit off. Test users have none.",
             ),
             Setting("mails_window_s", "60", "That window."),
+            Setting(
+                "mails_per_source",
+                "30",
+                "Emails that one source may cause on the sign-in pages within that window; 0 switches the limit off. A source is an IPv4 address, or the first 64 bits of an IPv6 address. Default: 30 in production mode, 0 in development.",
+            ),
+            Setting(
+                "mails_in_all",
+                "600",
+                "Emails that all sources together may cause on the sign-in pages within that window; 0 switches the limit off. Each server counts its own, and calls of the API do not count. Default: 600 in production mode, 0 in development.",
+            ),
             Setting(
                 "failed_attempts_per_address",
                 "100",

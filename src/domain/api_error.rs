@@ -168,9 +168,11 @@ impl ApiErrorCode {
                 G::ResourceExhausted,
                 "more than five codes in ten minutes: send again from the start; or too many wrong codes for the address in a day: use the link, or try again tomorrow",
             ),
-            Self::RateLimited => {
-                ("RATE_LIMITED", G::ResourceExhausted, "more than two mails a minute to one address")
-            }
+            Self::RateLimited => (
+                "RATE_LIMITED",
+                G::ResourceExhausted,
+                "more than two emails a minute to one address; `Retry-After`, or `google.rpc.RetryInfo`, says when to try again",
+            ),
             Self::RequestTooLarge => {
                 ("REQUEST_TOO_LARGE", G::ResourceExhausted, "the message is larger than 64 KiB")
             }
@@ -224,11 +226,18 @@ pub struct ApiError {
     pub violations: Vec<FieldViolation>,
     /// Where people read more.
     pub help_url: Option<String>,
+    /// After how many seconds the same call may go well.
+    pub retry_after_s: Option<i64>,
 }
 
 impl ApiError {
     pub fn new(code: ApiErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), violations: vec![], help_url: None }
+        Self { code, message: message.into(), violations: vec![], help_url: None, retry_after_s: None }
+    }
+
+    #[must_use]
+    pub fn retry_after(self, seconds: i64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
     }
 
     /// A refusal that names its fields; the message says the first of them.

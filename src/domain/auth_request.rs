@@ -10,6 +10,9 @@
 //!                          └──┘ resend
 //! ```
 
+use icu_properties::CodePointMapData;
+use icu_properties::props::GeneralCategory;
+
 use super::authorization::AuthorizationRequest;
 use super::clock::UnixMs;
 use super::email::EmailAddress;
@@ -146,7 +149,9 @@ pub enum CodeOutcome {
     TooManyAttempts,
     /// The address had its share of wrong codes for 24 hours: none is judged, not even a right one. Links go on working,
     /// because nobody can guess them: whoever spends the share of another person does not lock them out.
-    AddressSpent,
+    AddressSpent {
+        retry_after_s: i64,
+    },
     /// No code was sent: mails carry links only.
     NotOffered,
     Closed(Closed),
@@ -319,7 +324,8 @@ impl<O: Origin> AuthRequest<O> {
             return (next, outcome, None);
         };
         if failed.are_spent(limits, now_ms) {
-            return (before, CodeOutcome::AddressSpent, None);
+            let retry_after_s = failed.wait_s(limits, now_ms);
+            return (before, CodeOutcome::AddressSpent { retry_after_s }, None);
         }
         match outcome {
             CodeOutcome::Accepted => (next, outcome, Some(failed)),
@@ -376,6 +382,25 @@ impl<O: Origin> AuthRequest<O> {
             LinkOutcome::Accepted
         }
     }
+}
+
+/// A code as keyboards of other scripts type it, with the digits of ours: Unicode's decimal digits stand in runs of ten,
+/// each beginning with its zero.
+pub fn ascii_digits(code: &str) -> String {
+    let is_digit = |number: u32| {
+        char::from_u32(number).is_some_and(|c| {
+            CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::DecimalNumber
+        })
+    };
+    let to_ascii = |c: char| {
+        let number = u32::from(c);
+        if c.is_ascii() || !is_digit(number) {
+            return c;
+        }
+        let before = (1..).take_while(|n| is_digit(number - n)).count();
+        u32::try_from(before % 10).ok().and_then(|value| char::from_digit(value, 10)).unwrap_or(c)
+    };
+    code.chars().map(to_ascii).collect()
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ const LIMITS: Limits = Limits {
     code_attempts_window_s: 600,
     mails_per_address: Some(2),
     mails_window_s: 60,
+    mails_per_source: None,
+    mails_in_all: None,
     failed_attempts_per_address: Some(100),
     auth_request_lifetime_s: 3600,
 };
@@ -411,4 +413,18 @@ proptest! {
         let different: std::collections::BTreeSet<u8> = judged.iter().map(|(_, code)| *code).collect();
         prop_assert!(different.len() <= 5, "{judged:?}");
     }
+}
+
+#[test]
+fn digits_of_all_scripts_are_the_digits_they_are() {
+    for typed in [
+        "048213",
+        "\u{ff10}\u{ff14}\u{ff18}\u{ff12}\u{ff11}\u{ff13}",
+        "\u{660}\u{664}\u{668}\u{662}\u{661}\u{663}",
+        "\u{966}\u{96a}\u{96e}\u{968}\u{967}\u{969}",
+        "\u{1d7e2}\u{1d7e6}\u{1d7ea}\u{1d7e4}\u{1d7e3}\u{1d7e5}",
+    ] {
+        assert_eq!(ascii_digits(typed), "048213", "{typed}");
+    }
+    assert_eq!(ascii_digits("1a\u{b2}\u{2460}\u{4e00}"), "1a\u{b2}\u{2460}\u{4e00}", "no decimal digits");
 }

@@ -60,6 +60,8 @@ fn environment() -> Environment {
             code_attempts_window_s: 600,
             mails_per_address: None,
             mails_window_s: 60,
+            mails_per_source: None,
+            mails_in_all: None,
             failed_attempts_per_address: None,
             auth_request_lifetime_s: 3600,
         },

@@ -344,6 +344,10 @@ pub struct Limits {
     /// Mails per address and window; `None` switches the limit off.
     pub mails_per_address: Option<u32>,
     pub mails_window_s: i64,
+    /// Mails that one source may cause within that window; `None` switches the limit off.
+    pub mails_per_source: Option<u32>,
+    /// Mails that all sources together may cause within that window; `None` switches the limit off.
+    pub mails_in_all: Option<u32>,
     /// Wrong codes per address and 24 hours that are not reached: one fewer is judged. `None` switches the limit off.
     pub failed_attempts_per_address: Option<u32>,
     /// How long a started sign-in may take from first page to proof.

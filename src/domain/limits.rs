@@ -1,7 +1,10 @@
 //! Sliding windows: how many times something may happen within some seconds.
 
+use std::collections::VecDeque;
+
 use super::clock::UnixMs;
 use super::environment::Limits;
+use super::source_address::SourceAddress;
 
 /// The window of [`FailedAttempts`], in seconds: 24 hours.
 pub const FAILED_ATTEMPTS_WINDOW_S: i64 = 86_400;
@@ -52,6 +55,77 @@ impl RecentTimes {
     }
 }
 
+/// Which limit holds a mail back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailLimit {
+    Address,
+    Source,
+    Total,
+}
+
+impl MailLimit {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Source => "source",
+            Self::Total => "total",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Address, Self::Source, Self::Total].into_iter().find(|limit| limit.as_str() == text)
+    }
+
+    /// The name of its setting.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Address => "limits.mails_per_address",
+            Self::Source => "limits.mails_per_source",
+            Self::Total => "limits.mails_in_all",
+        }
+    }
+}
+
+/// Most sends that [`RecentSends`] remembers: also the highest limit that can be set.
+pub const MAX_RECENT_SENDS: usize = 10_000;
+
+/// Mails that strangers caused lately, by where they came from, oldest first.
+#[derive(Debug, Default)]
+pub struct RecentSends(VecDeque<(UnixMs, Option<SourceAddress>)>);
+
+impl RecentSends {
+    /// Counts one more, or says which limit forbids it, and for how many seconds.
+    pub fn try_push(
+        &mut self,
+        source: Option<SourceAddress>,
+        limits: &Limits,
+        now_ms: UnixMs,
+    ) -> Result<(), (MailLimit, i64)> {
+        let window_ms = limits.mails_window_s * 1000;
+        // A clock that was set back holds nobody up either.
+        self.0.retain(|(at_ms, _)| (now_ms - window_ms + 1..now_ms + window_ms).contains(at_ms));
+        let of_source = || self.0.iter().filter(|(_, s)| source.is_some() && *s == source);
+        // How long until fewer than `limit` of those that count lie within the window.
+        let wait_s = |count: usize, limit: Option<u32>, nth: &dyn Fn(usize) -> Option<UnixMs>| {
+            let over = count.checked_sub(limit? as usize)?;
+            Some(((nth(over)? + window_ms - now_ms) + 999) / 1000)
+        };
+        let nth_of_source = |n| of_source().nth(n).map(|(at_ms, _)| *at_ms);
+        if let Some(wait_s) = wait_s(of_source().count(), limits.mails_per_source, &nth_of_source) {
+            return Err((MailLimit::Source, wait_s));
+        }
+        let nth = |n| self.0.get(n).map(|(at_ms, _)| *at_ms);
+        if let Some(wait_s) = wait_s(self.0.len(), limits.mails_in_all, &nth) {
+            return Err((MailLimit::Total, wait_s));
+        }
+        if self.0.len() >= MAX_RECENT_SENDS {
+            self.0.pop_front();
+        }
+        self.0.push_back((now_ms, source));
+        Ok(())
+    }
+}
+
 /// Codes of an address that were judged wrong within the last 24 hours, over all its sign-ins, as read. Judging a code
 /// writes it back only if nobody else judged one meanwhile.
 ///
@@ -71,6 +145,12 @@ impl FailedAttempts {
         limits
             .failed_attempts_per_address
             .is_some_and(|limit| self.times.count(now_ms, FAILED_ATTEMPTS_WINDOW_S) + 1 >= limit as usize)
+    }
+
+    /// Seconds until one is judged again.
+    pub fn wait_s(&self, limits: &Limits, now_ms: UnixMs) -> i64 {
+        let judged = limits.failed_attempts_per_address.unwrap_or_default().saturating_sub(1);
+        (self.times.wait_ms(now_ms, FAILED_ATTEMPTS_WINDOW_S, judged as usize) + 999) / 1000
     }
 
     /// Counts one more.
@@ -113,5 +193,43 @@ mod tests {
         assert_eq!(times.count(86_395_000, 60), 1, "another replica's clock is a little ahead");
         times.forget_ahead(0, 60);
         assert_eq!((times.count(0, 60), times.wait_ms(0, 60, 1)), (0, 0), "the clock was set back by a day");
+    }
+
+    fn limits(mails_per_source: Option<u32>, mails_in_all: Option<u32>) -> Limits {
+        Limits {
+            code_attempts: 5,
+            code_attempts_window_s: 600,
+            mails_per_address: None,
+            mails_window_s: 60,
+            mails_per_source,
+            mails_in_all,
+            failed_attempts_per_address: None,
+            auth_request_lifetime_s: 3600,
+        }
+    }
+
+    #[test]
+    fn a_source_and_all_sources_together_get_so_many_mails_in_a_window() {
+        let limits = limits(Some(2), Some(3));
+        let source = |n: u8| Some(SourceAddress::from(std::net::IpAddr::from([192, 0, 2, n])));
+        let mut sends = RecentSends::default();
+        assert_eq!(sends.try_push(source(1), &limits, 0), Ok(()));
+        assert_eq!(sends.try_push(source(1), &limits, 20_000), Ok(()));
+        assert_eq!(sends.try_push(source(1), &limits, 20_500), Err((MailLimit::Source, 40)));
+        assert_eq!(sends.try_push(source(2), &limits, 21_000), Ok(()));
+        assert_eq!(sends.try_push(source(3), &limits, 21_000), Err((MailLimit::Total, 39)));
+        assert_eq!(sends.try_push(source(1), &limits, 60_000), Ok(()), "the first one left the window");
+        assert_eq!(sends.try_push(source(4), &limits, -86_400_000), Ok(()), "the clock was set back");
+    }
+
+    #[test]
+    fn what_is_remembered_of_sends_is_bounded() {
+        let limits = limits(None, None);
+        let mut sends = RecentSends::default();
+        for n in 0..u32::try_from(MAX_RECENT_SENDS).unwrap() + 10 {
+            let source = std::net::IpAddr::from(n.to_be_bytes());
+            assert_eq!(sends.try_push(Some(source.into()), &limits, 0), Ok(()));
+        }
+        assert_eq!(sends.0.len(), MAX_RECENT_SENDS);
     }
 }

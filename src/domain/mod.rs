@@ -24,6 +24,7 @@ pub mod redirect_uri;
 pub mod scalekit_api;
 pub mod session;
 pub mod settings_change;
+pub mod source_address;
 pub mod test_user;
 pub mod token;
 pub mod uri_scheme;

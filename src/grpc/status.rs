@@ -13,6 +13,7 @@ use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::service::api::ApiRefusal;
 
 const TYPE_URL: &str = "type.googleapis.com/scalekit.v1.errdetails.ErrorInfo";
+const RETRY_INFO_URL: &str = "type.googleapis.com/google.rpc.RetryInfo";
 const DETAILS: &str = "grpc-status-details-bin";
 
 /// An error as tonic sends it.
@@ -57,9 +58,15 @@ fn details(error: &ApiError) -> Vec<u8> {
         validation_error_info: (!violations.is_empty())
             .then_some(ValidationErrorInfo { field_violations: violations }),
     };
-    let detail = prost_types::Any { type_url: TYPE_URL.to_owned(), value: info.encode_to_vec() };
-    rpc::Status { code: code(error) as i32, message: error.message.clone(), details: vec![detail] }
-        .encode_to_vec()
+    let info = prost_types::Any { type_url: TYPE_URL.to_owned(), value: info.encode_to_vec() };
+    // Behind the ErrorInfo, which SDKs look for first.
+    let retry = error.retry_after_s.map(|seconds| {
+        let retry_delay = Some(prost_types::Duration { seconds, nanos: 0 });
+        let value = rpc::RetryInfo { retry_delay }.encode_to_vec();
+        prost_types::Any { type_url: RETRY_INFO_URL.to_owned(), value }
+    });
+    let details = [info].into_iter().chain(retry).collect();
+    rpc::Status { code: code(error) as i32, message: error.message.clone(), details }.encode_to_vec()
 }
 
 /// Gives the errors that the framework made (unknown method, broken or too large message) the details that all

@@ -1,4 +1,4 @@
-//! The cookies of browsers: their name, their session, and what was typed.
+//! The cookies of browsers (their name, their session, and what was typed), and what else they say of themselves.
 
 use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
@@ -6,7 +6,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
+use crate::domain::environment::Mode;
 use crate::domain::ids::{IdKind, opened_by};
+use crate::domain::source_address::SourceAddress;
 use crate::service::sessions::Browser;
 
 /// How long a browser keeps its name: long enough for any sign-in, renewed with the next one.
@@ -32,6 +34,26 @@ pub fn browser(request: &HttpRequest, context: &Context) -> Browser {
     Browser {
         browser_cookie: value("browser").filter(|v| is_secret(v)),
         session_cookie: value("session").filter(|v| names_session(v)),
+        source: source(request, context),
+        is_embedded: is_embedded(request, context),
+    }
+}
+
+/// Where the request comes from.
+fn source(request: &HttpRequest, context: &Context) -> Option<SourceAddress> {
+    let forwarded: Vec<&str> =
+        request.headers().get_all("x-forwarded-for").filter_map(|v| v.to_str().ok()).collect();
+    let peer = request.peer_addr()?.ip();
+    Some(context.app.site.trusted_proxies.source(peer, forwarded.into_iter()))
+}
+
+/// Does the browser say that it fetches a part of a page, and nobody went here? In development a frame is as good as a
+/// page: tools for tests run applications in one.
+fn is_embedded(request: &HttpRequest, context: &Context) -> bool {
+    match request.headers().get("sec-fetch-dest").and_then(|v| v.to_str().ok()) {
+        None | Some("document") => false,
+        Some("iframe") => context.environment.mode == Mode::Production,
+        Some(_) => true,
     }
 }
 

@@ -130,6 +130,7 @@ pub fn parts(
         metrics: access(config.metrics.enabled, config.metrics.token.as_ref()),
         layers: config.layers.clone(),
         scenarios: config.control.scenarios.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
     })
 }
 

@@ -28,6 +28,12 @@ impl From<Vec<FieldViolation>> for ApiRefusal {
     }
 }
 
+impl From<ApiError> for ApiRefusal {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
 impl ApiRefusal {
     pub fn new(code: ApiErrorCode, message: impl Into<String>) -> Self {
         Self::Refused(ApiError::new(code, message))

@@ -196,8 +196,9 @@ pub(super) async fn start(
     let new_browser_cookie = browser.browser_cookie.is_none().then(|| secret_text(context.entropy()));
     let cookie = browser.browser_cookie.as_deref().or(new_browser_cookie.as_deref()).unwrap_or_default();
     let hint = request.login_hint.as_deref().and_then(|h| EmailAddress::parse(h).ok());
-    let sends_at_once =
-        context.environment.login_hint == LoginHintMode::Send && request.prompt != Prompt::SelectAccount;
+    let sends_at_once = context.environment.login_hint == LoginHintMode::Send
+        && request.prompt != Prompt::SelectAccount
+        && !browser.is_embedded;
     let origin = Hosted {
         authorization: request,
         browser_digest: context.secret().digest(Purpose::BrowserCookie, cookie),
@@ -210,7 +211,7 @@ pub(super) async fn start(
     let about = About::status(FlowStatus::Initiated).client(&authorization.client_id);
     flows::note(context, &auth_request_id, about, accepted(authorization));
     match hint.filter(|_| sends_at_once) {
-        Some(email) => passwordless::start_with_send(context, auth_request, email).await?,
+        Some(email) => passwordless::start_with_send(context, auth_request, email, browser.source).await?,
         None => context.store().insert_auth_request(context.environment_id(), &auth_request).await?,
     }
     Ok(Authorized::ShowPages { auth_request_id, new_browser_cookie })

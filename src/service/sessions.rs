@@ -5,18 +5,23 @@ use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::ids::{IdKind, opened_by};
 use crate::domain::session::Session;
+use crate::domain::source_address::SourceAddress;
 use crate::domain::user::User;
 
 /// Activity is written at most this often per session, in milliseconds.
 const TOUCH_EVERY_MS: i64 = 60_000;
 
-/// What a browser brings: its two cookies.
+/// What a browser brings: its two cookies, and where its request comes from.
 #[derive(Debug, Clone, Default)]
 pub struct Browser {
     /// Names the browser; sign-ins started here can be finished only here.
     pub browser_cookie: Option<String>,
     /// Names the session.
     pub session_cookie: Option<String>,
+    /// `None`: a request of our own.
+    pub source: Option<SourceAddress>,
+    /// The request is for a part of some page, as an image, and nobody went here (Fetch Metadata).
+    pub is_embedded: bool,
 }
 
 impl Browser {

@@ -340,9 +340,13 @@ async fn two_mails_a_minute_and_address_whoever_sends_them(
     assert_eq!(rest(&server, "resend", json!({ "auth_request_id": id })).await.status, 200);
     let third = rest(&server, "send", json!({ "email": "JANE@example.com" })).await;
     assert_eq!(refusal(&third), (429, "RATE_LIMITED".to_owned()));
-    assert!(says(&third, "rate"));
+    assert!(says(&third, "rate") && says(&third, "limits.mails_per_address"), "{}", third.body);
+    assert_eq!(third.header("retry-after"), "60");
     let resend = ResendPasswordlessRequest { auth_request_id: id.clone() };
-    assert_eq!(server.call(RESEND, &resend).await.refusal(), (8, "RATE_LIMITED".to_owned()));
+    let refused = server.call(RESEND, &resend).await;
+    assert_eq!((refused.refusal(), refused.retry_delay_s()), ((8, "RATE_LIMITED".to_owned()), Some(60)));
+    let failed = server.do_control("GET", "/flows?status=FAILED", Value::Null).await;
+    assert_eq!(failed["flows"].as_array().map(Vec::len), Some(1), "the refused send began nothing: {failed}");
     server.advance_s(60);
     assert_eq!(rest(&server, "resend", json!({ "auth_request_id": id })).await.status, 200);
 }
@@ -368,6 +372,20 @@ async fn template_variables_have_an_effect_or_the_timeline_says_that_they_have_n
     let flow = server.do_control("GET", &format!("/flows/{id}"), Value::Null).await;
     let told = flow["steps"].to_string();
     assert!(told.contains("Custom templates are not emulated, so it has no place for plan."), "{told}");
+}
+
+#[tokio::test]
+async fn a_code_may_be_typed_with_the_digits_of_any_keyboard() {
+    let server = TestServer::with(CODES_ONLY).await;
+    let id = sent(&server, "jane@example.com").await;
+    let full_width =
+        |code: String| code.chars().filter_map(|c| char::from_u32(u32::from(c) + 0xfee0)).collect::<String>();
+    let code = full_width(server.code_for("jane@example.com").await);
+    assert_eq!(try_code(&server, &id, &code).await.json()["email"], "jane@example.com");
+    let person = server.person();
+    let sign_in = person.start("bob@example.com").await;
+    let code = full_width(server.code_for("bob@example.com").await);
+    assert_eq!(person.enter_code(&sign_in, &code).await.status, 303);
 }
 
 #[tokio::test]

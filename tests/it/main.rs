@@ -17,6 +17,7 @@ mod control;
 mod documents;
 mod early_answers;
 mod enumeration;
+mod flooding;
 mod forms;
 mod fuzz;
 mod grpc;

@@ -149,6 +149,9 @@ pub fn error(error: &ApiError) -> HttpResponse {
     let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store"));
+    if let Some(seconds) = error.retry_after_s {
+        response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+    }
     match error.code {
         ApiErrorCode::Unauthenticated => {
             response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="vestibule""#));

@@ -9,6 +9,8 @@ use crate::domain::auth_request::{AuthRequest, Stage};
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
+use crate::domain::environment::Mode;
+use crate::domain::limits::MailLimit;
 
 /// Longest wait that a page speaks of: a day.
 const MAX_WAIT_MS: i64 = 86_400_000;
@@ -19,6 +21,7 @@ pub enum FormError {
     InvalidEmail,
     /// Emails are limited; one may be sent again at this time.
     EmailRateLimited {
+        limit: MailLimit,
         until_ms: UnixMs,
     },
     CodeMissing,
@@ -36,6 +39,8 @@ pub struct Said {
     pub notice: Option<String>,
     /// The address as typed, when it was refused.
     pub typed: Option<String>,
+    /// Seconds after which it may go well.
+    pub retry_after_s: Option<i64>,
 }
 
 impl Said {
@@ -45,15 +50,17 @@ impl Said {
 }
 
 impl FormError {
-    pub fn email_rate_limited(now_ms: UnixMs, retry_after_s: i64) -> Self {
-        Self::EmailRateLimited { until_ms: now_ms + retry_after_s * 1000 }
+    pub fn email_rate_limited(limit: MailLimit, now_ms: UnixMs, retry_after_s: i64) -> Self {
+        Self::EmailRateLimited { limit, until_ms: now_ms + retry_after_s * 1000 }
     }
 
     /// The query of the page's address.
     pub fn query(self) -> String {
         match self {
             Self::InvalidEmail => "?error=invalid_email".to_owned(),
-            Self::EmailRateLimited { until_ms } => format!("?error=email_rate_limited&until_ms={until_ms}"),
+            Self::EmailRateLimited { limit, until_ms } => {
+                format!("?error=email_rate_limited&limit={}&until_ms={until_ms}", limit.as_str())
+            }
             Self::CodeMissing => "?error=code_missing".to_owned(),
             Self::WrongCode => "?error=wrong_code".to_owned(),
             Self::CodeExpired => "?error=code_expired".to_owned(),
@@ -66,7 +73,9 @@ impl FormError {
         Some(match query.one("error").ok()?? {
             "invalid_email" => Self::InvalidEmail,
             "email_rate_limited" => {
-                Self::EmailRateLimited { until_ms: query.one("until_ms").ok()??.parse().ok()? }
+                let limit = query.one("limit").ok().flatten().and_then(MailLimit::parse);
+                let limit = limit.unwrap_or(MailLimit::Address);
+                Self::EmailRateLimited { limit, until_ms: query.one("until_ms").ok()??.parse().ok()? }
             }
             "code_missing" => Self::CodeMissing,
             "wrong_code" => Self::WrongCode,
@@ -90,14 +99,16 @@ impl FormError {
                     Ok(_) => Said { typed, ..Said::default() },
                 }
             }
-            Self::EmailRateLimited { until_ms } => {
+            Self::EmailRateLimited { limit, until_ms } => {
                 let wait_ms = until_ms.saturating_sub(context.now_ms()).clamp(0, MAX_WAIT_MS);
                 let wait_s = (wait_ms + 999) / 1000;
                 if wait_s == 0 {
                     return Said { typed, ..Said::default() };
                 }
-                let text = texts::too_many_mails(wait_s);
-                Said { typed, ..Said::error(StatusCode::TOO_MANY_REQUESTS, text) }
+                let is_development = context.environment.mode == Mode::Development;
+                let text = texts::too_many_emails(limit, wait_s, is_development);
+                let retry_after_s = Some(wait_s);
+                Said { typed, retry_after_s, ..Said::error(StatusCode::TOO_MANY_REQUESTS, text) }
             }
             Self::CodeMissing if asks_for_code => Said::error(StatusCode::BAD_REQUEST, texts::CODE_MISSING),
             Self::WrongCode if asks_for_code => {
@@ -125,7 +136,7 @@ mod tests {
     fn what_stands_in_the_address_is_read_again_and_nothing_else_is() {
         for error in [
             FormError::InvalidEmail,
-            FormError::email_rate_limited(1_000_500, 60),
+            FormError::email_rate_limited(MailLimit::Source, 1_000_500, 60),
             FormError::CodeMissing,
             FormError::WrongCode,
             FormError::CodeExpired,

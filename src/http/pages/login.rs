@@ -1,6 +1,6 @@
 //! The pages of one authentication request: the address form, the code form, and how it may end.
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
@@ -80,6 +80,15 @@ fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
         note_page(context, auth_request, &format!("a page that says: {closed}"));
         return closed_page(context, auth_request, closed);
     }
+    let retry_after_s = said.retry_after_s;
+    let mut response = open_page(context, auth_request, said);
+    if let Some(seconds) = retry_after_s {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn open_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
     match (&auth_request.email, auth_request.stage) {
         (Some(email), Stage::AwaitingProof) if auth_request.passwordless_type.has_code() => {
             note_page(context, auth_request, "the code form");
@@ -157,7 +166,7 @@ fn check_mail_page(context: &Context, auth_request: &AuthRequest, email: &str, s
 
 /// Seconds until the last mail is old enough to ask for another; 0 where sends are not limited.
 fn resend_after_s(context: &Context, auth_request: &AuthRequest) -> i64 {
-    if context.environment.limits.mails_per_address.is_none() {
+    if !auth_request.email.as_ref().is_some_and(|email| passwordless::has_mail_limit(context, email)) {
         return 0;
     }
     let sent_at_ms =
@@ -198,8 +207,9 @@ fn refused(request: &HttpRequest, context: &Context, id: &str, refusal: &Refusal
     match refusal {
         Refusal::Failure(failure) => Problem::failure(failure).page(request),
         Refusal::Email(_) => refused_with(context, id, FormError::InvalidEmail),
-        Refusal::TooManyMails { retry_after_s } => {
-            refused_with(context, id, FormError::email_rate_limited(context.now_ms(), *retry_after_s))
+        Refusal::TooManyMails { limit, retry_after_s } => {
+            let error = FormError::email_rate_limited(*limit, context.now_ms(), *retry_after_s);
+            refused_with(context, id, error)
         }
         Refusal::AddressRateLimited => refused_with(context, id, FormError::AddressRateLimited),
         // The page sees for itself.
@@ -269,7 +279,7 @@ pub async fn code(
         Ok(CodeResult::SignedIn(done)) => signed_in(&context, done),
         Ok(CodeResult::Refused(outcome)) => match outcome {
             CodeOutcome::Wrong { .. } => refused_with(&context, &id, FormError::WrongCode),
-            CodeOutcome::AddressSpent => refused_with(&context, &id, FormError::AddressRateLimited),
+            CodeOutcome::AddressSpent { .. } => refused_with(&context, &id, FormError::AddressRateLimited),
             CodeOutcome::Expired => refused_with(&context, &id, FormError::CodeExpired),
             CodeOutcome::Accepted
             | CodeOutcome::TooManyAttempts

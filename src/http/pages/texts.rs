@@ -1,6 +1,7 @@
 //! Every text of the sign-in pages, in one place.
 
 use crate::domain::email::EmailError;
+use crate::domain::limits::MailLimit;
 
 pub const TITLE_SIGN_IN: &str = "Sign in";
 pub const TITLE_SIGN_UP: &str = "Create your account";
@@ -125,8 +126,18 @@ pub fn address_spent(has_link: bool) -> &'static str {
     }
 }
 
-/// The mail limit, with how long to wait.
-pub fn too_many_mails(retry_after_s: i64) -> String {
+/// A limit of emails, with how long to wait, and in development how to lift it.
+pub fn too_many_emails(limit: MailLimit, retry_after_s: i64, is_development: bool) -> String {
+    let what = match limit {
+        MailLimit::Address => "This address has just been sent several emails.",
+        MailLimit::Source | MailLimit::Total => "Too many emails were asked for just now.",
+    };
     let unit = if retry_after_s == 1 { "second" } else { "seconds" };
-    format!("This address has just been sent several mails. Try again in {retry_after_s} {unit}.")
+    let setting = limit.setting();
+    let lift = if is_development {
+        format!(" In development, {setting} = 0 lifts this limit.")
+    } else {
+        String::new()
+    };
+    format!("{what} Try again in {retry_after_s} {unit}.{lift}")
 }

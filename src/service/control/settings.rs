@@ -79,6 +79,10 @@ pub struct LimitSettings {
     pub mails_per_address: u32,
     pub mails_window_s: i64,
     /// 0: no limit.
+    pub mails_per_source: u32,
+    /// 0: no limit.
+    pub mails_in_all: u32,
+    /// 0: no limit.
     pub failed_attempts_per_address: u32,
     pub auth_request_lifetime_s: i64,
 }
@@ -157,6 +161,8 @@ impl From<&Environment> for Settings {
                 code_attempts_window_s: limits.code_attempts_window_s,
                 mails_per_address: limits.mails_per_address.unwrap_or_default(),
                 mails_window_s: limits.mails_window_s,
+                mails_per_source: limits.mails_per_source.unwrap_or_default(),
+                mails_in_all: limits.mails_in_all.unwrap_or_default(),
                 failed_attempts_per_address: limits.failed_attempts_per_address.unwrap_or_default(),
                 auth_request_lifetime_s: limits.auth_request_lifetime_s,
             },

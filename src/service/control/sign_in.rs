@@ -45,7 +45,7 @@ pub async fn sign_in(context: &Context, email: &str, params: &Parameters) -> Res
         Err(NotAuthorized::Page(refusal)) => return Err(Refused::field("redirect_uri", refusal.to_string())),
         Err(NotAuthorized::Failure(failure)) => return Err(Refused::Failure(failure)),
         Ok(Authorized::ShowPages { auth_request_id, new_browser_cookie }) => {
-            let browser = Browser { browser_cookie: new_browser_cookie, session_cookie: None };
+            let browser = Browser { browser_cookie: new_browser_cookie, ..Browser::default() };
             prove_without_mail(context, &browser, &auth_request_id, &email).await
         }
     };

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
-use crate::domain::api_error::ApiErrorCode;
-use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, LinkOutcome};
+use crate::domain::api_error::{ApiError, ApiErrorCode};
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, LinkOutcome, ascii_digits};
 use crate::domain::client::Client;
 use crate::domain::email::EmailAddress;
-use crate::domain::environment::PasswordlessType;
+use crate::domain::environment::{Mode, PasswordlessType};
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::headless::{
     Credential, Headless, SendInput, Template, VerifyInput, check_auth_request_id,
@@ -41,6 +41,8 @@ pub struct Proven {
 }
 
 impl Mailed for Headless {
+    const WITHOUT_FIRST_MAIL: Option<FlowStatus> = Some(FlowStatus::Failed);
+
     fn kind(&self) -> MailKind {
         match self.template {
             Some(Template::SignUp) => MailKind::SignUp,
@@ -71,16 +73,16 @@ pub async fn send(context: &Context, client: &Client, input: SendInput) -> Resul
     let about = About::status(FlowStatus::Initiated).email(email.as_str()).client(&client.client_id);
     let text = "The application's server asked for a sign-in.";
     flows::note(context, &request.id, about, Step::new("authorize", Verdict::Ok, text));
-    let sent = try_send(context, Draft::New(Box::new(request)), Some(email)).await?;
-    Ok(told(context, sent))
+    let sent = try_send(context, Draft::New(Box::new(request)), Some(email), None).await;
+    Ok(told(context, sent.map_err(|failure| refusal(context, failure))?))
 }
 
 /// Mails again. Whether code and link are new ones is a setting.
 pub async fn resend(context: &Context, auth_request_id: String) -> Result<Sent, ApiRefusal> {
     check_enabled(context)?;
     let id = check_auth_request_id(auth_request_id)?;
-    let sent = try_send::<Headless>(context, Draft::Stored(&id), None).await?;
-    Ok(told(context, sent))
+    let sent = try_send::<Headless>(context, Draft::Stored(&id), None, None).await;
+    Ok(told(context, sent.map_err(|failure| refusal(context, failure))?))
 }
 
 /// Judges a code or a link.
@@ -112,6 +114,7 @@ fn told(context: &Context, request: AuthRequest<Headless>) -> Sent {
 }
 
 async fn verify_code(context: &Context, id: &str, code: &str) -> Result<Proven, ApiRefusal> {
+    let code = &ascii_digits(code);
     let digest = guess_digest(context, id, code);
     for _ in 0..MAX_CONFLICTS {
         let found = context.store().auth_request::<Headless>(context.environment_id(), id).await?;
@@ -210,11 +213,10 @@ fn check_code(outcome: CodeOutcome) -> Result<(), ApiRefusal> {
             ApiErrorCode::AuthRequestExpired,
             "auth request expired: the code is too old, send again for a new one".to_owned(),
         ),
-        CodeOutcome::AddressSpent => (
-            ApiErrorCode::TooManyAttempts,
-            "too many attempts: this address had its wrong codes for today; use the link, or try again tomorrow"
-                .to_owned(),
-        ),
+        CodeOutcome::AddressSpent { retry_after_s } => {
+            let text = "too many attempts: this address had its wrong codes for today; use the link, or try again tomorrow";
+            return Err(ApiError::new(ApiErrorCode::TooManyAttempts, text).retry_after(retry_after_s).into());
+        }
         CodeOutcome::NotOffered => {
             (ApiErrorCode::InvalidCode, "the code is invalid: mails here carry links only".to_owned())
         }
@@ -238,22 +240,24 @@ fn check_link(outcome: LinkOutcome) -> Result<(), ApiRefusal> {
     Err(ApiRefusal::new(code, text))
 }
 
-impl From<SendFailure> for ApiRefusal {
-    fn from(failure: SendFailure) -> Self {
-        match failure {
-            SendFailure::Gone | SendFailure::NothingSent => not_found(),
-            SendFailure::Closed(reason) => closed(reason),
-            SendFailure::TooManyMails { retry_after_s } => {
-                let text =
-                    format!("rate limit: too many mails to this address, try again in {retry_after_s} s");
-                Self::new(ApiErrorCode::RateLimited, text)
-            }
-            SendFailure::AddressRateLimited => {
-                let text =
-                    "too many attempts: this address had its wrong codes for today; try again tomorrow";
-                Self::new(ApiErrorCode::TooManyAttempts, text)
-            }
-            SendFailure::Failure(failure) => Self::Failure(failure),
+fn refusal(context: &Context, failure: SendFailure) -> ApiRefusal {
+    match failure {
+        SendFailure::Gone | SendFailure::NothingSent => not_found(),
+        SendFailure::Closed(reason) => closed(reason),
+        SendFailure::TooManyMails { limit, retry_after_s } => {
+            let lift = if context.environment.mode == Mode::Development {
+                format!(" ({} = 0 lifts the limit)", limit.setting())
+            } else {
+                String::new()
+            };
+            let text =
+                format!("rate limit: too many emails to this address, try again in {retry_after_s} s{lift}");
+            ApiError::new(ApiErrorCode::RateLimited, text).retry_after(retry_after_s).into()
         }
+        SendFailure::AddressRateLimited => {
+            let text = "too many attempts: this address had its wrong codes for today; try again tomorrow";
+            ApiRefusal::new(ApiErrorCode::TooManyAttempts, text)
+        }
+        SendFailure::Failure(failure) => failure.into(),
     }
 }

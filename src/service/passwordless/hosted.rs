@@ -6,11 +6,13 @@ use super::{
 };
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
-use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome};
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome, ascii_digits};
 use crate::domain::authorization::{AuthorizationRequest, Prompt};
 use crate::domain::email::{EmailAddress, EmailError};
 use crate::domain::environment::Environment;
-use crate::domain::flow::{About, Step, Verdict};
+use crate::domain::flow::{About, FlowStatus, Step, Verdict};
+use crate::domain::limits::MailLimit;
+use crate::domain::source_address::SourceAddress;
 use crate::domain::token::subject_identifier;
 use crate::mail::MailKind;
 use crate::service::sessions::Browser;
@@ -31,9 +33,8 @@ pub enum Refusal {
     /// Nothing to resend or verify yet.
     #[error("no email was sent for it yet")]
     NothingSent,
-    /// The address received its share of mails for now.
-    #[error("too many emails were sent to the address; the next one may go in {retry_after_s} s")]
-    TooManyMails { retry_after_s: i64 },
+    #[error("too many emails were asked for ({}); the next one may go in {retry_after_s} s", limit.setting())]
+    TooManyMails { limit: MailLimit, retry_after_s: i64 },
     /// The address had its wrong codes for a day, and only a code would be mailed.
     #[error("too many wrong codes were entered for the address today")]
     AddressRateLimited,
@@ -53,7 +54,7 @@ impl From<SendFailure> for Refusal {
             SendFailure::Gone => Self::NotYours,
             SendFailure::Closed(closed) => Self::Closed(closed),
             SendFailure::NothingSent => Self::NothingSent,
-            SendFailure::TooManyMails { retry_after_s } => Self::TooManyMails { retry_after_s },
+            SendFailure::TooManyMails { limit, retry_after_s } => Self::TooManyMails { limit, retry_after_s },
             SendFailure::AddressRateLimited => Self::AddressRateLimited,
             SendFailure::Failure(failure) => Self::Failure(failure),
         }
@@ -61,6 +62,8 @@ impl From<SendFailure> for Refusal {
 }
 
 impl Mailed for Hosted {
+    const WITHOUT_FIRST_MAIL: Option<FlowStatus> = None;
+
     fn kind(&self) -> MailKind {
         if self.authorization.prompt == Prompt::Create { MailKind::SignUp } else { MailKind::SignIn }
     }
@@ -117,15 +120,16 @@ fn started_here(context: &Context, browser: &Browser, request: &AuthRequest) -> 
     browser.digest(context).is_some_and(|d| constant_time_eq(&d, &request.origin.browser_digest))
 }
 
-/// Stores a new request and sends its first mail in one write. When the address has had its share of mails, the
-/// request is stored without a send, and the form asks.
+/// Stores a new request and sends its first mail in one write. When a limit holds the mail back, the request is stored
+/// without a send, and the form asks.
 pub(in crate::service) async fn start_with_send(
     context: &Context,
     request: AuthRequest,
     email: EmailAddress,
+    source: Option<SourceAddress>,
 ) -> Result<(), Failure> {
     let bare = request.clone();
-    match try_send(context, Draft::New(Box::new(request)), Some(email)).await {
+    match try_send(context, Draft::New(Box::new(request)), Some(email), source).await {
         Ok(_) => Ok(()),
         Err(SendFailure::Failure(failure)) => Err(failure),
         Err(_) => Ok(context.store().insert_auth_request(context.environment_id(), &bare).await?),
@@ -136,14 +140,14 @@ pub(in crate::service) async fn start_with_send(
 pub async fn send(context: &Context, browser: &Browser, id: &str, address: &str) -> Result<(), Refusal> {
     request_of_browser(context, browser, id).await?;
     let email = EmailAddress::parse(address).map_err(Refusal::Email)?;
-    try_send::<Hosted>(context, Draft::Stored(id), Some(email)).await?;
+    try_send::<Hosted>(context, Draft::Stored(id), Some(email), browser.source).await?;
     Ok(())
 }
 
 /// Mails again to the address already written to.
 pub async fn resend(context: &Context, browser: &Browser, id: &str) -> Result<(), Refusal> {
     request_of_browser(context, browser, id).await?;
-    try_send::<Hosted>(context, Draft::Stored(id), None).await?;
+    try_send::<Hosted>(context, Draft::Stored(id), None, browser.source).await?;
     Ok(())
 }
 
@@ -155,6 +159,7 @@ pub async fn verify_code(
     id: &str,
     code: &str,
 ) -> Result<CodeResult, Refusal> {
+    let code = &ascii_digits(code);
     for _ in 0..MAX_CONFLICTS {
         let request = request_of_browser(context, browser, id).await?;
         let Some(email) = request.email.clone() else {
@@ -172,7 +177,7 @@ pub async fn verify_code(
                     return Ok(CodeResult::SignedIn(done));
                 }
             }
-            CodeOutcome::AddressSpent | CodeOutcome::NotOffered | CodeOutcome::Closed(_) => {
+            CodeOutcome::AddressSpent { .. } | CodeOutcome::NotOffered | CodeOutcome::Closed(_) => {
                 note_code(context, &judged, outcome);
                 return Ok(CodeResult::Refused(outcome));
             }

@@ -4,6 +4,8 @@
 pub mod headless;
 mod hosted;
 
+use std::sync::PoisonError;
+
 pub use hosted::*;
 
 use super::{Failure, MAX_CONFLICTS, flows, outbox};
@@ -16,7 +18,8 @@ use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::{Environment, Mode, PasswordlessType};
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
-use crate::domain::limits::FailedAttempts;
+use crate::domain::limits::{FailedAttempts, MailLimit};
+use crate::domain::source_address::SourceAddress;
 use crate::domain::test_user::is_test_user;
 use crate::mail::{self, MailContent, MailKind};
 use crate::storage::{Budget, NewMail, StoredOrigin};
@@ -37,8 +40,8 @@ enum SendFailure {
     Gone,
     Closed(Closed),
     NothingSent,
-    /// The address received its share of mails for now.
     TooManyMails {
+        limit: MailLimit,
         retry_after_s: i64,
     },
     /// The address had its wrong codes for a day, and nothing but a code would be mailed: none would be judged.
@@ -63,6 +66,9 @@ impl From<SendRefusal> for SendFailure {
 
 /// What a mail takes from the request it is sent for.
 trait Mailed: Origin + StoredOrigin {
+    /// Where a sign-in stands whose first mail a limit held back; `None`: where it stood, because the pages ask again.
+    const WITHOUT_FIRST_MAIL: Option<FlowStatus>;
+
     fn kind(&self) -> MailKind;
 
     fn client_id(&self) -> &str;
@@ -75,14 +81,17 @@ trait Mailed: Origin + StoredOrigin {
     }
 }
 
-/// Decides and commits a send, again and again while others move the request or the address's budget.
+/// Decides and commits a send, again and again while others move the request or the address's budget. A `source` is
+/// counted; calls of the API have none, because their clients are known.
 async fn try_send<O: Mailed>(
     context: &Context,
     draft: Draft<'_, O>,
     email: Option<EmailAddress>,
+    source: Option<SourceAddress>,
 ) -> Result<AuthRequest<O>, SendFailure> {
     let environment = &context.environment;
     let environment_id = context.environment_id();
+    let mut is_source_counted = false;
     for _ in 0..MAX_CONFLICTS {
         let now_ms = context.now_ms();
         let (request, is_new) = match &draft {
@@ -96,13 +105,20 @@ async fn try_send<O: Mailed>(
             None => request.resend(&environment.passwordless, now_ms)?,
         };
         let Some(recipient) = next.email.clone() else { return Err(SendFailure::NothingSent) };
-        let budget = match check_and_spend(context, &next, &recipient, now_ms).await {
+        let allowed = match check_and_spend(context, &next, &recipient, now_ms).await {
+            Ok(budget) if is_source_counted || is_test(context, &recipient) => Ok(budget),
+            Ok(budget) => count_source(context, source, now_ms).map(|()| budget),
+            Err(refused) => Err(refused),
+        };
+        let budget = match allowed {
             Ok(budget) => budget,
             Err(refused) => {
-                note_suppressed(context, &next.id, &recipient, &refused);
+                let status = O::WITHOUT_FIRST_MAIL.filter(|_| is_new);
+                note_suppressed(context, &next.id, &recipient, status, &refused);
                 return Err(refused);
             }
         };
+        is_source_counted = true;
         let token = context.secret().link_token(&next.id, next.generation);
         let mail = compose(context, &next, &recipient, &token)?;
         let has_link = next.passwordless_type.has_link();
@@ -137,19 +153,46 @@ async fn check_and_spend<O>(
     spend_budget(context, to, now_ms).await
 }
 
-/// Counts one more mail to an address, or says how long to wait. `None`: mails are not limited.
+/// Is it a test user, to whom nothing is sent?
+fn is_test(context: &Context, email: &EmailAddress) -> bool {
+    is_test_user(&context.environment.test_users, context.environment.mode, email)
+}
+
+/// Does a limit of mails hold for this address?
+pub fn has_mail_limit(context: &Context, email: &EmailAddress) -> bool {
+    context.environment.limits.mails_per_address.is_some() && !is_test(context, email)
+}
+
+/// Counts one more mail that a stranger caused, or says how long to wait.
+fn count_source(context: &Context, source: Option<SourceAddress>, now_ms: UnixMs) -> Result<(), SendFailure> {
+    if source.is_none() {
+        return Ok(());
+    }
+    let mut sends = context.app.mail.recent_sends.lock().unwrap_or_else(PoisonError::into_inner);
+    sends
+        .try_push(source, &context.environment.limits, now_ms)
+        .map_err(|(limit, retry_after_s)| SendFailure::TooManyMails { limit, retry_after_s })
+}
+
+/// Counts one more mail to an address, or says how long to wait. `None`: mails are not limited, or nothing is sent,
+/// because it is a test user.
 async fn spend_budget(
     context: &Context,
     email: &EmailAddress,
     now_ms: UnixMs,
 ) -> Result<Option<(Budget, UnixMs)>, SendFailure> {
     let limits = &context.environment.limits;
-    let Some(allowed) = limits.mails_per_address else { return Ok(None) };
+    let Some(allowed) = limits.mails_per_address.filter(|_| has_mail_limit(context, email)) else {
+        return Ok(None);
+    };
     let mut budget = context.store().mail_budget(context.environment_id(), email).await?;
     budget.sent.forget_ahead(now_ms, limits.mails_window_s);
     let wait_ms = budget.sent.wait_ms(now_ms, limits.mails_window_s, allowed as usize);
     if wait_ms > 0 {
-        return Err(SendFailure::TooManyMails { retry_after_s: (wait_ms + 999) / 1000 });
+        return Err(SendFailure::TooManyMails {
+            limit: MailLimit::Address,
+            retry_after_s: (wait_ms + 999) / 1000,
+        });
     }
     budget.sent.push(now_ms, limits.mails_window_s);
     Ok(Some((budget, now_ms + limits.mails_window_s * 1000)))
@@ -158,9 +201,7 @@ async fn spend_budget(
 /// The wrong codes of an address lately. `None`: they are not limited, or it is a test user, whose code is no secret.
 async fn failed_attempts(context: &Context, email: &EmailAddress) -> Result<Option<FailedAttempts>, Failure> {
     let environment = &context.environment;
-    if environment.limits.failed_attempts_per_address.is_none()
-        || is_test_user(&environment.test_users, environment.mode, email)
-    {
+    if environment.limits.failed_attempts_per_address.is_none() || is_test(context, email) {
         return Ok(None);
     }
     Ok(Some(context.store().failed_attempts(context.environment_id(), email).await?))
@@ -169,7 +210,7 @@ async fn failed_attempts(context: &Context, email: &EmailAddress) -> Result<Opti
 /// The code that proves this request now: the fixed one for test users.
 fn expected_code<O>(context: &Context, request: &AuthRequest<O>, email: &EmailAddress) -> String {
     let environment = &context.environment;
-    if is_test_user(&environment.test_users, environment.mode, email) {
+    if is_test(context, email) {
         environment.test_users.static_code.clone()
     } else {
         context.secret().code(&request.id, request.generation, environment.passwordless.code_length)
@@ -197,7 +238,7 @@ fn compose<O: Mailed>(
         valid_for_s: request.validity_s(&environment.passwordless),
         template_variables: request.origin.template_variables(),
     })?;
-    let is_test_user = is_test_user(&environment.test_users, environment.mode, to);
+    let is_test_user = is_test(context, to);
     let id = context.new_message_id();
     let leaves = context.app.site.smtp.is_some() && !is_test_user;
     Ok(NewMail {
@@ -248,21 +289,35 @@ fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, mail: &NewM
     flows::note(context, &request.id, about, step);
 }
 
-fn note_suppressed(context: &Context, id: &str, email: &EmailAddress, refused: &SendFailure) {
+fn note_suppressed(
+    context: &Context,
+    id: &str,
+    email: &EmailAddress,
+    status: Option<FlowStatus>,
+    refused: &SendFailure,
+) {
     let limits = &context.environment.limits;
     let text = match refused {
-        SendFailure::TooManyMails { retry_after_s } => format!(
-            "No mail: the address had its {} mails within {} s. Next one in {retry_after_s} s.",
-            limits.mails_per_address.unwrap_or_default(),
-            limits.mails_window_s,
-        ),
+        SendFailure::TooManyMails { limit, retry_after_s } => {
+            let (who, allowed) = match limit {
+                MailLimit::Address => ("the address", limits.mails_per_address),
+                MailLimit::Source => ("the source of the request", limits.mails_per_source),
+                MailLimit::Total => ("all sources together", limits.mails_in_all),
+            };
+            format!(
+                "No email was sent: {who} had {} within {} s ({}). The next one in {retry_after_s} s.",
+                allowed.unwrap_or_default(),
+                limits.mails_window_s,
+                limit.setting(),
+            )
+        }
         SendFailure::AddressRateLimited => format!(
             "No email: the address had its {} wrong codes within 24 hours, so no code would be judged.",
             limits.failed_attempts_per_address.unwrap_or_default().saturating_sub(1),
         ),
         _ => return,
     };
-    let about = About::default().email(email.as_str());
+    let about = About { status, ..About::default().email(email.as_str()) };
     flows::note(context, id, about, Step::new("mail", Verdict::Refused, text));
 }
 
@@ -287,7 +342,7 @@ fn note_code<O>(context: &Context, judged: &AuthRequest<O>, outcome: CodeOutcome
         CodeOutcome::TooManyAttempts => {
             (Verdict::Refused, format!("No attempt of the {allowed} allowed was left."))
         }
-        CodeOutcome::AddressSpent => {
+        CodeOutcome::AddressSpent { .. } => {
             let limit = context.environment.limits.failed_attempts_per_address.unwrap_or_default();
             let text = format!(
                 "The address had its {} wrong codes within 24 hours: no code is judged, not even the right one. A link still works.",

@@ -75,6 +75,17 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Seconds of the RetryInfo, where there is one.
+    pub fn retry_delay_s(&self) -> Option<i64> {
+        let details =
+            STANDARD_NO_PAD.decode(self.text("grpc-status-details-bin").trim_end_matches('=')).unwrap();
+        let status = rpc::Status::decode(details.as_slice()).unwrap();
+        let any = status.details.iter().find(|d| d.type_url == "type.googleapis.com/google.rpc.RetryInfo")?;
+        Some(rpc::RetryInfo::decode(any.value.as_slice()).unwrap().retry_delay?.seconds)
+    }
+}
+
 impl TestServer {
     pub async fn tcp(&self) -> TcpStream {
         let authority = self.url.trim_start_matches("http://localhost:");
