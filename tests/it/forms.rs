@@ -169,7 +169,7 @@ async fn the_dashboard_leads_to_what_a_form_came_to() {
     let moved = person.send("/e/a1/dashboard/methods", &bad).await.location.unwrap();
     assert!(moved.starts_with(&format!("{}/e/a1/dashboard/result/", server.url)), "{moved}");
     // Whoever has no token gets nothing kept and nothing shown.
-    let guarded = TestServer::with("[control]\ntoken = \"sesame\"").await;
+    let guarded = TestServer::with("[control]\ntoken = \"open, sesame, open\"").await;
     let refused = guarded.person().send("/dashboard/methods", &bad).await;
     assert_eq!((refused.status, refused.location), (401, None));
     assert_eq!(guarded.get("/dashboard/result/x").await.status, 401);
