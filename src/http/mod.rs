@@ -78,6 +78,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/assets/brand.css").get(assets::brand_css).end())
         .service(endpoint("/assets/logo").get(assets::logo).end())
         .service(endpoint("/assets/{file}").get(assets::file).end())
+        // Browsers ask for it unasked.
+        .service(endpoint("/favicon.ico").get(assets::icon).end())
         // Scalekit's REST API; every other path of it is answered by the default service.
         .service(
             web::scope("/api/v1")
@@ -105,7 +107,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(control_routes)
         .configure(dashboard::routes)
         // Operation.
-        .service(endpoint("/health").get(health::live).end())
+        .service(endpoint("/live").get(health::live).end())
+        .service(endpoint("/health").get(health::ready).end())
         .service(endpoint("/ready").get(health::ready).end())
         .service(endpoint("/metrics").get(metrics::show).end())
         .service(endpoint("/llms.txt").get(llms::show).end())

@@ -11,6 +11,7 @@ use super::pages::{render, views};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::scalekit_api;
 use crate::service::api::{COMPATIBILITY_PATH, not_emulated};
+use crate::telemetry::request::shown_path;
 
 /// Where Scalekit's REST API lives.
 pub(super) const REST_PREFIX: &str = "/api/v1/";
@@ -40,7 +41,7 @@ pub async fn answer(request: HttpRequest) -> HttpResponse {
         let text = format!("The control API has no {path}. GET /_emulator lists what it has.");
         return Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", text).response_for(&request);
     }
-    tracing::info!(method, path, "not emulated");
+    tracing::info!(method, path = shown_path(path), "not emulated");
     if wants_page(&request) {
         let view = views::NotEmulated {
             layout: render::layout_of_request(&request, "Not emulated"),

@@ -104,31 +104,41 @@ impl Tls {
 
     /// Reads the files again whenever they change, and renews the local leaf in time. A pair that does not work is
     /// reported, and the one before goes on.
-    pub async fn keep_current(&self, clock: Arc<dyn Clock>) {
-        let mut seen = files_of(&self.origin, clock.now_ms()).map(|f| stamp(&f)).unwrap_or_default();
+    pub async fn keep_current(self: Arc<Self>, clock: Arc<dyn Clock>) {
+        let mut seen = None;
         loop {
+            // Disks may make whoever reads from them wait.
+            let (tls, now_ms) = (self.clone(), clock.now_ms());
+            seen =
+                tokio::task::spawn_blocking(move || tls.look_again(seen, now_ms)).await.unwrap_or_default();
             tokio::time::sleep(LOOK_EVERY).await;
-            let files = match files_of(&self.origin, clock.now_ms()) {
-                Ok(files) => files,
-                Err(error) => {
-                    tracing::error!(%error, "the TLS certificate cannot be renewed");
-                    continue;
-                }
-            };
-            let now = stamp(&files);
-            if now == seen {
-                continue;
+        }
+    }
+
+    /// Reads the files again where they are not as they were seen; returns how they are seen now. `None` as `seen`: what
+    /// is there was just read.
+    fn look_again(&self, seen: Option<Stamp>, now_ms: UnixMs) -> Option<Stamp> {
+        let files = match files_of(&self.origin, now_ms) {
+            Ok(files) => files,
+            Err(error) => {
+                tracing::error!(%error, "the TLS certificate cannot be renewed");
+                return seen;
             }
-            match load(&files) {
-                Ok(key) => {
-                    *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
-                    tracing::info!(certificate = %files.certificate.display(), "TLS certificate read again");
-                    seen = now;
-                }
-                // Perhaps only one of the two files is written yet: it is looked at again.
-                Err(error) => {
-                    tracing::warn!(%error, "the changed TLS certificate does not work; the old one stays")
-                }
+        };
+        let now = stamp(&files);
+        if seen.as_ref().is_none_or(|seen| *seen == now) {
+            return Some(now);
+        }
+        match load(&files) {
+            Ok(key) => {
+                *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                tracing::info!(certificate = %files.certificate.display(), "TLS certificate read again");
+                Some(now)
+            }
+            // Perhaps only one of the two files is written yet: it is looked at again.
+            Err(error) => {
+                tracing::warn!(%error, "the changed TLS certificate does not work; the old one stays");
+                seen
             }
         }
     }
@@ -156,8 +166,10 @@ fn files_of(origin: &Origin, now_ms: UnixMs) -> Result<TlsFiles, LocalCaError> {
     }
 }
 
-/// What tells that a file changed: when it was written and how long it is.
-fn stamp(files: &TlsFiles) -> Vec<Option<(std::time::SystemTime, u64)>> {
+/// What tells that files changed: when each was written and how long it is.
+type Stamp = Vec<Option<(std::time::SystemTime, u64)>>;
+
+fn stamp(files: &TlsFiles) -> Stamp {
     let of = |path: &Path| {
         let about = std::fs::metadata(path).ok()?;
         Some((about.modified().ok()?, about.len()))

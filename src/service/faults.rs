@@ -31,7 +31,7 @@ pub async fn fire(app: &App, happening: Happening<'_>) -> Option<Fired> {
         }
         let at_most = fault.rule.count.and_then(|n| i64::try_from(n).ok()).unwrap_or(i64::MAX);
         if app.store().fire_fault(&app.id, &fault.id, at_most).await.unwrap_or(false) {
-            tracing::info!(fault = fault.id, ?happening, "a fault fires");
+            tracing::info!(fault = fault.id, "a fault fires");
             return Some(Fired { id: fault.id.clone(), rule: fault.rule.clone() });
         }
     }

@@ -10,6 +10,7 @@ pub mod connections;
 pub mod control;
 pub mod end_session;
 pub mod faults;
+pub mod files;
 pub mod flows;
 pub mod housekeeping;
 pub mod inbox;

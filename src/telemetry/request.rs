@@ -17,6 +17,9 @@ pub const REQUEST_ID: &str = "x-request-id";
 /// Longest id taken over from a caller, in characters.
 const MAX_LENGTH: usize = 64;
 
+/// Longest path in a log, in its parts.
+const MAX_SEGMENTS: usize = 12;
+
 /// Names one request. It is no secret and opens nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(String);
@@ -55,15 +58,29 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The span of a request. The path of a page names an authentication request, which is no secret without the browser's
-/// cookie; queries, which hold codes and addresses, are left out. A trace that the caller began goes on in it (W3C Trace
+/// A path as logs show it: `{}` in the place of whatever is no plain word, since strangers write codes, tokens and
+/// addresses there.
+pub fn shown_path(path: &str) -> String {
+    const LONGEST_WORD: usize = 64;
+    let is_version = |s: &str| s.strip_prefix('v').is_some_and(|n| n.len() == 1 && n != "0");
+    let is_word = |s: &str| {
+        s.len() <= LONGEST_WORD && s.bytes().all(|b| b.is_ascii_alphabetic() || b"-_.:".contains(&b))
+    };
+    let shown = path.split('/').map(|s| {
+        let is_plain = is_version(s) || s.split('.').all(|part| is_version(part) || is_word(part));
+        if is_plain && s.len() <= LONGEST_WORD { s } else { "{}" }
+    });
+    shown.take(MAX_SEGMENTS).collect::<Vec<_>>().join("/")
+}
+
+/// The span of a request. Queries, which hold codes and addresses, are left out. A trace that the caller began goes on in it (W3C Trace
 /// Context §3.2).
 pub fn span<B>(id: &RequestId, request: &http::Request<B>) -> Span {
     let span = tracing::info_span!(
         "request",
         id = id.as_str(),
         method = %request.method(),
-        path = request.uri().path(),
+        path = shown_path(request.uri().path()),
         otel.kind = "server",
         http.route = tracing::field::Empty,
         http.response.status_code = tracing::field::Empty,
@@ -94,6 +111,26 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST_ID, HeaderValue::from_bytes(shown.as_bytes()).unwrap());
         RequestId::of(&headers).to_string()
+    }
+
+    #[test]
+    fn a_path_is_shown_without_what_may_be_secret() {
+        for (path, shown) in [
+            ("/oauth/token", "/oauth/token"),
+            ("/login/areq_0196", "/login/{}"),
+            ("/api/v1/connections/conn_12:enable", "/api/v1/connections/{}"),
+            (
+                "/scalekit.v1.auth.passwordless.PasswordlessService/Send",
+                "/scalekit.v1.auth.passwordless.PasswordlessService/Send",
+            ),
+            ("/jane@example.com/123456", "/{}/{}"),
+            ("/a%0Ab/%31%32", "/{}/{}"),
+            ("/assets/vestibule.css", "/assets/vestibule.css"),
+            ("/", "/"),
+        ] {
+            assert_eq!(shown_path(path), shown);
+        }
+        assert!(shown_path(&"/x".repeat(1000)).len() < 100);
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub struct ScenarioList {
 /// Names of the scenarios in the configured folder.
 #[utoipa::path(get, path = "/_emulator/v1/scenarios", tag = "state", responses((status = 200, body = ScenarioList)))]
 pub async fn scenarios(Control(context): Control) -> Answer {
-    Ok(json(&ScenarioList { scenarios: state::scenarios(&context) }))
+    Ok(json(&ScenarioList { scenarios: state::scenarios(&context).await }))
 }
 
 /// Resets the environment and makes it what the scenario says.

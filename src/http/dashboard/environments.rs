@@ -99,12 +99,12 @@ pub async fn delete(request: HttpRequest, Desk(context): Desk, name: web::Path<S
 
 /// `GET /dashboard/state`
 pub async fn state(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
-    super::show(&state_page(&context, &request, &Typed::default()))
+    super::show(&state_page(&context, &request, &Typed::default()).await)
 }
 
 const SEED: &str = "seed";
 
-fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
+async fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
     let mut page = page(context, request, "/dashboard/state", "State");
     let path = context.path("/dashboard/state");
     let reset = Form {
@@ -122,7 +122,7 @@ fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
             .long(SEED, "seed", "Users and organizations", format!("{example:#}"))
             .hint("In the words of the configuration; resets go back to them too."),
     ];
-    let names = state::scenarios(context);
+    let names = state::scenarios(context).await;
     let scenarios = if names.is_empty() {
         vec![Block::Empty {
             title: "No scenarios".to_owned(),
@@ -165,7 +165,7 @@ pub async fn change_state(request: HttpRequest, Desk(context): Desk, form: Poste
                 Ok(()) => Ok(back(&context, "/dashboard/users", "made")),
                 Err(refused) => {
                     let typed = again(&request, SEED, &params, refused)?;
-                    Ok(show_with(StatusCode::BAD_REQUEST, &state_page(&context, &request, &typed)))
+                    Ok(show_with(StatusCode::BAD_REQUEST, &state_page(&context, &request, &typed).await))
                 }
             }
         }

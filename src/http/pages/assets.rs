@@ -7,6 +7,10 @@ use rust_embed::RustEmbed;
 use super::views;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
+use crate::service::files;
+
+/// Largest logo.
+const MAX_LOGO_BYTES: u64 = 4 << 20;
 
 /// How long browsers keep a file, in seconds; an ETag answers sooner checks.
 const CACHE_CONTROL: &str = "public, max-age=300";
@@ -17,7 +21,16 @@ struct Static;
 
 /// `GET /assets/{file}`.
 pub async fn file(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
-    let Some(found) = Static::get(&name) else { return crate::http::not_emulated::answer(request).await };
+    serve(request, &name).await
+}
+
+/// `GET /favicon.ico`: the mark, which pages name as their icon themselves; other answers have no page to name it.
+pub async fn icon(request: HttpRequest) -> HttpResponse {
+    serve(request, "mark.svg").await
+}
+
+async fn serve(request: HttpRequest, name: &str) -> HttpResponse {
+    let Some(found) = Static::get(name) else { return crate::http::not_emulated::answer(request).await };
     let etag: String = found.metadata.sha256_hash()[..8].iter().map(|b| format!("{b:02x}")).collect();
     let etag = format!("\"{etag}\"");
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
@@ -29,7 +42,7 @@ pub async fn file(request: HttpRequest, name: web::Path<String>) -> HttpResponse
     if known == Some(etag.as_str()) {
         return response.finish();
     }
-    response.content_type(media_type(&name)).body(found.data.into_owned())
+    response.content_type(media_type(name)).body(found.data.into_owned())
 }
 
 /// The media types of the files in `static/`.
@@ -58,7 +71,7 @@ pub async fn logo(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let Some(path) = &context.environment.branding.logo_path else {
         return crate::http::not_emulated::answer(request).await;
     };
-    match tokio::fs::read(path).await {
+    match files::read(path, MAX_LOGO_BYTES).await {
         Ok(bytes) => HttpResponse::Ok()
             .content_type(media_type(&path.to_string_lossy()))
             .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))

@@ -1,5 +1,7 @@
 //! The whole state of an environment: reset, snapshot and restore, scenarios from files.
 
+use std::path::Path;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -16,8 +18,11 @@ use crate::domain::environment::PasswordlessType;
 use crate::domain::fault::FaultRule;
 use crate::domain::field_error::FieldError;
 use crate::domain::headless::{Headless, MAX_EXPIRES_IN_S};
-use crate::service::{Failure, MAX_CONFLICTS, faults, flows};
+use crate::service::{Failure, MAX_CONFLICTS, faults, files, flows};
 use crate::storage::{StoreError, StoredKey, Tables, check_tables};
+
+/// Largest scenario. A snapshot is one too.
+const MAX_SCENARIO_BYTES: u64 = 64 << 20;
 
 /// What a reset leaves as it is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -265,8 +270,13 @@ struct Scenario {
 }
 
 /// Names of the scenarios in the configured folder.
-pub fn scenarios(context: &Context) -> Vec<String> {
-    let files = std::fs::read_dir(&context.app.site.scenarios).into_iter().flatten().flatten();
+pub async fn scenarios(context: &Context) -> Vec<String> {
+    let folder = context.app.site.scenarios.clone();
+    tokio::task::spawn_blocking(move || scenarios_in(&folder)).await.unwrap_or_default()
+}
+
+fn scenarios_in(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = files
         .filter_map(|file| {
             let path = file.path();
@@ -290,7 +300,7 @@ pub async fn load_scenario(context: &Context, name: &str) -> Result<(), Refused>
     if !is_scenario_name(name) {
         return Err(unknown());
     }
-    let document = read_scenario(context, name)?.ok_or_else(unknown)?;
+    let document = read_scenario(context, name).await?.ok_or_else(unknown)?;
     let invalid = |reason: String| Refused::field(name, reason);
     if document.get("format").is_some() {
         let snapshot: Snapshot = serde_json::from_value(document).map_err(|e| invalid(e.to_string()))?;
@@ -330,12 +340,28 @@ pub async fn load_scenario(context: &Context, name: &str) -> Result<(), Refused>
     Ok(())
 }
 
-/// `None`: no such file.
-fn read_scenario(context: &Context, name: &str) -> Result<Option<Value>, Refused> {
+/// `None`: no such file. Errors say where it is wrong, and none of its text: it may not have been meant for us.
+async fn read_scenario(context: &Context, name: &str) -> Result<Option<Value>, Refused> {
     let folder = &context.app.site.scenarios;
-    if let Ok(text) = std::fs::read_to_string(folder.join(format!("{name}.json"))) {
-        return serde_json::from_str(&text).map(Some).map_err(|e| Refused::field(name, e.to_string()));
+    let wrong = |reason: String| Refused::field(name, reason);
+    if let Some(text) = read_text(&folder.join(format!("{name}.json")), name).await? {
+        let document = serde_json::from_str(&text);
+        return document.map(Some).map_err(|e| wrong(format!("is not JSON at line {}", e.line())));
     }
-    let Ok(text) = std::fs::read_to_string(folder.join(format!("{name}.toml"))) else { return Ok(None) };
-    toml::from_str(&text).map(Some).map_err(|e| Refused::field(name, e.to_string()))
+    let Some(text) = read_text(&folder.join(format!("{name}.toml")), name).await? else { return Ok(None) };
+    toml::from_str(&text).map(Some).map_err(|error: toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = 1 + text.bytes().take(at).filter(|b| *b == b'\n').count();
+        wrong(format!("is not TOML at line {line}"))
+    })
+}
+
+/// `None`: no such file.
+async fn read_text(path: &Path, name: &str) -> Result<Option<String>, Refused> {
+    let wrong = |reason: String| Refused::field(name, reason);
+    match files::read(path, MAX_SCENARIO_BYTES).await {
+        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| wrong("is not UTF-8".to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(wrong(format!("cannot be read: {error}"))),
+    }
 }
