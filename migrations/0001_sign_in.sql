@@ -9,6 +9,12 @@ CREATE TABLE server_secrets (
 );
 
 -- `sequence` makes parallel first starts agree: only one of them can insert number 1.
+-- One row, written to learn whether anything can be written.
+CREATE TABLE write_checks (
+    id BIGINT NOT NULL PRIMARY KEY,
+    filling BYTEA NOT NULL
+);
+
 CREATE TABLE signing_keys (
     environment_id TEXT NOT NULL,
     sequence BIGINT NOT NULL,

@@ -68,6 +68,9 @@ struct Entry {
     location: Location,
 }
 
+/// Neither databases nor systems take one.
+const NUL: &str = "must not contain a NUL character (\\u0000)";
+
 /// All layers laid over one another: the last one written wins, setting by setting.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
@@ -247,7 +250,11 @@ impl Source {
 
     pub fn text(&mut self, key: &str) -> Option<String> {
         match self.take(key)?.value {
-            Value::Text(text) => Some(text),
+            Value::Text(text) if !text.contains('\0') => Some(text),
+            Value::Text(_) => {
+                self.problem(key, NUL);
+                None
+            }
             _ => {
                 self.problem(key, "must be text, in quotes");
                 None
@@ -305,6 +312,9 @@ impl Source {
                     .collect();
                 if texts.len() != items.len() {
                     self.problem(key, "must be a list of texts");
+                }
+                if texts.iter().any(|text| text.contains('\0')) {
+                    self.problem(key, NUL);
                 }
                 Some(texts)
             }

@@ -13,6 +13,9 @@ use crate::storage::{FlowFilter, FlowRow, LoggedStep};
 /// How often noted steps are written.
 const WRITE_EVERY: Duration = Duration::from_millis(50);
 
+/// How long it is until the next attempt after one that failed, so that an outage does not fill the server's log.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// Notes a step of a sign-in.
 pub fn note(context: &Context, flow_id: &str, about: About, mut step: Step) {
     context.provider.metrics().sign_in_step(&step);
@@ -47,23 +50,26 @@ pub fn new_flow_id(context: &Context) -> String {
     new_id(IdKind::Flow, context.app.clock.machine_ms(), &*context.app.site.entropy)
 }
 
-/// Writes what was noted.
-pub async fn write(site: &Site) {
+/// Writes what was noted; `false`: it could not be written.
+pub async fn write(site: &Site) -> bool {
     let _one_at_a_time = site.writing_flows.lock().await;
     let events = site.flows.take();
-    if let Err(error) = site.store.log_flows(&events).await {
+    let outcome = site.store.log_flows(&events).await;
+    if let Err(error) = &outcome {
         tracing::warn!(%error, steps = events.len(), "the log of sign-ins could not be written");
         if matches!(error, crate::storage::StoreError::Unavailable(_)) {
             events.into_iter().for_each(|event| site.flows.push(event));
         }
     }
+    outcome.is_ok()
 }
 
 /// Writes again and again, until the task is dropped.
 pub async fn write_always(app: Arc<App>) {
+    let mut pause = WRITE_EVERY;
     loop {
-        tokio::time::sleep(WRITE_EVERY).await;
-        write(&app.site).await;
+        tokio::time::sleep(pause).await;
+        pause = if write(&app.site).await { WRITE_EVERY } else { TRY_AGAIN_AFTER };
     }
 }
 

@@ -24,13 +24,14 @@ mod sqlite;
 mod state;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::error::DatabaseError;
 use sqlx::{AnyConnection, Connection as _};
 
 pub use auth_requests::StoredOrigin;
@@ -66,15 +67,47 @@ const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
 /// Who migrates a PostgreSQL database holds this lock until the end of the transaction.
 const MIGRATION_LOCK: &str = "DO $$ BEGIN PERFORM pg_advisory_xact_lock(8530219943614870892); END $$";
 
+/// What has to fit before a disk counts as one with room again: more than a sign-in writes.
+const WRITE_CHECK_BYTES: usize = 64 * 1024;
+
 /// How often a migration of a shared SQLite file is looked at again, beside once for each that somebody else did.
 const MIGRATION_RETRIES: usize = 5;
 
 /// What went wrong between us and the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Connection refused, pool exhausted, file locked: worth trying again.
-    #[error("the database does not answer: {0}")]
+    /// Connection refused, pool exhausted, file locked, disk full: worth trying again.
+    #[error("the database cannot be used right now: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// Wrong password, unknown role or database, missing rights.
+    #[error(
+        "the database refuses us: {0}. Check the user, the password and the name of the database in database.url (DATABASE_URL)"
+    )]
+    NoAccess(#[source] sqlx::Error),
+    #[error("database.url (DATABASE_URL) cannot be used: {0}")]
+    BadUrl(#[source] sqlx::Error),
+    #[error("cannot open the database file {}: {source}", path.display())]
+    CannotOpen { path: PathBuf, source: sqlx::Error },
+    #[error(
+        "the database file {} is damaged: {source}. Stop every server that uses it and put a backup in its place, or move it away, with the -wal and -shm files beside it, and a new one is made",
+        path.display()
+    )]
+    DamagedFile { path: PathBuf, source: sqlx::Error },
+    /// Noticed while it was used.
+    #[error("the database file is damaged: {0}. Stop the server and put a backup in its place")]
+    Damaged(#[source] sqlx::Error),
+    #[error(
+        "the database holds tables of another program: {0}. Give Vestibule a database of its own in database.url (DATABASE_URL) or data_dir"
+    )]
+    ForeignTables(#[source] sqlx::Error),
+    #[error(
+        "the database was made by a newer version of Vestibule: its migration {0} is not known here. Run that version, or use another database"
+    )]
+    Newer(i64),
+    #[error(
+        "the database was made by another version of Vestibule: its migration {0} is not the one of this version. Run that version, or use another database"
+    )]
+    OtherVersion(i64),
     #[error("a record with this key exists already: {0}")]
     Exists(#[source] sqlx::Error),
     /// A text with a NUL: PostgreSQL keeps none.
@@ -104,7 +137,10 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::PoolClosed
             | sqlx::Error::Protocol(_)
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            sqlx::Error::Configuration(_) => Self::BadUrl(error),
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Exists(error),
+            sqlx::Error::Database(db) if is_refused(db.code().as_deref()) => Self::NoAccess(error),
+            sqlx::Error::Database(db) if is_damaged(db.code().as_deref()) => Self::Damaged(error),
             sqlx::Error::Database(db) if is_passing(db.code().as_deref()) => Self::Unavailable(error),
             // character_not_in_repertoire
             sqlx::Error::Database(db) if db.code().as_deref() == Some("22021") => Self::NotText(error),
@@ -117,13 +153,34 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
         use sqlx::migrate::MigrateError;
         match error {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => match &error {
+                sqlx::Error::Database(db) if is_taken(&**db) => Self::ForeignTables(error),
+                _ => error.into(),
+            },
+            MigrateError::VersionMissing(version) => Self::Newer(version),
+            MigrateError::VersionMismatch(version) => Self::OtherVersion(version),
             other => Self::Migration(other),
         }
     }
 }
 
-/// SQLite BUSY, LOCKED, IOERR, FULL and CANTOPEN with their extended codes, whose low byte they are. PostgreSQL classes
+/// PostgreSQL: invalid_authorization_specification, invalid_password, invalid_catalog_name, insufficient_privilege.
+fn is_refused(code: Option<&str>) -> bool {
+    matches!(code, Some("28000" | "28P01" | "3D000" | "42501"))
+}
+
+/// SQLite CORRUPT and NOTADB, with their extended codes. PostgreSQL's codes have five characters.
+fn is_damaged(code: Option<&str>) -> bool {
+    let code = code.filter(|code| code.len() != 5).and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 11 | 26))
+}
+
+/// Is there a table or an index of this name? PostgreSQL has a code for it, duplicate_table; SQLite has words.
+fn is_taken(error: &dyn DatabaseError) -> bool {
+    error.code().as_deref() == Some("42P07") || error.message().ends_with("already exists")
+}
+
+/// SQLite BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN with their extended codes, whose low byte they are. PostgreSQL classes
 /// 08 connection, 40 rollback, 53 resources, 57 intervention, lock not available, and read-only as after a failover.
 fn is_passing(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
@@ -131,7 +188,7 @@ fn is_passing(code: Option<&str>) -> bool {
         5 => {
             ["08", "40", "53", "57"].iter().any(|c| code.starts_with(c)) || matches!(code, "55P03" | "25006")
         }
-        _ => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)),
+        _ => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
     }
 }
 
@@ -161,6 +218,8 @@ pub struct Store {
     /// `None`, likewise.
     writer: Option<Writer>,
     commits: Arc<AtomicU64>,
+    /// The last write failed for a reason that others would share, such as a full disk.
+    writes_fail: Arc<AtomicBool>,
 }
 
 /// The right to write, held until the write is done.
@@ -170,7 +229,12 @@ impl Store {
     /// Opens (and makes, when missing) an SQLite database file.
     pub async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        sqlite::keep_private(path).map_err(sqlx::Error::Io)?;
+        let file = path.to_owned();
+        // sqlx tries again until its time is over, and then says that and not what is wrong.
+        tokio::task::spawn_blocking(move || check_file(&file))
+            .await
+            .map_err(std::io::Error::other)
+            .map_err(sqlx::Error::Io)??;
         let url = format!("sqlite://{}?mode=rwc", path.display());
         let pool = AnyPoolOptions::new()
             .max_connections(SQLITE_CONNECTIONS)
@@ -184,7 +248,13 @@ impl Store {
         let pool = Pool { inner: pool, readers, patience: None, through_pooler: false };
         let gate = Gate::open(path).map_err(sqlx::Error::Io)?;
         let writer = Writer::begin(path, gate.clone()).map_err(sqlx::Error::Io)?;
-        Ok(Self { pool, gate: Some(gate), writer: Some(writer), commits: Arc::default() })
+        Ok(Self {
+            pool,
+            gate: Some(gate),
+            writer: Some(writer),
+            commits: Arc::default(),
+            writes_fail: Arc::default(),
+        })
     }
 
     /// Uses a PostgreSQL database. Connections are made when first needed, so that a server can start before
@@ -210,7 +280,7 @@ impl Store {
             patience: Some(Patience { answer: options.timeout, ping: options.ping_timeout() }),
             through_pooler: options.is_transaction_pooler,
         };
-        Ok(Self { pool, gate: None, writer: None, commits: Arc::default() })
+        Ok(Self { pool, gate: None, writer: None, commits: Arc::default(), writes_fail: Arc::default() })
     }
 
     /// Brings the schema up to date. Replicas that start together take turns.
@@ -267,6 +337,24 @@ impl Store {
         }
     }
 
+    /// Can changes be written? Tried only where the last one could not be, so that asking costs nothing else.
+    pub async fn check_writes(&self, within: Duration) -> Result<(), StoreError> {
+        if !self.writes_fail.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let tried = async {
+            for filling in [vec![0; WRITE_CHECK_BYTES], vec![]] {
+                let query = sqlx::query(
+                    "INSERT INTO write_checks (id, filling) VALUES (1, $1) \
+                     ON CONFLICT (id) DO UPDATE SET filling = excluded.filling",
+                );
+                self.execute(query.bind(filling)).await?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(within, tried).await.unwrap_or_else(|_| Err(StoreError::no_answer()))
+    }
+
     /// True for the embedded engine, which one process has to itself.
     pub fn is_embedded(&self) -> bool {
         self.gate.is_some()
@@ -312,10 +400,19 @@ impl Store {
     /// Writes what belongs together. `None`, and nothing written, when a claim was lost.
     async fn commit(&self, batch: Batch) -> Result<Option<Vec<Done>>, StoreError> {
         self.commits.fetch_add(1, Ordering::Relaxed);
-        Ok(match &self.writer {
-            Some(writer) => writer.write(batch).await?,
-            None => writer::in_transaction(&self.pool, batch).await?,
-        })
+        let outcome = match &self.writer {
+            Some(writer) => writer.write(batch).await,
+            None => writer::in_transaction(&self.pool, batch).await,
+        };
+        let outcome = outcome.map_err(StoreError::from);
+        match &outcome {
+            Ok(_) => self.writes_fail.store(false, Ordering::Relaxed),
+            Err(StoreError::Unavailable(_) | StoreError::Damaged(_)) => {
+                self.writes_fail.store(true, Ordering::Relaxed);
+            }
+            Err(_) => {}
+        }
+        outcome
     }
 
     /// Writes that need not stand or fall together, as many at once as is good.
@@ -333,6 +430,22 @@ impl Store {
             .await
             .into_iter()
             .try_for_each(|o| o.map(|_| ()))
+    }
+}
+
+/// Can the file be opened by us alone, and is it a database?
+fn check_file(path: &Path) -> Result<(), StoreError> {
+    let opened = sqlite::keep_private(path)
+        .map_err(sqlx::Error::Io)
+        .and_then(|()| sqlite::Connection::open(path))
+        .and_then(|mut connection| connection.run("SELECT name FROM sqlite_schema", &[]));
+    let path = path.to_owned();
+    match opened {
+        Ok(_) => Ok(()),
+        Err(sqlx::Error::Database(db)) if is_damaged(db.code().as_deref()) => {
+            Err(StoreError::DamagedFile { path, source: sqlx::Error::Database(db) })
+        }
+        Err(source) => Err(StoreError::CannotOpen { path, source }),
     }
 }
 
