@@ -75,8 +75,8 @@ fn servers(folder: &std::path::Path) -> (String, String) {
             .unwrap()
             .run();
             let listeners = Listeners {
-                one_port: ours,
-                tls_only: None,
+                one_port: vec![ours],
+                tls_only: vec![],
                 tls: None,
                 workers: Some(1),
                 deadlines: Deadlines::default(),

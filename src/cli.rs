@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::ExposeSecret as _;
 
 use crate::config::{Config, Overrides};
+use crate::service::housekeeping::KEYS_PUBLISHED_WITHIN_S;
 
 /// A self-hosted passwordless OpenID Provider that stands in for Scalekit.
 #[derive(Debug, Parser)]
@@ -56,10 +57,11 @@ pub enum Command {
 pub enum KeysAction {
     /// Show the keys and since when they sign.
     List(Settings),
-    /// Add a key: published at once, signing a minute later, so that everybody knows it by then.
+    /// Add a key: published by every server within ten seconds, signing a minute from now, so that everybody knows it
+    /// by then.
     Rotate {
-        /// Seconds until the new key signs.
-        #[arg(long, default_value_t = 60)]
+        /// Seconds until the new key signs, at least 10.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(i64::from(KEYS_PUBLISHED_WITHIN_S)..))]
         delay_s: u32,
         #[command(flatten)]
         settings: Settings,
@@ -89,7 +91,7 @@ pub struct Settings {
     /// Configuration file [default: vestibule.toml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:6870]
+    /// Address to listen on; port 0 takes a free one [default: localhost:6870]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
     /// A second address, for TLS alone; port 443 for Scalekit's Java SDK
@@ -98,7 +100,7 @@ pub struct Settings {
     /// Keep nothing: use a private temporary database that is deleted at the end
     #[arg(long)]
     pub ephemeral: bool,
-    /// Write address and credentials there as JSON once the server answers
+    /// Write address and credentials there as JSON once the server answers; removed at the start and at the end
     #[arg(long, value_name = "PATH")]
     pub ready_file: Option<PathBuf>,
     /// Folder of the embedded database [default: .vestibule]
@@ -237,7 +239,9 @@ mod tests {
         assert!(bare.command.is_none() && bare.serve.ephemeral);
         let named = Cli::try_parse_from(["vestibule", "serve", "--ephemeral"]).unwrap();
         assert!(matches!(named.command, Some(Command::Serve(s)) if s.ephemeral));
-        assert!(Cli::try_parse_from(["vestibule", "keys", "rotate", "--delay-s", "0"]).is_ok());
+        assert!(Cli::try_parse_from(["vestibule", "keys", "rotate", "--delay-s", "10"]).is_ok());
+        // Another server might not publish it yet.
+        assert!(Cli::try_parse_from(["vestibule", "keys", "rotate", "--delay-s", "9"]).is_err());
         assert!(Cli::try_parse_from(["vestibule", "config", "check", "--config", "x.toml"]).is_ok());
         assert!(Cli::try_parse_from(["vestibule", "dance"]).is_err());
     }

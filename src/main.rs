@@ -18,6 +18,7 @@ use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::{Clock as _, SystemClock, rfc3339};
 use vestibule::domain::token::SigningAlgorithm;
 use vestibule::server::LocalCa;
+use vestibule::service::housekeeping::KEYS_PUBLISHED_WITHIN_S;
 use vestibule::{server, telemetry};
 
 fn main() -> ExitCode {
@@ -25,16 +26,18 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "vestibule: {error:#}");
+            let _ = writeln!(std::io::stderr(), "vestibule: {}", telemetry::said_once(error.as_ref()));
             ExitCode::FAILURE
         }
     }
 }
 
 fn load(settings: Settings) -> anyhow::Result<Config> {
-    let variables =
-        std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
-    Ok(Config::load(&Overrides::from(settings), variables)?)
+    Ok(Config::load(&Overrides::from(settings), variables())?)
+}
+
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)))
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -68,11 +71,18 @@ fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 }
 
 fn serve(settings: Settings) -> anyhow::Result<()> {
-    let config = load(settings)?;
+    let overrides = Overrides::from(settings);
+    if let Some(path) = Config::ready_file(&overrides, variables()) {
+        server::remove_ready_file(&path)?;
+    }
+    let config = Config::load(&overrides, variables())?;
     let telemetry = telemetry::init(&config.log, config.traces.as_ref())?;
     // The server's own threads run requests; this runtime waits for signals and does background work.
-    let outcome = actix_web::rt::System::new().block_on(server::serve(config));
+    let system = actix_web::rt::System::new();
+    let outcome = system.block_on(server::serve(config));
     telemetry.finish();
+    // Dropping it would wait for threads that nobody can end, such as one that asks a silent name server.
+    std::mem::forget(system);
     Ok(outcome?)
 }
 
@@ -131,11 +141,12 @@ async fn rotate_keys(config: Config, delay_ms: i64) -> anyhow::Result<()> {
     for algorithm in SigningAlgorithm::ALL {
         // Only clients that asked for it have a key of another kind than RS256.
         if app.keys.current().signing_key(algorithm, now_ms).is_ok() {
-            let kid = app.add_key(algorithm, delay_ms).await?;
+            let key = app.add_key(algorithm, delay_ms).await?;
             print(&format!(
-                "{kid} ({}) is published now and signs in {} s; earlier keys go on verifying.\n",
+                "{} ({}) is published by every server within {KEYS_PUBLISHED_WITHIN_S} s and signs from {}; earlier keys go on verifying.\n",
+                key.kid(),
                 algorithm.as_str(),
-                delay_ms / 1000
+                rfc3339(key.signs_from_ms),
             ))?;
         }
     }

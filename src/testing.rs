@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::Provider;
-use crate::config::{Config, Source};
+use crate::config::{Config, ListenAddress, Source};
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::SystemClock;
 use crate::server::{self, Deadlines, Listeners, Listening, ServeError, Stop};
@@ -93,16 +93,15 @@ impl Server {
         source.add_flag("ephemeral", "testing", "true");
         let mut config =
             Config::read(source, Path::new(".")).map_err(|e| TestError::Configuration(e.to_string()))?;
-        let failed = |error: std::io::Error| TestError::Start(error.to_string());
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        config.settle_public_urls(listener.local_addr().map_err(failed)?.port(), None);
+        let listeners = server::listen(&ListenAddress { host: "localhost".to_owned(), port: 0 })?;
+        let first = listeners.first().and_then(|listener| listener.local_addr().ok());
+        config.settle_public_urls(first.map_or(0, |address| address.port()), None);
         let url = config.public_url("http").unwrap_or_default().to_owned();
         let (tell, told) = tokio::sync::oneshot::channel();
         // The server's workers live on their own runtime, whatever runtime the test has.
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                match run(&config, listener).await {
+                match run(&config, listeners).await {
                     Ok((running, stop)) => {
                         let _ = tell.send(Ok(stop));
                         let _ = running.await;
@@ -150,7 +149,7 @@ impl Server {
 
 async fn run(
     config: &Config,
-    listener: TcpListener,
+    one_port: Vec<TcpListener>,
 ) -> Result<(impl Future<Output = std::io::Result<()>>, Stop), TestError> {
     let start = |error: crate::app::StartError| TestError::Start(error.to_string());
     let opened = server::open_store(config).await?;
@@ -160,8 +159,8 @@ async fn run(
     let provider = Provider::default();
     provider.fill(app.clone());
     let listeners = Listeners {
-        one_port: listener,
-        tls_only: None,
+        one_port,
+        tls_only: vec![],
         tls: None,
         workers: Some(1),
         deadlines: Deadlines::default(),

@@ -68,7 +68,7 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	}
 	defer log.Close()
 
-	arguments := append([]string{"--ephemeral", "--listen", "127.0.0.1:0", "--ready-file", readyFile}, options.Args...)
+	arguments := append([]string{"--ephemeral", "--listen", "localhost:0", "--ready-file", readyFile}, options.Args...)
 	command := exec.Command(binary, arguments...)
 	command.Env = serverEnvironment()
 	command.Stdout = log

@@ -342,7 +342,7 @@ class ServerProcess {
     try {
       this.#child = spawn(
         binary,
-        ['--ephemeral', '--listen', '127.0.0.1:0', '--ready-file', join(this.#folder, 'ready.json'), ...args],
+        ['--ephemeral', '--listen', 'localhost:0', '--ready-file', join(this.#folder, 'ready.json'), ...args],
         { env: { ...inherited(), ...env }, stdio: ['ignore', log, log], windowsHide: true },
       );
     } catch (error) {

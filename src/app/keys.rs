@@ -1,6 +1,10 @@
 //! The signing keys of an environment, and where they are kept.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::StartError;
 use super::site::SIGNING_KEY;
@@ -16,6 +20,8 @@ use crate::storage::{Store, StoredKey};
 #[derive(Default)]
 pub struct KeyRing {
     keys: RwLock<Arc<KeySet>>,
+    /// Since when this process knows those that came after its first look.
+    met: RwLock<HashMap<String, Instant>>,
 }
 
 /// Where the signing keys of an environment are kept.
@@ -29,12 +35,30 @@ pub(super) struct KeyChest<'a> {
 impl KeyRing {
     /// A ring that parses none of these keys again.
     pub(super) fn knowing(keys: Arc<KeySet>) -> Self {
-        Self { keys: RwLock::new(keys) }
+        Self { keys: RwLock::new(keys), met: RwLock::default() }
     }
 
     /// The keys last read.
     pub fn current(&self) -> Arc<KeySet> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The key that signs. A newer one has to be known here for `settle` first: by then every server that answers
+    /// publishes it, whatever the clocks of servers say. The oldest of all needs no wait, since no server has others.
+    pub(super) fn signing_key(
+        &self,
+        algorithm: SigningAlgorithm,
+        now_ms: UnixMs,
+        settle: Duration,
+    ) -> Option<Arc<SigningKey>> {
+        let keys = self.current();
+        let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
+        let oldest = keys.keys().first().map(|key| key.kid().to_owned());
+        let is_published = |key: &&Arc<SigningKey>| {
+            oldest.as_deref() == Some(key.kid())
+                || met.get(key.kid()).is_none_or(|since| since.elapsed() >= settle)
+        };
+        keys.signing_keys(algorithm, now_ms).find(is_published).cloned()
     }
 
     /// Reads the keys again; those known already are not parsed anew.
@@ -53,12 +77,18 @@ impl KeyRing {
             }
         }
         let keys = Arc::new(KeySet::new(keys));
+        let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
+        met.retain(|kid, _| keys.keys().iter().any(|key| key.kid() == kid));
+        for key in keys.keys() {
+            met.entry(key.kid().to_owned()).or_insert_with(Instant::now);
+        }
+        drop(met);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.clone();
         Ok(keys)
     }
 
     /// Makes the next key, published now and signing after `delay_ms`. When another process adds one at the same
-    /// time, that one stands and ours is dropped. Returns the `kid` that stands.
+    /// time, that one stands and ours is dropped. Returns the one that stands.
     pub(super) async fn add(
         &self,
         chest: KeyChest<'_>,
@@ -66,7 +96,7 @@ impl KeyRing {
         algorithm: SigningAlgorithm,
         now_ms: UnixMs,
         delay_ms: i64,
-    ) -> Result<String, StartError> {
+    ) -> Result<Arc<SigningKey>, StartError> {
         let sequence = self.reload(chest).await?.next_sequence();
         self.offer(chest, entropy, algorithm, now_ms, (sequence, delay_ms)).await
     }
@@ -96,7 +126,7 @@ impl KeyRing {
         algorithm: SigningAlgorithm,
         now_ms: UnixMs,
         (sequence, delay_ms): (i64, i64),
-    ) -> Result<String, StartError> {
+    ) -> Result<Arc<SigningKey>, StartError> {
         let rng = entropy.clone();
         let der = tokio::task::spawn_blocking(move || signing::generate_pkcs8(algorithm, &*rng))
             .await
@@ -111,6 +141,6 @@ impl KeyRing {
         chest.store.offer_signing_key(chest.environment_id, &key).await?;
         let keys = self.reload(chest).await?;
         let standing = keys.keys().iter().find(|k| k.sequence == sequence);
-        Ok(standing.ok_or(SigningError::NoKey)?.kid().to_owned())
+        Ok(standing.ok_or(SigningError::NoKey)?.clone())
     }
 }

@@ -28,7 +28,7 @@ use crate::config;
 use crate::crypto::at_rest::AtRest;
 use crate::crypto::client_secrets::ClientSecrets;
 use crate::crypto::server_secret::ServerSecret;
-use crate::crypto::signing::KeySet;
+use crate::crypto::signing::{SigningError, SigningKey};
 use crate::domain::clock::EnvironmentClock;
 use crate::domain::environment::{Environment, EnvironmentName};
 use crate::domain::field_error::FieldError;
@@ -106,6 +106,11 @@ impl App {
         self.store().ping(within).await
     }
 
+    /// Is what people change kept? Answers within the given time.
+    pub async fn check_writes(&self, within: Duration) -> Result<(), StoreError> {
+        self.store().check_writes(within).await
+    }
+
     /// The record as stored, to be changed.
     pub async fn record(&self) -> Result<EnvironmentRecord, StartError> {
         match self.store().environment_record(&self.id).await? {
@@ -143,6 +148,8 @@ impl App {
             None => self.site.unchanged(self.clock.machine_ms())?,
         };
         let known = self.live();
+        // `keys rotate` changes no revision.
+        self.keys.reload(self.key_chest()).await?;
         if record.revision != known.revision {
             let secret = server_secret(
                 self.store(),
@@ -152,7 +159,6 @@ impl App {
                 self.clock.machine_ms(),
             )
             .await?;
-            self.keys.reload(self.key_chest()).await?;
             let faults = self.store().faults(&self.id).await?;
             let environment = changed_environment(&self.site, self.name.as_ref(), &record)?;
             let next = Live::new(&self.site, environment, &record, secret, faults, Some(&known))?;
@@ -173,19 +179,26 @@ impl App {
     }
 
     /// Makes the next signing key: see [`KeyRing::add`].
-    pub async fn add_key(&self, algorithm: SigningAlgorithm, delay_ms: i64) -> Result<String, StartError> {
+    pub async fn add_key(
+        &self,
+        algorithm: SigningAlgorithm,
+        delay_ms: i64,
+    ) -> Result<Arc<SigningKey>, StartError> {
         let (entropy, now_ms) = (self.site.entropy.clone(), self.clock.machine_ms());
         self.keys.add(self.key_chest(), entropy, algorithm, now_ms, delay_ms).await
     }
 
-    /// Keys with one that signs by this algorithm: clients may ask for another one while the server runs.
-    pub async fn keys_for(&self, algorithm: SigningAlgorithm) -> Result<Arc<KeySet>, StartError> {
-        let (keys, now_ms) = (self.keys.current(), self.clock.machine_ms());
-        if keys.signing_key(algorithm, now_ms).is_ok() {
-            return Ok(keys);
+    /// The key that signs by this algorithm, made when there is none: clients may ask for another algorithm while the
+    /// server runs. It signs once all servers that share the database publish it.
+    pub async fn signing_key(&self, algorithm: SigningAlgorithm) -> Result<Arc<SigningKey>, StartError> {
+        let (now_ms, settle) = (self.clock.machine_ms(), self.site.freshness().unwrap_or_default());
+        if let Some(key) = self.keys.signing_key(algorithm, now_ms, settle) {
+            return Ok(key);
         }
         self.keys.ensure(self.key_chest(), self.site.entropy.clone(), algorithm, now_ms).await?;
-        Ok(self.keys.current())
+        tokio::time::sleep(settle).await;
+        let key = self.keys.signing_key(algorithm, now_ms, settle);
+        key.ok_or_else(|| SigningError::NoKey.into())
     }
 
     fn key_chest(&self) -> KeyChest<'_> {

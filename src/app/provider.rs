@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::keys::{KeyChest, KeyRing};
@@ -19,6 +21,8 @@ pub struct Provider(Arc<Environments>);
 #[derive(Default)]
 struct Environments {
     default: OnceLock<Arc<App>>,
+    /// Becomes true when nobody has to wait for the start any more.
+    started: watch::Sender<bool>,
     named: RwLock<HashMap<EnvironmentName, Arc<App>>>,
     metrics: Metrics,
     /// Held while an environment is opened; when that failed last.
@@ -61,6 +65,13 @@ impl Provider {
     /// Opens the provider for requests.
     pub fn fill(&self, app: Arc<App>) {
         let _ = self.0.default.set(app);
+        self.0.started.send_replace(true);
+    }
+
+    /// Waits until the provider is open for requests, or the server stops, or this time is over.
+    pub async fn wait_for_start(&self, at_most: Duration) {
+        let mut started = self.0.started.subscribe();
+        let _ = tokio::time::timeout(at_most, started.wait_for(|started| *started)).await;
     }
 
     /// The environments at work in this process.
@@ -69,8 +80,9 @@ impl Provider {
         self.get().cloned().into_iter().chain(named.values().cloned()).collect()
     }
 
-    /// Sends those home who wait for a mail.
+    /// Sends those home who wait for the start, or for a mail.
     pub fn stop_waiting(&self) {
+        self.0.started.send_replace(true);
         for app in self.apps() {
             app.site.stopping.store(true, Ordering::SeqCst);
             app.mail.announce();

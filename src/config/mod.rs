@@ -50,16 +50,23 @@ pub struct ListenAddress {
 impl ListenAddress {
     /// Parses `HOST:PORT`; an IPv6 address stands in brackets.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let wrong = "must be HOST:PORT, such as 127.0.0.1:6870";
+        let wrong = "must be HOST:PORT, such as localhost:6870";
         let (host, port) = text.rsplit_once(':').ok_or(wrong)?;
-        let port = port.parse().map_err(|_| wrong)?;
+        let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        let out_of_range = "must have a port from 0 to 65535";
+        let port = port.parse().map_err(|_| if is_number { out_of_range } else { wrong })?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() { Err(wrong) } else { Ok(Self { host: host.to_owned(), port }) }
     }
 
+    /// Is it the name that stands for this machine's loopback addresses, whichever of 127.0.0.1 and `::1` it has?
+    pub fn is_localhost(&self) -> bool {
+        self.host.eq_ignore_ascii_case("localhost")
+    }
+
     /// Can only this machine connect?
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        self.is_localhost() || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 
@@ -210,21 +217,18 @@ impl Config {
         overrides: &Overrides,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Problems> {
-        let mut source = Source::default();
-        let variables: Vec<(String, String)> = variables.collect();
-        let named_by_variable =
-            variables.iter().find(|(n, _)| n == "VESTIBULE_CONFIG").map(|(_, v)| PathBuf::from(v));
-        let named = overrides.config_file.clone().or(named_by_variable);
-        let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-        match std::fs::read_to_string(&path) {
-            Ok(text) => source.add_file(&path, &text),
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => source.problem_at(Location::Unwritten, "", format!("{}: {error}", path.display())),
-        }
-        source.add_variables(variables.into_iter());
-        add_flags(&mut source, overrides);
-        let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        let (source, base) = layers_of(overrides, variables);
         Self::read(source, &base)
+    }
+
+    /// Where the ready file is to be, also where the configuration has mistakes: then too the one of an earlier server
+    /// is not to be believed.
+    pub fn ready_file(
+        overrides: &Overrides,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Option<PathBuf> {
+        let (mut source, _) = layers_of(overrides, variables);
+        source.filled("ready_file").map(PathBuf::from)
     }
 
     /// Reads and checks the settings of all layers; relative paths of files are relative to `base`.
@@ -236,13 +240,19 @@ impl Config {
     }
 
     /// Fills in the public URLs that follow the ports: `localhost` first, as people type it, and `http` before
-    /// `https`, since it needs no trust.
+    /// `https`, since it needs no trust. Where one loopback address alone is listened on, that one is first, since
+    /// `localhost` may be the other.
     pub fn settle_public_urls(&mut self, port: u16, tls_port: Option<u16>) {
         if !self.environment.public_urls.is_empty() {
             return;
         }
         let bases = [Some(("http", port)), Some(("https", port)), tls_port.map(|p| ("https", p))];
-        let hosts = ["localhost", "127.0.0.1", "[::1]"];
+        let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
+        if let Some(ip) = self.listen.host.parse::<IpAddr>().ok().filter(IpAddr::is_loopback) {
+            let listened = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+            hosts.retain(|host| *host != listened);
+            hosts.insert(0, listened);
+        }
         let urls = hosts.iter().flat_map(|host| {
             bases
                 .iter()
@@ -287,6 +297,25 @@ impl Config {
     }
 }
 
+/// Everything that was said, and the folder that relative paths are relative to.
+fn layers_of(overrides: &Overrides, variables: impl Iterator<Item = (String, String)>) -> (Source, PathBuf) {
+    let mut source = Source::default();
+    let variables: Vec<(String, String)> = variables.collect();
+    let named_by_variable =
+        variables.iter().find(|(n, _)| n == "VESTIBULE_CONFIG").map(|(_, v)| PathBuf::from(v));
+    let named = overrides.config_file.clone().or(named_by_variable);
+    let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => source.add_file(&path, &text),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => source.problem_at(Location::Unwritten, "", format!("{}: {error}", path.display())),
+    }
+    source.add_variables(variables.into_iter());
+    add_flags(&mut source, overrides);
+    let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    (source, base)
+}
+
 fn add_flags(source: &mut Source, overrides: &Overrides) {
     let path_text = |p: &PathBuf| p.to_string_lossy().into_owned();
     if let Some(listen) = &overrides.listen {
@@ -313,7 +342,7 @@ fn add_flags(source: &mut Source, overrides: &Overrides) {
 }
 
 fn read(source: &mut Source, base: &Path) -> Config {
-    let default_listen = ListenAddress { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT };
+    let default_listen = ListenAddress { host: "localhost".to_owned(), port: DEFAULT_PORT };
     let listen = source.parsed("listen", ListenAddress::parse).unwrap_or(default_listen);
     let listen_tls = source.parsed("listen_tls", ListenAddress::parse);
     let is_local = [Some(&listen), listen_tls.as_ref()].into_iter().flatten().all(ListenAddress::is_loopback);

@@ -18,12 +18,12 @@ const SECTIONS: &[Section] = &[
         settings: &[
             Setting(
                 "listen",
-                "\"127.0.0.1:6870\"",
-                "HOST:PORT to listen on; port 0 takes a free one. Beyond loopback, own credentials, a control token and public_urls are demanded.",
+                "\"localhost:6870\"",
+                "HOST:PORT to listen on; port 0 takes a free one. `localhost` is 127.0.0.1 and [::1], whichever of them the machine has. Beyond loopback, own credentials, a control token and public_urls are demanded.",
             ),
             Setting(
                 "listen_tls",
-                "\"127.0.0.1:443\"",
+                "\"localhost:443\"",
                 "A second listener, for TLS alone; the first one speaks TLS too. Scalekit's Java SDK insists on port 443.",
             ),
             Setting(
@@ -59,7 +59,7 @@ const SECTIONS: &[Section] = &[
             Setting(
                 "ready_file",
                 "\"ready.json\"",
-                "Write address and credentials there as JSON once the server answers.",
+                "Write address and credentials there as JSON once the server answers. It is removed at the start and at the end.",
             ),
             Setting(
                 "master_key",

@@ -22,7 +22,7 @@ fn problems(toml: &str) -> Vec<String> {
 #[test]
 fn nothing_set_is_a_whole_configuration() {
     let config = load("").unwrap();
-    assert_eq!(config.listen.to_string(), "127.0.0.1:6870");
+    assert_eq!(config.listen.to_string(), "localhost:6870");
     assert!(matches!(config.database, Database::Sqlite));
     let ids: Vec<&str> = config.environment.clients.iter().map(|c| c.client_id.as_str()).collect();
     assert_eq!(ids, [DEFAULT_CLIENT_ID, DEFAULT_SPA_CLIENT_ID]);

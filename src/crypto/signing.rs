@@ -221,15 +221,25 @@ impl KeySet {
         self.0.last().map_or(1, |k| k.sequence + 1)
     }
 
-    /// The newest key of an algorithm whose time has come; a newer one may already be published.
+    /// Keys of an algorithm whose time has come, the newest first; newer ones may already be published. Behind them the
+    /// oldest, for a clock that is behind.
+    pub fn signing_keys(
+        &self,
+        algorithm: SigningAlgorithm,
+        now_ms: UnixMs,
+    ) -> impl Iterator<Item = &Arc<SigningKey>> {
+        let mut fitting = self.0.iter().filter(move |k| k.algorithm == algorithm);
+        let ready = fitting.clone().rev().filter(move |k| k.signs_from_ms <= now_ms);
+        ready.chain(fitting.next())
+    }
+
+    /// The newest key of an algorithm whose time has come.
     pub fn signing_key(
         &self,
         algorithm: SigningAlgorithm,
         now_ms: UnixMs,
     ) -> Result<&SigningKey, SigningError> {
-        let mut fitting = self.0.iter().filter(|k| k.algorithm == algorithm);
-        let ready = fitting.clone().rev().find(|k| k.signs_from_ms <= now_ms);
-        ready.or_else(|| fitting.next()).map(AsRef::as_ref).ok_or(SigningError::NoKey)
+        self.signing_keys(algorithm, now_ms).next().map(AsRef::as_ref).ok_or(SigningError::NoKey)
     }
 
     /// The key set document (RFC 7517 §5).

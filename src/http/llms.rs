@@ -50,7 +50,7 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
 
 ## Start
 
-`vestibule --ephemeral` serves http://localhost:6870 and keeps nothing; `--listen 127.0.0.1:0 --ready-file ready.json`
+`vestibule --ephemeral` serves http://localhost:6870 and keeps nothing; `--listen localhost:0 --ready-file ready.json`
 takes a free port and writes URL and credentials there.
 
 ## Credentials

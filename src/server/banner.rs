@@ -1,7 +1,7 @@
 //! What the server says when it is ready: to people on standard output, to programs in the ready file.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::net::SocketAddr;
 
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -23,10 +23,11 @@ pub fn print(config: &Config, addresses: &Addresses) {
     let (client_id, secret) = config.shown_client().unwrap_or_default();
     let is_well_known = secret.is_some_and(|s| s.expose_secret() == DEFAULT_CLIENT_SECRET);
     let secret = if is_well_known { DEFAULT_CLIENT_SECRET } else { "(as configured)" };
+    let listened: Vec<String> = addresses.listen.iter().map(ToString::to_string).collect();
     let mut out = format!(
         "\n  Vestibule {} on {}\n\n    environment URL  {}\n    client id        {client_id}\n    client secret    {secret}\n",
         env!("CARGO_PKG_VERSION"),
-        addresses.listen,
+        listened.join(" and "),
         environment_url(config),
     );
     if let Some(client_id) = config.shown_public_client() {
@@ -39,7 +40,7 @@ pub fn print(config: &Config, addresses: &Addresses) {
     if let Some(path) = &addresses.ca_file {
         out.push_str(&format!("    TLS              same port, certificates by {}\n", path.display()));
     }
-    if let Some(address) = addresses.listen_tls {
+    if let Some(address) = addresses.listen_tls.first() {
         let note = if address.port() == 443 {
             "where Scalekit's Java SDK looks"
         } else {
@@ -56,12 +57,16 @@ pub fn print(config: &Config, addresses: &Addresses) {
     let _ = writeln!(std::io::stdout(), "{out}");
 }
 
-/// Writes the ready file in one step, so that whoever waits for it never reads half of it.
-pub fn write_ready_file(path: &Path, config: &Config, addresses: &Addresses) -> std::io::Result<()> {
+/// What the ready file says.
+pub fn for_programs(config: &Config, addresses: &Addresses) -> String {
     let (client_id, secret) = config.shown_client().unwrap_or_default();
+    let texts = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (listen, listen_tls) = (texts(&addresses.listen), texts(&addresses.listen_tls));
     let ready = json!({
-        "listen": addresses.listen.to_string(),
-        "listen_tls": addresses.listen_tls.map(|a| a.to_string()),
+        "listen": listen.first(),
+        "listen_tls": listen_tls.first(),
+        "addresses": listen,
+        "addresses_tls": listen_tls,
         "environment_url": environment_url(config),
         "https_url": config.public_url("https"),
         "ca_file": addresses.ca_file,
@@ -72,10 +77,5 @@ pub fn write_ready_file(path: &Path, config: &Config, addresses: &Addresses) -> 
         "inbox_url": inbox_url(config),
         "pid": std::process::id(),
     });
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Readable by its owner alone: it holds the secret.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    writeln!(file, "{ready:#}")?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
+    format!("{ready:#}\n")
 }

@@ -2,7 +2,7 @@
 //! step. Applications trust `ca.pem`; nobody else can, since its key never leaves the folder.
 
 use std::fs::Permissions;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::data_folder;
+use super::{data_folder, files};
 use crate::domain::clock::UnixMs;
 
 const DAY_MS: i64 = 86_400_000;
@@ -31,6 +31,10 @@ const RENEW_BEFORE_MS: i64 = 30 * DAY_MS;
 /// Clocks of other machines may be behind.
 const BACKDATED_MS: i64 = DAY_MS;
 
+/// How PEM files of ours end (RFC 7468 §2).
+const CERTIFICATE_END: &str = "-----END CERTIFICATE-----";
+const KEY_END: &str = "-----END PRIVATE KEY-----";
+
 /// Where systems keep the certificates they trust.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -43,6 +47,11 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 pub enum LocalCaError {
     #[error("cannot use {path}: {source}")]
     File { path: PathBuf, source: io::Error },
+    #[error(
+        "the key of the local authority in {} is damaged: {reason}. Remove the folder {}: a new authority is made, which applications have to trust anew",
+        path.display(), path.parent().unwrap_or(path).display()
+    )]
+    DamagedKey { path: PathBuf, reason: String },
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     #[error("the time is out of range for a certificate")]
@@ -79,7 +88,7 @@ impl LocalCa {
         let text = std::fs::read_to_string(&note).unwrap_or_default();
         let known: Vec<&str> = text.lines().skip(1).collect();
         let is_whole = names.iter().all(|n| known.contains(&n.as_str()));
-        let is_there = self.file().exists();
+        let is_there = ends_with(&self.file(), CERTIFICATE_END);
         if is_there && is_whole && expiry(&text) - now_ms > RENEW_CA_BEFORE_MS {
             return Ok(());
         }
@@ -121,7 +130,9 @@ impl LocalCa {
     }
 
     fn key(&self) -> Result<KeyPair, LocalCaError> {
-        Ok(KeyPair::from_pem(&read(&self.key_file())?)?)
+        let path = self.key_file();
+        KeyPair::from_pem(&read(&path)?)
+            .map_err(|error| LocalCaError::DamagedKey { path: absolute(&path), reason: error.to_string() })
     }
 
     fn write_bundle(&self) -> Result<(), LocalCaError> {
@@ -138,7 +149,9 @@ impl LocalCa {
     pub fn leaf(&self, names: &[String], now_ms: UnixMs) -> Result<PathBuf, LocalCaError> {
         self.keep_current(names, now_ms)?;
         let (leaf, note) = (self.folder.join("leaf.pem"), self.folder.join("leaf.txt"));
-        if leaf.exists() && is_fresh(&std::fs::read_to_string(&note).unwrap_or_default(), names, now_ms) {
+        if ends_with(&leaf, KEY_END)
+            && is_fresh(&std::fs::read_to_string(&note).unwrap_or_default(), names, now_ms)
+        {
             return Ok(leaf);
         }
         let expires_at_ms = now_ms + LEAF_LIFETIME_MS;
@@ -168,6 +181,11 @@ impl LocalCa {
         let certificate = params.signed_by(&key, &issuer)?;
         Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
     }
+}
+
+/// Is the file there to its end? A power cut may leave half of one, or none of it under its name.
+fn ends_with(path: &Path, end: &str) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| text.trim_end().ends_with(end))
 }
 
 /// Does the note beside a leaf promise these names for long enough?
@@ -219,31 +237,14 @@ fn read(path: &Path) -> Result<String, LocalCaError> {
     std::fs::read_to_string(path).map_err(|source| LocalCaError::File { path: path.to_owned(), source })
 }
 
-/// Writes a file that nobody else may read, in one step; one that another process made meanwhile stands.
+/// Writes a file; one that another process made meanwhile stands.
 fn create(path: &Path, text: &str) -> Result<(), LocalCaError> {
-    write(path, text, |file| match file.persist_noclobber(path) {
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other.map(drop).map_err(|e| e.error),
-    })
+    files::create(path, text).map_err(|source| LocalCaError::File { path: path.to_owned(), source })
 }
 
-/// Like [`create`], over whatever stands there.
+/// Writes a file over whatever stands there.
 fn replace(path: &Path, text: &str) -> Result<(), LocalCaError> {
-    write(path, text, |file| file.persist(path).map(drop).map_err(|e| e.error))
-}
-
-/// Temporary files are readable by their owner alone (0600).
-fn write(
-    path: &Path,
-    text: &str,
-    persist: impl FnOnce(tempfile::NamedTempFile) -> io::Result<()>,
-) -> Result<(), LocalCaError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        persist(file)
-    });
-    written.map_err(|source| LocalCaError::File { path: path.to_owned(), source })
+    files::replace(path, text).map_err(|source| LocalCaError::File { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -355,6 +356,28 @@ mod tests {
         for path in [ca.key_file(), leaf] {
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
         }
+    }
+
+    #[test]
+    fn half_written_certificates_are_made_anew_and_a_half_written_key_is_named() {
+        let data = tempfile::tempdir().unwrap();
+        let ca = LocalCa::open_or_create(data.path(), &names(&["localhost"]), NOW_MS).unwrap();
+        let leaf = ca.leaf(&names(&["localhost"]), NOW_MS).unwrap();
+        let cut = |path: &Path| {
+            let text = read(path).unwrap();
+            std::fs::write(path, &text[..text.len() / 2]).unwrap();
+        };
+        for path in [&ca.file(), &leaf] {
+            cut(path);
+            let again = LocalCa::open_or_create(data.path(), &names(&["localhost"]), NOW_MS).unwrap();
+            again.leaf(&names(&["localhost"]), NOW_MS).unwrap();
+            assert!(read(path).unwrap().trim_end().ends_with("-----"), "{path:?}");
+        }
+        cut(&ca.key_file());
+        std::fs::remove_file(ca.file()).unwrap();
+        let error =
+            LocalCa::open_or_create(data.path(), &names(&["localhost"]), NOW_MS).err().unwrap().to_string();
+        assert!(error.contains("tls/ca.key is damaged") && error.contains("Remove the folder"), "{error}");
     }
 
     #[test]

@@ -4,8 +4,12 @@ mod banner;
 mod bridge;
 mod data_folder;
 mod faulty;
+mod files;
 mod local_ca;
 mod one_port;
+mod ready_file;
+mod signals;
+mod sockets;
 mod tls;
 mod upload;
 
@@ -18,16 +22,18 @@ use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App as ActixApp, web};
 use secrecy::SecretString;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 pub use data_folder::DataFolderError;
 pub use local_ca::{LocalCa, LocalCaError};
 pub use one_port::Deadlines;
+pub use ready_file::remove_ready_file;
+pub use sockets::listen;
 pub use tls::{Tls, TlsError, local_names};
 
 use crate::app::{Access, App, Parts, Provider, StartError};
-use crate::config::{Config, Database, ListenAddress};
+use crate::config::{Config, Database};
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::Entropy;
@@ -38,22 +44,29 @@ use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
 use crate::storage::{PostgresOptions, Store, StoreError};
 use one_port::OnePort;
+use ready_file::ReadyFile;
+use signals::Signals;
 
 /// First and longest pause between attempts to start on a database that does not answer.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
+/// How long a start that was called off waits for what it is doing right now, such as making a certificate.
+const CALL_OFF_WITHIN: Duration = Duration::from_secs(1);
+
 /// Why the server stops before it served anything.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error(
-        "cannot listen on {address}: {source}. Is another server running there? --listen 127.0.0.1:0 takes a free port"
+        "cannot listen on {address}: {source}. Is another server running there? --listen localhost:0 takes a free port"
     )]
     Listen { address: String, source: std::io::Error },
     #[error(transparent)]
     DataFolder(#[from] DataFolderError),
     #[error("cannot write the ready file {path}: {source}")]
     ReadyFile { path: PathBuf, source: std::io::Error },
+    #[error("cannot remove the ready file {path} of an earlier start: {source}")]
+    OldReadyFile { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -136,10 +149,10 @@ pub fn parts(
 
 /// What the server is told about its listeners.
 pub struct Listeners {
-    /// Speaks everything: HTTP/1.1, HTTP/2 and gRPC, each with and without TLS.
-    pub one_port: TcpListener,
+    /// Speak everything: HTTP/1.1, HTTP/2 and gRPC, each with and without TLS.
+    pub one_port: Vec<TcpListener>,
     /// The same over TLS alone.
-    pub tls_only: Option<TcpListener>,
+    pub tls_only: Vec<TcpListener>,
     /// `None`: no TLS on either.
     pub tls: Option<TlsAcceptor>,
     pub workers: Option<usize>,
@@ -213,27 +226,34 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
     if let Some(workers) = listeners.workers {
         server = server.workers(workers);
     }
-    if let Some(listener) = listeners.tls_only {
+    for listener in listeners.tls_only {
         let port = OnePort { tls_only: true, ..port.clone() };
         server = server.listen("tls", listener, move || one_port::worker(port.clone()))?;
     }
-    let server = server.listen("one port", listeners.one_port, move || one_port::worker(port.clone()))?.run();
+    for listener in listeners.one_port {
+        let port = port.clone();
+        server = server.listen("one port", listener, move || one_port::worker(port.clone()))?;
+    }
+    let server = server.run();
     let timeout = Duration::from_secs(listeners.shutdown_timeout_s);
     let stop = Stop { handle: server.handle(), stopping: Arc::new(stopping), connections, timeout };
     Ok(Listening { server, stop })
 }
 
-/// Runs the server until SIGTERM or SIGINT, then lets requests under way finish.
-pub async fn serve(mut config: Config) -> Result<(), ServeError> {
-    let one_port = listen(&config.listen)?;
-    let tls_only = config.listen_tls.as_ref().map(listen).transpose()?;
-    let address = one_port.local_addr()?;
-    let tls_address = tls_only.as_ref().map(TcpListener::local_addr).transpose()?;
-    config.settle_public_urls(address.port(), tls_address.map(|a| a.port()));
-    let tls = Arc::new(Tls::open(&config, SystemClock.now_ms())?);
-    let opened = open_store(&config).await?;
+/// Runs the server until SIGTERM or SIGINT, then lets requests under way finish. The ready file is there while the server
+/// can be used.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let mut signals = Signals::listen()?;
+    let opening = tokio::task::spawn_blocking(move || open_listeners(config));
+    let Some(opened) = unless_stopped(&mut signals, opening).await else { return Ok(()) };
+    let Opened { config, one_port, tls_only, tls } = opened.map_err(std::io::Error::other)??;
+    let (listen, listen_tls) = (sockets::addresses(&one_port)?, sockets::addresses(&tls_only)?);
+    let store = tokio::select! {
+        opened = open_store(&config) => opened?,
+        () = signals.next() => return Ok(()),
+    };
     let provider = Provider::default();
-    let parts = parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
+    let parts = parts(&config, store.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
 
     let Listening { server, stop } = listening(
         provider.clone(),
@@ -249,68 +269,93 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
 
     let mut background = JoinSet::new();
     let addresses = Addresses {
-        listen: address,
-        listen_tls: tls_address,
+        listen,
+        listen_tls,
         ca_file: tls.local_ca().map(LocalCa::file),
         ca_bundle_file: tls.local_ca().map(LocalCa::bundle_file),
     };
-    background.spawn(run_provider(parts, provider.clone(), config.clone(), addresses));
+    let ready_file = config.ready_file.clone().map(ReadyFile::at).map(Arc::new);
+    background.spawn(run_provider(parts, provider.clone(), config.clone(), addresses, ready_file.clone()));
     background.spawn(async move {
         // Certificates follow the machine's time, whatever the control API makes of the server's.
         tls.keep_current(Arc::new(SystemClock)).await;
         Ok(())
     });
+    // The server ends, and hears that it shall, only while it is polled.
     let mut running = std::pin::pin!(server);
     let outcome = tokio::select! {
         ended = &mut running => ended.map_err(ServeError::Io),
-        signal = stop_signal() => {
-            signal?;
+        () = signals.next() => {
             provider.stop_waiting();
             // A connection that arrives while the listener is closed is reset: whoever sends them has to know first.
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(config.shutdown_delay_s)) => {}
-                again = stop_signal() => again?,
+                () = signals.next() => {}
             }
-            let (stopped, ()) = tokio::join!(running, stop.gracefully());
+            let ending = async {
+                tokio::select! {
+                    () = stop.clone().gracefully() => {}
+                    // Whoever asks again does not want to wait.
+                    () = signals.next() => stop.at_once().await,
+                }
+            };
+            let (stopped, ()) = tokio::join!(running, ending);
             stopped.map_err(ServeError::Io)
         }
         failed = first_failure(&mut background) => {
-            stop.at_once().await;
+            // Why it failed is worth more than how it ended.
+            let _ = tokio::join!(running, stop.at_once());
             Err(failed)
         }
     };
     background.abort_all();
     while background.join_next().await.is_some() {}
+    drop(ready_file);
     if let Some(app) = provider.get() {
         flows::write(&app.site).await;
     }
-    opened.store.close().await;
+    store.store.close().await;
     outcome
+}
+
+/// What a server has before it serves.
+struct Opened {
+    /// With the public URLs of the ports that are really bound.
+    config: Config,
+    one_port: Vec<TcpListener>,
+    tls_only: Vec<TcpListener>,
+    tls: Arc<Tls>,
+}
+
+/// Binds the listeners and finds, or makes, their certificate.
+fn open_listeners(mut config: Config) -> Result<Opened, ServeError> {
+    let one_port = listen(&config.listen)?;
+    let tls_only = config.listen_tls.as_ref().map(listen).transpose()?.unwrap_or_default();
+    let port_of = |listeners: &[TcpListener]| {
+        listeners.first().map(TcpListener::local_addr).transpose().map(|address| address.map(|a| a.port()))
+    };
+    config.settle_public_urls(port_of(&one_port)?.unwrap_or(config.listen.port), port_of(&tls_only)?);
+    let tls = Arc::new(Tls::open(&config, SystemClock.now_ms())?);
+    Ok(Opened { config, one_port, tls_only, tls })
+}
+
+/// What a task on another thread gives; `None`: the server is told to stop. The task gets a moment to clean up.
+async fn unless_stopped<T>(signals: &mut Signals, mut task: JoinHandle<T>) -> Option<Result<T, JoinError>> {
+    tokio::select! {
+        outcome = &mut task => Some(outcome),
+        () = signals.next() => {
+            let _ = tokio::time::timeout(CALL_OFF_WITHIN, task).await;
+            None
+        }
+    }
 }
 
 /// Where the server really is, and what to trust.
 struct Addresses {
-    listen: SocketAddr,
-    listen_tls: Option<SocketAddr>,
+    listen: Vec<SocketAddr>,
+    listen_tls: Vec<SocketAddr>,
     ca_file: Option<PathBuf>,
     ca_bundle_file: Option<PathBuf>,
-}
-
-fn listen(address: &ListenAddress) -> Result<TcpListener, ServeError> {
-    let failed = |source| ServeError::Listen { address: address.to_string(), source };
-    let listener = TcpListener::bind((address.host.as_str(), address.port)).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
-}
-
-/// SIGTERM, as service managers send it, or Ctrl-C.
-async fn stop_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-    }
 }
 
 /// Waits until a background task fails; those that end well are not missed.
@@ -331,13 +376,13 @@ async fn run_provider(
     provider: Provider,
     config: Config,
     addresses: Addresses,
+    ready_file: Option<Arc<ReadyFile>>,
 ) -> Result<(), ServeError> {
     let started = start_patiently(&parts).await?;
     let app = Arc::new(parts.into_app(started)?);
     provider.fill(app.clone());
-    if let Some(path) = &config.ready_file {
-        banner::write_ready_file(path, &config, &addresses)
-            .map_err(|source| ServeError::ReadyFile { path: path.clone(), source })?;
+    if let Some(file) = ready_file {
+        file.write(banner::for_programs(&config, &addresses))?;
     }
     banner::print(&config, &addresses);
     warn_about_master_key(&config);

@@ -51,6 +51,9 @@ const MAX_HEADER_BYTES: u32 = 32 * 1024;
 /// First byte of a TLS handshake record (RFC 8446 §5.1); no HTTP request starts with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
+/// Paths that are answered at once while the server starts, since they say that it does.
+const TELLS_OF_THE_START: [&str; 3] = ["/health", "/live", "/ready"];
+
 /// How long a connection may take for what.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
@@ -63,6 +66,8 @@ pub struct Deadlines {
     pub idle: Duration,
     /// How often HTTP/2 peers are asked whether they are still there, and how long they may take to say so.
     pub ping: Duration,
+    /// How long a request that comes during the start waits for its end.
+    pub start: Duration,
 }
 
 impl Default for Deadlines {
@@ -73,6 +78,7 @@ impl Default for Deadlines {
             request_body: Duration::from_secs(30),
             idle: Duration::from_secs(600),
             ping: Duration::from_secs(20),
+            start: Duration::from_secs(5),
         }
     }
 }
@@ -357,6 +363,9 @@ where
         peer: &Peer,
         in_flight: InFlight,
     ) -> io::Result<http::Response<Answer>> {
+        if self.provider.get().is_none() && !TELLS_OF_THE_START.contains(&request.uri().path()) {
+            self.provider.wait_for_start(self.deadlines.start).await;
+        }
         let Some(fired) = self.fault(&request, name.as_ref(), peer).await else {
             return Ok(self.answer_well(request, name, peer, in_flight).await);
         };
@@ -382,7 +391,7 @@ where
         peer: &Peer,
     ) -> Option<Fired> {
         let path = request.uri().path();
-        if ["/_emulator", "/dashboard", "/health", "/ready", "/metrics"]
+        if ["/_emulator", "/dashboard", "/health", "/live", "/ready", "/metrics"]
             .iter()
             .any(|spared| path.starts_with(spared))
         {

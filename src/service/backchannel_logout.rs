@@ -186,8 +186,7 @@ async fn logout_token(
         new_id(IdKind::Token, site.machine_clock.now_ms(), &*site.entropy),
         app.clock.token_date_ms(),
     );
-    let keys = app.keys_for(algorithm).await?;
-    let key = keys.signing_key(algorithm, app.clock.machine_ms())?;
+    let key = app.signing_key(algorithm).await?;
     Ok(key.sign_typed(LOGOUT_TOKEN_TYPE, &claims)?)
 }
 

@@ -6,8 +6,11 @@ use crate::app::{App, Provider};
 use crate::domain::clock::Clock as _;
 use crate::storage::StoreError;
 
-/// How often keys are read again. `keys rotate` lets a new key sign much later than this.
-pub const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(10);
+/// Every server publishes a new key within this, in seconds. `keys rotate` lets none sign earlier.
+pub const KEYS_PUBLISHED_WITHIN_S: u32 = 10;
+
+/// How often keys are read again, where no request does it. Half of the promise is left for the reading itself.
+const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(KEYS_PUBLISHED_WITHIN_S as u64 / 2);
 
 /// How often expired rows are looked for.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);

@@ -369,8 +369,7 @@ impl Extras {
         algorithm: SigningAlgorithm,
         claims: &impl Serialize,
     ) -> Result<String, TokenRefusal> {
-        let keys = context.app.keys_for(algorithm).await?;
-        let key = keys.signing_key(algorithm, context.app.clock.machine_ms())?;
+        let key = context.app.signing_key(algorithm).await?;
         if self.claims.is_empty() && self.fault.is_none() {
             return Ok(key.sign(claims)?);
         }

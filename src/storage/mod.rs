@@ -438,7 +438,7 @@ fn check_file(path: &Path) -> Result<(), StoreError> {
     let opened = sqlite::keep_private(path)
         .map_err(sqlx::Error::Io)
         .and_then(|()| sqlite::Connection::open(path))
-        .and_then(|mut connection| connection.run("SELECT name FROM sqlite_schema", &[]));
+        .and_then(|mut connection| connection.run("PRAGMA table_list", &[]));
     let path = path.to_owned();
     match opened {
         Ok(_) => Ok(()),

@@ -5,6 +5,9 @@ pub mod metrics;
 pub mod request;
 mod traces;
 
+use std::error::Error;
+use std::io::IsTerminal as _;
+
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -33,7 +36,10 @@ impl Telemetry {
 pub fn init(log: &LogSettings, traces: Option<&TraceSettings>) -> Result<Telemetry, TracesError> {
     let provider = traces.map(traces::provider).transpose()?;
     let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_span_events(FmtSpan::NONE);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(is_coloured())
+        .with_span_events(FmtSpan::NONE);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match (log.format, &provider) {
         (LogFormat::Text, _) => lines.boxed(),
         (LogFormat::Json, _) => lines.json().boxed(),
@@ -47,4 +53,47 @@ pub fn init(log: &LogSettings, traces: Option<&TraceSettings>) -> Result<Telemet
         }
     };
     Ok(Telemetry(provider))
+}
+
+/// Colour is for people at a terminal who did not ask for none (no-color.org); in files it would be noise.
+fn is_coloured() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
+}
+
+/// An error with its causes, each said once: many errors name their cause themselves.
+pub fn said_once(error: &(dyn Error + 'static)) -> String {
+    let mut said = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            said = format!("{said}: {text}");
+        }
+        next = cause.source();
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Failed {
+        #[error("cannot write ready.json: {0}")]
+        Named(#[source] io::Error),
+        #[error("cannot write ready.json")]
+        Left(#[source] io::Error),
+    }
+
+    #[test]
+    fn a_cause_is_said_once_whoever_names_it() {
+        let refused = || io::Error::from_raw_os_error(13);
+        let said = "cannot write ready.json: Permission denied (os error 13)";
+        assert_eq!(said_once(&Failed::Named(refused())), said);
+        assert_eq!(said_once(&Failed::Left(refused())), said);
+    }
 }

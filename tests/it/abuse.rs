@@ -37,6 +37,7 @@ const PATHS: &[&str] = &[
     "/_emulator/v1/messages",
     "/_emulator/v1/messages/latest?wait_ms=0",
     "/health",
+    "/live",
     "/ready",
     "/no/such/thing",
     "/%ff",

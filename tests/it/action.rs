@@ -32,7 +32,7 @@ fn step(folder: &Path, inputs: &[(&str, &str)]) -> std::process::Output {
 #[tokio::test]
 async fn later_steps_find_a_server_and_its_credentials() {
     let folder = tempfile::tempdir().unwrap();
-    let ran = step(folder.path(), &[("LISTEN", "127.0.0.1:0")]);
+    let ran = step(folder.path(), &[("LISTEN", "localhost:0")]);
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
     let (output, env) = (folder.path().join("output"), folder.path().join("env"));
@@ -60,6 +60,15 @@ fn a_server_that_cannot_start_fails_the_step_and_says_why() {
     let ran = step(folder.path(), &[("LISTEN", "nowhere")]);
     assert!(!ran.status.success());
     assert!(String::from_utf8_lossy(&ran.stderr).contains("must be HOST:PORT"), "{ran:?}");
+}
+
+#[test]
+fn a_server_that_ends_after_it_listened_fails_the_step_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    // It finds no room for its database.
+    let ran = step(folder.path(), &[("LISTEN", "localhost:0"), ("TMPDIR", "/nowhere")]);
+    assert!(!ran.status.success());
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("/nowhere"), "{ran:?}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub struct Running {
 
 impl Running {
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
-        Self::start_at(folder, "127.0.0.1:0", arguments)
+        Self::start_at(folder, "localhost:0", arguments)
     }
 
     /// Starts at an address, such as that of a server before it.
@@ -124,7 +124,7 @@ fn nothing_set_starts_says_what_to_paste_and_stops_with_0() {
     let ready = server.ready.clone();
     assert_eq!(ready["client_id"], "skc_687000000000000001");
     assert_eq!(ready["spa_client_id"], "spac_687000000000000001");
-    assert_eq!(server.get("/health").0, 200);
+    assert_eq!((server.get("/health").0, server.get("/live").0), (200, 200));
     let (status, body) = server.get("/ready");
     assert_eq!(
         (status, serde_json::from_str::<Value>(&body).unwrap()["status"].clone()),
@@ -132,6 +132,7 @@ fn nothing_set_starts_says_what_to_paste_and_stops_with_0() {
     );
     let (code, said) = server.stop();
     assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains('\x1b'), "colours in a file: {said:?}");
     for word in [
         "SCALEKIT_ENVIRONMENT_URL=http://localhost:",
         "SCALEKIT_CLIENT_ID=skc_",
@@ -162,7 +163,6 @@ fn ephemeral_leaves_nothing_behind() {
     assert_eq!(server.get("/keys").0, 200);
     let (code, said) = server.stop();
     assert_eq!(code, Some(0), "{said}");
-    std::fs::remove_file(folder.path().join("ready.json")).unwrap();
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -382,6 +382,10 @@ fn keys_are_listed_and_rotated_while_the_server_runs() {
     let server = Running::start(folder.path(), &[]);
     let rotated = vestibule(folder.path()).args(["keys", "rotate"]).output().unwrap();
     assert!(rotated.status.success(), "{}", text(&rotated));
+    assert!(
+        text(&rotated).contains("is published by every server within 10 s and signs from 2"),
+        "{rotated:?}"
+    );
     let listed = vestibule(folder.path()).args(["keys", "list"]).output().unwrap();
     assert_eq!(text(&listed).lines().count(), 2, "{}", text(&listed));
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -444,6 +448,7 @@ fn a_database_that_is_down_at_the_start_is_waited_for_and_told() {
         let url = format!("http://{address}{path}");
         runtime.block_on(async { reqwest::get(url).await.unwrap().status().as_u16() })
     };
-    assert_eq!((status("/health"), status("/ready"), status("/keys")), (200, 503, 503));
+    let told = [status("/live"), status("/health"), status("/ready"), status("/keys")];
+    assert_eq!(told, [200, 503, 503, 503]);
     assert!(server.child.try_wait().unwrap().is_none(), "it went on trying");
 }

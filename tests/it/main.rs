@@ -38,6 +38,7 @@ mod relying_party;
 mod rest_description;
 mod sessions;
 mod smtp;
+mod starting;
 mod storage;
 mod stress;
 mod telemetry;

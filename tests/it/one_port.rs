@@ -39,8 +39,14 @@ async fn to_the_end(mut io: impl tokio::io::AsyncRead + Unpin) -> String {
 /// A short-tempered server.
 async fn impatient() -> TestServer {
     let short = Duration::from_millis(300);
-    let deadlines =
-        Deadlines { handshake: short, request_head: short, request_body: short, idle: short, ping: PATIENCE };
+    let deadlines = Deadlines {
+        handshake: short,
+        request_head: short,
+        request_body: short,
+        idle: short,
+        ping: PATIENCE,
+        start: short,
+    };
     TestServer::with_deadlines(deadlines).await
 }
 

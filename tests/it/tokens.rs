@@ -1,10 +1,13 @@
 //! Tokens: their shape, their single use, and the endpoints that read them.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use rstest::rstest;
 use serde_json::Value;
 use vestibule::crypto::client_secrets::hash_secret;
 use vestibule::crypto::entropy::SystemEntropy;
+use vestibule::domain::token::SigningAlgorithm;
 
 use crate::support::person::{Page, claims, header};
 use crate::support::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Engine, TestServer};
@@ -590,14 +593,41 @@ async fn a_rotated_key_is_published_before_it_signs_and_the_old_one_goes_on_veri
     let server = TestServer::start().await;
     let person = server.person();
     let before = person.tokens("jane@example.com").await;
-    let kid = server.app.add_key(vestibule::domain::token::SigningAlgorithm::Rs256, 60_000).await.unwrap();
-    assert!(server.get("/keys").await.body.contains(&kid));
+    let key = server.app.add_key(SigningAlgorithm::Rs256, 60_000).await.unwrap();
+    let kid = key.kid();
+    assert!(server.get("/keys").await.body.contains(kid));
     let during = refresh(&server, &before).await.json();
     assert_eq!(header(&during["id_token"])["kid"], header(&before["id_token"])["kid"]);
     server.advance_s(60);
     let after = refresh(&server, &during).await.json();
-    assert_eq!(header(&after["id_token"])["kid"], kid.as_str());
+    assert_eq!(header(&after["id_token"])["kid"], kid);
     assert_eq!(userinfo(&server, before["access_token"].as_str().unwrap()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_signs_nowhere_before_every_server_publishes_it() {
+    let Some(first) = TestServer::on(Engine::Postgres, "").await else { return };
+    let second = first.beside("").await;
+    let key = first.app.add_key(SigningAlgorithm::Rs256, 0).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let token = first.token(&[("grant_type", "client_credentials")]).await.json();
+        let kid = header(&token["access_token"])["kid"].as_str().unwrap().to_owned();
+        assert!(second.get("/keys").await.body.contains(&kid), "{kid} is not published by the other server");
+        if kid == key.kid() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the new key never signs");
+    }
+    // The first key of another algorithm is made when it is asked for.
+    let wanted = serde_json::json!({ "id_token_signed_response_alg": "ES256" });
+    let changed = first.http().patch(format!("{}/_emulator/v1/clients/{CLIENT_ID}", first.url)).json(&wanted);
+    assert_eq!(changed.send().await.unwrap().status(), 200);
+    let person = first.person();
+    let tokens = person.tokens("jane@example.com").await;
+    let header = header(&tokens["id_token"]);
+    assert_eq!(header["alg"], "ES256");
+    assert!(second.get("/keys").await.body.contains(header["kid"].as_str().unwrap()));
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ async fn everything_is_refused_in_time(server: &Process, access_token: &str) {
     });
     tokio::join!(join_all(browsers), join_all(applications), join_all(callers), join_all(readiness));
     eprintln!("everything was refused within {:?}", began.elapsed());
-    let alive = ask(client().get(format!("{}/health", server.url))).await.unwrap();
+    let alive = ask(client().get(format!("{}/live", server.url))).await.unwrap();
     assert_eq!(alive.status, 200, "the process itself is well");
 }
 
@@ -323,6 +323,15 @@ async fn a_full_disk_is_told_and_the_embedded_database_goes_on_when_there_is_roo
     assert_eq!((refused.status, refused.heading().as_str()), (503, "One moment"), "{}", refused.body);
     let token = text(&before.signed_in, "access_token");
     assert!(is_active(&client(), &server.url, &token).await, "what only reads goes on");
+    for path in ["/ready", "/health"] {
+        let page = ask(client().get(format!("{}{path}", server.url))).await.unwrap();
+        assert_eq!((page.status, &page.json()["database"]), (503, &"not writable".into()), "{path}");
+    }
+    assert!(
+        server.said().lines().any(|l| l.contains("not ready") && l.contains("(code: ")),
+        "{}",
+        server.said()
+    );
     limit_files(&server, "unlimited");
     recovers(&mut server, "disk full").await;
     for (visitor, path) in acknowledged {

@@ -158,8 +158,8 @@ impl TestServer {
                 let provider = Provider::default();
                 provider.fill(app.clone());
                 let listeners = Listeners {
-                    one_port: listener,
-                    tls_only: None,
+                    one_port: vec![listener],
+                    tls_only: vec![],
                     tls: Some(tls.acceptor.clone()),
                     workers: Some(2),
                     deadlines,

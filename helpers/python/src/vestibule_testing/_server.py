@@ -125,7 +125,7 @@ class _Process:
             for name, value in os.environ.items()
             if not name.startswith("VESTIBULE_") and name != "DATABASE_URL"
         }
-        command = [binary, "--ephemeral", "--listen", "127.0.0.1:0", "--ready-file", str(self._ready_file), *args]
+        command = [binary, "--ephemeral", "--listen", "localhost:0", "--ready-file", str(self._ready_file), *args]
         try:
             # A file, not a pipe: nothing has to be read for the server to go on.
             with self._log_file.open("wb") as log:

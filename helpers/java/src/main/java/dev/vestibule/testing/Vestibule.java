@@ -164,7 +164,7 @@ public final class Vestibule implements AutoCloseable {
     Path readyFile = folder.resolve("ready.json");
     File log = folder.resolve("log").toFile();
     List<String> command = new ArrayList<>();
-    command.addAll(List.of(binary.toString(), "--ephemeral", "--listen", "127.0.0.1:0"));
+    command.addAll(List.of(binary.toString(), "--ephemeral", "--listen", "localhost:0"));
     command.addAll(List.of("--ready-file", readyFile.toString()));
     command.addAll(List.of(arguments));
     ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log);
