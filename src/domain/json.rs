@@ -10,8 +10,14 @@ use super::field_error::FieldError;
 /// The first mistake. Nothing of the document is quoted in it but names of fields.
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, FieldError> {
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| mistake(&error.path().to_string(), error.inner()))?;
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        // The parser calls a number in place of a name bad syntax.
+        match serde_json::from_slice(text) {
+            Ok(value) if !error.inner().is_data() => from_value::<T>(value).err(),
+            _ => None,
+        }
+        .unwrap_or_else(|| mistake(&error.path().to_string(), error.inner()))
+    })?;
     reader.end().map_err(|error| mistake("", &error))?;
     Ok(value)
 }
