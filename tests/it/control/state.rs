@@ -204,6 +204,32 @@ async fn scenarios_are_read_from_files_and_start_from_a_clean_state() {
     assert_eq!(server.do_control("GET", "/users", Value::Null).await["users"][0]["email"], "bob@example.com");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_scenario_that_is_no_file_of_its_folder_is_refused_and_nothing_of_it_is_shown() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (at, secret) = (|name: &str| folder.path().join(name), outside.path().join("secret.json"));
+    let fifo = std::process::Command::new("mkfifo").arg(at("pipe.json")).status().unwrap();
+    assert!(fifo.success());
+    std::fs::create_dir(at("folder.json")).unwrap();
+    std::fs::write(&secret, "{\"seed\": {}}").unwrap();
+    std::os::unix::fs::symlink(&secret, at("link.json")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", at("endless.json")).unwrap();
+    std::fs::File::create(at("large.json")).unwrap().set_len(65 << 20).unwrap();
+    std::fs::write(at("text.toml"), "hunter2 is no TOML").unwrap();
+    std::fs::write(at("words.json"), "hunter2").unwrap();
+    std::fs::write(at("type.json"), "{\"faults\": \"hunter2\"}").unwrap();
+    let settings = format!("[control]\nscenarios = {:?}", folder.path().display().to_string());
+    let server = TestServer::with(&settings).await;
+    for name in ["pipe", "folder", "link", "endless", "large", "text", "words", "type"] {
+        let path = format!("/scenarios/{name}/load");
+        let loading = server.control("POST", &path, Value::Null);
+        let page = tokio::time::timeout(std::time::Duration::from_secs(20), loading).await.unwrap();
+        assert_eq!(page.status, 400, "{name}: {}", page.body);
+        assert!(!page.body.contains("hunter2"), "{name}: {}", page.body);
+    }
+}
+
 #[tokio::test]
 async fn thousands_of_users_are_seeded_at_once() {
     let server = TestServer::start().await;
