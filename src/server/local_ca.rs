@@ -8,8 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use time::OffsetDateTime;
 
@@ -84,6 +84,8 @@ impl LocalCa {
     /// Makes the certificate anew, by the same key, where it lacks a name or its time runs out. Names that it had stay:
     /// another command of the same folder may need them.
     fn keep_current(&self, names: &[String], now_ms: UnixMs) -> Result<(), LocalCaError> {
+        let names: Vec<String> =
+            names.iter().filter(|name| name.parse::<IpAddr>().is_err()).cloned().collect();
         let note = self.folder.join("ca.txt");
         let text = std::fs::read_to_string(&note).unwrap_or_default();
         let known: Vec<&str> = text.lines().skip(1).collect();
@@ -92,7 +94,7 @@ impl LocalCa {
         if is_there && is_whole && expiry(&text) - now_ms > RENEW_CA_BEFORE_MS {
             return Ok(());
         }
-        let mut all = names.to_vec();
+        let mut all = names.clone();
         all.extend(known.iter().filter(|k| !names.iter().any(|n| n == *k)).map(|&k| k.to_owned()));
         let (key, expires_at_ms) = (self.key()?, now_ms + CA_LIFETIME_MS);
         let mut params = ca_params(&key, now_ms)?;
@@ -198,15 +200,12 @@ fn expiry(note: &str) -> UnixMs {
     note.lines().next().and_then(|line| line.parse().ok()).unwrap_or_default()
 }
 
-/// What certificates may be for (RFC 5280 §4.2.1.10): these names and those below them, and these addresses. A host that
-/// trusts the authority trusts it for nothing else.
+/// What certificates may be for (RFC 5280 §4.2.1.10): these names and those below them. A host that trusts the authority
+/// trusts it for no other name. Addresses are not constrained: gRPC's C core, which Python's SDK uses, refuses every
+/// certificate of an authority that constrains them (BoringSSL: "unsupported name constraint type").
 fn permitting(names: &[String]) -> NameConstraints {
-    let subtree = |name: &String| match name.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix(ip.octets(), 32)),
-        Ok(IpAddr::V6(ip)) => GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix(ip.octets(), 128)),
-        Err(_) => GeneralSubtree::DnsName(name.clone()),
-    };
-    NameConstraints { permitted_subtrees: names.iter().map(subtree).collect(), excluded_subtrees: vec![] }
+    let permitted_subtrees = names.iter().cloned().map(GeneralSubtree::DnsName).collect();
+    NameConstraints { permitted_subtrees, excluded_subtrees: vec![] }
 }
 
 /// Everything about the authority follows from its key, so that a leaf can be signed without parsing `ca.pem`.
@@ -340,7 +339,8 @@ mod tests {
             ("::1", true),
             ("vestibule", true),
             ("bank.example.com", false),
-            ("192.0.2.1", false),
+            // No constraint on addresses, or gRPC's C core would believe none of the above.
+            ("192.0.2.1", true),
         ] {
             // As a thief of the key would sign.
             let leaf = ca.sign_leaf(&names(&[name]), NOW_MS, NOW_MS + DAY_MS).unwrap();

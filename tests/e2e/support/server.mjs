@@ -27,7 +27,7 @@ export async function startVestibule(toml = '', { keep = ['--ephemeral'], port =
   const folder = mkdtempSync(join(tmpdir(), 'vestibule-e2e-'));
   const ready = join(folder, 'ready.json');
   writeFileSync(join(folder, 'vestibule.toml'), toml);
-  const child = spawn(binary, ['serve', ...keep, '--listen', `127.0.0.1:${port}`, '--ready-file', ready], {
+  const child = spawn(binary, ['serve', ...keep, '--listen', `localhost:${port}`, '--ready-file', ready], {
     cwd: folder,
     env: environment,
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -143,7 +143,7 @@ async fn what_was_refused_and_suppressed_is_told_too() {
         server.advance_s(1);
     }
     let told = texts(&flow(&server, "jane@example.com").await);
-    assert!(told.contains("No mail: the address had its 2 mails within 60 s."), "{told}");
+    assert!(told.contains("No email was sent: the address had 2 within 60 s"), "{told}");
     person.authorize(&[("redirect_uri", "https://evil.example.com/")]).await;
     let failed = server.do_control("GET", "/flows?status=failed", Value::Null).await;
     assert!(failed["flows"][0]["why"].as_str().unwrap().contains("https://evil.example.com/"), "{failed}");

@@ -1,6 +1,7 @@
 //! A person with a browser, and the application they sign in to.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::{Client, Response, redirect};
@@ -66,6 +67,12 @@ pub struct Person<'s> {
     pub browser: Client,
 }
 
+/// Made once: reading the system's certificates takes longer than the deadline of a handshake where fifty do it at once.
+/// No connection is kept, since it would belong to the runtime of the test that opened it.
+static HTTP: LazyLock<Client> = LazyLock::new(|| {
+    Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap()
+});
+
 impl TestServer {
     /// A person with a fresh browser.
     pub fn person(&self) -> Person<'_> {
@@ -74,9 +81,9 @@ impl TestServer {
         Person { server: self, browser }
     }
 
-    /// An HTTP client without cookies.
+    /// An HTTP client without cookies, with a connection of its own for each request.
     pub fn http(&self) -> Client {
-        Client::builder().redirect(redirect::Policy::none()).build().unwrap()
+        HTTP.clone()
     }
 
     pub async fn get(&self, path: &str) -> Page {

@@ -84,7 +84,7 @@ func start(folder string, port int) (*Server, error) {
 		return nil, err
 	}
 	defer log.Close()
-	command := exec.Command(program, "serve", "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--ready-file", ready, "--data-dir", "data")
+	command := exec.Command(program, "serve", "--listen", fmt.Sprintf("localhost:%d", port), "--ready-file", ready, "--data-dir", "data")
 	command.Dir, command.Env, command.Stdout, command.Stderr = folder, environmentOfServer(), log, log
 	if err := command.Start(); err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ class Vestibule:
         ready = self.folder / "ready.json"
         keep = ["--data-dir", str(data)] if data else ["--ephemeral", "--data-dir", str(AUTHORITY)]
         self.child = subprocess.Popen(
-            [BINARY, "serve", *keep, "--listen", f"127.0.0.1:{port}", "--ready-file", str(ready)],
+            [BINARY, "serve", *keep, "--listen", f"localhost:{port}", "--ready-file", str(ready)],
             cwd=self.folder,
             env=environment(),
             stdout=subprocess.DEVNULL,

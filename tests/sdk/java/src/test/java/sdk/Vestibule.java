@@ -42,9 +42,9 @@ final class Vestibule implements AutoCloseable {
     Path ready = folder.resolve("ready.json");
     log = folder.resolve("log");
     List<String> command = new ArrayList<>(List.of(System.getenv("VESTIBULE_BIN"), "serve", "--data-dir", data.toString(),
-        "--listen", "127.0.0.1:" + port, "--ready-file", ready.toString()));
+        "--listen", "localhost:" + port, "--ready-file", ready.toString()));
     if (ON_443) {
-      command.addAll(List.of("--listen-tls", "127.0.0.1:443"));
+      command.addAll(List.of("--listen-tls", "localhost:443"));
     }
     ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true);
     builder.redirectOutput(log.toFile());
