@@ -111,10 +111,14 @@ func read(t testing.TB, response *http.Response, err error) answer {
 	return answer{response.StatusCode, response.Header.Get("Location"), string(body), response.Header}
 }
 
-// tryCode sends the form with a code.
+// tryCode sends the form with a code, and goes on to the page that says what is wrong with it.
 func (p *page) tryCode(t testing.TB, code string) answer {
 	t.Helper()
-	return p.post(t, p.url+"/code", url.Values{"code": {code}})
+	judged := p.post(t, p.url+"/code", url.Values{"code": {code}})
+	if strings.HasPrefix(judged.location, p.url) {
+		return p.get(t, judged.location)
+	}
+	return judged
 }
 
 // enterCode goes on to the application, which takes its tokens.

@@ -66,9 +66,11 @@ final class Browser {
     assertEquals(200, get(page).statusCode());
   }
 
-  /** Sends the form with a code. */
+  /** Sends the form with a code, and goes on to the page that says what is wrong with it. */
   HttpResponse<String> tryCode(String code) {
-    return post(client, page + "/code", Map.of("code", code));
+    HttpResponse<String> judged = post(client, page + "/code", Map.of("code", code));
+    boolean isRefused = judged.headers().firstValue("location").filter(to -> to.startsWith(page)).isPresent();
+    return isRefused ? get(location(judged)) : judged;
   }
 
   /** Goes on to the application, which takes its tokens. */
