@@ -218,7 +218,8 @@ pub struct Store {
     /// `None`, likewise.
     writer: Option<Writer>,
     commits: Arc<AtomicU64>,
-    /// The last write failed for a reason that others would share, such as a full disk.
+    /// A write failed for a reason that others would share, such as a full disk, and none as large as
+    /// [`WRITE_CHECK_BYTES`] was made since: a small one may still find room.
     writes_fail: Arc<AtomicBool>,
 }
 
@@ -337,7 +338,7 @@ impl Store {
         }
     }
 
-    /// Can changes be written? Tried only where the last one could not be, so that asking costs nothing else.
+    /// Can changes be written? Tried only where one could not be, so that asking costs nothing else.
     pub async fn check_writes(&self, within: Duration) -> Result<(), StoreError> {
         if !self.writes_fail.load(Ordering::Relaxed) {
             return Ok(());
@@ -350,6 +351,7 @@ impl Store {
                 );
                 self.execute(query.bind(filling)).await?;
             }
+            self.writes_fail.store(false, Ordering::Relaxed);
             Ok(())
         };
         tokio::time::timeout(within, tried).await.unwrap_or_else(|_| Err(StoreError::no_answer()))
@@ -405,12 +407,8 @@ impl Store {
             None => writer::in_transaction(&self.pool, batch).await,
         };
         let outcome = outcome.map_err(StoreError::from);
-        match &outcome {
-            Ok(_) => self.writes_fail.store(false, Ordering::Relaxed),
-            Err(StoreError::Unavailable(_) | StoreError::Damaged(_)) => {
-                self.writes_fail.store(true, Ordering::Relaxed);
-            }
-            Err(_) => {}
+        if matches!(outcome, Err(StoreError::Unavailable(_) | StoreError::Damaged(_))) {
+            self.writes_fail.store(true, Ordering::Relaxed);
         }
         outcome
     }
