@@ -18,6 +18,9 @@
 
 #[path = "../../tests/it/support/frame.rs"]
 mod frame;
+#[path = "../../tests/it/support/frames.rs"]
+#[allow(dead_code, reason = "made for tests, which send more kinds of frames")]
+mod frames;
 mod load;
 mod ours;
 mod peers;
@@ -72,6 +75,7 @@ fn main() {
         ("sign-in", sign_in),
         ("people", people),
         ("replicas", replicas),
+        ("unread", unread),
     ] {
         if bench.only.is_empty() || bench.only.iter().any(|wanted| wanted == name) {
             part(&mut bench);
@@ -434,6 +438,47 @@ fn fill(folder: &Path, count: u64) {
         }
         pool.close().await;
     });
+}
+
+/// What honest requests wait for while others ask and do not read.
+fn unread(bench: &mut Bench) {
+    const CONNECTIONS: usize = 60;
+    const REQUESTS: usize = 250;
+    bench.report.title(
+        "Beside 60 connections that ask 250 times for a document and read nothing",
+        "| | per second | p50 | p99 | resident |",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let server = ours::start(folder.path(), &[]);
+    let port = server.authority.rsplit(':').next().unwrap().parse().unwrap();
+    for (name, is_attacked) in [("nobody else", false), ("with them", true)] {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        if is_attacked {
+            runtime.spawn(async move {
+                // Whoever is hung up on comes again.
+                loop {
+                    let mut clients = vec![];
+                    for _ in 0..CONNECTIONS {
+                        clients.push(frames::Client::connect(port, 0).await);
+                    }
+                    let document = frames::get("/api/v1/openapi.json");
+                    for _ in 0..REQUESTS {
+                        for client in &mut clients {
+                            client.request(&document).await;
+                        }
+                    }
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            });
+        }
+        let Outcome { per_s, p50_ms, p99_ms, .. } = bench.load(&server, TASKS, ours::client_credentials);
+        let resident = server.resident_mib();
+        bench.report.line(&format!(
+            "| client_credentials, {name} | {per_s:.0} | {p50_ms:.1} ms | {p99_ms:.1} ms | {resident:.1} MiB |"
+        ));
+        runtime.shutdown_background();
+    }
 }
 
 /// One person after the other, for as long as is asked, with a short log of sign-ins that is cleaned up all the time.

@@ -34,6 +34,9 @@ pub use guard::{known_host, no_prefetch};
 use crate::app::Provider;
 use crate::telemetry::request;
 
+/// Bytes of all headers of a request together.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+
 /// All routes. Slashes are merged before, so `//oauth/token`, which some SDKs ask for, is `/oauth/token`.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
@@ -133,6 +136,25 @@ pub async fn observed(
         provider.metrics().http_request(method, route, answer.status().as_u16(), begun.elapsed());
     }
     Ok(answer)
+}
+
+/// Refuses a request with too many bytes of headers, in words: what the server itself refuses it hangs up on. Cookies of
+/// one host are sent to all of its ports, so that those of other programs on localhost can be the cause.
+pub async fn refuse_large_heads<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let headers = request.headers().iter();
+    let bytes: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes <= MAX_HEADER_BYTES {
+        return Ok(next.call(request).await?.map_into_left_body());
+    }
+    let text = "The request's headers are larger than 32 KiB, most likely by cookies. Delete the cookies of this address \
+        in the browser, then try again.";
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let problem = Problem::new(status, "invalid_request", "This request is too large", text);
+    let response = problem.response_for(request.request());
+    Ok(request.into_response(response).map_into_right_body())
 }
 
 /// The control API, for tests.

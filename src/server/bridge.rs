@@ -14,7 +14,6 @@ use actix_web::dev::Service;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::one_port::InFlight;
 use super::upload::Upload;
 use crate::domain::environment::EnvironmentName;
 use crate::http::context::{InEnvironment, OverTls};
@@ -28,11 +27,8 @@ pub struct Peer {
     pub body_time: Duration,
 }
 
-/// The answer's body. It keeps the connection busy until the last byte is out.
-pub struct AnswerBody {
-    body: BoxBody,
-    _in_flight: InFlight,
-}
+/// The answer's body.
+pub struct AnswerBody(BoxBody);
 
 impl Body for AnswerBody {
     type Data = Bytes;
@@ -43,16 +39,16 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         // Only the text of the error crosses over: actix's are bound to their thread.
-        let next = self.body.as_pin_mut().poll_next(cx);
+        let next = self.0.as_pin_mut().poll_next(cx);
         next.map_ok(Frame::data).map_err(|e| io::Error::other(e.to_string()))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.size().is_eof()
+        self.0.size().is_eof()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.body.size() {
+        match self.0.size() {
             BodySize::None => SizeHint::with_exact(0),
             BodySize::Sized(bytes) => SizeHint::with_exact(bytes),
             BodySize::Stream => SizeHint::default(),
@@ -105,7 +101,7 @@ fn to_actix(request: http::Request<Upload>, name: Option<EnvironmentName>, peer:
     Some(request)
 }
 
-fn from_actix(response: Response<BoxBody>, is_head: bool, in_flight: InFlight) -> http::Response<AnswerBody> {
+fn from_actix(response: Response<BoxBody>, is_head: bool) -> http::Response<AnswerBody> {
     let (response, mut body) = response.into_parts();
     let mut out = http::Response::new(());
     *out.status_mut() = http::StatusCode::from_u16(response.status().as_u16())
@@ -125,7 +121,7 @@ fn from_actix(response: Response<BoxBody>, is_head: bool, in_flight: InFlight) -
         }
         body = BoxBody::new(());
     }
-    out.map(|()| AnswerBody { body, _in_flight: in_flight })
+    out.map(|()| AnswerBody(body))
 }
 
 /// Asks the application.
@@ -134,7 +130,6 @@ pub async fn answer<S>(
     request: http::Request<Upload>,
     name: Option<EnvironmentName>,
     peer: &Peer,
-    in_flight: InFlight,
 ) -> http::Response<AnswerBody>
 where
     S: Service<Request, Response = Response<BoxBody>, Error = Response<BoxBody>>,
@@ -144,5 +139,5 @@ where
         Some(request) => app.call(request).await.unwrap_or_else(|error| error),
         None => Response::bad_request().map_into_boxed_body(),
     };
-    from_actix(response, is_head, in_flight)
+    from_actix(response, is_head)
 }

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 use tokio::time::Sleep;
 
-use super::one_port::Answer;
+use super::one_port::AnswerBody;
 use crate::domain::fault::{FaultEffect, grpc_code};
 use crate::service::faults::Fired;
 
@@ -24,7 +24,7 @@ pub const FAULT_HEADER: &str = "x-vestibule-fault";
 /// What a fault makes of a request.
 pub enum Spoilt {
     /// The answer, in place of the real one.
-    Answered(http::Response<Answer>),
+    Answered(http::Response<AnswerBody>),
     /// The connection ends.
     HungUp,
     /// The real answer, of which so many bytes arrive; `None`: all.
@@ -45,7 +45,7 @@ pub fn spoil(fired: &Fired, is_grpc: bool) -> Spoilt {
         Some(FaultEffect::GrpcStatus { code, message }) if is_grpc => {
             let message = message.clone().unwrap_or_else(|| format!("fault {}", fired.id));
             let code = grpc_code(code).unwrap_or_default();
-            Spoilt::Answered(crate::grpc::refuse_on_purpose(code, message).map(Answer::grpc))
+            Spoilt::Answered(crate::grpc::refuse_on_purpose(code, message).map(AnswerBody::grpc))
         }
         Some(FaultEffect::ConnectionReset) => Spoilt::HungUp,
         Some(FaultEffect::TruncatedBody { bytes }) => Spoilt::Real { at_most: Some(*bytes) },
@@ -54,14 +54,14 @@ pub fn spoil(fired: &Fired, is_grpc: bool) -> Spoilt {
     }
 }
 
-fn plain(status: u16, body: Option<&serde_json::Value>) -> http::Response<Answer> {
+fn plain(status: u16, body: Option<&serde_json::Value>) -> http::Response<AnswerBody> {
     let (media_type, text) = match body {
         None => ("text/plain", String::new()),
         Some(serde_json::Value::String(text)) => ("text/plain", text.clone()),
         Some(value) => ("application/json", value.to_string()),
     };
     let body = Full::new(Bytes::from(text)).map_err(|never| match never {});
-    let mut response = http::Response::new(Answer::grpc(tonic::body::Body::new(body)));
+    let mut response = http::Response::new(AnswerBody::grpc(tonic::body::Body::new(body)));
     *response.status_mut() =
         http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));

@@ -2,6 +2,7 @@
 
 mod banner;
 mod bridge;
+mod connections;
 mod data_folder;
 mod faulty;
 mod files;
@@ -43,6 +44,7 @@ use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
 use crate::storage::{PostgresOptions, Store, StoreError};
+use connections::{Connections, Limits, Uptime};
 use one_port::OnePort;
 use ready_file::ReadyFile;
 use signals::Signals;
@@ -208,6 +210,7 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
                 .app_data(kept_pages.clone())
                 .wrap(from_fn(crate::http::known_host))
                 .wrap(from_fn(crate::http::no_prefetch))
+                .wrap(from_fn(crate::http::refuse_large_heads))
                 .wrap(from_fn(crate::http::observed))
                 .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
                 .configure(crate::http::routes)
@@ -218,7 +221,8 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
         tls_only: false,
         deadlines: listeners.deadlines,
         stopping: told,
-        connections: Arc::new(counter),
+        open: Arc::new(counter),
+        connections: Connections::new(Limits::default(), Arc::new(Uptime::default())),
     };
     // Signals are ours: those who wait for mail are told first.
     let mut server =

@@ -3,13 +3,13 @@
 //! An SDK is given one URL and uses it for all of it; Go's even sends token calls and gRPC over one connection. Hence
 //! hyper in front of both, on actix's worker threads.
 
-use std::cell::Cell;
 use std::fmt::Debug;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_http::body::{BoxBody, MessageBody};
@@ -32,6 +32,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{Instrument as _, Span};
 
 use super::bridge::{self, Peer};
+use super::connections::{Connection, Connections, Ending, Held, InFlight};
 use super::faulty::{self, Spoilt, Truncated};
 use super::upload::Upload;
 use crate::app::{Asked, Provider};
@@ -43,10 +44,20 @@ use crate::telemetry::metrics::{Metrics, OpenConnection};
 use crate::telemetry::request::{self, RequestId};
 
 /// Streams of one HTTP/2 connection at a time.
-const MAX_STREAMS: u32 = 256;
+const MAX_STREAMS: u32 = 128;
 
-/// Bytes of all headers of a request together.
-const MAX_HEADER_BYTES: u32 = 32 * 1024;
+/// Bytes of all headers of a request together. Less is refused too, with a page: see `http::refuse_large_heads`.
+const MAX_HEADER_BYTES: u32 = 64 * 1024;
+
+/// Bytes of an answer that leave together. One such part has to be taken in the time of [`Deadlines::answer`].
+const PART_BYTES: usize = 32 * 1024;
+
+/// Bytes of a stream's answer that hyper takes ahead of the connection.
+const MAX_SEND_BYTES: usize = 64 * 1024;
+
+/// Streams that a client resets before they were looked at, and that we reset for its mistakes, until its connection ends.
+const MAX_RESET_STREAMS: usize = 20;
+const MAX_ERROR_STREAMS: usize = 256;
 
 /// First byte of a TLS handshake record (RFC 8446 §5.1); no HTTP request starts with it.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -62,6 +73,8 @@ pub struct Deadlines {
     /// Until a request's headers are there; on HTTP/1.1 also between requests.
     pub request_head: Duration,
     pub request_body: Duration,
+    /// Without any part of the answers being taken that wait to be written.
+    pub answer: Duration,
     /// HTTP/2 without any request. Keep-alive pings do not count, and are never held against a client.
     pub idle: Duration,
     /// How often HTTP/2 peers are asked whether they are still there, and how long they may take to say so.
@@ -76,6 +89,7 @@ impl Default for Deadlines {
             handshake: Duration::from_secs(10),
             request_head: Duration::from_secs(30),
             request_body: Duration::from_secs(30),
+            answer: Duration::from_secs(30),
             idle: Duration::from_secs(600),
             ping: Duration::from_secs(20),
             start: Duration::from_secs(5),
@@ -99,51 +113,27 @@ pub struct OnePort<F> {
     /// Becomes true when the server stops: connections finish what is under way.
     pub stopping: watch::Receiver<bool>,
     /// How many connections are open, over all workers.
-    pub connections: Arc<watch::Sender<usize>>,
+    pub open: Arc<watch::Sender<usize>>,
+    /// What each of them holds.
+    pub connections: Arc<Connections>,
 }
 
 /// Counts a connection for as long as it is open, for whoever stops the server and for whoever watches it.
-struct Open(
+struct Counted(
     Arc<watch::Sender<usize>>,
     #[expect(dead_code, reason = "counts until it is dropped")] OpenConnection,
 );
 
-impl Open {
+impl Counted {
     fn begin(connections: &Arc<watch::Sender<usize>>, metrics: &Metrics) -> Self {
         connections.send_modify(|open| *open += 1);
         Self(connections.clone(), metrics.connection())
     }
 }
 
-impl Drop for Open {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.send_modify(|open| *open -= 1);
-    }
-}
-
-/// Counts what a connection has to do.
-#[derive(Debug)]
-struct Activity {
-    in_flight: Cell<usize>,
-    requests: Cell<u64>,
-    last: Cell<Instant>,
-}
-
-/// One request under way, until the last byte of its answer.
-pub struct InFlight(Rc<Activity>);
-
-impl InFlight {
-    fn begin(activity: &Rc<Activity>) -> Self {
-        activity.in_flight.set(activity.in_flight.get() + 1);
-        activity.requests.set(activity.requests.get() + 1);
-        Self(activity.clone())
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get() - 1);
-        self.0.last.set(Instant::now());
     }
 }
 
@@ -168,7 +158,8 @@ struct Worker<S> {
     tls_only: bool,
     deadlines: Deadlines,
     stopping: watch::Receiver<bool>,
-    connections: Arc<watch::Sender<usize>>,
+    open: Arc<watch::Sender<usize>>,
+    connections: Arc<Connections>,
     http: auto::Builder<LocalExec>,
 }
 
@@ -202,6 +193,7 @@ where
                 tls_only: port.tls_only,
                 deadlines: port.deadlines,
                 stopping: port.stopping,
+                open: port.open,
                 connections: port.connections,
                 http: http_builder(&port.deadlines),
             });
@@ -228,6 +220,9 @@ fn http_builder(deadlines: &Deadlines) -> auto::Builder<LocalExec> {
         .keep_alive_interval(deadlines.ping)
         .keep_alive_timeout(deadlines.ping)
         .max_header_list_size(MAX_HEADER_BYTES)
+        .max_send_buf_size(MAX_SEND_BYTES)
+        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_ERROR_STREAMS)
         .max_concurrent_streams(MAX_STREAMS);
     builder
 }
@@ -239,10 +234,26 @@ where
 {
     /// Serves a connection until either side ends it. What fails below HTTP is the client's affair.
     async fn connection(self: Rc<Self>, tcp: TcpStream) {
-        let _open = Open::begin(&self.connections, self.provider.metrics());
+        let _counted = Counted::begin(&self.open, self.provider.metrics());
+        let address = tcp.peer_addr().ok();
+        let open = self.connections.enter(address.map(|a| a.ip()));
+        let connection = &open.connection;
+        tokio::select! {
+            () = self.converse(tcp, address, connection) => {}
+            // Whatever waits to be written is given up with the connection.
+            ending = connection.ended() => {
+                tracing::info!(address = address.map(tracing::field::display), reason = %ending, "ended a connection");
+            }
+        }
+    }
+
+    async fn converse(
+        self: Rc<Self>,
+        tcp: TcpStream,
+        peer: Option<SocketAddr>,
+        connection: &Arc<Connection>,
+    ) {
         prepare(&tcp, &self.deadlines);
-        let peer = tcp.peer_addr().ok();
-        let begun = Instant::now();
         let handshake = async {
             let is_tls = starts_tls(&tcp).await?;
             match (&self.tls, is_tls) {
@@ -258,13 +269,13 @@ where
         };
         let peer = |over_tls| Peer { address: peer, over_tls, body_time: self.deadlines.request_body };
         match opened {
-            Opened::Plain(tcp) => self.clone().serve(tcp, self.http.clone(), peer(false), begun).await,
+            Opened::Plain(tcp) => self.clone().serve(tcp, self.http.clone(), peer(false), connection).await,
             Opened::Tls(tls) => {
                 // Without ALPN it is HTTP/1.1.
                 let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
                 let http = self.http.clone();
                 let http = if is_h2 { http.http2_only() } else { http.http1_only() };
-                self.clone().serve(tls, http, peer(true), begun).await;
+                self.clone().serve(tls, http, peer(true), connection).await;
             }
         }
     }
@@ -274,24 +285,28 @@ where
         io: impl AsyncRead + AsyncWrite + Unpin + 'static,
         http: auto::Builder<LocalExec>,
         peer: Peer,
-        begun: Instant,
+        account: &Arc<Connection>,
     ) {
-        let activity =
-            Rc::new(Activity { in_flight: Cell::new(0), requests: Cell::new(0), last: Cell::new(begun) });
         let mut stopping = self.stopping.clone();
         let deadlines = self.deadlines;
         let peer = Rc::new(peer);
         let service = hyper::service::service_fn({
-            let activity = activity.clone();
+            let account = account.clone();
             move |request: http::Request<Incoming>| {
                 let (worker, peer) = (self.clone(), peer.clone());
-                let in_flight = InFlight::begin(&activity);
-                async move { worker.answer(request, &peer, in_flight).await }
+                let in_flight = account.request();
+                let held = Held::request(&account, head_bytes(&request));
+                async move {
+                    in_flight.connection().room().await;
+                    // In a box, which is gone before the answer is: clients may take their time with that.
+                    Box::pin(worker.answer(request, &peer, in_flight, held)).await
+                }
             }
         });
         let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
         let mut is_closing = false;
-        let mut look_at = begun + deadlines.request_head;
+        let mut look_at = Instant::now() + deadlines.request_head;
+        let mut look_for_stall_at = Instant::now() + deadlines.answer;
         loop {
             tokio::select! {
                 _ = connection.as_mut() => return,
@@ -299,16 +314,24 @@ where
                     is_closing = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                // A stream that is not taken is not polled either, so this is nothing that streams could do.
+                () = sleep_until(look_for_stall_at) => {
+                    let now = Instant::now();
+                    let left = deadlines.answer.saturating_sub(account.stalled_for().unwrap_or_default());
+                    if left.is_zero() {
+                        account.end(Ending::Stalled);
+                    }
+                    look_for_stall_at = now + left.max(Duration::from_millis(10));
+                }
                 () = sleep_until(look_at) => {
                     let now = Instant::now();
-                    let allowed =
-                        if activity.requests.get() == 0 { deadlines.request_head } else { deadlines.idle };
-                    let until = activity.last.get() + allowed;
-                    if activity.in_flight.get() > 0 {
+                    let allowed = if account.is_unused() { deadlines.request_head } else { deadlines.idle };
+                    let left = allowed.saturating_sub(account.idle_for());
+                    if account.is_busy() {
                         look_at = now + allowed;
-                    } else if now < until {
-                        look_at = until;
-                    } else if is_closing || activity.requests.get() == 0 {
+                    } else if !left.is_zero() {
+                        look_at = now + left;
+                    } else if is_closing || account.is_unused() {
                         return;
                     } else {
                         is_closing = true;
@@ -326,16 +349,17 @@ where
         request: http::Request<Incoming>,
         peer: &Peer,
         in_flight: InFlight,
+        held: Held,
     ) -> io::Result<http::Response<Answer>> {
         let is_http1 = request.version() < http::Version::HTTP_2;
-        let (mut request, upload) = Upload::of(request, peer.body_time);
+        let (mut request, upload) = Upload::of(request, peer.body_time, held);
         let name = take_environment(&mut request);
         let id = RequestId::of(request.headers());
         let span = request::span(&id, &request);
         request.extensions_mut().insert(id.clone());
         let answer = async {
             let is_grpc = grpc::is_grpc(request.headers());
-            let mut response = self.answer_or_fail(request, name, peer, in_flight).await?;
+            let mut response = self.answer_or_fail(request, name, peer).await?;
             id.mark(&mut response);
             if !is_grpc {
                 // Browsers take every response for what it says it is, and for nothing else.
@@ -350,7 +374,7 @@ where
             let status = response.status().as_u16();
             Span::current().record("http.response.status_code", status);
             tracing::debug!(status, "answered");
-            Ok(response)
+            Ok(response.map(|body| Answer::new(body, in_flight)))
         };
         answer.instrument(span).await
     }
@@ -361,21 +385,20 @@ where
         request: http::Request<Upload>,
         name: Option<EnvironmentName>,
         peer: &Peer,
-        in_flight: InFlight,
-    ) -> io::Result<http::Response<Answer>> {
+    ) -> io::Result<http::Response<AnswerBody>> {
         if self.provider.get().is_none() && !TELLS_OF_THE_START.contains(&request.uri().path()) {
             self.provider.wait_for_start(self.deadlines.start).await;
         }
         let Some(fired) = self.fault(&request, name.as_ref(), peer).await else {
-            return Ok(self.answer_well(request, name, peer, in_flight).await);
+            return Ok(self.answer_well(request, name, peer).await);
         };
         faults::wait(&fired).await;
         let mut response = match faulty::spoil(&fired, grpc::is_grpc(request.headers())) {
             Spoilt::Answered(response) => response,
             Spoilt::HungUp => return Err(io::Error::new(io::ErrorKind::ConnectionReset, "a fault hung up")),
-            Spoilt::Real { at_most: None } => self.answer_well(request, name, peer, in_flight).await,
+            Spoilt::Real { at_most: None } => self.answer_well(request, name, peer).await,
             Spoilt::Real { at_most: Some(bytes) } => {
-                let response = self.answer_well(request, name, peer, in_flight).await;
+                let response = self.answer_well(request, name, peer).await;
                 response.map(|answer| answer.truncated(bytes))
             }
         };
@@ -417,10 +440,9 @@ where
         request: http::Request<Upload>,
         name: Option<EnvironmentName>,
         peer: &Peer,
-        in_flight: InFlight,
-    ) -> http::Response<Answer> {
+    ) -> http::Response<AnswerBody> {
         if !grpc::is_grpc(request.headers()) {
-            return bridge::answer(&self.app, request, name, peer, in_flight).await.map(Answer::app);
+            return bridge::answer(&self.app, request, name, peer).await.map(AnswerBody::app);
         }
         let is_http1 = request.version() == http::Version::HTTP_11;
         let mut response = self.grpc.answer(request, name, peer.over_tls).await;
@@ -429,14 +451,14 @@ where
             let names = http::HeaderValue::from_static("grpc-status, grpc-message, grpc-status-details-bin");
             response.headers_mut().insert(http::header::TRAILER, names);
         }
-        response.map(Answer::grpc)
+        response.map(AnswerBody::grpc)
     }
 }
 
 /// The body of an answer, whoever gave it.
-pub struct Answer(Either<tonic::body::Body, Either<bridge::AnswerBody, Truncated<bridge::AnswerBody>>>);
+pub struct AnswerBody(Either<tonic::body::Body, Either<bridge::AnswerBody, Truncated<bridge::AnswerBody>>>);
 
-impl Answer {
+impl AnswerBody {
     pub fn grpc(body: tonic::body::Body) -> Self {
         Self(Either::Left(body))
     }
@@ -455,6 +477,24 @@ impl Answer {
     }
 }
 
+/// An answer on its way. It leaves in parts, keeps the connection busy until the last is out, and is on the connection's
+/// account until each was written.
+pub struct Answer {
+    body: AnswerBody,
+    /// Taken from the body, and not yet given to hyper.
+    rest: Bytes,
+    held: Held,
+    _in_flight: InFlight,
+}
+
+impl Answer {
+    fn new(body: AnswerBody, in_flight: InFlight) -> Self {
+        let bytes = body.0.size_hint().exact().unwrap_or_default();
+        let held = Held::answer(in_flight.connection(), usize::try_from(bytes).unwrap_or(usize::MAX));
+        Self { body, rest: Bytes::new(), held, _in_flight: in_flight }
+    }
+}
+
 impl Body for Answer {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -463,16 +503,40 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        let me = &mut *self;
+        if me.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut me.body.0).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                other => return Poll::Ready(other),
+            };
+            match frame.into_data() {
+                Ok(data) => me.rest = data,
+                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+            }
+            me.held.grow(me.rest.len().saturating_sub(me.held.bytes()));
+        }
+        let part = me.rest.split_to(me.rest.len().min(PART_BYTES));
+        Poll::Ready(Some(Ok(Frame::data(me.held.part(part)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.rest.is_empty() && self.body.0.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        let mut hint = self.body.0.size_hint();
+        if let Some(bytes) = hint.exact() {
+            hint.set_exact(bytes + self.rest.len() as u64);
+        }
+        hint
     }
+}
+
+/// Bytes of a request's head, about as much as is kept of it.
+fn head_bytes<B>(request: &http::Request<B>) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let headers = request.headers().iter();
+    target + headers.map(|(name, value)| name.as_str().len() + value.len() + 32).sum::<usize>()
 }
 
 /// Takes the name of an isolated environment out of the path: `/e/NAME/oauth/token` becomes `/oauth/token`.

@@ -18,6 +18,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::connections::Held;
+
 /// What is read away of a body that was left.
 const DRAIN_MAX_BYTES: u64 = 32 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -29,6 +31,8 @@ pub struct Upload {
     time: Duration,
     time_is_up: Option<Pin<Box<Sleep>>>,
     progress: Arc<Progress>,
+    /// What was read and may still be kept by whoever reads.
+    held: Held,
 }
 
 /// How far a body has come, for whoever answers meanwhile.
@@ -72,8 +76,12 @@ impl Progress {
 }
 
 impl Upload {
-    /// The body of a request, which may take so long.
-    pub fn of(request: http::Request<Incoming>, time: Duration) -> (http::Request<Self>, Arc<Progress>) {
+    /// The body of a request, which may take so long. What is read of it counts as held.
+    pub fn of(
+        request: http::Request<Incoming>,
+        time: Duration,
+        held: Held,
+    ) -> (http::Request<Self>, Arc<Progress>) {
         let is_empty = request.body().is_end_stream();
         let progress = Arc::new(Progress {
             declared_bytes: request.body().size_hint().exact(),
@@ -86,6 +94,7 @@ impl Upload {
             time,
             time_is_up: None,
             progress: progress.clone(),
+            held,
         });
         (request, progress)
     }
@@ -110,6 +119,9 @@ impl Body for Upload {
             return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
         };
         me.progress.note(frame.as_ref());
+        if let Some(Ok(frame)) = &frame {
+            me.held.grow(frame.data_ref().map_or(0, Bytes::len));
+        }
         if !matches!(frame, Some(Ok(_))) {
             me.body = None;
         }

@@ -43,6 +43,7 @@ async fn impatient() -> TestServer {
         handshake: short,
         request_head: short,
         request_body: short,
+        answer: short,
         idle: short,
         ping: PATIENCE,
         start: short,
@@ -190,6 +191,105 @@ async fn a_request_under_way_is_not_idle() {
     assert_eq!(response.status(), 404);
 }
 
+/// A server that is patient with everything but answers that nobody takes.
+async fn impatient_with_answers() -> TestServer {
+    let deadlines = Deadlines {
+        handshake: PATIENCE,
+        request_head: PATIENCE,
+        request_body: PATIENCE,
+        answer: Duration::from_millis(300),
+        idle: PATIENCE,
+        ping: PATIENCE,
+        start: PATIENCE,
+    };
+    TestServer::with_deadlines(deadlines).await
+}
+
+const DOCUMENT: &str = "/api/v1/openapi.json";
+
+/// As many requests at once on a connection of HTTP/1.1, the last of which ends it.
+fn pipelined(requests: usize) -> String {
+    let ask = |more: &str| format!("GET {DOCUMENT} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
+    ask("").repeat(requests - 1) + &ask("connection: close\r\n")
+}
+
+/// Connects with a receive buffer that is soon full.
+async fn with_small_buffer(server: &TestServer) -> tokio::net::TcpStream {
+    let port: u16 = server.url.rsplit(':').next().unwrap().parse().unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16_384).unwrap();
+    socket.connect(([127, 0, 0, 1], port).into()).await.unwrap()
+}
+
+#[rstest]
+#[case::a_document(DOCUMENT)]
+#[case::a_long_poll("/_emulator/v1/messages/latest?to=nobody@example.com&wait_ms=1")]
+#[case::events_of_the_server("/_emulator/v1/messages/events")]
+#[tokio::test]
+async fn what_an_http_2_client_does_not_take_ends_its_connection(#[case] path: &str) {
+    let server = impatient_with_answers().await;
+    let port = server.url.rsplit(':').next().unwrap().parse().unwrap();
+    // It answers pings, and never opens a window.
+    let mut client = crate::support::frames::Client::connect(port, 0).await;
+    client.request(&crate::support::frames::get(path)).await;
+    let begun = Instant::now();
+    while client.answers.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+        assert!(begun.elapsed() < PATIENCE, "no answer begins");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Something to tell those who wait for events.
+    server.person().start("jane@example.com").await;
+    timeout(PATIENCE, &mut client.reader).await.expect("the server hangs up").unwrap();
+}
+
+#[tokio::test]
+async fn what_an_http_1_client_does_not_take_ends_its_connection() {
+    let server = impatient_with_answers().await;
+    let mut lazy = with_small_buffer(&server).await;
+    // More than the kernel keeps for both sides.
+    let _ = timeout(Duration::from_secs(2), lazy.write_all(pipelined(400).as_bytes())).await;
+    let begun = Instant::now();
+    while lazy.try_write(b"x").map_or_else(|e| e.kind() == std::io::ErrorKind::WouldBlock, |_| true) {
+        assert!(begun.elapsed() < PATIENCE, "the connection stands");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_takes_a_little_at_a_time_gets_all_of_it() {
+    let server = impatient_with_answers().await;
+    let mut slow = with_small_buffer(&server).await;
+    let requests = 60;
+    slow.write_all(pipelined(requests).as_bytes()).await.unwrap();
+    let (mut said, mut buffer, begun) = (vec![], vec![0; 65_536], Instant::now());
+    loop {
+        let read = timeout(PATIENCE, slow.read(&mut buffer)).await.unwrap().expect("no reset");
+        if read == 0 {
+            break;
+        }
+        said.extend_from_slice(&buffer[..read]);
+        // Slowly, as far as it takes longer than an answer that nobody takes may wait.
+        if begun.elapsed() < Duration::from_millis(900) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let answers = String::from_utf8_lossy(&said).matches("HTTP/1.1 200").count();
+    assert_eq!(answers, requests);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_something_that_does_not_come_yet_is_left_alone() {
+    let server = impatient_with_answers().await;
+    let (mut sender, _connection) = http2(&server).await;
+    let events = sender.send_request(get(&server, "/_emulator/v1/messages/events")).await.unwrap();
+    // Three times as long as an answer may wait that is not taken.
+    let path = "/_emulator/v1/messages/latest?to=nobody@example.com&wait_ms=900";
+    assert_eq!(sender.send_request(get(&server, path)).await.unwrap().status(), 404);
+    server.person().start("jane@example.com").await;
+    let first = timeout(PATIENCE, events.into_body().frame()).await.unwrap().unwrap().unwrap();
+    assert!(String::from_utf8_lossy(first.data_ref().unwrap()).contains("jane@example.com"));
+}
+
 #[tokio::test]
 async fn a_stopping_server_answers_what_is_under_way_and_says_goaway() {
     let server = TestServer::start().await;
@@ -239,19 +339,37 @@ async fn keep_alive_pings_are_tolerated() {
 #[tokio::test]
 async fn headers_beyond_measure_are_refused_by_both_versions() {
     let server = TestServer::start().await;
+    // A page says what to do; far beyond, nothing is read any more.
+    for (bytes, is_page) in [(40_000, true), (200_000, false)] {
+        let large = "x".repeat(bytes);
+        let mut http1 = server.tcp().await;
+        let request = format!(
+            "GET /keys HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nconnection: close\r\nx-large: {large}\r\n\r\n"
+        );
+        // The server may hang up before it was sent all of it.
+        let _ = http1.write_all(request.as_bytes()).await;
+        let said = to_the_end(http1).await;
+        assert_eq!(said.contains("Delete the cookies of this address"), is_page, "{said}");
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 431"), "{said}");
+        let (mut sender, _connection) = http2(&server).await;
+        let mut request = get(&server, "/keys");
+        request.headers_mut().insert("x-large", large.parse().unwrap());
+        request.headers_mut().insert("accept", "text/html".parse().unwrap());
+        match sender.send_request(request).await {
+            Ok(response) => {
+                assert_eq!(response.status(), 431);
+                let page = response.into_body().collect().await.unwrap().to_bytes();
+                assert_eq!(String::from_utf8_lossy(&page).contains("Delete the cookies"), is_page);
+            }
+            Err(_) => assert!(!is_page),
+        }
+    }
+    // Programs are told in their own way.
     let large = "x".repeat(40_000);
-    let mut http1 = server.tcp().await;
-    let request = format!("GET /keys HTTP/1.1\r\nhost: localhost\r\nx-large: {large}\r\n\r\n");
-    http1.write_all(request.as_bytes()).await.unwrap();
-    assert!(to_the_end(http1).await.starts_with("HTTP/1.1 431"));
-    let (mut sender, _connection) = http2(&server).await;
-    let mut request = get(&server, "/keys");
-    request.headers_mut().insert("x-large", large.parse().unwrap());
-    let refused = match sender.send_request(request).await {
-        Ok(response) => response.status() == 431,
-        Err(_) => true,
-    };
-    assert!(refused);
+    let said =
+        server.http().get(format!("{}/keys", server.url)).header("cookie", large).send().await.unwrap();
+    assert_eq!(said.status(), 431);
+    assert_eq!(said.json::<serde_json::Value>().await.unwrap()["error"], "invalid_request");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! The description of the part of Scalekit's REST API that is emulated, made from its handlers and their types.
 
+use std::sync::LazyLock;
+
 use actix_web::HttpResponse;
+use actix_web::web::Bytes;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
@@ -67,9 +70,10 @@ impl Modify for Common {
     }
 }
 
-/// The description as JSON.
-pub fn document() -> String {
-    Api::openapi().to_json().unwrap_or_default()
+/// The description as JSON, made once: answers that wait to be taken share it.
+pub fn document() -> Bytes {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default().into());
+    DOCUMENT.clone()
 }
 
 /// `GET /api/v1/openapi.json`

@@ -1,6 +1,9 @@
 //! The control API's description, made from its handlers and their types.
 
+use std::sync::LazyLock;
+
 use actix_web::HttpResponse;
+use actix_web::web::Bytes;
 use serde::Serialize;
 use utoipa::openapi::{OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
@@ -135,9 +138,10 @@ pub fn calls() -> Vec<Call> {
     calls
 }
 
-/// The description as JSON.
-pub fn document() -> String {
-    Api::openapi().to_json().unwrap_or_default()
+/// The description as JSON, made once: answers that wait to be taken share it.
+pub fn document() -> Bytes {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default().into());
+    DOCUMENT.clone()
 }
 
 /// `GET /_emulator/v1/openapi.json`

@@ -1,5 +1,7 @@
 //! Styles, scripts and the logo, from the binary and from our own address: pages make no third-party request.
 
+use std::borrow::Cow;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::RustEmbed;
@@ -42,7 +44,11 @@ async fn serve(request: HttpRequest, name: &str) -> HttpResponse {
     if known == Some(etag.as_str()) {
         return response.finish();
     }
-    response.content_type(media_type(name)).body(found.data.into_owned())
+    let bytes = match found.data {
+        Cow::Borrowed(embedded) => web::Bytes::from_static(embedded),
+        Cow::Owned(read) => read.into(),
+    };
+    response.content_type(media_type(name)).body(bytes)
 }
 
 /// The media types of the files in `static/`.

@@ -50,7 +50,7 @@ async fn agents_are_told_what_is_true_and_secrets_only_where_they_may_have_them(
 
 #[test]
 fn the_table_of_the_documentation_is_what_the_description_says() {
-    let document: Value = serde_json::from_str(&vestibule::http::control::openapi::document()).unwrap();
+    let document: Value = serde_json::from_slice(&vestibule::http::control::openapi::document()).unwrap();
     let mut table = "| call | what it does |\n|---|---|\n".to_owned();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {

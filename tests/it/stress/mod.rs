@@ -6,6 +6,7 @@ mod mails;
 mod outages;
 mod proxy;
 mod replicas;
+mod unread;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

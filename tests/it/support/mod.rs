@@ -1,6 +1,7 @@
 //! The harness: a server on a free port with a clock that stands still, and people who use it.
 
 pub mod frame;
+pub mod frames;
 pub mod grpc;
 pub mod person;
 pub mod postgres;
