@@ -8,13 +8,13 @@ CREATE TABLE server_secrets (
     PRIMARY KEY (environment_id, name)
 );
 
--- `sequence` makes parallel first starts agree: only one of them can insert number 1.
 -- One row, written to learn whether anything can be written.
 CREATE TABLE write_checks (
     id BIGINT NOT NULL PRIMARY KEY,
     filling BYTEA NOT NULL
 );
 
+-- `sequence` makes parallel first starts agree: only one of them can insert number 1.
 CREATE TABLE signing_keys (
     environment_id TEXT NOT NULL,
     sequence BIGINT NOT NULL,

@@ -53,10 +53,9 @@ impl KeyRing {
     ) -> Option<Arc<SigningKey>> {
         let keys = self.current();
         let met = self.met.read().unwrap_or_else(PoisonError::into_inner);
-        let oldest = keys.keys().first().map(|key| key.kid().to_owned());
+        let oldest = keys.keys().first().map(|key| key.kid());
         let is_published = |key: &&Arc<SigningKey>| {
-            oldest.as_deref() == Some(key.kid())
-                || met.get(key.kid()).is_none_or(|since| since.elapsed() >= settle)
+            oldest == Some(key.kid()) || met.get(key.kid()).is_none_or(|since| since.elapsed() >= settle)
         };
         keys.signing_keys(algorithm, now_ms).find(is_published).cloned()
     }

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::domain::clock::{Clock, UnixMs};
+use crate::domain::source_address::SourceAddress;
 
 /// A connection that has more than this waiting to be written gets no further request answered, in bytes.
 const MAX_UNDELIVERED_BYTES: usize = 1 << 20;
@@ -78,8 +79,7 @@ pub struct Connections {
 /// One connection.
 pub struct Connection {
     all: Arc<Connections>,
-    /// Who made it: an IPv4 address, or the network of an IPv6 address.
-    source: Option<IpAddr>,
+    source: Option<SourceAddress>,
     held_bytes: AtomicUsize,
     /// Of those: bytes of answers.
     undelivered_bytes: AtomicUsize,
@@ -122,7 +122,7 @@ impl Connections {
     pub fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Open {
         let connection = Arc::new(Connection {
             all: self.clone(),
-            source: address.map(network),
+            source: address.map(SourceAddress::from),
             held_bytes: AtomicUsize::new(0),
             undelivered_bytes: AtomicUsize::new(0),
             delivered_at_ms: AtomicI64::new(0),
@@ -144,7 +144,7 @@ impl Connections {
     }
 
     fn make_room(open: &HashMap<u64, Arc<Connection>>) {
-        let mut of_source: HashMap<Option<IpAddr>, usize> = HashMap::new();
+        let mut of_source: HashMap<Option<SourceAddress>, usize> = HashMap::new();
         for connection in open.values() {
             *of_source.entry(connection.source).or_default() += 1;
         }
@@ -190,14 +190,6 @@ impl Connections {
 
     fn since(&self, ms: UnixMs) -> Duration {
         Duration::from_millis(u64::try_from(self.now_ms() - ms).unwrap_or_default())
-    }
-}
-
-/// Who has one IPv6 address has all of its network's.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
     }
 }
 
@@ -448,7 +440,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_ipv6_network_are_one_source() {
-        let of = |text: &str| network(text.parse().unwrap());
+        let of = |text: &str| SourceAddress::from(text.parse::<IpAddr>().unwrap());
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::1"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));

@@ -147,10 +147,7 @@ fn note_tokens(
         Err(TokenRefusal::InvalidGrant(why)) => {
             Step::new("token", Verdict::Refused, format!("{shown} was refused with invalid_grant: {why}."))
         }
-        Err(TokenRefusal::InvalidScope(why)) => {
-            Step::new("token", Verdict::Refused, format!("{shown} was refused: {why}."))
-        }
-        Err(TokenRefusal::UnauthorizedClient(why)) => {
+        Err(why @ (TokenRefusal::InvalidScope(_) | TokenRefusal::UnauthorizedClient(_))) => {
             Step::new("token", Verdict::Refused, format!("{shown} was refused: {why}."))
         }
         Err(TokenRefusal::Failure(_)) => return,

@@ -1,6 +1,6 @@
 //! The inbox and the outbox.
 
-use super::{Batch, Store, StoreError};
+use super::{Batch, Store, StoreError, Write};
 use crate::domain::clock::UnixMs;
 
 /// No mail is put off for longer, by a claim or a retry, in milliseconds.
@@ -116,6 +116,12 @@ pub(super) fn insert(
     Ok(())
 }
 
+fn removing(mail: &OutboxMail) -> Write<'static> {
+    sqlx::query("DELETE FROM outbox WHERE environment_id = $1 AND id = $2")
+        .bind(mail.environment_id.clone())
+        .bind(mail.id.clone())
+}
+
 impl Store {
     /// Mails of the inbox, newest first.
     pub async fn messages(
@@ -223,16 +229,14 @@ impl Store {
         let query =
             sqlx::query("UPDATE messages SET delivery_error = $3 WHERE environment_id = $1 AND id = $2");
         batch.write(query.bind(&mail.environment_id).bind(&mail.id).bind(reason))?;
-        let query = sqlx::query("DELETE FROM outbox WHERE environment_id = $1 AND id = $2");
-        batch.write(query.bind(&mail.environment_id).bind(&mail.id))?;
+        batch.write(removing(mail))?;
         self.commit(batch).await?;
         Ok(())
     }
 
     /// Takes a delivered mail out.
     pub async fn remove_mail(&self, mail: &OutboxMail) -> Result<(), StoreError> {
-        let query = sqlx::query("DELETE FROM outbox WHERE environment_id = $1 AND id = $2");
-        self.execute(query.bind(mail.environment_id.clone()).bind(mail.id.clone())).await?;
+        self.execute(removing(mail)).await?;
         Ok(())
     }
 }

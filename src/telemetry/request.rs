@@ -73,8 +73,8 @@ pub fn shown_path(path: &str) -> String {
     shown.take(MAX_SEGMENTS).collect::<Vec<_>>().join("/")
 }
 
-/// The span of a request. Queries, which hold codes and addresses, are left out. A trace that the caller began goes on in it (W3C Trace
-/// Context §3.2).
+/// The span of a request. Queries, which hold codes and addresses, are left out. A trace that the caller began goes on in
+/// it (W3C Trace Context §3.2).
 pub fn span<B>(id: &RequestId, request: &http::Request<B>) -> Span {
     let span = tracing::info_span!(
         "request",

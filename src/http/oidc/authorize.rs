@@ -3,11 +3,12 @@
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::registration::{Address, how_to_add, how_to_register};
+use super::{repeat_as_get, unreadable};
 use crate::app::Context;
 use crate::domain::authorization::PageRefusal;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
-use crate::http::params::{self, Form, ParamsError};
+use crate::http::params::{self, Form};
 use crate::http::{cookies, see_other};
 use crate::service::authorize::{Authorized, NotAuthorized, authorize};
 
@@ -32,21 +33,9 @@ pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     }
 }
 
-/// `POST /oauth/authorize` (OpenID Connect Core 1.0 §3.1.2.1). The browser repeats it as GET: cookies are
-/// `SameSite=Lax` and do not come with a form that another site sent.
+/// `POST /oauth/authorize` (OpenID Connect Core 1.0 §3.1.2.1).
 pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
-    match form {
-        Ok(params) => {
-            let query =
-                url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.pairs()).finish();
-            see_other(&context.public_url.join(&format!("/oauth/authorize?{query}")))
-        }
-        Err(error) => unreadable(error).page(&request),
-    }
-}
-
-fn unreadable(error: ParamsError) -> Problem {
-    Problem::new(error.status(), "invalid_request", "Invalid request", format!("{error}."))
+    repeat_as_get(&request, &context, "/oauth/authorize", form)
 }
 
 /// The page that names what is wrong and how to put it right.

@@ -4,13 +4,14 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::registration::{Address, how_to_register};
+use super::{repeat_as_get, unreadable, url_with};
 use crate::app::Context;
 use crate::domain::authorization::Parameters;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::pages::render::{self, FormsLead};
 use crate::http::pages::{texts, views};
-use crate::http::params::{self, Form, ParamsError};
+use crate::http::params::{self, Form};
 use crate::http::{cookies, guard, see_other};
 use crate::service::end_session::{AfterLogout, Logout, end_confirmed, end_session};
 
@@ -40,13 +41,9 @@ pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     response
 }
 
-/// `POST /oidc/logout`: the same parameters in a form. The browser repeats it as GET: cookies are `SameSite=Lax` and
-/// do not come with a form that another site sent.
+/// `POST /oidc/logout`: the same parameters in a form.
 pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
-    match form {
-        Ok(params) => see_other(&logout_url(&context, &params)),
-        Err(error) => unreadable(error).page(&request),
-    }
+    repeat_as_get(&request, &context, "/oidc/logout", form)
 }
 
 /// `POST /oidc/logout/confirm`: the person's yes. The GET that follows finds nobody signed in and leads on.
@@ -61,18 +58,9 @@ pub async fn confirm(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) 
     if let Err(failure) = end_confirmed(&context, &cookies::browser(&request, &context)).await {
         return Problem::failure(&failure).page(&request);
     }
-    let mut response = see_other(&logout_url(&context, &params));
+    let mut response = see_other(&url_with(&context, "/oidc/logout", &params));
     let _ = response.add_cookie(&cookies::no_session_cookie(&context));
     response
-}
-
-fn logout_url(context: &Context, params: &Parameters) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.pairs()).finish();
-    context.public_url.join(&format!("/oidc/logout?{query}"))
-}
-
-fn unreadable(error: ParamsError) -> Problem {
-    Problem::new(error.status(), "invalid_request", "Invalid request", format!("{error}."))
 }
 
 /// The page that asks before anything ends.

@@ -9,12 +9,39 @@ mod registration;
 pub mod token;
 pub mod userinfo;
 
-use actix_web::HttpRequest;
 use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+use super::errors::Problem;
+use super::params::ParamsError;
+use super::see_other;
+use crate::app::Context;
 use crate::domain::authorization::{Parameters, RepeatedParameter};
 use crate::service::client_auth::ClientCredentials;
+
+/// Has the browser repeat a form as GET: cookies are `SameSite=Lax` and do not come with a form that another site sent.
+fn repeat_as_get(
+    request: &HttpRequest,
+    context: &Context,
+    path: &str,
+    form: Result<Parameters, ParamsError>,
+) -> HttpResponse {
+    match form {
+        Ok(params) => see_other(&url_with(context, path, &params)),
+        Err(error) => unreadable(error).page(request),
+    }
+}
+
+/// The URL of a path of ours with these parameters.
+fn url_with(context: &Context, path: &str, params: &Parameters) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params.pairs()).finish();
+    context.public_url.join(&format!("{path}?{query}"))
+}
+
+fn unreadable(error: ParamsError) -> Problem {
+    Problem::new(error.status(), "invalid_request", "Invalid request", format!("{error}."))
+}
 
 /// Why client credentials could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
