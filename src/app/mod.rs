@@ -47,16 +47,16 @@ pub struct App {
     pub clock: Arc<EnvironmentClock>,
     pub keys: KeyRing,
     pub mail: MailRoom,
-    /// When this process last made sure that it knows the newest revision.
+    /// When this process last made sure that it knows the newest version.
     checked_at: RwLock<Instant>,
     /// Held while it is made sure; when that failed last.
     checking: tokio::sync::Mutex<Option<Instant>>,
 }
 
-/// What requests see of an environment, as of one revision.
+/// What requests see of an environment, as of one version.
 pub struct Live {
     pub environment: Arc<Environment>,
-    pub revision: i64,
+    pub version: i64,
     pub secret: ServerSecret,
     pub client_secrets: ClientSecrets,
     /// Seals mails that wait for the SMTP server.
@@ -113,10 +113,8 @@ impl App {
 
     /// The record as stored, to be changed.
     pub async fn record(&self) -> Result<EnvironmentRecord, StartError> {
-        match self.store().environment_record(&self.id).await? {
-            Some(record) => Ok(record),
-            None => self.site.unchanged(self.clock.machine_ms()),
-        }
+        let record = self.store().environment_record(&self.id).await?;
+        Ok(record.ok_or(StoreError::Unreadable("environment"))?)
     }
 
     /// Is what this process knows young enough to be used?
@@ -125,7 +123,7 @@ impl App {
         self.site.freshness().is_none_or(|age| checked_at.elapsed() < age)
     }
 
-    /// Makes sure of the newest revision. `false`: the environment was deleted.
+    /// Makes sure of the newest version. `false`: the environment was deleted.
     async fn freshen(&self) -> Result<bool, StartError> {
         let asked_at = Instant::now();
         let mut failed_at = self.checking.lock().await;
@@ -142,15 +140,11 @@ impl App {
     pub async fn reload(&self) -> Result<bool, StartError> {
         let asked_at = Instant::now();
         let record = self.store().environment_record(&self.id).await?;
-        let record = match record {
-            Some(record) => record,
-            None if self.name.is_some() => return Ok(false),
-            None => self.site.unchanged(self.clock.machine_ms())?,
-        };
+        let Some(record) = record else { return Ok(false) };
         let known = self.live();
-        // `keys rotate` changes no revision.
+        // `keys rotate` changes no version.
         self.keys.reload(self.key_chest()).await?;
-        if record.revision != known.revision {
+        if record.version != known.version {
             let secret = server_secret(
                 self.store(),
                 &self.id,
@@ -163,8 +157,8 @@ impl App {
             let environment = changed_environment(&self.site, self.name.as_ref(), &record)?;
             let next = Live::new(&self.site, environment, &record, secret, faults, Some(&known))?;
             let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-            // A slow reader must not bring an older revision back.
-            if record.revision > live.revision {
+            // A slow reader must not bring an older version back.
+            if record.version > live.version {
                 *live = Arc::new(next);
                 self.clock.set(record.clock);
             }
@@ -258,7 +252,7 @@ impl Live {
             mails: secret.mails_at_rest()?,
             secret,
             environment: Arc::new(environment),
-            revision: record.revision,
+            version: record.version,
             randomness,
             faults,
         })

@@ -191,7 +191,7 @@ impl Provider {
             return Ok(Some(app));
         }
         let record = default.store().environment_record(id).await.map_err(StartError::from)?;
-        match record.and_then(|r| EnvironmentName::parse(&r.name)) {
+        match record.and_then(|r| EnvironmentName::parse(&r.name?)) {
             Some(name) => self.open(&name).await.map(Some),
             None => Ok(None),
         }

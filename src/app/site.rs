@@ -14,18 +14,18 @@ use super::StartError;
 use crate::config::Layers;
 use crate::crypto::at_rest::AtRest;
 use crate::crypto::client_secrets::SecretChecks;
-use crate::domain::clock::{Clock, ClockSetting, UnixMs};
+use crate::domain::clock::Clock;
 use crate::domain::entropy::Entropy;
 use crate::domain::environment::Mode;
 use crate::domain::flow::FlowLog;
 use crate::domain::source_address::TrustedProxies;
 use crate::mail::SmtpMailer;
-use crate::storage::{EnvironmentRecord, Store, StoreError};
+use crate::storage::{Store, StoreError};
 
 /// Name of the one server secret, in the database and as what it is sealed with.
 pub const SERVER_SECRET: &str = "server secret";
 pub(super) const SIGNING_KEY: &str = "signing key";
-const SETTINGS: &str = "environment settings";
+pub(super) const SETTINGS: &str = "environment settings";
 
 /// Who may use what is not for everybody: the inbox and the control API, or the figures.
 #[derive(Debug, Clone)]
@@ -123,20 +123,5 @@ impl Site {
 
     pub fn open_key(&self, sealed: &[u8]) -> Result<Vec<u8>, StartError> {
         Ok(self.at_rest.open(SIGNING_KEY, sealed)?)
-    }
-
-    /// The record of an environment of which nothing was changed yet.
-    pub(super) fn unchanged(&self, now_ms: UnixMs) -> Result<EnvironmentRecord, StartError> {
-        let nothing = self.seal_settings(&Value::Object(serde_json::Map::new()))?;
-        Ok(EnvironmentRecord {
-            id: self.default_id.clone(),
-            name: self.default_id.clone(),
-            revision: 0,
-            resets: 0,
-            settings: nothing.clone(),
-            first_settings: nothing,
-            clock: ClockSetting::default(),
-            created_at_ms: now_ms,
-        })
     }
 }

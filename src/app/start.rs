@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::App;
 use super::keys::{KeyChest, KeyRing};
-use super::site::{Access, SERVER_SECRET, Site};
+use super::site::{Access, SERVER_SECRET, SETTINGS, Site};
 use crate::config::Layers;
 use crate::crypto::at_rest::{AtRest, AtRestError};
 use crate::crypto::server_secret::ServerSecret;
@@ -22,6 +22,9 @@ use crate::domain::source_address::TrustedProxies;
 use crate::domain::token::SigningAlgorithm;
 use crate::mail::SmtpMailer;
 use crate::storage::{EnvironmentRecord, SeedOrganization, SeedUser, Store, StoreError, StoredFault};
+
+/// No changed settings, as stored before they are sealed.
+const NO_SETTINGS: &[u8] = b"{}";
 
 /// What a provider is made of, before anything was read from the database.
 pub struct Parts {
@@ -77,6 +80,7 @@ impl Parts {
         let now_ms = self.clock.now_ms();
         let at_rest = AtRest::new(self.master_key.as_ref())?;
         self.store.migrate().await?;
+        let record = self.record(&at_rest, now_ms).await?;
         let secret = server_secret(&self.store, id, &at_rest, &*self.entropy, now_ms).await?;
         let keys = KeyRing::default();
         let chest = KeyChest { store: &self.store, environment_id: id, at_rest: &at_rest };
@@ -90,12 +94,23 @@ impl Parts {
         self.store
             .seed(id, &self.seed.organizations, &self.seed.users, self.control.is_off(), now_ms)
             .await?;
-        let record = self.store.environment_record(id).await?;
-        if record.is_some() {
-            tracing::info!("settings were changed by API; those changes outrank the configuration");
-        }
         let faults = self.store.faults(id).await?;
         Ok(Started { secret, keys, record, faults })
+    }
+
+    /// The record of the default environment, made where this is the first start.
+    async fn record(&self, at_rest: &AtRest, now_ms: UnixMs) -> Result<EnvironmentRecord, StartError> {
+        let id = &self.environment.id;
+        if let Some(record) = self.store.environment_record(id).await? {
+            if at_rest.open(SETTINGS, &record.settings)? != NO_SETTINGS {
+                tracing::info!("settings were changed by API; those changes outrank the configuration");
+            }
+            return Ok(record);
+        }
+        let settings = at_rest.seal(SETTINGS, NO_SETTINGS, &*self.entropy)?;
+        self.store.ensure_environment(id, &settings, now_ms).await?;
+        let record = self.store.environment_record(id).await?;
+        Ok(record.ok_or(StoreError::Unreadable("environment"))?)
     }
 
     /// The provider, with what [`Parts::start`] found.
@@ -122,11 +137,7 @@ impl Parts {
             flows: FlowLog::default(),
             writing_flows: tokio::sync::Mutex::default(),
         });
-        let record = match started.record {
-            Some(record) => record,
-            None => site.unchanged(site.machine_clock.now_ms())?,
-        };
-        App::new(site, None, &record, started.secret, started.keys, started.faults)
+        App::new(site, None, &started.record, started.secret, started.keys, started.faults)
     }
 }
 
@@ -134,7 +145,7 @@ impl Parts {
 pub struct Started {
     secret: ServerSecret,
     keys: KeyRing,
-    record: Option<EnvironmentRecord>,
+    record: EnvironmentRecord,
     faults: Vec<StoredFault>,
 }
 

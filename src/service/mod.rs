@@ -57,7 +57,11 @@ impl Failure {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Environment(error) => error.is_passing(),
-            other => matches!(other, Self::Store(StoreError::Unavailable(_)) | Self::Contention),
+            // What was deleted meanwhile is told apart by whoever comes again.
+            other => matches!(
+                other,
+                Self::Store(StoreError::Unavailable(_) | StoreError::MissingParent(_)) | Self::Contention
+            ),
         }
     }
 

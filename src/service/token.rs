@@ -177,7 +177,7 @@ async fn redeem(
         Err(CodeRefusal::AlreadyUsed) => return Err(revoke_reused(context, &grant).await),
         Err(refusal) => return Err(refused_code(refusal)),
     }
-    let holder = Holder::choose(&grant, user, organizations)?;
+    let holder = Holder::choose(&grant, user, organizations);
     grant.refresh_generation = grant.authorization.has_scope("offline_access").then_some(0);
     grant.refresh_expires_at_ms = now_ms + lifetime_s(context, client, &grant.authorization) * 1000;
     if !context.store().consume_code(context.environment_id(), &grant, now_ms).await? {
@@ -240,8 +240,8 @@ async fn rotate(
                 return Err(invalid_grant("the refresh token was already used; its family is revoked"));
             }
             standing @ (RefreshStanding::Current | RefreshStanding::Repeated) => {
-                check_session(context, session).await?;
-                let holder = Holder::choose(&grant, user, organizations)?;
+                check_session(context, &session).await?;
+                let holder = Holder::choose(&grant, user, organizations);
                 if standing == RefreshStanding::Current {
                     let rotated = context
                         .store()
@@ -277,10 +277,11 @@ fn narrow_scope(grant: &Grant, asked: Option<&str>) -> Result<Vec<String>, Token
 }
 
 /// A refresh token lives as long as the session it came from.
-async fn check_session(context: &Context, session: Option<Session>) -> Result<(), TokenRefusal> {
-    let live = session.filter(|s| s.is_live(context.now_ms(), &context.environment.sessions));
-    let session = live.ok_or_else(|| invalid_grant("the session has ended"))?;
-    Ok(touch(context, &session).await?)
+async fn check_session(context: &Context, session: &Session) -> Result<(), TokenRefusal> {
+    if !session.is_live(context.now_ms(), &context.environment.sessions) {
+        return Err(invalid_grant("the session has ended"));
+    }
+    Ok(touch(context, session).await?)
 }
 
 /// A client's own token (RFC 6749 §4.4). Nothing is stored.
@@ -316,17 +317,12 @@ struct Holder {
 
 impl Holder {
     /// The person, in the organization that the application asked for, or else the first one's.
-    fn choose(
-        grant: &Grant,
-        user: Option<User>,
-        mut organizations: Vec<Organization>,
-    ) -> Result<Self, TokenRefusal> {
-        let user = user.ok_or_else(|| invalid_grant("the user no longer exists"))?;
+    fn choose(grant: &Grant, user: User, mut organizations: Vec<Organization>) -> Self {
         let chosen = grant.authorization.organization_id.as_deref();
         let position = organizations
             .iter()
             .position(|o| chosen.is_none_or(|c| o.id == c || o.external_id.as_deref() == Some(c)));
-        Ok(Self { user, organization: position.map(|i| organizations.swap_remove(i)) })
+        Self { user, organization: position.map(|i| organizations.swap_remove(i)) }
     }
 }
 
@@ -436,8 +432,9 @@ pub async fn issue_for_test(
     let cookie = secret_for(&session.id, context.entropy());
     let (store, environment_id) = (context.store(), context.environment_id());
     let user = store.user(environment_id, &grant.user_id).await?;
+    let user = user.ok_or_else(|| invalid_grant("the user no longer exists"))?;
     let organizations = store.organizations_of(environment_id, &grant.user_id).await?;
-    let holder = Holder::choose(&grant, user, organizations)?;
+    let holder = Holder::choose(&grant, user, organizations);
     let cookie_digest = context.secret().digest(Purpose::SessionCookie, &cookie);
     store.insert_session(environment_id, &session, &cookie_digest).await?;
     let code_digest = context.secret().digest(Purpose::AuthorizationCode, &code);

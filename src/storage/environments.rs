@@ -1,34 +1,39 @@
-//! Isolated environments, and what the control API changed of each.
+//! Environments: the default one, isolated ones, and for each the template that a reset goes back to.
 
-use super::{Store, StoreError, like_pattern, state};
+use super::{Connection, Store, StoreError, like_pattern};
 use crate::domain::clock::{ClockSetting, UnixMs};
 
-/// What is stored of an environment. The default one has no row until something of it is changed.
+/// The id under which the template of an environment is kept: one statement copies its rows.
+pub(super) fn template_id(environment_id: &str) -> String {
+    format!("{environment_id}~seed")
+}
+
+/// What is stored of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvironmentRecord {
+    /// Its id.
     pub id: String,
-    /// The default one's is its id.
-    pub name: String,
-    /// Grows with every change; a later change is committed only over the revision that was read. 0: no row yet.
-    pub revision: i64,
+    /// `None`: the default one.
+    pub name: Option<String>,
+    /// Grows with every change; a later change is committed only over the version that was read.
+    pub version: i64,
     /// How often it was reset: makes repeatable randomness start over.
     pub resets: i64,
     /// Changed settings in the configuration's words, sealed.
     pub settings: Vec<u8>,
-    /// The settings that a reset goes back to, sealed.
-    pub first_settings: Vec<u8>,
+    /// How its clock stands to the machine's.
     pub clock: ClockSetting,
+    /// When it was made, by the machine's clock.
     pub created_at_ms: UnixMs,
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
     id: String,
-    name: String,
-    revision: i64,
+    name: Option<String>,
+    version: i64,
     resets: i64,
     settings: Vec<u8>,
-    first_settings: Vec<u8>,
     clock_json: String,
     created_at_ms: i64,
 }
@@ -41,10 +46,9 @@ impl TryFrom<Row> for EnvironmentRecord {
             clock: serde_json::from_str(&row.clock_json).map_err(|_| StoreError::Unreadable("clock"))?,
             id: row.id,
             name: row.name,
-            revision: row.revision,
+            version: row.version,
             resets: row.resets,
             settings: row.settings,
-            first_settings: row.first_settings,
             created_at_ms: row.created_at_ms,
         })
     }
@@ -55,10 +59,34 @@ fn clock_json(clock: &ClockSetting) -> Result<String, StoreError> {
 }
 
 impl Store {
+    /// Makes the row of the default environment and of its template, where they are missing. `settings` are none,
+    /// sealed.
+    pub async fn ensure_environment(
+        &self,
+        id: &str,
+        settings: &[u8],
+        now_ms: UnixMs,
+    ) -> Result<(), StoreError> {
+        let record = EnvironmentRecord {
+            id: id.to_owned(),
+            name: None,
+            version: 1,
+            resets: 0,
+            settings: settings.to_vec(),
+            clock: ClockSetting::default(),
+            created_at_ms: now_ms,
+        };
+        let _turn = self.write_turn().await;
+        let mut tx = self.pool.begin().await?;
+        insert(&mut tx, &record).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The environment with this id.
     pub async fn environment_record(&self, id: &str) -> Result<Option<EnvironmentRecord>, StoreError> {
         let row: Option<Row> = sqlx::query_as(
-            "SELECT id, name, revision, resets, settings, first_settings, clock_json, created_at_ms \
-             FROM environments WHERE id = $1",
+            "SELECT id, name, version, resets, settings, clock_json, created_at_ms FROM environments \
+             WHERE id = $1 AND kind <> 'template'",
         )
         .bind(id)
         .fetch_optional(&self.pool)
@@ -66,10 +94,11 @@ impl Store {
         row.map(EnvironmentRecord::try_from).transpose()
     }
 
+    /// The isolated environment of this name.
     pub async fn environment_named(&self, name: &str) -> Result<Option<EnvironmentRecord>, StoreError> {
         let row: Option<Row> = sqlx::query_as(
-            "SELECT id, name, revision, resets, settings, first_settings, clock_json, created_at_ms \
-             FROM environments WHERE name = $1",
+            "SELECT id, name, version, resets, settings, clock_json, created_at_ms FROM environments \
+             WHERE name = $1",
         )
         .bind(name)
         .fetch_optional(&self.pool)
@@ -77,26 +106,29 @@ impl Store {
         row.map(EnvironmentRecord::try_from).transpose()
     }
 
-    /// The isolated environments by name, from `after` on.
+    /// The isolated environments by name, from `after` on, whose name contains `part`.
     pub async fn environment_records(
         &self,
-        default_id: &str,
         after: &str,
         part: &str,
         limit: i64,
     ) -> Result<Vec<EnvironmentRecord>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, name, revision, resets, settings, first_settings, clock_json, created_at_ms \
-             FROM environments WHERE id <> $1 AND name <> id AND name > $2 \
-             AND ($3 = '' OR name LIKE $3 ESCAPE '~') ORDER BY name LIMIT $4",
+            "SELECT id, name, version, resets, settings, clock_json, created_at_ms FROM environments \
+             WHERE name > $1 AND ($2 = '' OR name LIKE $2 ESCAPE '~') ORDER BY name LIMIT $3",
         )
-        .bind(default_id)
         .bind(after)
         .bind(like_pattern(part))
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(EnvironmentRecord::try_from).collect()
+    }
+
+    /// How many isolated environments there are.
+    pub async fn count_environments(&self) -> Result<i64, StoreError> {
+        let query = sqlx::query_scalar("SELECT COUNT(*) FROM environments WHERE name IS NOT NULL");
+        Ok(query.fetch_one(&self.pool).await?)
     }
 
     /// Makes an environment that signs with the keys of another; `false` when the name is taken.
@@ -106,24 +138,9 @@ impl Store {
         keys_of: &str,
         secret: (&str, &[u8]),
     ) -> Result<bool, StoreError> {
-        let clock = clock_json(&record.clock)?;
         let _turn = self.write_turn().await;
         let mut tx = self.pool.begin().await?;
-        let done = sqlx::query(
-            "INSERT INTO environments (id, name, revision, resets, settings, first_settings, clock_json, \
-             created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT DO NOTHING",
-        )
-        .bind(&record.id)
-        .bind(&record.name)
-        .bind(record.revision)
-        .bind(record.resets)
-        .bind(record.settings.clone())
-        .bind(record.first_settings.clone())
-        .bind(clock)
-        .bind(record.created_at_ms)
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
+        if !insert(&mut tx, record).await? {
             tx.rollback().await?;
             return Ok(false);
         }
@@ -149,7 +166,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Commits a change over the revision in `record`; `false` when somebody else changed it meanwhile.
+    /// Commits a change over the version in `record`; `false` when somebody else changed it meanwhile.
     pub async fn change_environment(
         &self,
         record: &EnvironmentRecord,
@@ -160,54 +177,73 @@ impl Store {
         write_record(&mut connection, record, now_ms).await
     }
 
+    /// The settings, sealed, that a reset goes back to.
+    pub async fn template_settings(&self, environment_id: &str) -> Result<Vec<u8>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT settings FROM environments WHERE template_of = $1")
+            .bind(environment_id)
+            .fetch_one(&self.pool)
+            .await?)
+    }
+
     /// Deletes an environment with everything in it; `false` when it was gone.
     pub async fn delete_environment(&self, id: &str) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
-        let done = sqlx::query("DELETE FROM environments WHERE id = $1").bind(id).execute(&mut *tx).await?;
-        if done.rows_affected() == 0 {
-            tx.rollback().await?;
-            return Ok(false);
-        }
-        state::delete_rows(&mut tx, id).await?;
-        state::delete_template(&mut tx, id).await?;
-        for statement in [
-            "DELETE FROM server_secrets WHERE environment_id = $1",
-            "DELETE FROM signing_keys WHERE environment_id = $1",
-        ] {
-            sqlx::query(statement).bind(id).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
-        Ok(true)
+        let query = sqlx::query("DELETE FROM environments WHERE id = $1").bind(id);
+        Ok(self.execute(query).await? == 1)
     }
 }
 
+/// Adds an environment and its template; `false` where its id or its name is taken.
+async fn insert(connection: &mut Connection, record: &EnvironmentRecord) -> Result<bool, StoreError> {
+    let clock = clock_json(&record.clock)?;
+    let rows = [
+        (
+            record.id.clone(),
+            if record.name.is_some() { "isolated" } else { "default" },
+            record.name.clone(),
+            None,
+        ),
+        (template_id(&record.id), "template", None, Some(record.id.clone())),
+    ];
+    for (id, kind, name, template_of) in rows {
+        let done = sqlx::query(
+            "INSERT INTO environments (id, kind, name, template_of, version, resets, settings, clock_json, \
+             created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT DO NOTHING",
+        )
+        .bind(id)
+        .bind(kind)
+        .bind(name)
+        .bind(template_of)
+        .bind(record.version)
+        .bind(record.resets)
+        .bind(record.settings.clone())
+        .bind(&clock)
+        .bind(record.created_at_ms)
+        .execute(&mut *connection)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Writes a change over the version in `record`; `false` when somebody else changed it meanwhile.
 pub(super) async fn write_record(
-    connection: &mut super::Connection,
+    connection: &mut Connection,
     record: &EnvironmentRecord,
     now_ms: UnixMs,
 ) -> Result<bool, StoreError> {
-    let query = if record.revision == 0 {
-        sqlx::query(
-            "INSERT INTO environments (id, name, revision, resets, settings, first_settings, clock_json, \
-             created_at_ms, updated_at_ms) VALUES ($1, $2, $3 + 1, $4, $5, $6, $7, $8, $8) ON CONFLICT DO NOTHING",
-        )
-    } else {
-        sqlx::query(
-            "UPDATE environments SET revision = revision + 1, resets = $4, settings = $5, first_settings = $6, \
-             clock_json = $7, updated_at_ms = $8 WHERE id = $1 AND name = $2 AND revision = $3",
-        )
-    };
-    let done = query
-        .bind(&record.id)
-        .bind(&record.name)
-        .bind(record.revision)
-        .bind(record.resets)
-        .bind(record.settings.clone())
-        .bind(record.first_settings.clone())
-        .bind(clock_json(&record.clock)?)
-        .bind(now_ms)
-        .execute(connection)
-        .await?;
+    let done = sqlx::query(
+        "UPDATE environments SET version = version + 1, resets = $3, settings = $4, clock_json = $5, \
+         updated_at_ms = $6 WHERE id = $1 AND version = $2",
+    )
+    .bind(&record.id)
+    .bind(record.version)
+    .bind(record.resets)
+    .bind(record.settings.clone())
+    .bind(clock_json(&record.clock)?)
+    .bind(now_ms)
+    .execute(connection)
+    .await?;
     Ok(done.rows_affected() == 1)
 }

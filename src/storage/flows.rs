@@ -186,8 +186,8 @@ fn by_flow(events: &[FlowEvent]) -> Vec<Vec<&FlowEvent>> {
     flows
 }
 
-/// Steps of one sign-in as one row. Steps that are written again, because nobody knew whether they were, stand among
-/// others then, behind the same first one.
+/// Steps of one sign-in as one row, unless its environment was deleted meanwhile. Steps that are written again, because
+/// nobody knew whether they were, stand among others then, behind the same first one.
 fn writing_steps(steps: &[&FlowEvent]) -> Result<Write<'static>, StoreError> {
     let unwritable = || StoreError::Unreadable("flow steps");
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Err(unwritable()) };
@@ -196,8 +196,8 @@ fn writing_steps(steps: &[&FlowEvent]) -> Result<Write<'static>, StoreError> {
     let json = serde_json::to_string(&stored).map_err(|_| unwritable())?;
     Ok(sqlx::query(
         "INSERT INTO flow_steps (environment_id, flow_id, id, steps_json, logged_at_ms) \
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (environment_id, flow_id, id) \
-         DO UPDATE SET steps_json = excluded.steps_json, logged_at_ms = excluded.logged_at_ms",
+         SELECT id, $2, $3, $4, CAST($5 AS BIGINT) FROM environments WHERE id = $1 \
+         ON CONFLICT (environment_id, flow_id, id) DO UPDATE SET steps_json = excluded.steps_json, logged_at_ms = excluded.logged_at_ms",
     )
     .bind(&first.environment_id)
     .bind(&first.flow_id)
@@ -230,7 +230,8 @@ fn writing_last_word(steps: &[&FlowEvent]) -> Option<Write<'static>> {
     let query = sqlx::query(
         "INSERT INTO flows (environment_id, id, email, client_id, user_id, status, why, started_at_ms, \
          changed_at_ms, logged_at_ms, email_key) \
-         VALUES ($1, $2, $3, $4, $5, COALESCE($6, 'INITIATED'), $7, $8, $9, $10, $11) \
+         SELECT id, $2, $3, $4, $5, COALESCE($6, 'INITIATED'), $7, CAST($8 AS BIGINT), CAST($9 AS BIGINT), \
+         CAST($10 AS BIGINT), $11 FROM environments WHERE id = $1 \
          ON CONFLICT (environment_id, id) DO UPDATE SET email = COALESCE(excluded.email, flows.email), \
          email_key = COALESCE(excluded.email_key, flows.email_key), \
          client_id = COALESCE(excluded.client_id, flows.client_id), \

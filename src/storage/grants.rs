@@ -50,8 +50,8 @@ impl TryFrom<Row> for Grant {
 #[derive(Debug, Clone)]
 pub struct GrantStanding {
     pub grant: Grant,
-    pub session: Option<Session>,
-    pub user: Option<User>,
+    pub session: Session,
+    pub user: User,
     /// Those the user belongs to, oldest membership first.
     pub organizations: Vec<Organization>,
 }
@@ -61,52 +61,25 @@ pub struct GrantStanding {
 struct StandingRow {
     #[sqlx(flatten)]
     grant: Row,
-    session_user_id: Option<String>,
-    session_authenticated_at_ms: Option<i64>,
-    last_active_at_ms: Option<i64>,
-    absolute_expires_at_ms: Option<i64>,
+    session_authenticated_at_ms: i64,
+    last_active_at_ms: i64,
+    absolute_expires_at_ms: i64,
     ended_at_ms: Option<i64>,
-    email: Option<String>,
+    email: String,
     name: Option<String>,
     given_name: Option<String>,
     family_name: Option<String>,
     picture: Option<String>,
     locale: Option<String>,
     external_id: Option<String>,
-    created_at_ms: Option<i64>,
-    updated_at_ms: Option<i64>,
+    created_at_ms: i64,
+    updated_at_ms: i64,
     organization_id: Option<String>,
     display_name: Option<String>,
     organization_external_id: Option<String>,
 }
 
 impl StandingRow {
-    fn session(&self) -> Option<Session> {
-        Some(Session {
-            id: self.grant.session_id.clone(),
-            user_id: self.session_user_id.clone()?,
-            authenticated_at_ms: self.session_authenticated_at_ms?,
-            last_active_at_ms: self.last_active_at_ms?,
-            absolute_expires_at_ms: self.absolute_expires_at_ms?,
-            ended_at_ms: self.ended_at_ms,
-        })
-    }
-
-    fn user(&mut self) -> Option<User> {
-        Some(User {
-            id: self.grant.user_id.clone(),
-            email: self.email.take()?,
-            name: self.name.take(),
-            given_name: self.given_name.take(),
-            family_name: self.family_name.take(),
-            picture: self.picture.take(),
-            locale: self.locale.take(),
-            external_id: self.external_id.take(),
-            created_at_ms: self.created_at_ms?,
-            updated_at_ms: self.updated_at_ms?,
-        })
-    }
-
     fn organization(&mut self) -> Option<Organization> {
         Some(Organization {
             id: self.organization_id.take()?,
@@ -120,15 +93,15 @@ impl StandingRow {
 macro_rules! standing_where {
     ($where:literal) => {
         concat!(
-            "SELECT g.id, g.authorization_json, g.issuer, g.user_id, g.session_id, g.authenticated_at_ms, g.code_expires_at_ms, \
+            "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, g.authenticated_at_ms, g.code_expires_at_ms, \
              g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, g.refresh_expires_at_ms, \
-             g.revoked_at_ms, g.expires_at_ms, s.user_id AS session_user_id, s.authenticated_at_ms AS session_authenticated_at_ms, \
+             g.revoked_at_ms, g.expires_at_ms, s.authenticated_at_ms AS session_authenticated_at_ms, \
              s.last_active_at_ms, s.absolute_expires_at_ms, s.ended_at_ms, u.email, u.name, u.given_name, \
              u.family_name, u.picture, u.locale, u.external_id, u.created_at_ms, u.updated_at_ms, \
              o.id AS organization_id, o.display_name, o.external_id AS organization_external_id FROM grants g \
-             LEFT JOIN sessions s ON s.environment_id = g.environment_id AND s.id = g.session_id \
-             LEFT JOIN users u ON u.environment_id = g.environment_id AND u.id = g.user_id \
-             LEFT JOIN memberships m ON m.environment_id = g.environment_id AND m.user_id = g.user_id \
+             JOIN sessions s ON s.environment_id = g.environment_id AND s.id = g.session_id \
+             JOIN users u ON u.environment_id = s.environment_id AND u.id = s.user_id \
+             LEFT JOIN memberships m ON m.environment_id = u.environment_id AND m.user_id = u.id \
              LEFT JOIN organizations o ON o.environment_id = m.environment_id AND o.id = m.organization_id",
             " WHERE g.environment_id = $1 AND ",
             $where,
@@ -148,7 +121,7 @@ impl Store {
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        batch.write(inserting(environment_id, grant, Some(&grant.user_id), "", code_digest, now_ms)?)?;
+        batch.write(inserting(environment_id, grant, code_digest, now_ms)?)?;
         if let Some(client) = tells {
             let user_id = Some(grant.user_id.as_str());
             batch.write(session_clients::noting(environment_id, &grant.session_id, user_id, "", client))?;
@@ -159,9 +132,11 @@ impl Store {
 
     pub async fn grant(&self, environment_id: &str, id: &str) -> Result<Option<Grant>, StoreError> {
         sqlx::query_as::<_, Row>(
-            "SELECT id, authorization_json, issuer, user_id, session_id, authenticated_at_ms, code_expires_at_ms, \
-             code_used_at_ms, refresh_generation, refresh_rotated_at_ms, refresh_expires_at_ms, revoked_at_ms, \
-             expires_at_ms FROM grants WHERE environment_id = $1 AND id = $2",
+            "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, g.authenticated_at_ms, \
+             g.code_expires_at_ms, g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, \
+             g.refresh_expires_at_ms, g.revoked_at_ms, g.expires_at_ms FROM grants g \
+             JOIN sessions s ON s.environment_id = g.environment_id AND s.id = g.session_id \
+             WHERE g.environment_id = $1 AND g.id = $2",
         )
         .bind(environment_id)
         .bind(id)
@@ -287,42 +262,51 @@ fn standing(rows: Vec<StandingRow>) -> Result<Option<GrantStanding>, StoreError>
     let Some(mut first) = rows.next() else { return Ok(None) };
     let mut organizations: Vec<Organization> = first.organization().into_iter().collect();
     organizations.extend(rows.filter_map(|mut row| row.organization()));
-    Ok(Some(GrantStanding {
-        session: first.session(),
-        user: first.user(),
-        grant: first.grant.try_into()?,
-        organizations,
-    }))
+    let grant = Grant::try_from(first.grant)?;
+    let session = Session {
+        id: grant.session_id.clone(),
+        user_id: grant.user_id.clone(),
+        authenticated_at_ms: first.session_authenticated_at_ms,
+        last_active_at_ms: first.last_active_at_ms,
+        absolute_expires_at_ms: first.absolute_expires_at_ms,
+        ended_at_ms: first.ended_at_ms,
+    };
+    let user = User {
+        id: grant.user_id.clone(),
+        email: first.email,
+        name: first.name,
+        given_name: first.given_name,
+        family_name: first.family_name,
+        picture: first.picture,
+        locale: first.locale,
+        external_id: first.external_id,
+        created_at_ms: first.created_at_ms,
+        updated_at_ms: first.updated_at_ms,
+    };
+    Ok(Some(GrantStanding { grant, session, user, organizations }))
 }
 
-/// A new grant, of a user known by id or by the key of an address.
+/// A new grant of the user whose session it names.
 pub(super) fn inserting(
     environment_id: &str,
     grant: &Grant,
-    user_id: Option<&str>,
-    email_key: &str,
     code_digest: &str,
     now_ms: UnixMs,
 ) -> Result<Write<'static>, StoreError> {
     Ok(sqlx::query(
-        "INSERT INTO grants (environment_id, id, code_digest, authorization_json, user_id, session_id, \
+        "INSERT INTO grants (environment_id, id, code_digest, authorization_json, session_id, issuer, \
          authenticated_at_ms, code_expires_at_ms, refresh_rotated_at_ms, refresh_expires_at_ms, created_at_ms, \
-         expires_at_ms, issuer) VALUES ($1, $2, $3, $4, \
-         COALESCE($5, (SELECT id FROM users WHERE environment_id = $1 AND email_key = $13)), \
-         $6, $7, $8, $9, $10, $11, $12, $14)",
+         expires_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11)",
     )
     .bind(environment_id)
     .bind(&grant.id)
     .bind(code_digest)
     .bind(to_json(&grant.authorization)?)
-    .bind(user_id.map(str::to_owned))
     .bind(&grant.session_id)
+    .bind(&grant.issuer)
     .bind(grant.authenticated_at_ms)
     .bind(grant.code_expires_at_ms)
     .bind(now_ms)
     .bind(grant.refresh_expires_at_ms)
-    .bind(now_ms)
-    .bind(grant.kept_until_ms)
-    .bind(email_key)
-    .bind(&grant.issuer))
+    .bind(grant.kept_until_ms))
 }

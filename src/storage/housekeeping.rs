@@ -17,8 +17,11 @@ impl Store {
              (SELECT environment_id, id FROM auth_requests WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM grants WHERE (environment_id, id) IN \
              (SELECT environment_id, id FROM grants WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
+            // Grants say how long their tokens are good, which may be longer than the session.
             "DELETE FROM sessions WHERE (environment_id, id) IN \
-             (SELECT environment_id, id FROM sessions WHERE environment_id = $3 AND absolute_expires_at_ms < $1 LIMIT $2)",
+             (SELECT environment_id, id FROM sessions s WHERE environment_id = $3 AND absolute_expires_at_ms < $1 \
+             AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.environment_id = s.environment_id AND g.session_id = s.id) \
+             LIMIT $2)",
             "DELETE FROM revoked_tokens WHERE (environment_id, jti) IN \
              (SELECT environment_id, jti FROM revoked_tokens WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM session_clients WHERE (environment_id, session_id, client_id) IN \

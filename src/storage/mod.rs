@@ -110,6 +110,9 @@ pub enum StoreError {
     OtherVersion(i64),
     #[error("a record with this key exists already: {0}")]
     Exists(#[source] sqlx::Error),
+    /// What a new record belongs to was deleted meanwhile: its environment, user or session.
+    #[error("a record that another one belongs to does not exist: {0}")]
+    MissingParent(#[source] sqlx::Error),
     /// A text with a NUL: PostgreSQL keeps none.
     #[error("a text cannot be stored: {0}")]
     NotText(#[source] sqlx::Error),
@@ -139,6 +142,7 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
             sqlx::Error::Configuration(_) => Self::BadUrl(error),
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Exists(error),
+            sqlx::Error::Database(db) if db.is_foreign_key_violation() => Self::MissingParent(error),
             sqlx::Error::Database(db) if is_refused(db.code().as_deref()) => Self::NoAccess(error),
             sqlx::Error::Database(db) if is_damaged(db.code().as_deref()) => Self::Damaged(error),
             sqlx::Error::Database(db) if is_passing(db.code().as_deref()) => Self::Unavailable(error),

@@ -1,7 +1,7 @@
 //! Users, organizations and memberships.
 
-use super::state::template_of;
-use super::{Store, StoreError, like_key_pattern, like_pattern};
+use super::environments::template_id;
+use super::{Batch, Store, StoreError, like_key_pattern, like_pattern};
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
 use crate::domain::user::{Organization, User};
@@ -246,24 +246,16 @@ impl Store {
 
     /// Deletes a user with memberships, sessions and grants; `false` when there was none.
     pub async fn delete_user(&self, environment_id: &str, id: &str) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
-        let done = sqlx::query("DELETE FROM users WHERE environment_id = $1 AND id = $2")
-            .bind(environment_id)
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
-        for statement in [
+        let mut batch = Batch::default();
+        // Zero is due whatever the time is.
+        let notifying = sqlx::query(
             "UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND outcome IS NULL \
              AND session_id IN (SELECT id FROM sessions WHERE environment_id = $1 AND user_id = $2)",
-            "DELETE FROM memberships WHERE environment_id = $1 AND user_id = $2",
-            "DELETE FROM sessions WHERE environment_id = $1 AND user_id = $2",
-            "DELETE FROM grants WHERE environment_id = $1 AND user_id = $2",
-        ] {
-            sqlx::query(statement).bind(environment_id).bind(id).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
-        Ok(done.rows_affected() == 1)
+        );
+        batch.write(notifying.bind(environment_id).bind(id))?;
+        let deleting = sqlx::query("DELETE FROM users WHERE environment_id = $1 AND id = $2");
+        batch.claim(deleting.bind(environment_id).bind(id))?;
+        Ok(self.commit(batch).await?.is_some())
     }
 
     /// Organizations, newest first.
@@ -332,20 +324,8 @@ impl Store {
 
     /// Deletes an organization and its memberships; `false` when there was none.
     pub async fn delete_organization(&self, environment_id: &str, id: &str) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
-        let done = sqlx::query("DELETE FROM organizations WHERE environment_id = $1 AND id = $2")
-            .bind(environment_id)
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("DELETE FROM memberships WHERE environment_id = $1 AND organization_id = $2")
-            .bind(environment_id)
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(done.rows_affected() == 1)
+        let query = sqlx::query("DELETE FROM organizations WHERE environment_id = $1 AND id = $2");
+        Ok(self.execute(query.bind(environment_id).bind(id)).await? == 1)
     }
 
     pub async fn user(&self, environment_id: &str, id: &str) -> Result<Option<User>, StoreError> {
@@ -433,7 +413,7 @@ impl Store {
             for (user, id) in users.iter_mut().zip(ids) {
                 user.id = id;
             }
-            seed_into(&mut tx, &template_of(environment_id), organizations, &users, now_ms).await?;
+            seed_into(&mut tx, &template_id(environment_id), organizations, &users, now_ms).await?;
         }
         Ok(tx.commit().await?)
     }

@@ -46,7 +46,6 @@ pub struct Completion<'a> {
     pub new_organization: Option<&'a Organization>,
     pub session: SessionChange,
     pub session_cookie_digest: &'a str,
-    /// Its `user_id` is settled here.
     pub grant: &'a Grant,
     pub code_digest: &'a str,
     /// Set where the application wants to hear of the session's end.
@@ -100,7 +99,7 @@ impl Store {
     }
 
     /// Commits a completed sign-in: request, user, session and grant together. `None`, and nothing written, when
-    /// the request, or the count of the address, moved since it was read.
+    /// the request, the session or the count of the address changed since it was read.
     pub async fn commit_completion(
         &self,
         environment_id: &str,
@@ -118,7 +117,7 @@ impl Store {
         }
         write_session(&mut batch, environment_id, done)?;
         let (grant, key) = (done.grant, done.email.key());
-        batch.write(grants::inserting(environment_id, grant, None, key, done.code_digest, done.now_ms)?)?;
+        batch.write(grants::inserting(environment_id, grant, done.code_digest, done.now_ms)?)?;
         if let Some(client) = done.tells {
             batch.write(session_clients::noting(environment_id, &grant.session_id, None, key, client))?;
         }
@@ -221,7 +220,8 @@ fn write_session(batch: &mut Batch, environment_id: &str, done: &Completion<'_>)
             .bind(&session.id)
             .bind(done.session_cookie_digest)
             .bind(session.authenticated_at_ms);
-            batch.write(query)
+            // It may have been deleted since it was read.
+            batch.claim(query)
         }
     }
 }

@@ -8,14 +8,9 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value};
 use sqlx::Row as _;
 
-use super::environments::write_record;
+use super::environments::{template_id, write_record};
 use super::{EnvironmentRecord, Store, StoreError};
 use crate::domain::clock::{TIMES_MS, UnixMs};
-
-/// Where the seeded rows of an environment are kept.
-pub(super) fn template_of(environment_id: &str) -> String {
-    format!("{environment_id}~seed")
-}
 
 /// How a column's values look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +50,7 @@ macro_rules! table {
     };
 }
 
-/// Every table that belongs to an environment but its own row, secrets and keys.
+/// Every table that belongs to an environment but its own row, secrets and keys; each behind those it refers to.
 pub static TABLES: &[Table] = &[
     table!(
         "users",
@@ -73,6 +68,7 @@ pub static TABLES: &[Table] = &[
             (11, "created_at_ms", Integer),
             (12, "updated_at_ms", Integer),
             (13, "last_sign_in_at_ms", OptionalInteger),
+            (14, "version", Integer),
         ]
     ),
     table!(
@@ -84,6 +80,7 @@ pub static TABLES: &[Table] = &[
             (4, "external_id", OptionalText),
             (5, "created_at_ms", Integer),
             (6, "updated_at_ms", Integer),
+            (7, "version", Integer),
         ]
     ),
     table!(
@@ -176,8 +173,8 @@ pub static TABLES: &[Table] = &[
             (2, "id", Text),
             (3, "code_digest", Text),
             (4, "authorization_json", Text),
-            (5, "user_id", Text),
-            (6, "session_id", Text),
+            (5, "session_id", Text),
+            (6, "issuer", Text),
             (7, "authenticated_at_ms", Integer),
             (8, "code_expires_at_ms", Integer),
             (9, "code_used_at_ms", OptionalInteger),
@@ -187,7 +184,6 @@ pub static TABLES: &[Table] = &[
             (13, "revoked_at_ms", OptionalInteger),
             (14, "created_at_ms", Integer),
             (15, "expires_at_ms", Integer),
-            (16, "issuer", Text),
         ]
     ),
     table!(
@@ -431,7 +427,7 @@ impl Store {
             tx.rollback().await?;
             return Ok(false);
         }
-        for table in TABLES.iter().filter(|t| !(keeps_faults && t.name == "fault_rules")) {
+        for table in TABLES.iter().rev().filter(|t| !(keeps_faults && t.name == "fault_rules")) {
             sqlx::query(table.delete).bind(&record.id).execute(&mut *tx).await?;
         }
         for statement in [
@@ -445,34 +441,20 @@ impl Store {
             "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) \
              SELECT $1, organization_id, user_id, created_at_ms FROM memberships WHERE environment_id = $2",
         ] {
-            sqlx::query(statement).bind(&record.id).bind(template_of(&record.id)).execute(&mut *tx).await?;
+            sqlx::query(statement).bind(&record.id).bind(template_id(&record.id)).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         Ok(true)
     }
 }
 
-/// Deletes every row of an environment but its own, its secrets and its keys.
+/// Deletes every row of an environment but its own, its secrets and its keys: first those that refer to others.
 pub(super) async fn delete_rows(
     connection: &mut super::Connection,
     environment_id: &str,
 ) -> Result<(), StoreError> {
-    for table in TABLES {
+    for table in TABLES.iter().rev() {
         sqlx::query(table.delete).bind(environment_id.to_owned()).execute(&mut *connection).await?;
-    }
-    Ok(())
-}
-
-pub(super) async fn delete_template(
-    connection: &mut super::Connection,
-    environment_id: &str,
-) -> Result<(), StoreError> {
-    for statement in [
-        "DELETE FROM users WHERE environment_id = $1",
-        "DELETE FROM organizations WHERE environment_id = $1",
-        "DELETE FROM memberships WHERE environment_id = $1",
-    ] {
-        sqlx::query(statement).bind(template_of(environment_id)).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -11,11 +11,46 @@ use vestibule::domain::email::EmailAddress;
 use vestibule::domain::flow::{About, FlowEvent, FlowStatus, Step, Verdict};
 use vestibule::domain::grant::Grant;
 use vestibule::domain::session::Session;
-use vestibule::storage::{InboxFilter, SeedOrganization, SeedUser, StoreError, StoredKey};
+use vestibule::storage::{InboxFilter, SeedOrganization, SeedUser, Store, StoreError, StoredKey};
 
 use crate::support::{Database, Engine};
 
 const ENV: &str = "env_1";
+
+/// A store with an environment in it.
+async fn store_in(database: &Database) -> Store {
+    let store = database.open().await;
+    store.migrate().await.unwrap();
+    store.ensure_environment(ENV, b"{}", 1).await.unwrap();
+    store
+}
+
+/// A store in whose environment Jane belongs to two organizations.
+async fn store_with_jane(database: &Database) -> Store {
+    let store = store_in(database).await;
+    let organization = |id: &str| SeedOrganization {
+        id: id.into(),
+        display_name: format!("Name of {id}"),
+        external_id: (id == "org_2").then(|| "second".into()),
+    };
+    let jane = jane("usr_1", &["org_2", "org_1"]);
+    store.seed(ENV, &[organization("org_1"), organization("org_2")], &[jane], false, 5).await.unwrap();
+    store
+}
+
+fn jane(id: &str, organization_ids: &[&str]) -> SeedUser {
+    SeedUser {
+        id: id.into(),
+        email: EmailAddress::parse("Jane@example.com").unwrap(),
+        name: Some("Jane".into()),
+        given_name: None,
+        family_name: None,
+        picture: None,
+        locale: None,
+        external_id: None,
+        organization_ids: organization_ids.iter().map(|id| (*id).to_owned()).collect(),
+    }
+}
 
 /// Every statement in the sources, as the compiler reads it.
 fn statements() -> Vec<String> {
@@ -92,8 +127,7 @@ async fn secrets_and_keys_are_made_by_whoever_is_first_and_survive(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(database) = Database::fresh(engine).await else { return };
-    let store = database.open().await;
-    store.migrate().await.unwrap();
+    let store = store_in(&database).await;
     let key = |kid: &str| StoredKey {
         sequence: 1,
         kid: kid.into(),
@@ -125,24 +159,13 @@ async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(database) = Database::fresh(engine).await else { return };
-    let store = database.open().await;
-    store.migrate().await.unwrap();
+    let store = store_in(&database).await;
     let organization = SeedOrganization {
         id: "org_1".into(),
         display_name: "Acme".into(),
         external_id: Some("acme".into()),
     };
-    let user = |id: &str| SeedUser {
-        id: id.into(),
-        email: EmailAddress::parse("Jane@example.com").unwrap(),
-        name: Some("Jane".into()),
-        given_name: None,
-        family_name: None,
-        picture: None,
-        locale: None,
-        external_id: None,
-        organization_ids: vec!["org_1".into()],
-    };
+    let user = |id: &str| jane(id, &["org_1"]);
     store.seed(ENV, std::slice::from_ref(&organization), &[user("usr_1")], false, 1).await.unwrap();
     store.seed(ENV, &[organization], &[user("usr_2")], false, 2).await.unwrap();
     let jane =
@@ -155,43 +178,25 @@ async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(
 
 #[rstest]
 #[tokio::test]
-async fn a_grant_is_found_with_those_behind_it_and_without_those_who_are_gone(
+async fn a_grant_is_found_with_those_behind_it_and_goes_with_them(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(database) = Database::fresh(engine).await else { return };
-    let store = database.open().await;
-    store.migrate().await.unwrap();
-    let organization = |id: &str| SeedOrganization {
-        id: id.into(),
-        display_name: format!("Name of {id}"),
-        external_id: (id == "org_2").then(|| "second".into()),
-    };
-    let jane = SeedUser {
-        id: "usr_1".into(),
-        email: EmailAddress::parse("jane@example.com").unwrap(),
-        name: None,
-        given_name: Some("Jane".into()),
-        family_name: None,
-        picture: None,
-        locale: None,
-        external_id: None,
-        organization_ids: vec!["org_2".into(), "org_1".into()],
-    };
-    store.seed(ENV, &[organization("org_1"), organization("org_2")], &[jane], false, 5).await.unwrap();
+    let store = store_with_jane(&database).await;
     let session = session("ses_1");
     store.insert_session(ENV, &session, "cookie").await.unwrap();
     store.insert_grant(ENV, &grant("grt_1", "usr_1", "ses_1"), "code-1", None, 20).await.unwrap();
-    store.insert_grant(ENV, &grant("grt_2", "usr_gone", "ses_gone"), "code-2", None, 20).await.unwrap();
+    let refused = store.insert_grant(ENV, &grant("grt_2", "usr_1", "ses_gone"), "code-2", None, 20).await;
+    assert!(matches!(refused, Err(StoreError::MissingParent(_))), "{refused:?}");
+    store.insert_grant(ENV, &grant("grt_2", "usr_1", "ses_1"), "code-2", None, 20).await.unwrap();
 
     let found = store.grant_standing_by_code(ENV, "grt_1", "code-1").await.unwrap().unwrap();
     assert_eq!((found.grant.id.as_str(), found.grant.authenticated_at_ms), ("grt_1", 20));
-    assert_eq!(found.session, Some(session));
-    assert_eq!(found.user, store.user(ENV, "usr_1").await.unwrap());
+    assert_eq!(found.session, session);
+    assert_eq!(Some(found.user), store.user(ENV, "usr_1").await.unwrap());
     assert_eq!(found.organizations, store.organizations_of(ENV, "usr_1").await.unwrap());
     assert_eq!(found.organizations.len(), 2);
 
-    let found = store.grant_standing(ENV, "grt_2").await.unwrap().unwrap();
-    assert_eq!((found.session, found.user, found.organizations.len()), (None, None, 0));
     for (environment_id, id) in [(ENV, "grt_3"), ("env_2", "grt_1"), (ENV, "code-1")] {
         assert!(store.grant_standing(environment_id, id).await.unwrap().is_none(), "{environment_id} {id}");
     }
@@ -201,6 +206,15 @@ async fn a_grant_is_found_with_those_behind_it_and_without_those_who_are_gone(
         let found = store.grant_standing_by_code(environment_id, id, code).await.unwrap();
         assert!(found.is_none(), "{environment_id} {id} {code}");
     }
+    for id in ["org_1", "org_2"] {
+        assert!(store.delete_organization(ENV, id).await.unwrap());
+    }
+    assert_eq!(store.grant_standing(ENV, "grt_2").await.unwrap().unwrap().organizations, []);
+    assert!(store.delete_user(ENV, "usr_1").await.unwrap());
+    assert!(!store.delete_user(ENV, "usr_1").await.unwrap());
+    assert!(store.grant_standing(ENV, "grt_2").await.unwrap().is_none());
+    assert!(store.grant(ENV, "grt_1").await.unwrap().is_none());
+    assert_eq!(store.session(ENV, "ses_1").await.unwrap(), None);
 }
 
 #[rstest]
@@ -209,8 +223,7 @@ async fn a_session_is_found_by_its_own_cookie_only(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(database) = Database::fresh(engine).await else { return };
-    let store = database.open().await;
-    store.migrate().await.unwrap();
+    let store = store_with_jane(&database).await;
     for (id, cookie) in [("ses_1", "cookie-1"), ("ses_2", "cookie-2")] {
         store.insert_session(ENV, &session(id), cookie).await.unwrap();
     }
@@ -229,8 +242,8 @@ async fn a_used_code_is_kept_until_the_last_token_of_it_has_expired(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(database) = Database::fresh(engine).await else { return };
-    let store = database.open().await;
-    store.migrate().await.unwrap();
+    let store = store_with_jane(&database).await;
+    store.insert_session(ENV, &session("ses_1"), "cookie").await.unwrap();
     for id in ["grt_1", "grt_2"] {
         store.insert_grant(ENV, &grant(id, "usr_1", "ses_1"), id, None, 20).await.unwrap();
     }
@@ -298,8 +311,7 @@ async fn expired_rows_are_deleted_and_living_ones_stay(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(database) = Database::fresh(engine).await else { return };
-    let store = database.open().await;
-    store.migrate().await.unwrap();
+    let store = store_in(&database).await;
     for i in 0..10 {
         store.revoke_token(ENV, &format!("tkn_{i}"), i).await.unwrap();
     }
@@ -314,8 +326,7 @@ async fn expired_rows_are_deleted_and_living_ones_stay(
 #[tokio::test]
 async fn an_empty_inbox_is_no_error(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
     let Some(database) = Database::fresh(engine).await else { return };
-    let store = database.open().await;
-    store.migrate().await.unwrap();
+    let store = store_in(&database).await;
     let filter = InboxFilter { limit: 10, ..InboxFilter::default() };
     assert!(store.messages(ENV, &filter).await.unwrap().is_empty());
     assert_eq!(store.delete_messages(ENV, None).await.unwrap(), 0);
@@ -327,8 +338,7 @@ async fn steps_of_a_sign_in_that_are_logged_again_stand_there_once(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(database) = Database::fresh(engine).await else { return };
-    let store = database.open().await;
-    store.migrate().await.unwrap();
+    let store = store_in(&database).await;
     let event = |n: i64, flow_id: &str, about: About| FlowEvent {
         environment_id: ENV.into(),
         id: format!("{n:020}"),
@@ -368,8 +378,7 @@ async fn writes_that_come_together_stand_or_fall_alone(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(database) = Database::fresh(engine).await else { return };
-    let store = database.open().await;
-    store.migrate().await.unwrap();
+    let store = store_in(&database).await;
     let parameters = Parameters::new(vec![]);
     // Every request is pushed twice at once, and then used twice at once.
     let digest = |n: usize| format!("digest_{}", n / 2);
@@ -392,8 +401,7 @@ async fn writes_that_come_together_stand_or_fall_alone(
 #[tokio::test]
 async fn a_write_whose_caller_went_away_is_done_whole_or_not_at_all_and_holds_nobody_up() {
     let database = Database::fresh(Engine::Sqlite).await.unwrap();
-    let store = database.open().await;
-    store.migrate().await.unwrap();
+    let store = store_in(&database).await;
     let parameters = Parameters::new(vec![]);
     let mut other = AnyConnection::connect(&database.connect_url()).await.unwrap();
     other.execute("BEGIN IMMEDIATE").await.unwrap();
@@ -404,4 +412,137 @@ async fn a_write_whose_caller_went_away_is_done_whole_or_not_at_all_and_holds_no
     other.execute("ROLLBACK").await.unwrap();
     store.insert_pushed_request(ENV, "stayed", "skc_1", &parameters, 9).await.unwrap();
     assert!(store.use_pushed_request(ENV, "stayed", "skc_1", 1).await.unwrap().is_some());
+}
+
+/// Tables that belong to an environment, as the database knows them.
+async fn tables_of_environments(connection: &mut AnyConnection, engine: Engine) -> Vec<String> {
+    let query = match engine {
+        Engine::Sqlite => {
+            "SELECT CAST(m.name AS TEXT) AS name FROM sqlite_schema m JOIN pragma_table_info(m.name) c \
+             WHERE m.type = 'table' AND c.name = 'environment_id'"
+        }
+        Engine::Postgres => {
+            "SELECT CAST(table_name AS TEXT) AS name FROM information_schema.columns \
+             WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND column_name = 'environment_id'"
+        }
+    };
+    let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(connection).await.unwrap();
+    rows.iter().map(|row| row.get("name")).collect()
+}
+
+/// What a database in use holds, written by hand: the migrations have to keep it, and a deletion takes all of it.
+const ROWS: &[&str] = &[
+    "INSERT INTO server_secrets VALUES ('env_1', 's', 'value', 1)",
+    "INSERT INTO signing_keys VALUES ('env_1', 1, 'kid', 'key', 1, 1)",
+    "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, browser_digest, issuer, \
+     passwordless_type, generation, credentials_expire_at_ms, attempts_at_ms, created_at_ms, expires_at_ms) \
+     VALUES ('env_1', 'ar', 0, 'awaiting_email', '{}', '', '', 'OTP', 0, 0, '', 0, 0)",
+    "INSERT INTO pushed_requests VALUES ('env_1', 'digest', 'skc_1', '[]', NULL, 1)",
+    "INSERT INTO mail_budgets VALUES ('env_1', 'jane', 1, '1', 1)",
+    "INSERT INTO failed_attempts VALUES ('env_1', 'jane', 1, '1', 1)",
+    "INSERT INTO revoked_tokens VALUES ('env_1', 'jti', 1)",
+    "INSERT INTO session_clients VALUES ('env_1', 'ses_1', 'skc_1', '', 'usr_1', NULL, 0, 'delivered', NULL, 1)",
+    "INSERT INTO messages VALUES ('env_1', 'msg', 'j', 'j', '', '', '', NULL, NULL, 'ar', 'signin', 'person', 1, NULL)",
+    "INSERT INTO outbox VALUES ('env_1', 'msg', 'j', 'sealed', 'ar', 0, 1, 1)",
+    "INSERT INTO fault_rules VALUES ('env_1', 'flt', '{}', 0, 0, 1)",
+    "INSERT INTO flows VALUES ('env_1', 'flow', NULL, NULL, NULL, NULL, 'SUCCESS', '', 1, 1, 1)",
+    "INSERT INTO flow_steps VALUES ('env_1', 'flow', 'id', '[]', 1)",
+];
+
+async fn count(connection: &mut AnyConnection, table: &str) -> i64 {
+    let query = format!("SELECT COUNT(*) FROM {table} WHERE environment_id IN ('env_1', 'env_1~seed')");
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await.unwrap()
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = store_with_jane(&database).await;
+    store.insert_session(ENV, &session("ses_1"), "cookie").await.unwrap();
+    store.insert_grant(ENV, &grant("grt_1", "usr_1", "ses_1"), "code", None, 20).await.unwrap();
+    let mut connection = AnyConnection::connect(&database.connect_url()).await.unwrap();
+    for statement in ROWS {
+        connection.execute(*statement).await.unwrap();
+    }
+    // A start of a later version migrates a database with data in it.
+    store.migrate().await.unwrap();
+    let tables = tables_of_environments(&mut connection, engine).await;
+    assert!(tables.len() >= 17, "{tables:?}");
+    for table in &tables {
+        assert!(count(&mut connection, table).await > 0, "{table} is empty: add a row of it to ROWS");
+    }
+    assert!(store.delete_environment(ENV).await.unwrap());
+    assert!(!store.delete_environment(ENV).await.unwrap());
+    for table in &tables {
+        assert_eq!(count(&mut connection, table).await, 0, "{table}");
+    }
+    // Steps of its sign-ins that were on their way are nobody's any more, and hold up nobody else's.
+    let event = FlowEvent {
+        environment_id: ENV.into(),
+        id: "1".into(),
+        flow_id: "flow".into(),
+        about: About::default(),
+        step: Step::new("code", Verdict::Refused, "Wrong code."),
+        at_ms: 1,
+        logged_at_ms: 1,
+    };
+    store.log_flows(&[event]).await.unwrap();
+    assert!(store.flow_steps(ENV, "flow").await.unwrap().is_empty());
+}
+
+#[rstest]
+#[case::stage("UPDATE auth_requests SET stage = 'somewhere'")]
+#[case::passwordless_type("UPDATE auth_requests SET passwordless_type = 'SMS'")]
+#[case::recipient("UPDATE messages SET recipient_kind = 'robot'")]
+#[case::kind_of_email("UPDATE messages SET kind = 'other'")]
+#[case::outcome("UPDATE session_clients SET outcome = 'maybe'")]
+#[case::status("UPDATE flows SET status = 'GONE'")]
+#[case::kind_of_environment("UPDATE environments SET kind = 'other'")]
+#[case::isolated_environment_without_a_name("UPDATE environments SET kind = 'isolated'")]
+#[case::template_of_nothing("UPDATE environments SET template_of = NULL")]
+#[case::session_of_nobody("UPDATE sessions SET user_id = 'usr_2'")]
+#[case::member_of_nothing("UPDATE memberships SET organization_id = 'org_3' WHERE organization_id = 'org_1'")]
+#[tokio::test]
+async fn the_schema_refuses_what_makes_no_sense(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[case] statement: &'static str,
+) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = store_with_jane(&database).await;
+    store.insert_session(ENV, &session("ses_1"), "cookie").await.unwrap();
+    let mut connection = AnyConnection::connect(&database.connect_url()).await.unwrap();
+    for row in ROWS {
+        connection.execute(*row).await.unwrap();
+    }
+    let error = connection.execute(statement).await.unwrap_err();
+    let error = error.as_database_error().unwrap();
+    assert!(error.is_check_violation() || error.is_foreign_key_violation(), "{error}");
+}
+
+/// A reference without an index makes every deletion read the whole table that refers.
+#[tokio::test]
+async fn every_reference_has_an_index() {
+    let database = Database::fresh(Engine::Sqlite).await.unwrap();
+    let _store = store_in(&database).await;
+    let mut connection = AnyConnection::connect(&database.connect_url()).await.unwrap();
+    let references = sqlx::query(
+        "SELECT CAST(m.name AS TEXT) AS child, CAST(group_concat(f.\"from\" || ' = ?', ' AND ') AS TEXT) AS condition \
+         FROM sqlite_schema m JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table' GROUP BY m.name, f.id",
+    );
+    let references = references.fetch_all(&mut connection).await.unwrap();
+    assert!(references.len() >= 18, "{}", references.len());
+    for reference in references {
+        let (child, condition): (String, String) = (reference.get("child"), reference.get("condition"));
+        let explained = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {child} WHERE {condition}");
+        let plan = sqlx::query(AssertSqlSafe(explained)).bind("").bind("").fetch_all(&mut connection);
+        let plan: Vec<String> = plan.await.unwrap().iter().map(|step| step.get("detail")).collect();
+        let columns = condition.matches('?').count();
+        assert!(
+            plan.iter().any(|step| step.starts_with("SEARCH") && step.matches("=?").count() == columns),
+            "{child}: {condition}: {plan:?}"
+        );
+    }
 }

@@ -80,15 +80,14 @@ pub fn view(environment: &Environment, created_at_ms: Option<i64>) -> Environmen
 /// The default environment and the first isolated ones after `after`, by name; of the isolated ones those only whose
 /// name contains `part`.
 pub async fn list(context: &Context, after: &str, part: &str) -> Result<Vec<EnvironmentView>, Refused> {
-    let site = &context.app.site;
     let mut found = vec![];
     if after.is_empty()
         && let Some(default) = context.provider.get()
     {
         found.push(view(&default.live().environment, None));
     }
-    for record in context.store().environment_records(site.default_id(), after, part, PAGE_ROWS).await? {
-        let Some(name) = EnvironmentName::parse(&record.name) else { continue };
+    for record in context.store().environment_records(after, part, PAGE_ROWS).await? {
+        let Some(name) = record.name.as_deref().and_then(EnvironmentName::parse) else { continue };
         let app = open(context, &name).await?;
         found.push(view(&app.live().environment, Some(record.created_at_ms)));
     }
@@ -159,20 +158,16 @@ pub async fn create(context: &Context, wanted: Wanted) -> Result<EnvironmentView
     let people = seed_from_json(&object_or_nothing(&wanted.seed)).map_err(|e| within("seed", e))?;
     let mut secret = [0; 32];
     entropy.fill(&mut secret);
-    let sealed = site.seal_settings(&settings)?;
     let record = EnvironmentRecord {
-        name: name.as_str().to_owned(),
-        revision: 1,
+        name: Some(name.as_str().to_owned()),
+        version: 1,
         resets: 0,
-        first_settings: sealed.clone(),
-        settings: sealed,
+        settings: site.seal_settings(&settings)?,
         clock,
         created_at_ms: machine_ms,
         id,
     };
-    if context.store().environment_records(site.default_id(), "", "", MAX_ENVIRONMENTS).await?.len()
-        >= usize::try_from(MAX_ENVIRONMENTS).unwrap_or(usize::MAX)
-    {
+    if context.store().count_environments().await? >= MAX_ENVIRONMENTS {
         return Err(Refused::NotAllowed(format!("there are {MAX_ENVIRONMENTS} environments; delete some")));
     }
     let sealed_secret = site.seal_secret(&secret)?;
@@ -227,14 +222,13 @@ pub async fn delete(context: &Context, name: &str) -> Result<(), Refused> {
 pub async fn delete_all(context: &Context) -> Result<u64, Refused> {
     let mut deleted = 0;
     loop {
-        let records =
-            context.store().environment_records(context.app.site.default_id(), "", "", PAGE_ROWS).await?;
+        let records = context.store().environment_records("", "", PAGE_ROWS).await?;
         if records.is_empty() {
             return Ok(deleted);
         }
         for record in records {
             deleted += u64::from(context.store().delete_environment(&record.id).await?);
-            if let Some(name) = EnvironmentName::parse(&record.name) {
+            if let Some(name) = record.name.as_deref().and_then(EnvironmentName::parse) {
                 context.provider.forget(&name);
             }
         }

@@ -39,7 +39,7 @@ pub async fn reset(context: &Context, keep: Keep) -> Result<(), Refused> {
     for _ in 0..MAX_CONFLICTS {
         let mut record = context.app.record().await?;
         if !keep.settings {
-            record.settings = record.first_settings.clone();
+            record.settings = context.store().template_settings(&record.id).await?;
         }
         if !keep.clock {
             record.clock = ClockSetting::default();
@@ -154,7 +154,12 @@ pub async fn restore(context: &Context, snapshot: &Snapshot) -> Result<(), Refus
             .store()
             .restore(&record, &snapshot.tables, (SERVER_SECRET, &secret), &keys, now_ms)
             .await
-            .map_err(|error| super::exists(error, "tables", "holds two rows with the same key"))?;
+            .map_err(|error| match error {
+                StoreError::MissingParent(_) => {
+                    Refused::field("tables", "holds a row that refers to a missing one")
+                }
+                error => super::exists(error, "tables", "holds two rows with the same key"),
+            })?;
         if done {
             settle(context).await?;
             context.app.mail.announce();

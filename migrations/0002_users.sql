@@ -1,0 +1,44 @@
+CREATE TABLE users (
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    version BIGINT NOT NULL DEFAULT 1,
+    email TEXT NOT NULL,
+    -- The address as it is compared.
+    email_key TEXT NOT NULL,
+    name TEXT,
+    given_name TEXT,
+    family_name TEXT,
+    picture TEXT,
+    locale TEXT,
+    external_id TEXT,
+    created_at_ms BIGINT NOT NULL,
+    updated_at_ms BIGINT NOT NULL,
+    last_sign_in_at_ms BIGINT,
+    PRIMARY KEY (environment_id, id)
+);
+CREATE UNIQUE INDEX users_by_email ON users (environment_id, email_key);
+CREATE UNIQUE INDEX users_by_external_id ON users (environment_id, external_id) WHERE external_id IS NOT NULL;
+
+CREATE TABLE organizations (
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    version BIGINT NOT NULL DEFAULT 1,
+    display_name TEXT NOT NULL,
+    external_id TEXT,
+    created_at_ms BIGINT NOT NULL,
+    updated_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, id)
+);
+CREATE UNIQUE INDEX organizations_by_external_id ON organizations (environment_id, external_id)
+    WHERE external_id IS NOT NULL;
+
+CREATE TABLE memberships (
+    environment_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, user_id, organization_id),
+    FOREIGN KEY (environment_id, user_id) REFERENCES users (environment_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (environment_id, organization_id) REFERENCES organizations (environment_id, id) ON DELETE CASCADE
+);
+CREATE INDEX memberships_by_organization ON memberships (environment_id, organization_id);

@@ -1,0 +1,66 @@
+CREATE TABLE sessions (
+    environment_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    cookie_digest TEXT NOT NULL,
+    authenticated_at_ms BIGINT NOT NULL,
+    last_active_at_ms BIGINT NOT NULL,
+    absolute_expires_at_ms BIGINT NOT NULL,
+    ended_at_ms BIGINT,
+    created_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, id),
+    FOREIGN KEY (environment_id, user_id) REFERENCES users (environment_id, id) ON DELETE CASCADE
+);
+CREATE INDEX sessions_by_user ON sessions (environment_id, user_id);
+CREATE INDEX sessions_by_expiry ON sessions (environment_id, absolute_expires_at_ms);
+
+-- Authorization codes with the refresh tokens that come of them. Whose they are says their session.
+CREATE TABLE grants (
+    environment_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    code_digest TEXT NOT NULL,
+    authorization_json TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    authenticated_at_ms BIGINT NOT NULL,
+    code_expires_at_ms BIGINT NOT NULL,
+    code_used_at_ms BIGINT,
+    refresh_generation BIGINT,
+    refresh_rotated_at_ms BIGINT NOT NULL,
+    refresh_expires_at_ms BIGINT NOT NULL,
+    revoked_at_ms BIGINT,
+    created_at_ms BIGINT NOT NULL,
+    expires_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, id),
+    FOREIGN KEY (environment_id, session_id) REFERENCES sessions (environment_id, id) ON DELETE CASCADE
+);
+CREATE INDEX grants_by_session ON grants (environment_id, session_id);
+CREATE INDEX grants_by_expiry ON grants (environment_id, expires_at_ms);
+
+-- Access tokens that were revoked one by one, until they would have expired anyway.
+CREATE TABLE revoked_tokens (
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    jti TEXT NOT NULL,
+    expires_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, jti)
+);
+CREATE INDEX revoked_tokens_by_expiry ON revoked_tokens (environment_id, expires_at_ms);
+
+-- Applications with a back-channel logout address that got tokens in a session: they are told when it ends. A row
+-- outlives its session, because what ends a session may delete it.
+CREATE TABLE session_clients (
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    session_id TEXT NOT NULL,
+    client_id TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    -- When to tell: null while the session is active, and when the delivery is over.
+    notify_at_ms BIGINT,
+    attempts BIGINT NOT NULL,
+    outcome TEXT CHECK (outcome IN ('delivered', 'refused', 'given_up')),
+    last_answer TEXT,
+    expires_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, session_id, client_id)
+);
+CREATE INDEX session_clients_by_due ON session_clients (notify_at_ms);
+CREATE INDEX session_clients_by_expiry ON session_clients (environment_id, expires_at_ms);
