@@ -2,7 +2,7 @@
 FROM rust:1-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ make cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY Cargo.toml Cargo.lock build.rs link-order.ld ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
 COPY proto proto
 COPY migrations migrations
@@ -12,7 +12,7 @@ COPY docs/COMPATIBILITY.md docs/COMPATIBILITY.md
 # Integration tests and benchmarks are named by Cargo.toml but not built here.
 RUN mkdir -p tests/it bench/compare && touch tests/it/main.rs bench/compare/main.rs bench/one_port.rs bench/control.rs
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin vestibule && cp target/release/vestibule /vestibule
+    cargo build --profile dist --locked --bin vestibule && cp target/dist/vestibule /vestibule
 
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /data --no-create-home vestibule && install -d -o vestibule -m 0700 /data

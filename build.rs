@@ -1,8 +1,4 @@
-//! Compiles the .proto files, and tells the linker which functions to put beside each other. No protoc is needed: protox is
-//! written in Rust.
-
-use std::env;
-use std::path::PathBuf;
+//! Compiles the .proto files. No protoc is needed: protox is written in Rust.
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -21,22 +17,5 @@ fn main() -> Result<(), Failure> {
     let descriptors = protox::compile(files, ["proto"])?;
     // The clients that tests need are the official SDKs.
     tonic_prost_build::configure().build_client(false).build_transport(false).compile_fds(descriptors)?;
-    order_functions()
-}
-
-/// Lets what an idle server runs lie on few pages (`scripts/link-order`). Only in programs for use, and only where the
-/// linker is the one that comes with Rust, which knows scripts: whoever chose another one is left alone.
-fn order_functions() -> Result<(), Failure> {
-    println!("cargo:rerun-if-changed=link-order.ld");
-    let is_for_use = env::var("PROFILE")? == "release";
-    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let is_own_linker = env::var_os("RUSTC_LINKER").is_none() && !flags.contains("link");
-    if is_for_use && is_own_linker && env::var("TARGET")? == "x86_64-unknown-linux-gnu" {
-        let script = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("link-order.ld");
-        for argument in ["-Xlinker", "-T", "-Xlinker"] {
-            println!("cargo:rustc-link-arg-bin=vestibule={argument}");
-        }
-        println!("cargo:rustc-link-arg-bin=vestibule={}", script.display());
-    }
     Ok(())
 }

@@ -38,7 +38,7 @@ fn the_dockerfile_copies_all_that_the_program_is_made_of() {
             assert!(is_copied(path), "{path}, which {source:?} includes, is not copied");
         }
     }
-    for path in ["build.rs", "link-order.ld", "proto", "migrations", "templates", "static"] {
+    for path in ["build.rs", "proto", "migrations", "templates", "static"] {
         assert!(is_copied(path), "{path} is not copied");
     }
     let manifest = read("Cargo.toml");
