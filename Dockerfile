@@ -12,7 +12,7 @@ COPY docs/COMPATIBILITY.md docs/COMPATIBILITY.md
 # Integration tests and benchmarks are named by Cargo.toml but not built here.
 RUN mkdir -p tests/it bench/compare && touch tests/it/main.rs bench/compare/main.rs bench/one_port.rs bench/control.rs
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --profile dist --locked --bin vestibule && cp target/dist/vestibule /vestibule
+    cargo build --profile dist --features otel --locked --bin vestibule && cp target/dist/vestibule /vestibule
 
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /data --no-create-home vestibule && install -d -o vestibule -m 0700 /data

@@ -380,7 +380,7 @@ const SECTIONS: &[Section] = &[
             Setting(
                 "endpoint",
                 "\"http://127.0.0.1:4318\"",
-                "Base URL of the collector, which speaks OTLP over HTTP. `OTEL_EXPORTER_OTLP_ENDPOINT` does the same, and `OTEL_EXPORTER_OTLP_HEADERS` adds headers.",
+                "Base URL of the collector, which speaks OTLP over HTTP. `OTEL_EXPORTER_OTLP_ENDPOINT` does the same, and `OTEL_EXPORTER_OTLP_HEADERS` adds headers. The program must be built with the feature `otel`, as the container image is.",
             ),
             Setting("service_name", "\"vestibule\"", "`OTEL_SERVICE_NAME` does the same."),
             Setting(

@@ -3,12 +3,15 @@
 
 pub mod metrics;
 pub mod request;
+#[cfg(feature = "otel")]
+mod traces;
+#[cfg(not(feature = "otel"))]
+#[path = "without_traces.rs"]
 mod traces;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
@@ -17,16 +20,17 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 pub use traces::TracesError;
 
 use crate::config::{LogFormat, LogSettings, TraceSettings};
+use traces::Exporter;
 
 /// What has to be ended with the process: see [`Telemetry::finish`].
 #[must_use]
-pub struct Telemetry(Option<SdkTracerProvider>);
+pub struct Telemetry(Option<Exporter>);
 
 impl Telemetry {
     /// Sends the spans that were not sent yet. Waits a few seconds for a collector at most.
     pub fn finish(self) {
-        if let Some(traces) = self.0 {
-            traces::finish(&traces);
+        if let Some(exporter) = self.0 {
+            exporter.finish();
         }
     }
 }
@@ -34,25 +38,25 @@ impl Telemetry {
 /// Starts logging, to standard error as text or JSON, and tracing where it is configured. Called once, at the start of
 /// the process and outside of any runtime.
 pub fn init(log: &LogSettings, traces: Option<&TraceSettings>) -> Result<Telemetry, TracesError> {
-    let provider = traces.map(traces::provider).transpose()?;
+    let exporter = traces.map(Exporter::new).transpose()?;
     let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(is_coloured())
         .with_span_events(FmtSpan::NONE);
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match (log.format, &provider) {
-        (LogFormat::Text, _) => lines.boxed(),
-        (LogFormat::Json, _) => lines.json().boxed(),
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
     // A second initialisation, as in tests, keeps the first.
-    let _: Result<(), TryInitError> = match &provider {
+    let _: Result<(), TryInitError> = match &exporter {
         None => tracing_subscriber::registry().with(lines).with(filter).try_init(),
-        Some(provider) => {
+        Some(exporter) => {
             let lines = lines.with_filter(filter);
-            tracing_subscriber::registry().with(lines).with(traces::layer(provider)).try_init()
+            tracing_subscriber::registry().with(lines).with(exporter.layer()).try_init()
         }
     };
-    Ok(Telemetry(provider))
+    Ok(Telemetry(exporter))
 }
 
 /// Colour is for people at a terminal who did not ask for none (no-color.org); in files it would be noise.

@@ -3,13 +3,10 @@
 use std::fmt;
 
 use http::{HeaderMap, HeaderValue};
-use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::TraceContextExt as _;
-use opentelemetry_http::HeaderExtractor;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
+
+use super::traces;
 
 /// Header by which a request is named, by callers to us and by us to them.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -86,21 +83,13 @@ pub fn span<B>(id: &RequestId, request: &http::Request<B>) -> Span {
         http.response.status_code = tracing::field::Empty,
         rpc.grpc.status_code = tracing::field::Empty,
     );
-    if request.headers().contains_key("traceparent") {
-        let context = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
-        // Without traces there is nothing to set it on.
-        let _ = span.set_parent(context);
-    }
+    traces::set_parent(&span, request.headers());
     span
 }
 
 /// Names the request's span in a trace, once it is known what was asked for.
 pub fn name_span(route: &str, method: Option<&str>) {
-    let context = Span::current().context();
-    if context.has_active_span() {
-        let name = method.map_or_else(|| route.to_owned(), |method| format!("{method} {route}"));
-        context.span().update_name(name);
-    }
+    traces::set_name(|| method.map_or_else(|| route.to_owned(), |method| format!("{method} {route}")));
 }
 
 #[cfg(test)]
