@@ -29,6 +29,8 @@ mod peers;
 mod postgres;
 mod report;
 mod servers;
+#[path = "../../tests/it/support/skips.rs"]
+mod skips;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

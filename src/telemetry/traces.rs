@@ -57,8 +57,9 @@ impl Exporter {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let ours =
-            Targets::new().with_target("vestibule", Level::INFO).with_target("vestibule::storage", Level::DEBUG);
+        let ours = Targets::new()
+            .with_target("vestibule", Level::INFO)
+            .with_target("vestibule::storage", Level::DEBUG);
         // Paths of sources and numbers of threads help nobody who reads a trace.
         tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer("vestibule"))

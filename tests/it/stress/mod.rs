@@ -154,7 +154,7 @@ fn log_file(path: &Path) -> Stdio {
     std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap().into()
 }
 
-/// Database and its URL for [`Process::new`]; `None` where PostgreSQL is not installed.
+/// Database and its URL for [`Process::new`]; `None`: there is no PostgreSQL, and the test is noted as skipped.
 async fn database_for(engine: Engine) -> Option<(Database, Option<String>)> {
     let database = Database::fresh(engine).await?;
     let url = (engine == Engine::Postgres).then(|| database.connect_url());

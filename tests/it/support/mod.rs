@@ -3,8 +3,10 @@
 pub mod frame;
 pub mod frames;
 pub mod grpc;
+mod keys;
 pub mod person;
 pub mod postgres;
+pub mod skips;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// `None` where PostgreSQL is not installed, on a person's machine.
+    /// `None`: there is no PostgreSQL, and the test is noted as skipped.
     pub async fn fresh(engine: Engine) -> Option<Self> {
         match engine {
             Engine::Postgres => {
@@ -152,6 +154,7 @@ impl TestServer {
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let store = db.open().await;
+                keys::give_key(&store, &config, its_clock.now_ms()).await;
                 let parts =
                     vestibule::server::parts(&config, store, its_clock, Arc::new(SystemEntropy)).unwrap();
                 let started = parts.start().await.unwrap();
