@@ -10,8 +10,11 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
     "docs/ARCHITECTURE.md",
     "docs/COMPATIBILITY.md",
     "docs/CONTROL.md",
@@ -97,6 +100,23 @@ fn the_commands_of_the_readme_are_those_that_ci_runs() {
     let test = read("scripts/test");
     assert!(read("README.md").contains("\n./scripts/test\n") && read(".ci/run").contains("./scripts/test"));
     assert!(read("README.md").contains("\ncargo run --release\n") && test.contains("cargo build --release"));
+}
+
+#[test]
+fn the_commands_for_contributors_exist() {
+    let contributing = read("CONTRIBUTING.md");
+    for command in ["scripts/check", "scripts/test"] {
+        assert!(
+            contributing.contains(&format!("\n./{command} ")) && root().join(command).exists(),
+            "{command}"
+        );
+    }
+    let manifest = read("Cargo.toml");
+    let rust_version = manifest.split("\nrust-version = \"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(contributing.contains(&format!("Rust {rust_version} or newer")));
+    let dist = "cargo build --profile dist --features otel";
+    assert!(contributing.contains(dist) && read("Dockerfile").contains(dist));
+    assert!(manifest.contains("\n[profile.dist]\n") && manifest.contains("\notel = ["));
 }
 
 #[test]
