@@ -9,11 +9,16 @@ CREATE TABLE auth_requests (
     browser_digest TEXT NOT NULL,
     issuer TEXT NOT NULL,
     headless_json TEXT,
-    email TEXT,
-    passwordless_type TEXT NOT NULL CHECK (passwordless_type IN ('OTP', 'LINK', 'LINK_OTP')),
-    generation BIGINT NOT NULL,
+    -- What the last email carried, as it was when it was sent; null before the first one.
+    email TEXT CHECK ((stage = 'awaiting_email') = (email IS NULL)),
+    passwordless_type TEXT CHECK (passwordless_type IN ('OTP', 'LINK', 'LINK_OTP')),
+    generation BIGINT,
+    -- The code is derived with so many digits, or is a test user's.
+    code_length BIGINT,
+    static_code TEXT,
     link_digest TEXT,
-    credentials_expire_at_ms BIGINT NOT NULL,
+    sent_at_ms BIGINT,
+    credentials_expire_at_ms BIGINT,
     attempts_at_ms TEXT NOT NULL,
     -- The last refused code, for which repetitions count once.
     last_guess_digest TEXT,

@@ -31,14 +31,6 @@ pub struct AuthRequest<O = Hosted> {
     pub version: i64,
     pub origin: O,
     pub stage: Stage,
-    /// The address to prove, once known.
-    pub email: Option<EmailAddress>,
-    /// What the last mail carried.
-    pub passwordless_type: PasswordlessType,
-    /// Which credentials are alive: code and link are derived from (id, generation).
-    pub generation: i64,
-    /// When code and link of the last mail stop working.
-    pub credentials_expire_at_ms: UnixMs,
     /// Code attempts judged lately.
     pub attempts: RecentTimes,
     /// The last wrong code, where repetitions count once.
@@ -86,31 +78,89 @@ pub struct Guess {
     pub at_ms: UnixMs,
 }
 
-/// Where a request stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a request stands, with what it has there.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
+    /// Nobody was written to yet.
     AwaitingEmail,
-    AwaitingProof,
+    AwaitingProof(Credentials),
     /// The address was proven; the request is used up.
-    Completed,
+    Completed(Credentials),
     /// Too many guesses; the person starts again.
-    Dead,
+    Dead(Credentials),
 }
 
 impl Stage {
-    pub fn as_str(self) -> &'static str {
+    /// The name in storage.
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::AwaitingEmail => "awaiting_email",
-            Self::AwaitingProof => "awaiting_proof",
-            Self::Completed => "completed",
-            Self::Dead => "dead",
+            Self::AwaitingProof(_) => "awaiting_proof",
+            Self::Completed(_) => "completed",
+            Self::Dead(_) => "dead",
         }
     }
 
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::AwaitingEmail, Self::AwaitingProof, Self::Completed, Self::Dead]
-            .into_iter()
-            .find(|s| s.as_str() == text)
+    /// The stage of this name, as [`Stage::as_str`] spells it; `None` also where it lacks what it has to have.
+    pub fn from_parts(name: &str, credentials: Option<Credentials>) -> Option<Self> {
+        match name {
+            "awaiting_email" => Some(Self::AwaitingEmail),
+            "awaiting_proof" => credentials.map(Self::AwaitingProof),
+            "completed" => credentials.map(Self::Completed),
+            "dead" => credentials.map(Self::Dead),
+            _ => None,
+        }
+    }
+
+    fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::AwaitingEmail => None,
+            Self::AwaitingProof(sent) | Self::Completed(sent) | Self::Dead(sent) => Some(sent),
+        }
+    }
+}
+
+/// What the last email carried, and to whom. It stays as it was sent: settings that change later are for later emails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The address to prove.
+    pub email: EmailAddress,
+    /// Code, link or both.
+    pub passwordless_type: PasswordlessType,
+    /// Code and link are derived from (id, generation).
+    pub generation: i64,
+    pub code: CodeForm,
+    pub sent_at_ms: UnixMs,
+    /// When code and link stop working.
+    pub expire_at_ms: UnixMs,
+}
+
+/// Where the code of an email comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CodeForm {
+    /// It is derived, with so many digits.
+    Digits(u32),
+    /// The fixed code of a test user.
+    Static(String),
+}
+
+impl Credentials {
+    /// Seconds that code and link are good for, as the email says.
+    pub fn validity_s(&self) -> i64 {
+        (self.expire_at_ms - self.sent_at_ms) / 1000
+    }
+
+    /// Digits of the code.
+    pub fn code_length(&self) -> u32 {
+        match &self.code {
+            CodeForm::Digits(length) => *length,
+            CodeForm::Static(code) => u32::try_from(code.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Is the code one that everybody knows?
+    pub fn is_of_test_user(&self) -> bool {
+        matches!(self.code, CodeForm::Static(_))
     }
 }
 
@@ -177,10 +227,6 @@ impl<O: Origin> AuthRequest<O> {
             version: 0,
             origin,
             stage: Stage::AwaitingEmail,
-            email: None,
-            passwordless_type: environment.passwordless.passwordless_type,
-            generation: 0,
-            credentials_expire_at_ms: now_ms,
             attempts: RecentTimes::default(),
             last_guess: None,
             created_at_ms: now_ms,
@@ -191,62 +237,99 @@ impl<O: Origin> AuthRequest<O> {
     /// Is the request beyond use, and why?
     pub fn closed(&self, now_ms: UnixMs) -> Option<Closed> {
         match self.stage {
-            Stage::Completed => Some(Closed::Completed),
-            Stage::Dead => Some(Closed::TooManyAttempts),
-            Stage::AwaitingEmail | Stage::AwaitingProof => {
+            Stage::Completed(_) => Some(Closed::Completed),
+            Stage::Dead(_) => Some(Closed::TooManyAttempts),
+            Stage::AwaitingEmail | Stage::AwaitingProof(_) => {
                 (now_ms >= self.expires_at_ms).then_some(Closed::Expired)
             }
         }
     }
 
-    /// Seconds that code and link of a mail live.
-    pub fn validity_s(&self, settings: &PasswordlessSettings) -> i64 {
-        self.origin.expires_in_s().unwrap_or(settings.validity_s)
+    /// What the last email carried; `None`: there was none.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.stage.credentials()
+    }
+
+    /// The address to prove, once known.
+    pub fn email(&self) -> Option<&EmailAddress> {
+        self.credentials().map(|sent| &sent.email)
+    }
+
+    /// The credentials that can still prove the address, but for their time.
+    pub fn awaited(&self) -> Option<&Credentials> {
+        match &self.stage {
+            Stage::AwaitingProof(sent) => Some(sent),
+            _ => None,
+        }
     }
 
     /// Have code and link of the last mail run out?
     pub fn credentials_expired(&self, now_ms: UnixMs) -> bool {
-        now_ms >= self.credentials_expire_at_ms
+        self.credentials().is_none_or(|sent| now_ms >= sent.expire_at_ms)
     }
 
-    /// Sends to `email` for the first time, or again when it is the address already written to.
+    /// Sends to `email` for the first time, or again when it is the address already written to. A test user has a
+    /// `static_code`.
     pub fn send(
         mut self,
         email: EmailAddress,
         settings: &PasswordlessSettings,
+        static_code: Option<&str>,
         now_ms: UnixMs,
     ) -> Result<Self, SendRefusal> {
         if let Some(closed) = self.closed(now_ms) {
             return Err(closed.into());
         }
-        if self.stage == Stage::AwaitingProof && self.email.as_ref() == Some(&email) {
-            return self.resend(settings, now_ms);
-        }
-        // Another address: what the first one received must not prove it.
-        self.generation += 1;
-        self.email = Some(email);
-        self.stage = Stage::AwaitingProof;
-        Ok(self.with_fresh_expiry(settings, now_ms))
+        let earlier = match &self.stage {
+            Stage::AwaitingProof(sent) if sent.email == email => {
+                return self.resend(settings, static_code, now_ms);
+            }
+            // Another address: what the first one received must not prove it.
+            stage => stage.credentials().map_or(0, |sent| sent.generation),
+        };
+        self.stage = Stage::AwaitingProof(self.fresh(email, earlier + 1, settings, static_code, now_ms));
+        Ok(self)
     }
 
-    /// Sends again. The count of attempts goes on; whether the earlier mail stays good is a setting.
-    pub fn resend(mut self, settings: &PasswordlessSettings, now_ms: UnixMs) -> Result<Self, SendRefusal> {
+    /// Sends again. The count of attempts goes on; whether the earlier mail stays good is a setting. Where it does, the
+    /// same credentials are sent, whatever was set meanwhile.
+    pub fn resend(
+        mut self,
+        settings: &PasswordlessSettings,
+        static_code: Option<&str>,
+        now_ms: UnixMs,
+    ) -> Result<Self, SendRefusal> {
         if let Some(closed) = self.closed(now_ms) {
             return Err(closed.into());
         }
-        if self.stage != Stage::AwaitingProof {
-            return Err(SendRefusal::NothingSent);
-        }
-        if settings.regenerate_passwordless_credentials_on_resend {
-            self.generation += 1;
-        }
-        Ok(self.with_fresh_expiry(settings, now_ms))
+        let Stage::AwaitingProof(sent) = &self.stage else { return Err(SendRefusal::NothingSent) };
+        let fresh = self.fresh(sent.email.clone(), sent.generation + 1, settings, static_code, now_ms);
+        self.stage = Stage::AwaitingProof(if settings.regenerate_passwordless_credentials_on_resend {
+            fresh
+        } else {
+            Credentials { sent_at_ms: now_ms, expire_at_ms: fresh.expire_at_ms, ..sent.clone() }
+        });
+        Ok(self)
     }
 
-    fn with_fresh_expiry(mut self, settings: &PasswordlessSettings, now_ms: UnixMs) -> Self {
-        self.passwordless_type = settings.passwordless_type;
-        self.credentials_expire_at_ms = now_ms + self.validity_s(settings) * 1000;
-        self
+    fn fresh(
+        &self,
+        email: EmailAddress,
+        generation: i64,
+        settings: &PasswordlessSettings,
+        static_code: Option<&str>,
+        now_ms: UnixMs,
+    ) -> Credentials {
+        let validity_s = self.origin.expires_in_s().unwrap_or(settings.validity_s);
+        Credentials {
+            email,
+            generation,
+            passwordless_type: settings.passwordless_type,
+            code: static_code
+                .map_or(CodeForm::Digits(settings.code_length), |code| CodeForm::Static(code.to_owned())),
+            sent_at_ms: now_ms,
+            expire_at_ms: now_ms + validity_s * 1000,
+        }
     }
 
     /// Judges one code attempt. `is_right` compares with the code of the living generation; `digest` tells guesses
@@ -275,25 +358,25 @@ impl<O: Origin> AuthRequest<O> {
         if let Some(closed) = closed {
             return (self, CodeOutcome::Closed(closed));
         }
-        if self.stage != Stage::AwaitingProof || !self.passwordless_type.has_code() {
+        let Some(sent) = self.awaited().filter(|sent| sent.passwordless_type.has_code()).cloned() else {
             return (self, CodeOutcome::NotOffered);
-        }
+        };
         let allowed = limits.code_attempts as usize;
         // Only where the limit was lowered meanwhile.
         if self.attempts.count(now_ms, limits.code_attempts_window_s) >= allowed {
-            self.stage = Stage::Dead;
+            self.stage = Stage::Dead(sent);
             return (self, CodeOutcome::TooManyAttempts);
         }
         self.attempts.push(now_ms, limits.code_attempts_window_s);
         if is_good {
-            self.stage = Stage::Completed;
+            self.stage = Stage::Completed(sent);
             return (self, CodeOutcome::Accepted);
         }
         if O::REPEATED_GUESSES_COUNT_ONCE {
             self.last_guess = Some(Guess { digest: digest.to_owned(), at_ms: now_ms });
         }
         if self.attempts_left(limits, now_ms) == 0 {
-            self.stage = Stage::Dead;
+            self.stage = Stage::Dead(sent);
         }
         let outcome = self.refusal(limits, now_ms);
         (self, outcome)
@@ -356,13 +439,13 @@ impl<O: Origin> AuthRequest<O> {
         settings: &PasswordlessSettings,
         now_ms: UnixMs,
     ) -> (Self, LinkOutcome) {
-        match self.link_outcome(same_browser, settings, now_ms) {
-            LinkOutcome::Accepted => {
-                self.stage = Stage::Completed;
-                (self, LinkOutcome::Accepted)
-            }
-            refused => (self, refused),
+        let outcome = self.link_outcome(same_browser, settings, now_ms);
+        if outcome == LinkOutcome::Accepted
+            && let Some(sent) = self.awaited().cloned()
+        {
+            self.stage = Stage::Completed(sent);
         }
+        (self, outcome)
     }
 
     /// What using the link would come to, without using it: the landing page asks this.
@@ -374,7 +457,7 @@ impl<O: Origin> AuthRequest<O> {
     ) -> LinkOutcome {
         if let Some(closed) = self.closed(now_ms) {
             LinkOutcome::Closed(closed)
-        } else if self.credentials_expired(now_ms) || self.stage != Stage::AwaitingProof {
+        } else if self.credentials_expired(now_ms) || self.awaited().is_none() {
             LinkOutcome::Expired
         } else if settings.enforce_same_browser_origin && !same_browser {
             LinkOutcome::WrongBrowser

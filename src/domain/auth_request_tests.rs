@@ -55,10 +55,6 @@ fn started_by<O>(origin: O) -> AuthRequest<O> {
         version: 0,
         origin,
         stage: Stage::AwaitingEmail,
-        email: None,
-        passwordless_type: PasswordlessType::LinkOtp,
-        generation: 0,
-        credentials_expire_at_ms: 0,
         attempts: RecentTimes::default(),
         last_guess: None,
         created_at_ms: 0,
@@ -70,8 +66,12 @@ fn jane() -> EmailAddress {
     EmailAddress::parse("jane@example.com").unwrap()
 }
 
+fn is_dead(request: &AuthRequest) -> bool {
+    matches!(request.stage, Stage::Dead(_))
+}
+
 fn sent() -> AuthRequest {
-    started().send(jane(), &settings(true), 0).unwrap()
+    started().send(jane(), &settings(true), None, 0).unwrap()
 }
 
 #[test]
@@ -82,10 +82,14 @@ fn the_fifth_wrong_code_closes_the_request_even_for_the_right_one() {
         assert_eq!(outcome, CodeOutcome::Wrong { attempts_left: left });
         request = next;
     }
-    assert_eq!(request.stage, Stage::Dead);
+    assert!(is_dead(&request));
     let closed = Err(SendRefusal::Closed(Closed::TooManyAttempts));
-    assert_eq!(request.clone().resend(&settings(true), 2_000), closed, "no code that could not be used");
-    assert_eq!(request.clone().send(jane(), &settings(true), 700_000), closed);
+    assert_eq!(
+        request.clone().resend(&settings(true), None, 2_000),
+        closed,
+        "no code that could not be used"
+    );
+    assert_eq!(request.clone().send(jane(), &settings(true), None, 700_000), closed);
     let (request, outcome) = request.verify_code(true, "digest", &LIMITS, 2_000);
     assert_eq!(outcome, CodeOutcome::Closed(Closed::TooManyAttempts));
     let (_, outcome) = request.clone().verify_code(true, "digest", &LIMITS, 3_000_000);
@@ -111,9 +115,9 @@ fn a_resend_does_not_reset_the_count() {
     for _ in 0..4 {
         request = request.verify_code(false, "digest", &LIMITS, 1_000).0;
     }
-    let request = request.resend(&settings(true), 2_000).unwrap();
+    let request = request.resend(&settings(true), None, 2_000).unwrap();
     let (request, outcome) = request.verify_code(false, "digest", &LIMITS, 3_000);
-    assert_eq!((outcome, request.stage), (CodeOutcome::Wrong { attempts_left: 0 }, Stage::Dead));
+    assert_eq!((outcome, is_dead(&request)), (CodeOutcome::Wrong { attempts_left: 0 }, true));
 }
 
 #[test]
@@ -122,7 +126,7 @@ fn guesses_older_than_ten_minutes_no_longer_count() {
     for _ in 0..4 {
         request = request.verify_code(false, "digest", &LIMITS, 1_000).0;
     }
-    let request = request.resend(&settings(true), 600_999).unwrap();
+    let request = request.resend(&settings(true), None, 600_999).unwrap();
     let left = |now_ms| request.clone().verify_code(false, "digest", &LIMITS, now_ms).1;
     assert_eq!(left(600_999), CodeOutcome::Wrong { attempts_left: 0 });
     assert_eq!(left(601_000), CodeOutcome::Wrong { attempts_left: 4 });
@@ -136,7 +140,7 @@ fn five_codes_that_came_too_late_close_the_request_too() {
         assert_eq!(outcome, CodeOutcome::Expired);
         request = next;
     }
-    assert_eq!(request.stage, Stage::Dead);
+    assert!(is_dead(&request));
 }
 
 #[test]
@@ -144,7 +148,7 @@ fn a_limit_that_was_lowered_meanwhile_judges_no_further_code() {
     let request = sent().verify_code(false, "digest", &LIMITS, 1_000).0;
     let lower = Limits { code_attempts: 1, ..LIMITS };
     let (request, outcome) = request.verify_code(true, "digest", &lower, 1_000);
-    assert_eq!((outcome, request.stage), (CodeOutcome::TooManyAttempts, Stage::Dead));
+    assert_eq!((outcome, is_dead(&request)), (CodeOutcome::TooManyAttempts, true));
 }
 
 #[test]
@@ -165,7 +169,7 @@ fn a_completed_request_proves_nothing_twice() {
         request.clone().verify_link(true, &settings(true), 2).1,
         LinkOutcome::Closed(Closed::Completed)
     );
-    assert_eq!(request.resend(&settings(true), 2), Err(SendRefusal::Closed(Closed::Completed)));
+    assert_eq!(request.resend(&settings(true), None, 2), Err(SendRefusal::Closed(Closed::Completed)));
 }
 
 #[test]
@@ -183,25 +187,45 @@ fn without_enforcement_any_browser_may_use_the_link() {
 
 #[test]
 fn resend_makes_new_credentials_only_when_set_so() {
-    assert_eq!(sent().resend(&settings(true), 1).unwrap().generation, 2);
-    assert_eq!(sent().resend(&settings(false), 1).unwrap().generation, 1);
+    assert_eq!(sent().resend(&settings(true), None, 1).unwrap().credentials().unwrap().generation, 2);
+    assert_eq!(sent().resend(&settings(false), None, 1).unwrap().credentials().unwrap().generation, 1);
 }
 
 #[test]
 fn another_address_always_gets_new_credentials() {
     let other = EmailAddress::parse("eve@example.com").unwrap();
-    assert_eq!(sent().send(other, &settings(false), 1).unwrap().generation, 2);
+    assert_eq!(sent().send(other, &settings(false), None, 1).unwrap().credentials().unwrap().generation, 2);
     let same = EmailAddress::parse("JANE@example.com").unwrap();
-    assert_eq!(sent().send(same, &settings(false), 1).unwrap().generation, 1);
+    assert_eq!(sent().send(same, &settings(false), None, 1).unwrap().credentials().unwrap().generation, 1);
 }
 
 #[test]
 fn a_code_is_not_asked_for_before_a_mail_nor_when_mails_carry_links_only() {
     assert_eq!(started().verify_code(true, "digest", &LIMITS, 1).1, CodeOutcome::NotOffered);
-    assert_eq!(started().resend(&settings(true), 1), Err(SendRefusal::NothingSent));
+    assert_eq!(started().resend(&settings(true), None, 1), Err(SendRefusal::NothingSent));
     let links = PasswordlessSettings { passwordless_type: PasswordlessType::Link, ..settings(true) };
-    let request = started().send(jane(), &links, 0).unwrap();
+    let request = started().send(jane(), &links, None, 0).unwrap();
     assert_eq!(request.verify_code(true, "digest", &LIMITS, 1).1, CodeOutcome::NotOffered);
+}
+
+#[test]
+fn what_was_mailed_stays_as_it_was_mailed_until_something_else_is() {
+    let of = |request: &AuthRequest| request.credentials().unwrap().clone();
+    let earlier = of(&sent());
+    assert_eq!((earlier.code.clone(), earlier.validity_s()), (CodeForm::Digits(6), 300));
+    let later = |regenerate| PasswordlessSettings {
+        code_length: 8,
+        passwordless_type: PasswordlessType::Link,
+        validity_s: 60,
+        ..settings(regenerate)
+    };
+    let kept = of(&sent().resend(&later(false), Some("111111"), 1_000).unwrap());
+    assert_eq!(kept, Credentials { sent_at_ms: 1_000, expire_at_ms: 61_000, ..earlier });
+    let renewed = of(&sent().resend(&later(true), Some("111111"), 1_000).unwrap());
+    assert_eq!(renewed.code, CodeForm::Static("111111".into()));
+    assert_eq!((renewed.passwordless_type, renewed.generation), (PasswordlessType::Link, 2));
+    let derived = of(&sent().resend(&later(true), None, 1_000).unwrap());
+    assert_eq!(derived.code, CodeForm::Digits(8));
 }
 
 #[derive(Debug, Clone)]
@@ -284,16 +308,16 @@ proptest! {
                     let first = model.mails.is_empty();
                     let is_send = matches!(step, Step::Send);
                     let result = if is_send {
-                        request.clone().send(jane(), &settings, model.now_ms)
+                        request.clone().send(jane(), &settings, None, model.now_ms)
                     } else {
-                        request.clone().resend(&settings, model.now_ms)
+                        request.clone().resend(&settings, None, model.now_ms)
                     };
                     prop_assert_eq!(result.is_ok(), model.open() && (is_send || !first));
                     if let Ok(next) = result {
                         let last = model.mails.last().map_or(0, |m| m.0);
                         let generation = if first || regenerate { last + 1 } else { last };
                         model.mails.push((generation, model.now_ms + 300_000));
-                        prop_assert_eq!(next.generation, generation);
+                        prop_assert_eq!(next.credentials().unwrap().generation, generation);
                         request = next;
                     }
                 }
@@ -319,7 +343,7 @@ proptest! {
                 }
             }
             prop_assert!(model.completed <= 1);
-            prop_assert_eq!(request.stage == Stage::Dead, model.dead);
+            prop_assert_eq!(is_dead(&request), model.dead);
             // Never more than five judged guesses in any ten minutes.
             for (i, first) in model.judged_at_ms.iter().enumerate() {
                 let within = model.judged_at_ms[i..].iter().filter(|t| *t - first < 600_000).count();
@@ -339,7 +363,7 @@ fn sent_by_api() -> AuthRequest<Headless> {
         template_variables: vec![],
         expires_in_s: Some(3_600),
     };
-    started_by(asked).send(jane(), &settings(true), 0).unwrap()
+    started_by(asked).send(jane(), &settings(true), None, 0).unwrap()
 }
 
 #[test]
@@ -377,14 +401,15 @@ fn two_seconds_later_the_same_wrong_code_is_another_attempt() {
 #[test]
 fn the_application_chooses_how_long_credentials_live() {
     assert_eq!(sent_by_api().verify_code(true, "right", &LIMITS, 3_599_999).1, CodeOutcome::Accepted);
-    let again = sent_by_api().resend(&settings(true), 1_000).unwrap();
-    assert_eq!(again.credentials_expire_at_ms, 3_601_000);
+    let again = sent_by_api().resend(&settings(true), None, 1_000).unwrap();
+    assert_eq!(again.credentials().unwrap().expire_at_ms, 3_601_000);
 }
 
 #[test]
 fn a_right_code_after_its_time_counts_once_too() {
     let mut request = sent_by_api();
-    request.credentials_expire_at_ms = 1_000;
+    let sent = request.credentials().unwrap().clone();
+    request.stage = Stage::AwaitingProof(Credentials { expire_at_ms: 1_000, ..sent });
     for _ in 0..3 {
         let (next, outcome) = request.verify_code(true, "right", &LIMITS, 2_000);
         assert_eq!(outcome, CodeOutcome::Expired);

@@ -1,8 +1,7 @@
 //! Faults that testers asked for: which rule fires now?
 
-use super::Failure;
-use super::MAX_CONFLICTS;
 use super::control::Refused;
+use super::{Failure, retry_on_conflict};
 use crate::app::{App, Context};
 use crate::domain::fault::{FaultEffect, FaultRule, Happening, TokenFault};
 use crate::domain::ids::{IdKind, new_id};
@@ -96,28 +95,27 @@ fn fault_of(context: &Context, rule: FaultRule) -> StoredFault {
 }
 
 async fn create_all(context: &Context, faults: &[StoredFault]) -> Result<(), Refused> {
-    for _ in 0..MAX_CONFLICTS {
+    retry_on_conflict(|| async {
         let record = context.app.record().await?;
         let now_ms = context.app.clock.machine_ms();
-        if context.store().insert_faults(&record, faults, now_ms).await? {
-            return super::control::settle(context).await;
-        }
-    }
-    Err(Failure::Contention.into())
+        let is_done = context.store().insert_faults(&record, faults, now_ms).await?;
+        Ok::<_, Refused>(is_done.then_some(()))
+    })
+    .await?;
+    super::control::settle(context).await
 }
 
 /// Deletes one rule, or all; tells how many went.
 pub async fn delete(context: &Context, id: Option<&str>) -> Result<u64, Refused> {
-    for _ in 0..MAX_CONFLICTS {
+    let deleted = retry_on_conflict(|| async {
         let record = context.app.record().await?;
         let now_ms = context.app.clock.machine_ms();
-        if let Some(deleted) = context.store().delete_faults(&record, id, now_ms).await? {
-            super::control::settle(context).await?;
-            return match id {
-                Some(id) if deleted == 0 => Err(Refused::NotFound(format!("there is no fault {id}"))),
-                _ => Ok(deleted),
-            };
-        }
+        Ok::<_, Refused>(context.store().delete_faults(&record, id, now_ms).await?)
+    })
+    .await?;
+    super::control::settle(context).await?;
+    match id {
+        Some(id) if deleted == 0 => Err(Refused::NotFound(format!("there is no fault {id}"))),
+        _ => Ok(deleted),
     }
-    Err(Failure::Contention.into())
 }

@@ -52,6 +52,20 @@ pub enum Failure {
     Contention,
 }
 
+/// Reads, decides and writes over what was read, again while somebody else changed it meanwhile: `attempt` says `None`
+/// then. So no change is lost, here or on other servers.
+async fn retry_on_conflict<T, E: From<Failure>, A>(attempt: impl Fn() -> A) -> Result<T, E>
+where
+    A: Future<Output = Result<Option<T>, E>>,
+{
+    for _ in 0..MAX_CONFLICTS {
+        if let Some(done) = attempt().await? {
+            return Ok(done);
+        }
+    }
+    Err(Failure::Contention.into())
+}
+
 impl Failure {
     /// Should the caller try again soon?
     pub fn is_passing(&self) -> bool {

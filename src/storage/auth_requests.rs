@@ -1,7 +1,7 @@
 //! Authentication requests.
 
 use super::{Batch, Counted, Store, StoreError, Write, failed_attempts, to_json};
-use crate::domain::auth_request::{AuthRequest, Guess, Hosted, Stage};
+use crate::domain::auth_request::{AuthRequest, CodeForm, Credentials, Guess, Hosted, Origin, Stage};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::PasswordlessType;
 use crate::domain::headless::Headless;
@@ -17,7 +17,7 @@ pub struct OriginColumns {
 }
 
 /// A kind of request as stored.
-pub trait StoredOrigin: Sized {
+pub trait StoredOrigin: Origin {
     fn to_columns(&self) -> Result<OriginColumns, StoreError>;
 
     /// `None`: the row is of the other kind.
@@ -66,15 +66,69 @@ struct Row {
     stage: String,
     #[sqlx(flatten)]
     origin: OriginColumns,
-    email: Option<String>,
-    passwordless_type: String,
-    generation: i64,
-    credentials_expire_at_ms: i64,
+    #[sqlx(flatten)]
+    credentials: CredentialColumns,
     attempts_at_ms: String,
     last_guess_digest: Option<String>,
     last_guess_at_ms: Option<i64>,
     created_at_ms: i64,
     expires_at_ms: i64,
+}
+
+/// What the last email carried; all are null where there was none.
+#[derive(Default, sqlx::FromRow)]
+struct CredentialColumns {
+    email: Option<String>,
+    passwordless_type: Option<String>,
+    generation: Option<i64>,
+    /// One of these two is null.
+    code_length: Option<i64>,
+    static_code: Option<String>,
+    sent_at_ms: Option<i64>,
+    credentials_expire_at_ms: Option<i64>,
+}
+
+impl CredentialColumns {
+    fn of(request: &AuthRequest<impl Origin>) -> Self {
+        let Some(sent) = request.credentials() else { return Self::default() };
+        let (code_length, static_code) = match &sent.code {
+            CodeForm::Digits(length) => (Some(i64::from(*length)), None),
+            CodeForm::Static(code) => (None, Some(code.clone())),
+        };
+        Self {
+            email: Some(sent.email.as_str().to_owned()),
+            passwordless_type: Some(sent.passwordless_type.as_str().to_owned()),
+            generation: Some(sent.generation),
+            code_length,
+            static_code,
+            sent_at_ms: Some(sent.sent_at_ms),
+            credentials_expire_at_ms: Some(sent.expire_at_ms),
+        }
+    }
+
+    /// `None`: they are not complete.
+    fn read(self) -> Option<Credentials> {
+        let length = self.code_length.and_then(|length| u32::try_from(length).ok());
+        Some(Credentials {
+            email: EmailAddress::parse(&self.email?).ok()?,
+            passwordless_type: PasswordlessType::parse(&self.passwordless_type?)?,
+            generation: self.generation?,
+            code: self.static_code.map(CodeForm::Static).or(length.map(CodeForm::Digits))?,
+            sent_at_ms: self.sent_at_ms?,
+            expire_at_ms: self.credentials_expire_at_ms?,
+        })
+    }
+
+    fn bind_to(self, query: Write<'static>) -> Write<'static> {
+        query
+            .bind(self.email)
+            .bind(self.passwordless_type)
+            .bind(self.generation)
+            .bind(self.code_length)
+            .bind(self.static_code)
+            .bind(self.sent_at_ms)
+            .bind(self.credentials_expire_at_ms)
+    }
 }
 
 impl Row {
@@ -84,9 +138,7 @@ impl Row {
         let Some(origin) = O::from_columns(self.origin)? else { return Ok(None) };
         Ok(Some(AuthRequest {
             origin,
-            stage: Stage::parse(&self.stage).ok_or_else(unreadable)?,
-            email: self.email.map(|e| EmailAddress::parse(&e)).transpose().map_err(|_| unreadable())?,
-            passwordless_type: PasswordlessType::parse(&self.passwordless_type).ok_or_else(unreadable)?,
+            stage: Stage::from_parts(&self.stage, self.credentials.read()).ok_or_else(unreadable)?,
             attempts: RecentTimes::parse(&self.attempts_at_ms),
             last_guess: self
                 .last_guess_digest
@@ -94,8 +146,6 @@ impl Row {
                 .map(|(digest, at_ms)| Guess { digest, at_ms }),
             id: self.id,
             version: self.version,
-            generation: self.generation,
-            credentials_expire_at_ms: self.credentials_expire_at_ms,
             created_at_ms: self.created_at_ms,
             expires_at_ms: self.expires_at_ms,
         }))
@@ -120,8 +170,8 @@ impl Store {
     ) -> Result<Option<AuthRequest<O>>, StoreError> {
         sqlx::query_as::<_, Row>(
             "SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, email, \
-             passwordless_type, generation, credentials_expire_at_ms, attempts_at_ms, last_guess_digest, \
-             last_guess_at_ms, created_at_ms, expires_at_ms \
+             passwordless_type, generation, code_length, static_code, sent_at_ms, credentials_expire_at_ms, \
+             attempts_at_ms, last_guess_digest, last_guess_at_ms, created_at_ms, expires_at_ms \
              FROM auth_requests WHERE environment_id = $1 AND id = $2",
         )
         .bind(environment_id)
@@ -139,8 +189,8 @@ impl Store {
     ) -> Result<Option<AuthRequest<O>>, StoreError> {
         sqlx::query_as::<_, Row>(
             "SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, email, \
-             passwordless_type, generation, credentials_expire_at_ms, attempts_at_ms, last_guess_digest, \
-             last_guess_at_ms, created_at_ms, expires_at_ms \
+             passwordless_type, generation, code_length, static_code, sent_at_ms, credentials_expire_at_ms, \
+             attempts_at_ms, last_guess_digest, last_guess_at_ms, created_at_ms, expires_at_ms \
              FROM auth_requests WHERE environment_id = $1 AND link_digest = $2",
         )
         .bind(environment_id)
@@ -155,7 +205,7 @@ impl Store {
     pub async fn update_auth_request(
         &self,
         environment_id: &str,
-        next: &AuthRequest<impl Sized>,
+        next: &AuthRequest<impl Origin>,
         counted: Option<Counted<'_>>,
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
@@ -174,11 +224,11 @@ pub(super) fn inserting(
     link_digest: Option<&str>,
 ) -> Result<Write<'static>, StoreError> {
     let origin = request.origin.to_columns()?;
-    Ok(sqlx::query(
+    let query = sqlx::query(
         "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, browser_digest, issuer, \
-         headless_json, email, passwordless_type, generation, link_digest, credentials_expire_at_ms, attempts_at_ms, \
-         created_at_ms, expires_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+         headless_json, link_digest, attempts_at_ms, created_at_ms, expires_at_ms, email, passwordless_type, \
+         generation, code_length, static_code, sent_at_ms, credentials_expire_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
     )
     .bind(environment_id)
     .bind(&request.id)
@@ -188,44 +238,40 @@ pub(super) fn inserting(
     .bind(origin.browser_digest)
     .bind(origin.issuer)
     .bind(origin.headless_json)
-    .bind(request.email.as_ref().map(|e| e.as_str().to_owned()))
-    .bind(request.passwordless_type.as_str())
-    .bind(request.generation)
     .bind(link_digest.map(str::to_owned))
-    .bind(request.credentials_expire_at_ms)
     .bind(request.attempts.to_text())
     .bind(request.created_at_ms)
-    .bind(request.expires_at_ms))
+    .bind(request.expires_at_ms);
+    Ok(CredentialColumns::of(request).bind_to(query))
 }
 
-/// A send: address, credentials and their expiry change together, so that an earlier code and link die in the
+/// A send: address, credentials and their expiry change together, so that an earlier code and link end in the
 /// very write that makes the new ones.
 pub(super) fn sending(
     environment_id: &str,
-    next: &AuthRequest<impl Sized>,
+    next: &AuthRequest<impl Origin>,
     link_digest: Option<&str>,
 ) -> Write<'static> {
-    sqlx::query(
-        "UPDATE auth_requests SET version = version + 1, stage = $4, email = $5, passwordless_type = $6, \
-         generation = $7, link_digest = $8, credentials_expire_at_ms = $9 \
-         WHERE environment_id = $1 AND id = $2 AND version = $3",
+    let query = sqlx::query(
+        "UPDATE auth_requests SET version = version + 1, stage = $4, link_digest = $5, email = $6, \
+         passwordless_type = $7, generation = $8, code_length = $9, static_code = $10, sent_at_ms = $11, \
+         credentials_expire_at_ms = $12 WHERE environment_id = $1 AND id = $2 AND version = $3",
     )
     .bind(environment_id)
     .bind(&next.id)
     .bind(next.version)
     .bind(next.stage.as_str())
-    .bind(next.email.as_ref().map(|e| e.as_str().to_owned()))
-    .bind(next.passwordless_type.as_str())
-    .bind(next.generation)
-    .bind(link_digest.map(str::to_owned))
-    .bind(next.credentials_expire_at_ms)
+    .bind(link_digest.map(str::to_owned));
+    CredentialColumns::of(next).bind_to(query)
 }
 
-/// A judged attempt.
-pub(super) fn judging(environment_id: &str, next: &AuthRequest<impl Sized>) -> Write<'static> {
-    sqlx::query(
+/// A judged attempt. Its credentials are written too: instant sign-in has them only now.
+pub(super) fn judging(environment_id: &str, next: &AuthRequest<impl Origin>) -> Write<'static> {
+    let query = sqlx::query(
         "UPDATE auth_requests SET version = version + 1, stage = $4, attempts_at_ms = $5, last_guess_digest = $6, \
-         last_guess_at_ms = $7 WHERE environment_id = $1 AND id = $2 AND version = $3",
+         last_guess_at_ms = $7, email = $8, passwordless_type = $9, generation = $10, code_length = $11, \
+         static_code = $12, sent_at_ms = $13, credentials_expire_at_ms = $14 \
+         WHERE environment_id = $1 AND id = $2 AND version = $3",
     )
     .bind(environment_id)
     .bind(&next.id)
@@ -233,5 +279,6 @@ pub(super) fn judging(environment_id: &str, next: &AuthRequest<impl Sized>) -> W
     .bind(next.stage.as_str())
     .bind(next.attempts.to_text())
     .bind(next.last_guess.as_ref().map(|g| g.digest.clone()))
-    .bind(next.last_guess.as_ref().map(|g| g.at_ms))
+    .bind(next.last_guess.as_ref().map(|g| g.at_ms));
+    CredentialColumns::of(next).bind_to(query)
 }

@@ -14,7 +14,7 @@ mod grants;
 mod housekeeping;
 mod keys;
 mod mail;
-mod people;
+mod organizations;
 mod pool;
 mod pushed_requests;
 mod session_clients;
@@ -22,6 +22,7 @@ mod sessions;
 mod sign_in;
 mod sqlite;
 mod state;
+mod users;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -42,13 +43,12 @@ pub use flows::{FlowFilter, FlowRow, LoggedStep};
 pub use grants::GrantStanding;
 pub use keys::StoredKey;
 pub use mail::{InboxFilter, InboxMessage, NewMail, OutboxMail};
-pub use people::{
-    ListedOrganization, ListedUser, OrganizationFields, PeopleFilter, SeedOrganization, SeedUser,
-};
+pub use organizations::{ListedOrganization, SeedOrganization};
 pub use session_clients::{LogoutNotice, SessionClient};
 pub use sessions::SessionRow;
 pub use sign_in::{Budget, Completion, SessionChange};
 pub use state::{BadRow, Tables, check_tables, table_statements};
+pub use users::{ListedUser, PeopleFilter, SeedUser};
 
 use checkpoints::{Gate, Turn};
 use pool::{Connection, Patience, Pool};

@@ -5,7 +5,7 @@ use sqlx::FromRow as _;
 
 use super::{
     Batch, Counted, NewMail, SessionClient, Store, StoreError, Write, auth_requests, grants, mail,
-    people::UserRow, session_clients,
+    session_clients, users::UserRow,
 };
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;

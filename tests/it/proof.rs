@@ -331,3 +331,55 @@ async fn a_demonstration_shows_the_code_and_the_link_and_no_other_page_does() {
     let shown = person.get(&person.start("jane@example.com").await).await;
     assert!(!shown.body.contains(&sober.code_for("jane@example.com").await));
 }
+
+#[rstest]
+#[case::code_length(serde_json::json!({ "passwordless": { "code_length": 8 }, "test_users": { "static_code": "22222222" } }))]
+#[case::validity(serde_json::json!({ "passwordless": { "validity_s": 60 } }))]
+#[case::type_without_codes(serde_json::json!({ "passwordless": { "type": "LINK" } }))]
+#[case::type_without_links(serde_json::json!({ "passwordless": { "type": "OTP" } }))]
+#[case::static_code(serde_json::json!({ "test_users": { "static_code": "222222" } }))]
+#[case::no_test_users(serde_json::json!({ "test_users": { "enabled": false } }))]
+#[case::other_test_users(serde_json::json!({ "test_users": { "patterns": ["*@example.com"] } }))]
+#[tokio::test]
+async fn what_was_mailed_stays_good_whatever_is_set_afterwards(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[case] change: serde_json::Value,
+) {
+    let settings = "[passwordless]\nvalidity_s = 300\n[test_users]\npatterns = [\"*+sktest@*\"]\nstatic_code = \"111111\"";
+    let Some(server) = TestServer::on(engine, settings).await else { return };
+    let jane = server.person();
+    let by_code = jane.start("jane@example.com").await;
+    let code = server.code_for("jane@example.com").await;
+    let tester = server.person();
+    let by_static_code = tester.start("tess+sktest@example.com").await;
+    let bob = server.person();
+    bob.start("bob@example.com").await;
+    let link = server.link_for("bob@example.com").await;
+
+    server.do_control("PATCH", "/settings", change).await;
+    server.advance_s(200);
+    // A wrong code is told as that, and costs the one attempt that it is.
+    let page = jane.enter_code(&by_code, &other_than(&code)).await;
+    assert!(page.alert().contains("4 attempts left"), "{}", page.body);
+    assert!(page.body.contains("maxlength=\"6\""), "{}", page.body);
+    assert!(jane.enter_code(&by_code, &code).await.answer("code").is_some(), "the code");
+    let page = tester.enter_code(&by_static_code, "111111").await;
+    assert!(page.answer("code").is_some(), "the code of a test user: {}", page.body);
+    let token = link.split("link_token=").nth(1).unwrap();
+    let page = bob.post("/login/link", &[("link_token", token)]).await;
+    assert!(page.answer("code").is_some(), "the link: {}", page.body);
+}
+
+#[tokio::test]
+async fn a_code_ends_when_its_email_said_even_if_codes_live_longer_now() {
+    let server = TestServer::with("[passwordless]\nvalidity_s = 300").await;
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    let code = server.code_for("jane@example.com").await;
+    server
+        .do_control("PATCH", "/settings", serde_json::json!({ "passwordless": { "validity_s": 3000 } }))
+        .await;
+    server.advance_s(300);
+    let page = person.enter_code(&sign_in, &code).await;
+    assert!(page.answer("code").is_none() && page.alert().contains("expired"), "{}", page.body);
+}

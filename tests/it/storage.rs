@@ -435,8 +435,8 @@ const ROWS: &[&str] = &[
     "INSERT INTO server_secrets VALUES ('env_1', 's', 'value', 1)",
     "INSERT INTO signing_keys VALUES ('env_1', 1, 'kid', 'key', 1, 1)",
     "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, browser_digest, issuer, \
-     passwordless_type, generation, credentials_expire_at_ms, attempts_at_ms, created_at_ms, expires_at_ms) \
-     VALUES ('env_1', 'ar', 0, 'awaiting_email', '{}', '', '', 'OTP', 0, 0, '', 0, 0)",
+     attempts_at_ms, created_at_ms, expires_at_ms) \
+     VALUES ('env_1', 'ar', 0, 'awaiting_email', '{}', '', '', '', 0, 0)",
     "INSERT INTO pushed_requests VALUES ('env_1', 'digest', 'skc_1', '[]', NULL, 1)",
     "INSERT INTO mail_budgets VALUES ('env_1', 'jane', 1, '1', 1)",
     "INSERT INTO failed_attempts VALUES ('env_1', 'jane', 1, '1', 1)",

@@ -88,7 +88,7 @@ impl FormError {
     /// What the page says, as far as the error still holds and belongs to the page that the request's state calls for.
     /// `typed` is the address that was refused.
     pub fn said(self, context: &Context, request: &AuthRequest, typed: Option<String>) -> Said {
-        let asks_for_code = request.stage == Stage::AwaitingProof && request.passwordless_type.has_code();
+        let asks_for_code = request.awaited().is_some_and(|sent| sent.passwordless_type.has_code());
         match self {
             Self::InvalidEmail if request.stage == Stage::AwaitingEmail => {
                 let text = typed.clone().unwrap_or_default();

@@ -8,7 +8,7 @@ use super::form_error::{FormError, Said};
 use super::render::{self, FormsLead, page, page_with_forms};
 use super::{texts, views};
 use crate::app::Context;
-use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Stage};
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, Stage};
 use crate::domain::authorization::{Parameters, Prompt};
 use crate::domain::clock::rfc3339;
 use crate::domain::flow::{About, Step, Verdict};
@@ -89,16 +89,16 @@ fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
 }
 
 fn open_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
-    match (&auth_request.email, auth_request.stage) {
-        (Some(email), Stage::AwaitingProof) if auth_request.passwordless_type.has_code() => {
+    match auth_request.awaited() {
+        Some(sent) if sent.passwordless_type.has_code() => {
             note_page(context, auth_request, "the code form");
-            code_page(context, auth_request, &email.to_unicode(), said)
+            code_page(context, auth_request, sent, said)
         }
-        (Some(email), Stage::AwaitingProof) => {
+        Some(sent) => {
             note_page(context, auth_request, "the request to open the mailed link");
-            check_mail_page(context, auth_request, &email.to_unicode(), said)
+            check_mail_page(context, auth_request, sent, said)
         }
-        _ => {
+        None => {
             note_page(context, auth_request, "the address form");
             email_page(context, auth_request, said)
         }
@@ -128,7 +128,7 @@ fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
     page(said.status, &view)
 }
 
-fn code_page(context: &Context, auth_request: &AuthRequest, email: &str, said: Said) -> HttpResponse {
+fn code_page(context: &Context, auth_request: &AuthRequest, sent: &Credentials, said: Said) -> HttpResponse {
     let id = &auth_request.id;
     let view = views::EnterCode {
         layout: render::layout(context, texts::TITLE_CODE),
@@ -136,27 +136,32 @@ fn code_page(context: &Context, auth_request: &AuthRequest, email: &str, said: S
         resend_action: path_of(context, id, "/resend"),
         restart_action: path_of(context, id, "/restart"),
         status_url: path_of(context, id, "/status"),
-        email: email.to_owned(),
+        email: sent.email.to_unicode(),
         error: said.error,
         notice: said.notice,
-        code_length: context.environment.passwordless.code_length,
-        resend_after_s: resend_after_s(context, auth_request),
-        also_link: auth_request.passwordless_type.has_link(),
+        code_length: sent.code_length(),
+        resend_after_s: resend_after_s(context, sent),
+        also_link: sent.passwordless_type.has_link(),
         demo_code: passwordless::demo_code(context, auth_request),
     };
     let redirect_uri = &auth_request.origin.authorization.redirect_uri;
     page_with_forms(said.status, &view, FormsLead::ToApplication { redirect_uri })
 }
 
-fn check_mail_page(context: &Context, auth_request: &AuthRequest, email: &str, said: Said) -> HttpResponse {
+fn check_mail_page(
+    context: &Context,
+    auth_request: &AuthRequest,
+    sent: &Credentials,
+    said: Said,
+) -> HttpResponse {
     let id = &auth_request.id;
     let view = views::CheckMail {
         layout: render::layout(context, texts::TITLE_CHECK_MAIL),
-        email: email.to_owned(),
+        email: sent.email.to_unicode(),
         resend_action: path_of(context, id, "/resend"),
         restart_action: path_of(context, id, "/restart"),
         status_url: path_of(context, id, "/status"),
-        resend_after_s: resend_after_s(context, auth_request),
+        resend_after_s: resend_after_s(context, sent),
         error: said.error,
         notice: said.notice,
         demo_link: passwordless::demo_link(context, auth_request),
@@ -165,13 +170,11 @@ fn check_mail_page(context: &Context, auth_request: &AuthRequest, email: &str, s
 }
 
 /// Seconds until the last mail is old enough to ask for another; 0 where sends are not limited.
-fn resend_after_s(context: &Context, auth_request: &AuthRequest) -> i64 {
-    if !auth_request.email.as_ref().is_some_and(|email| passwordless::has_mail_limit(context, email)) {
+fn resend_after_s(context: &Context, sent: &Credentials) -> i64 {
+    if !passwordless::has_mail_limit(context, &sent.email) {
         return 0;
     }
-    let sent_at_ms =
-        auth_request.credentials_expire_at_ms - context.environment.passwordless.validity_s * 1000;
-    (RESEND_AFTER_S - (context.now_ms() - sent_at_ms) / 1000).clamp(0, RESEND_AFTER_S)
+    (RESEND_AFTER_S - (context.now_ms() - sent.sent_at_ms) / 1000).clamp(0, RESEND_AFTER_S)
 }
 
 fn closed_page(context: &Context, auth_request: &AuthRequest, closed: Closed) -> HttpResponse {

@@ -173,12 +173,12 @@ async fn edit(
     client_id: &str,
     change: impl Fn(&mut Vec<Value>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
-    let mut edited_at = None;
+    let edited_at = std::cell::Cell::new(None);
     let outcome = settings::change_with(context, |changes| {
         let mut clients = listed(context, changes)?;
         change(&mut clients)?;
-        edited_at =
-            clients.iter().position(|c| c.get("client_id").and_then(Value::as_str) == Some(client_id));
+        let is_edited = |c: &Value| c.get("client_id").and_then(Value::as_str) == Some(client_id);
+        edited_at.set(clients.iter().position(is_edited));
         merge(changes, &json!({ "clients": clients }));
         Ok(())
     })
@@ -186,7 +186,7 @@ async fn edit(
     match outcome {
         Ok(_) => Ok(()),
         Err(Refused::Invalid(errors)) => {
-            let prefix = edited_at.map(|at| format!("clients[{at}].")).unwrap_or_default();
+            let prefix = edited_at.get().map(|at| format!("clients[{at}].")).unwrap_or_default();
             let own = errors.into_iter().map(|e| {
                 let field = e.field.strip_prefix(&prefix).unwrap_or(&e.field).to_owned();
                 FieldError::new(field, e.reason)

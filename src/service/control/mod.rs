@@ -11,7 +11,7 @@ pub mod sign_in;
 pub mod state;
 pub mod tokens;
 
-use super::{Failure, MAX_CONFLICTS};
+use super::{Failure, retry_on_conflict};
 use crate::app::Context;
 use crate::domain::field_error::FieldError;
 use crate::storage::{EnvironmentRecord, StoreError};
@@ -64,16 +64,16 @@ pub(super) fn exists(error: StoreError, field: &str, reason: &str) -> Refused {
 /// Changes the environment's record, again and again while others change it, and waits until every server knows.
 async fn change_record(
     context: &Context,
-    mut change: impl FnMut(&mut EnvironmentRecord) -> Result<(), Refused>,
+    change: impl Fn(&mut EnvironmentRecord) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
-    for _ in 0..MAX_CONFLICTS {
+    retry_on_conflict(|| async {
         let mut record = context.app.record().await?;
         change(&mut record)?;
-        if context.store().change_environment(&record, context.app.clock.machine_ms()).await? {
-            return settle(context).await;
-        }
-    }
-    Err(Failure::Contention.into())
+        let is_done = context.store().change_environment(&record, context.app.clock.machine_ms()).await?;
+        Ok::<_, Refused>(is_done.then_some(()))
+    })
+    .await?;
+    settle(context).await
 }
 
 /// Makes a committed change known: here at once, to other servers within the time that they may go without asking.

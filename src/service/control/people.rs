@@ -10,8 +10,10 @@ use crate::config::{merge, seed_from_json};
 use crate::domain::clock::rfc3339;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::IdKind;
-use crate::service::seed;
-use crate::storage::{ListedUser, OrganizationFields, PeopleFilter, SeedUser, SessionRow};
+use crate::service::{retry_on_conflict, seed};
+use crate::storage::{
+    ListedOrganization, ListedUser, PeopleFilter, SeedOrganization, SeedUser, SessionRow, StoreError,
+};
 
 /// A user as the control API shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -62,6 +64,13 @@ pub struct OrganizationView {
     pub members: i64,
 }
 
+impl From<ListedOrganization> for OrganizationView {
+    fn from(listed: ListedOrganization) -> Self {
+        let ListedOrganization { id, display_name, external_id, members, .. } = listed;
+        Self { id, display_name, external_id, members }
+    }
+}
+
 /// A browser session as the control API shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct SessionView {
@@ -106,8 +115,12 @@ pub async fn users(context: &Context, filter: &PeopleFilter) -> Result<Vec<UserV
 }
 
 pub async fn user(context: &Context, id: &str) -> Result<UserView, Refused> {
+    Ok(UserView::from(stored_user(context, id).await?))
+}
+
+async fn stored_user(context: &Context, id: &str) -> Result<ListedUser, Refused> {
     let found = context.store().listed_user(context.environment_id(), id).await?;
-    found.map(UserView::from).ok_or_else(|| unknown_user(id))
+    found.ok_or_else(|| unknown_user(id))
 }
 
 fn unknown_user(id: &str) -> Refused {
@@ -178,18 +191,20 @@ pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<U
     if patch.get("id").is_some_and(|new| new != id) {
         return Err(Refused::field("id", "cannot be changed"));
     }
-    let before = user(context, id).await?;
-    let mut fields = serde_json::to_value(&before).unwrap_or_default();
-    merge(&mut fields, patch);
-    let changed = checked(context, fields, Some(id)).await?;
-    let done = context
-        .store()
-        .update_user(context.environment_id(), &changed, context.now_ms())
-        .await
-        .map_err(|error| exists(error, "email", USER_TAKEN))?;
-    if !done {
-        return Err(unknown_user(id));
-    }
+    retry_on_conflict(|| async {
+        let before = stored_user(context, id).await?;
+        let mut fields = serde_json::to_value(UserView::from(before.clone())).unwrap_or_default();
+        merge(&mut fields, patch);
+        let changed = checked(context, fields, Some(id)).await?;
+        let now_ms = context.now_ms();
+        match context.store().update_user(context.environment_id(), &before, &changed, now_ms).await {
+            Ok(is_done) => Ok(is_done.then_some(())),
+            // An organization was deleted meanwhile.
+            Err(StoreError::MissingParent(_)) => Ok(None),
+            Err(error) => Err(exists(error, "email", USER_TAKEN)),
+        }
+    })
+    .await?;
     user(context, id).await
 }
 
@@ -207,18 +222,17 @@ pub async fn organizations(
     filter: &PeopleFilter,
 ) -> Result<Vec<OrganizationView>, Refused> {
     let found = context.store().organizations(context.environment_id(), filter).await?;
-    let views = found.into_iter().map(|o| OrganizationView {
-        id: o.id,
-        display_name: o.display_name,
-        external_id: o.external_id,
-        members: o.members,
-    });
-    Ok(views.collect())
+    Ok(found.into_iter().map(OrganizationView::from).collect())
 }
 
 pub async fn organization(context: &Context, id: &str) -> Result<OrganizationView, Refused> {
+    Ok(stored_organization(context, id).await?.into())
+}
+
+async fn stored_organization(context: &Context, id: &str) -> Result<ListedOrganization, Refused> {
     let filter = PeopleFilter { id: Some(id.to_owned()), limit: 1, ..PeopleFilter::default() };
-    organizations(context, &filter).await?.into_iter().next().ok_or_else(|| unknown_organization(id))
+    let found = context.store().organizations(context.environment_id(), &filter).await?;
+    found.into_iter().next().ok_or_else(|| unknown_organization(id))
 }
 
 fn unknown_organization(id: &str) -> Refused {
@@ -229,7 +243,7 @@ fn checked_organization(
     context: &Context,
     fields: Value,
     id: Option<&str>,
-) -> Result<OrganizationFields, Refused> {
+) -> Result<SeedOrganization, Refused> {
     let mut fields = fields;
     let Some(object) = fields.as_object_mut() else {
         return Err(Refused::field("", "must be a JSON object"));
@@ -243,7 +257,7 @@ fn checked_organization(
     let Some(organization) = settings.organizations.into_iter().next() else {
         return Err(Refused::field("display_name", "is missing"));
     };
-    Ok(OrganizationFields {
+    Ok(SeedOrganization {
         id: organization.id.unwrap_or_else(|| context.new_id(IdKind::Organization)),
         display_name: organization.display_name,
         external_id: organization.external_id,
@@ -271,15 +285,21 @@ pub async fn change_organization(
     if patch.get("id").is_some_and(|new| new != id) {
         return Err(Refused::field("id", "cannot be changed"));
     }
-    let mut fields = serde_json::to_value(organization(context, id).await?).unwrap_or_default();
-    merge(&mut fields, patch);
-    let changed = checked_organization(context, fields, Some(id))?;
-    let done = context
-        .store()
-        .update_organization(context.environment_id(), &changed, context.now_ms())
-        .await
-        .map_err(|error| exists(error, "external_id", "is used by another organization already"))?;
-    if done { organization(context, id).await } else { Err(unknown_organization(id)) }
+    retry_on_conflict(|| async {
+        let before = stored_organization(context, id).await?;
+        let version = before.version;
+        let mut fields = serde_json::to_value(OrganizationView::from(before)).unwrap_or_default();
+        merge(&mut fields, patch);
+        let changed = checked_organization(context, fields, Some(id))?;
+        let is_done = context
+            .store()
+            .update_organization(context.environment_id(), version, &changed, context.now_ms())
+            .await
+            .map_err(|error| exists(error, "external_id", "is used by another organization already"))?;
+        Ok::<_, Refused>(is_done.then_some(()))
+    })
+    .await?;
+    organization(context, id).await
 }
 
 pub async fn delete_organization(context: &Context, id: &str) -> Result<(), Refused> {

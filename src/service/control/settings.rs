@@ -196,7 +196,7 @@ pub async fn change(context: &Context, patch: &Value) -> Result<Arc<Environment>
 /// Changes the changes.
 pub(super) async fn change_with(
     context: &Context,
-    mut edit: impl FnMut(&mut Value) -> Result<(), Refused>,
+    edit: impl Fn(&mut Value) -> Result<(), Refused>,
 ) -> Result<Arc<Environment>, Refused> {
     let site = &context.app.site;
     change_record(context, |record| {

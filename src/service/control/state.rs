@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 use super::{Refused, people, settings, settle};
 use crate::app::{Context, SERVER_SECRET};
 use crate::crypto::signing::SigningKey;
-use crate::domain::auth_request::Stage;
 use crate::domain::authorization::AuthorizationRequest;
 use crate::domain::clock::{ClockSetting, TIMES_MS, rfc3339};
 use crate::domain::email::EmailAddress;
@@ -18,7 +17,7 @@ use crate::domain::environment::PasswordlessType;
 use crate::domain::fault::FaultRule;
 use crate::domain::field_error::FieldError;
 use crate::domain::headless::{Headless, MAX_EXPIRES_IN_S};
-use crate::service::{Failure, MAX_CONFLICTS, faults, files, flows};
+use crate::service::{faults, files, flows, retry_on_conflict};
 use crate::storage::{StoreError, StoredKey, Tables, check_tables};
 
 /// Largest scenario. A snapshot is one too.
@@ -36,7 +35,7 @@ pub struct Keep {
 /// clock and faults as at the start. Signing keys stay, so that applications need not fetch them again.
 pub async fn reset(context: &Context, keep: Keep) -> Result<(), Refused> {
     flows::write(&context.app.site).await;
-    for _ in 0..MAX_CONFLICTS {
+    retry_on_conflict(|| async {
         let mut record = context.app.record().await?;
         if !keep.settings {
             record.settings = context.store().template_settings(&record.id).await?;
@@ -46,13 +45,13 @@ pub async fn reset(context: &Context, keep: Keep) -> Result<(), Refused> {
         }
         record.resets += 1;
         let now_ms = context.app.clock.machine_ms();
-        if context.store().reset(&record, keep.faults, now_ms).await? {
-            settle(context).await?;
-            context.app.mail.announce();
-            return Ok(());
-        }
-    }
-    Err(Failure::Contention.into())
+        let is_done = context.store().reset(&record, keep.faults, now_ms).await?;
+        Ok::<_, Refused>(is_done.then_some(()))
+    })
+    .await?;
+    settle(context).await?;
+    context.app.mail.announce();
+    Ok(())
 }
 
 /// What a snapshot says it is.
@@ -144,7 +143,7 @@ pub async fn restore(context: &Context, snapshot: &Snapshot) -> Result<(), Refus
         return Err(Refused::Invalid(errors));
     }
     let secret = site.seal_secret(&secret.unwrap_or_default())?;
-    for _ in 0..MAX_CONFLICTS {
+    retry_on_conflict(|| async {
         let mut record = context.app.record().await?;
         record.settings = site.seal_settings(&snapshot.settings)?;
         record.clock = snapshot.clock;
@@ -160,13 +159,12 @@ pub async fn restore(context: &Context, snapshot: &Snapshot) -> Result<(), Refus
                 }
                 error => super::exists(error, "tables", "holds two rows with the same key"),
             })?;
-        if done {
-            settle(context).await?;
-            context.app.mail.announce();
-            return Ok(());
-        }
-    }
-    Err(Failure::Contention.into())
+        Ok::<_, Refused>(done.then_some(()))
+    })
+    .await?;
+    settle(context).await?;
+    context.app.mail.announce();
+    Ok(())
 }
 
 fn read_keys(context: &Context, keys: &[SnapshotKey], errors: &mut Vec<FieldError>) -> Vec<StoredKey> {
@@ -222,13 +220,22 @@ fn check_texts(tables: &Tables) -> Vec<FieldError> {
     let text =
         |row: &Row, column: &str| row.get(column).and_then(Value::as_str).unwrap_or_default().to_owned();
     type Check<'a> = (&'a str, &'a str, &'a dyn Fn(&Row) -> bool);
-    let checks: [Check<'_>; 10] = [
+    let checks: [Check<'_>; 9] = [
         ("users", "email", &|r| {
             EmailAddress::parse(&text(r, "email")).is_ok_and(|e| e.key() == text(r, "email_key"))
         }),
-        ("auth_requests", "stage", &|r| Stage::parse(&text(r, "stage")).is_some()),
-        ("auth_requests", "passwordless_type", &|r| {
-            PasswordlessType::parse(&text(r, "passwordless_type")).is_some()
+        ("auth_requests", "stage", &|r| {
+            let sent = ["email", "passwordless_type", "generation", "sent_at_ms", "credentials_expire_at_ms"];
+            let is_null = |column: &&str| r.get(*column).is_none_or(Value::is_null);
+            match text(r, "stage").as_str() {
+                "awaiting_email" => sent.iter().all(is_null),
+                "awaiting_proof" | "completed" | "dead" => {
+                    !sent.iter().any(|column| is_null(&column))
+                        && (is_null(&"code_length") != is_null(&"static_code"))
+                        && PasswordlessType::parse(&text(r, "passwordless_type")).is_some()
+                }
+                _ => false,
+            }
         }),
         ("auth_requests", "email", &|r| {
             r.get("email").is_none_or(Value::is_null) || EmailAddress::parse(&text(r, "email")).is_ok()

@@ -7,7 +7,7 @@ use super::{
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
-use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, LinkOutcome, ascii_digits};
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, LinkOutcome, ascii_digits};
 use crate::domain::client::Client;
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::{Mode, PasswordlessType};
@@ -18,7 +18,7 @@ use crate::domain::headless::{
 use crate::domain::ids::new_auth_request_id;
 use crate::mail::MailKind;
 use crate::service::api::ApiRefusal;
-use crate::service::{Failure, MAX_CONFLICTS, flows};
+use crate::service::{flows, retry_on_conflict};
 use crate::storage::Counted;
 
 /// A mail is on its way.
@@ -74,7 +74,7 @@ pub async fn send(context: &Context, client: &Client, input: SendInput) -> Resul
     let text = "The application's server asked for a sign-in.";
     flows::note(context, &request.id, about, Step::new("authorize", Verdict::Ok, text));
     let sent = try_send(context, Draft::New(Box::new(request)), Some(email), None).await;
-    Ok(told(context, sent.map_err(|failure| refusal(context, failure))?))
+    sent_of(&sent.map_err(|failure| refusal(context, failure))?)
 }
 
 /// Mails again. Whether code and link are new ones is a setting.
@@ -82,7 +82,7 @@ pub async fn resend(context: &Context, auth_request_id: String) -> Result<Sent, 
     check_enabled(context)?;
     let id = check_auth_request_id(auth_request_id)?;
     let sent = try_send::<Headless>(context, Draft::Stored(&id), None, None).await;
-    Ok(told(context, sent.map_err(|failure| refusal(context, failure))?))
+    sent_of(&sent.map_err(|failure| refusal(context, failure))?)
 }
 
 /// Judges a code or a link.
@@ -104,38 +104,40 @@ fn check_enabled(context: &Context) -> Result<(), ApiRefusal> {
     Err(ApiRefusal::new(ApiErrorCode::PasswordlessDisabled, text))
 }
 
-fn told(context: &Context, request: AuthRequest<Headless>) -> Sent {
-    Sent {
-        expires_at_s: request.credentials_expire_at_ms / 1000,
-        expires_in_s: request.validity_s(&context.environment.passwordless),
-        passwordless_type: request.passwordless_type,
-        auth_request_id: request.id,
-    }
+fn sent_of(request: &AuthRequest<Headless>) -> Result<Sent, ApiRefusal> {
+    let sent = request.credentials().ok_or_else(not_found)?;
+    Ok(Sent {
+        expires_at_s: sent.expire_at_ms / 1000,
+        expires_in_s: sent.validity_s(),
+        passwordless_type: sent.passwordless_type,
+        auth_request_id: request.id.clone(),
+    })
 }
 
 async fn verify_code(context: &Context, id: &str, code: &str) -> Result<Proven, ApiRefusal> {
     let code = &ascii_digits(code);
     let digest = guess_digest(context, id, code);
-    for _ in 0..MAX_CONFLICTS {
+    retry_on_conflict(|| async {
         let found = context.store().auth_request::<Headless>(context.environment_id(), id).await?;
         let request = found.ok_or_else(not_found)?;
         let before = request.clone();
-        let Some(email) = request.email.clone() else { return Err(not_found()) };
-        let is_right = constant_time_eq(&expected_code(context, &request, &email), code);
-        let failed = failed_attempts(context, &email).await?;
+        let sent = request.credentials().cloned().ok_or_else(not_found)?;
+        let is_right = constant_time_eq(&expected_code(context, id, &sent), code);
+        let failed = failed_attempts(context, &sent).await?;
         let (limits, now_ms) = (&context.environment.limits, context.now_ms());
         let (judged, outcome, failed) = request.verify_code_within(is_right, &digest, failed, limits, now_ms);
-        let counted = failed.as_ref().map(|failed| Counted { email: &email, failed, now_ms });
+        let counted = failed.as_ref().map(|failed| Counted { email: &sent.email, failed, now_ms });
         // A repetition, or a request that is closed, changes nothing.
         let is_committed = judged == before
             || context.store().update_auth_request(context.environment_id(), &judged, counted).await?;
-        if is_committed {
-            note_code(context, &judged, outcome);
-            check_code(outcome)?;
-            return Ok(proven(context, judged, email));
+        if !is_committed {
+            return Ok(None);
         }
-    }
-    Err(Failure::Contention.into())
+        note_code(context, &judged, outcome);
+        check_code(outcome)?;
+        Ok(Some(proven(context, judged, sent)))
+    })
+    .await
 }
 
 async fn verify_link(context: &Context, token: &str, id: Option<&str>) -> Result<Proven, ApiRefusal> {
@@ -144,37 +146,37 @@ async fn verify_link(context: &Context, token: &str, id: Option<&str>) -> Result
         ApiRefusal::new(ApiErrorCode::InvalidLinkToken, text)
     };
     let digest = context.secret().digest(Purpose::LinkToken, token);
-    for _ in 0..MAX_CONFLICTS {
+    retry_on_conflict(|| async {
         let found = context.store().auth_request_by_link(context.environment_id(), &digest).await?;
-        let request: AuthRequest<Headless> =
-            found.filter(|r: &AuthRequest<Headless>| r.passwordless_type.has_link()).ok_or_else(unknown)?;
+        let request: AuthRequest<Headless> = found.ok_or_else(unknown)?;
+        let sent = request.credentials().filter(|sent| sent.passwordless_type.has_link()).cloned();
+        let sent = sent.ok_or_else(unknown)?;
         // The server that holds the auth request stands for the browser that began.
         let is_same = id.is_some_and(|id| constant_time_eq(id, &request.id));
         if id.is_some() && !is_same {
             let text = "auth_request_id mismatch: the link_token belongs to another auth request";
             return Err(ApiRefusal::new(ApiErrorCode::AuthRequestMismatch, text));
         }
-        let Some(email) = request.email.clone() else { return Err(unknown()) };
         let (judged, outcome) =
             request.verify_link(is_same, &context.environment.passwordless, context.now_ms());
         note_link(context, &judged.id, "used", is_same, outcome);
         check_link(outcome)?;
-        if context.store().update_auth_request(context.environment_id(), &judged, None).await? {
-            return Ok(proven(context, judged, email));
-        }
-    }
-    Err(Failure::Contention.into())
+        let is_committed =
+            context.store().update_auth_request(context.environment_id(), &judged, None).await?;
+        Ok(is_committed.then(|| proven(context, judged, sent)))
+    })
+    .await
 }
 
-fn proven(context: &Context, request: AuthRequest<Headless>, email: EmailAddress) -> Proven {
+fn proven(context: &Context, request: AuthRequest<Headless>, sent: Credentials) -> Proven {
     let text = "The address is proven; the application makes its own session.";
-    let about = About::status(FlowStatus::Success).email(email.as_str());
+    let about = About::status(FlowStatus::Success).email(sent.email.as_str());
     flows::note(context, &request.id, about, Step::new("session", Verdict::Ok, text));
     Proven {
-        email,
+        email: sent.email,
         state: request.origin.state,
         template: request.origin.template,
-        passwordless_type: request.passwordless_type,
+        passwordless_type: sent.passwordless_type,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Draft, LINK_PATH, Mailed, SendFailure, expected_code, failed_attempts, guess_digest, name_of_client,
-    note_code, note_link, try_send,
+    note_code, note_link, static_code, try_send,
 };
 use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
@@ -17,7 +17,7 @@ use crate::domain::token::subject_identifier;
 use crate::mail::MailKind;
 use crate::service::sessions::Browser;
 use crate::service::sign_in::{Proof, SignedIn, complete};
-use crate::service::{Failure, MAX_CONFLICTS, authorize, flows};
+use crate::service::{Failure, authorize, flows, retry_on_conflict};
 use crate::storage::Counted;
 
 /// Why something about an authentication request was not done.
@@ -160,36 +160,34 @@ pub async fn verify_code(
     code: &str,
 ) -> Result<CodeResult, Refusal> {
     let code = &ascii_digits(code);
-    for _ in 0..MAX_CONFLICTS {
+    retry_on_conflict(|| async {
         let request = request_of_browser(context, browser, id).await?;
-        let Some(email) = request.email.clone() else {
-            return Ok(CodeResult::Refused(CodeOutcome::NotOffered));
+        let Some(sent) = request.credentials().cloned() else {
+            return Ok(Some(CodeResult::Refused(CodeOutcome::NotOffered)));
         };
-        let is_right = constant_time_eq(&expected_code(context, &request, &email), code);
+        let is_right = constant_time_eq(&expected_code(context, id, &sent), code);
         let digest = guess_digest(context, id, code);
-        let failed = failed_attempts(context, &email).await?;
+        let failed = failed_attempts(context, &sent).await?;
         let (limits, now_ms) = (&context.environment.limits, context.now_ms());
         let (judged, outcome, failed) = request.verify_code_within(is_right, &digest, failed, limits, now_ms);
-        let counted = failed.as_ref().map(|failed| Counted { email: &email, failed, now_ms });
-        match outcome {
+        let counted = failed.as_ref().map(|failed| Counted { email: &sent.email, failed, now_ms });
+        let is_committed = match outcome {
             CodeOutcome::Accepted => {
-                if let Some(done) = complete(context, &judged, &email, browser, Proof::Code, counted).await? {
-                    return Ok(CodeResult::SignedIn(done));
-                }
+                let done = complete(context, &judged, &sent.email, browser, Proof::Code, counted).await?;
+                return Ok(done.map(CodeResult::SignedIn));
             }
-            CodeOutcome::AddressSpent { .. } | CodeOutcome::NotOffered | CodeOutcome::Closed(_) => {
-                note_code(context, &judged, outcome);
-                return Ok(CodeResult::Refused(outcome));
-            }
+            CodeOutcome::AddressSpent { .. } | CodeOutcome::NotOffered | CodeOutcome::Closed(_) => true,
             CodeOutcome::Wrong { .. } | CodeOutcome::Expired | CodeOutcome::TooManyAttempts => {
-                if context.store().update_auth_request(context.environment_id(), &judged, counted).await? {
-                    note_code(context, &judged, outcome);
-                    return Ok(CodeResult::Refused(outcome));
-                }
+                context.store().update_auth_request(context.environment_id(), &judged, counted).await?
             }
+        };
+        if !is_committed {
+            return Ok(None);
         }
-    }
-    Err(Refusal::Failure(Failure::Contention))
+        note_code(context, &judged, outcome);
+        Ok::<_, Refusal>(Some(CodeResult::Refused(outcome)))
+    })
+    .await
 }
 
 /// Proves an address for a request of this browser without any mail: instant sign-in.
@@ -199,20 +197,20 @@ pub async fn prove_without_mail(
     id: &str,
     email: &EmailAddress,
 ) -> Result<SignedIn, Refusal> {
-    for _ in 0..MAX_CONFLICTS {
+    retry_on_conflict(|| async {
         let request = request_of_browser(context, browser, id).await?;
         let (settings, now_ms) = (&context.environment.passwordless, context.now_ms());
-        let sent = request.send(email.clone(), settings, now_ms).map_err(SendFailure::from)?;
-        let judged = if sent.passwordless_type.has_code() {
+        let sent = request
+            .send(email.clone(), settings, static_code(context, email), now_ms)
+            .map_err(SendFailure::from)?;
+        let judged = if sent.credentials().is_some_and(|sent| sent.passwordless_type.has_code()) {
             sent.verify_code(true, "", &context.environment.limits, now_ms).0
         } else {
             sent.verify_link(true, settings, now_ms).0
         };
-        if let Some(done) = complete(context, &judged, email, browser, Proof::Instant, None).await? {
-            return Ok(done);
-        }
-    }
-    Err(Refusal::Failure(Failure::Contention))
+        Ok(complete(context, &judged, email, browser, Proof::Instant, None).await?)
+    })
+    .await
 }
 
 /// What opening a link would come to. Reads only: mail scanners open links too.
@@ -234,31 +232,30 @@ pub async fn verify_link(
     browser: &Browser,
     link_token: &str,
 ) -> Result<LinkResult, Refusal> {
-    for _ in 0..MAX_CONFLICTS {
+    retry_on_conflict(|| async {
         let request = request_by_link(context, link_token).await?;
-        let Some(email) = request.email.clone() else { return Err(Refusal::NotYours) };
+        let Some(email) = request.email().cloned() else { return Err(Refusal::NotYours) };
         let same_browser = started_here(context, browser, &request);
         let request_id = request.id.clone();
         let (judged, outcome) =
             request.verify_link(same_browser, &context.environment.passwordless, context.now_ms());
         if outcome != LinkOutcome::Accepted {
             note_link(context, &request_id, "used", same_browser, outcome);
-            return Ok(LinkResult::Refused(outcome));
+            return Ok(Some(LinkResult::Refused(outcome)));
         }
-        if let Some(done) =
-            complete(context, &judged, &email, browser, Proof::Link { same_browser }, None).await?
-        {
-            return Ok(LinkResult::SignedIn(done));
-        }
-    }
-    Err(Refusal::Failure(Failure::Contention))
+        let proof = Proof::Link { same_browser };
+        let done = complete(context, &judged, &email, browser, proof, None).await?;
+        Ok(done.map(LinkResult::SignedIn))
+    })
+    .await
 }
 
 async fn request_by_link(context: &Context, link_token: &str) -> Result<AuthRequest, Refusal> {
     let digest = context.secret().digest(Purpose::LinkToken, link_token);
     let request = context.store().auth_request_by_link(context.environment_id(), &digest).await?;
     // A token of a mail that carried no link was never given to anybody.
-    request.filter(|r| r.passwordless_type.has_link()).ok_or(Refusal::NotYours)
+    let had_link = |r: &AuthRequest| r.credentials().is_some_and(|sent| sent.passwordless_type.has_link());
+    request.filter(had_link).ok_or(Refusal::NotYours)
 }
 
 /// Starts over with the same application request: "Not you?" and "Start again". The hint is dropped, since it is
@@ -315,17 +312,14 @@ pub async fn initiate_login_uri(context: &Context, id: &str) -> Result<Option<St
 
 /// The code that the mail carries, for the page of a demonstration.
 pub fn demo_code(context: &Context, request: &AuthRequest) -> Option<String> {
-    let email = request.email.as_ref().filter(|_| context.environment.demo)?;
-    Some(expected_code(context, request, email))
+    let sent = request.credentials().filter(|_| context.environment.demo)?;
+    Some(expected_code(context, &request.id, sent))
 }
 
 /// The link that the mail carries, for the page of a demonstration.
 pub fn demo_link(context: &Context, request: &AuthRequest) -> Option<String> {
-    context
-        .environment
-        .demo
-        .then(|| context.secret().link_token(&request.id, request.generation))
-        .and_then(|token| request.origin.link(&token))
+    let sent = request.credentials().filter(|_| context.environment.demo)?;
+    request.origin.link(&context.secret().link_token(&request.id, sent.generation))
 }
 
 /// What people call the application that asked.

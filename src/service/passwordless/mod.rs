@@ -5,14 +5,15 @@ pub mod headless;
 mod hosted;
 
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use hosted::*;
 
-use super::{Failure, MAX_CONFLICTS, flows, outbox};
+use super::{Failure, flows, outbox, retry_on_conflict};
 use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{
-    AuthRequest, Closed, CodeOutcome, LinkOutcome, Origin, SendRefusal, Stage,
+    AuthRequest, Closed, CodeForm, CodeOutcome, Credentials, LinkOutcome, Origin, SendRefusal, Stage,
 };
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::email::EmailAddress;
@@ -91,23 +92,30 @@ async fn try_send<O: Mailed>(
 ) -> Result<AuthRequest<O>, SendFailure> {
     let environment = &context.environment;
     let environment_id = context.environment_id();
-    let mut is_source_counted = false;
-    for _ in 0..MAX_CONFLICTS {
+    let is_source_counted = AtomicBool::new(false);
+    let (draft, email, source, is_source_counted) = (&draft, &email, &source, &is_source_counted);
+    retry_on_conflict(|| async move {
         let now_ms = context.now_ms();
-        let (request, is_new) = match &draft {
+        let (request, is_new) = match draft {
             Draft::New(request) => ((**request).clone(), true),
             Draft::Stored(id) => {
                 (context.store().auth_request(environment_id, id).await?.ok_or(SendFailure::Gone)?, false)
             }
         };
-        let next = match &email {
-            Some(email) => request.send(email.clone(), &environment.passwordless, now_ms)?,
-            None => request.resend(&environment.passwordless, now_ms)?,
+        let Some(recipient) = email.clone().or_else(|| request.email().cloned()) else {
+            return Err(SendFailure::NothingSent);
         };
-        let Some(recipient) = next.email.clone() else { return Err(SendFailure::NothingSent) };
-        let allowed = match check_and_spend(context, &next, &recipient, now_ms).await {
-            Ok(budget) if is_source_counted || is_test(context, &recipient) => Ok(budget),
-            Ok(budget) => count_source(context, source, now_ms).map(|()| budget),
+        let (settings, static_code) = (&environment.passwordless, static_code(context, &recipient));
+        let next = match email {
+            Some(email) => request.send(email.clone(), settings, static_code, now_ms)?,
+            None => request.resend(settings, static_code, now_ms)?,
+        };
+        let Some(sent) = next.awaited() else { return Err(SendFailure::NothingSent) };
+        let allowed = match check_and_spend(context, sent, now_ms).await {
+            Ok(budget) if is_source_counted.load(Ordering::Relaxed) || is_test(context, &recipient) => {
+                Ok(budget)
+            }
+            Ok(budget) => count_source(context, source.clone(), now_ms).map(|()| budget),
             Err(refused) => Err(refused),
         };
         let budget = match allowed {
@@ -118,44 +126,49 @@ async fn try_send<O: Mailed>(
                 return Err(refused);
             }
         };
-        is_source_counted = true;
-        let token = context.secret().link_token(&next.id, next.generation);
-        let mail = compose(context, &next, &recipient, &token)?;
-        let has_link = next.passwordless_type.has_link();
+        is_source_counted.store(true, Ordering::Relaxed);
+        let token = context.secret().link_token(&next.id, sent.generation);
+        let mail = compose(context, &next, sent, &token)?;
+        let has_link = sent.passwordless_type.has_link();
         let link_digest = has_link.then(|| context.secret().digest(Purpose::LinkToken, &token));
         let budget = budget.as_ref().map(|(budget, until_ms)| (&recipient, budget, *until_ms));
         let committed = context
             .store()
             .commit_send(environment_id, &next, is_new, link_digest.as_deref(), budget, &mail, now_ms)
             .await?;
-        if committed {
-            announce(context, &mail);
-            note_sent(context, &next, &mail);
-            return Ok(next);
+        if !committed {
+            return Ok(None);
         }
-    }
-    Err(SendFailure::Failure(Failure::Contention))
+        announce(context, &mail);
+        note_sent(context, &next, sent, &mail);
+        Ok(Some(next))
+    })
+    .await
 }
 
 /// Would anything of this mail be good for something, and may the address have one more?
-async fn check_and_spend<O>(
+async fn check_and_spend(
     context: &Context,
-    request: &AuthRequest<O>,
-    to: &EmailAddress,
+    sent: &Credentials,
     now_ms: UnixMs,
 ) -> Result<Option<(Budget, UnixMs)>, SendFailure> {
-    if !request.passwordless_type.has_link() {
-        let failed = failed_attempts(context, to).await?;
+    if !sent.passwordless_type.has_link() {
+        let failed = failed_attempts(context, sent).await?;
         if failed.is_some_and(|failed| failed.are_spent(&context.environment.limits, now_ms)) {
             return Err(SendFailure::AddressRateLimited);
         }
     }
-    spend_budget(context, to, now_ms).await
+    spend_budget(context, &sent.email, now_ms).await
 }
 
 /// Is it a test user, to whom nothing is sent?
 fn is_test(context: &Context, email: &EmailAddress) -> bool {
     is_test_user(&context.environment.test_users, context.environment.mode, email)
+}
+
+/// The code of a test user.
+fn static_code<'a>(context: &'a Context, email: &EmailAddress) -> Option<&'a str> {
+    is_test(context, email).then_some(context.environment.test_users.static_code.as_str())
 }
 
 /// Does a limit of mails hold for this address?
@@ -199,21 +212,19 @@ async fn spend_budget(
 }
 
 /// The wrong codes of an address lately. `None`: they are not limited, or it is a test user, whose code is no secret.
-async fn failed_attempts(context: &Context, email: &EmailAddress) -> Result<Option<FailedAttempts>, Failure> {
-    let environment = &context.environment;
-    if environment.limits.failed_attempts_per_address.is_none() || is_test(context, email) {
+async fn failed_attempts(context: &Context, sent: &Credentials) -> Result<Option<FailedAttempts>, Failure> {
+    if context.environment.limits.failed_attempts_per_address.is_none() || sent.is_of_test_user() {
         return Ok(None);
     }
-    Ok(Some(context.store().failed_attempts(context.environment_id(), email).await?))
+    Ok(Some(context.store().failed_attempts(context.environment_id(), &sent.email).await?))
 }
 
-/// The code that proves this request now: the fixed one for test users.
-fn expected_code<O>(context: &Context, request: &AuthRequest<O>, email: &EmailAddress) -> String {
-    let environment = &context.environment;
-    if is_test(context, email) {
-        environment.test_users.static_code.clone()
-    } else {
-        context.secret().code(&request.id, request.generation, environment.passwordless.code_length)
+/// The code that proves a request.
+fn expected_code(context: &Context, auth_request_id: &str, sent: &Credentials) -> String {
+    match &sent.code {
+        // Not where the database was a development server's until a moment ago.
+        CodeForm::Static(code) if context.environment.mode == Mode::Development => code.clone(),
+        _ => context.secret().code(auth_request_id, sent.generation, sent.code_length()),
     }
 }
 
@@ -221,12 +232,12 @@ fn expected_code<O>(context: &Context, request: &AuthRequest<O>, email: &EmailAd
 fn compose<O: Mailed>(
     context: &Context,
     request: &AuthRequest<O>,
-    to: &EmailAddress,
+    sent: &Credentials,
     link_token: &str,
 ) -> Result<NewMail, Failure> {
-    let environment = &context.environment;
-    let code = request.passwordless_type.has_code().then(|| expected_code(context, request, to));
-    let link = request.origin.link(link_token).filter(|_| request.passwordless_type.has_link());
+    let (environment, to) = (&context.environment, &sent.email);
+    let code = sent.passwordless_type.has_code().then(|| expected_code(context, &request.id, sent));
+    let link = request.origin.link(link_token).filter(|_| sent.passwordless_type.has_link());
     let kind = request.origin.kind();
     let rendered = mail::render(&MailContent {
         kind,
@@ -235,10 +246,10 @@ fn compose<O: Mailed>(
         branding: &environment.branding,
         code: code.as_deref(),
         link: link.as_deref(),
-        valid_for_s: request.validity_s(&environment.passwordless),
+        valid_for_s: sent.validity_s(),
         template_variables: request.origin.template_variables(),
     })?;
-    let is_test_user = is_test(context, to);
+    let is_test_user = sent.is_of_test_user();
     let id = context.new_message_id();
     let leaves = context.app.site.smtp.is_some() && !is_test_user;
     Ok(NewMail {
@@ -258,8 +269,8 @@ fn compose<O: Mailed>(
     })
 }
 
-fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, mail: &NewMail) {
-    let what = match request.passwordless_type {
+fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, sent: &Credentials, mail: &NewMail) {
+    let what = match sent.passwordless_type {
         PasswordlessType::Otp => "a code",
         PasswordlessType::Link => "a link",
         PasswordlessType::LinkOtp => "a code and a link",
@@ -271,8 +282,7 @@ fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, mail: &NewM
     } else {
         "A mail is in the inbox"
     };
-    let earlier =
-        if request.generation > 1 { " What was sent before is worth nothing any more." } else { "" };
+    let earlier = if sent.generation > 1 { " What was sent before is worth nothing any more." } else { "" };
     let variables = request.origin.template_variables().iter().map(|(name, _)| name.as_str());
     let ignored: Vec<&str> = variables.filter(|name| !mail::TEMPLATE_VARIABLES.contains(name)).collect();
     let without = if ignored.is_empty() {
@@ -282,9 +292,9 @@ fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, mail: &NewM
     };
     let step = Step::new("mail", Verdict::Ok, format!("{how}, with {what}.{earlier}{without}"))
         .with("message_id", mail.id.as_str())
-        .with("passwordless_type", request.passwordless_type.as_str())
-        .with("generation", request.generation)
-        .with("expires_at", rfc3339(request.credentials_expire_at_ms));
+        .with("passwordless_type", sent.passwordless_type.as_str())
+        .with("generation", sent.generation)
+        .with("expires_at", rfc3339(sent.expire_at_ms));
     let about = About::status(FlowStatus::Pending).email(&mail.to_address).client(request.origin.client_id());
     flows::note(context, &request.id, about, step);
 }
@@ -355,7 +365,7 @@ fn note_code<O>(context: &Context, judged: &AuthRequest<O>, outcome: CodeOutcome
             (Verdict::Refused, format!("A code came too late: {}.", closed_text(closed)))
         }
     };
-    let has_closed = judged.stage == Stage::Dead && !matches!(outcome, CodeOutcome::Closed(_));
+    let has_closed = matches!(judged.stage, Stage::Dead(_)) && !matches!(outcome, CodeOutcome::Closed(_));
     if has_closed {
         text.push_str(" The sign-in is closed, even for the right code.");
     }

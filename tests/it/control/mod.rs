@@ -6,6 +6,7 @@ mod dashboard;
 mod environments;
 mod faults;
 mod flows;
+mod lost_updates;
 mod people;
 mod sign_in;
 mod state;
