@@ -264,6 +264,31 @@ async fn known_and_unknown_addresses_are_refused_in_the_same_words(#[case] toml:
 }
 
 #[tokio::test]
+async fn an_address_without_wrong_codes_left_is_told_when_one_is_judged_again() {
+    let toml = format!("[passwordless]\ntype = \"OTP\"\n{UNLIMITED_MAILS}failed_attempts_per_address = 2");
+    let server = TestServer::with(&toml).await;
+    let person = server.person();
+    let page = person.start("jane@example.com").await;
+    assert!(guess(&server, "jane@example.com").await);
+    server.advance_s(60);
+    let left = (DAY_S - 60).to_string();
+    let code = server.code_for("jane@example.com").await;
+    let at_code = person.enter_code(&page, &code).await;
+    let at_send = person.post(&format!("{page}/resend"), &[]).await;
+    let ask = json!({ "email": "jane@example.com" });
+    let token = server.client_token().await;
+    let by_api = rest(&server, &server.url, &token, "send", ask.clone()).await;
+    for refused in [&at_code, &at_send, &by_api] {
+        assert_eq!((refused.status, refused.header("retry-after")), (429, left.as_str()), "{}", refused.body);
+    }
+    // Then it is.
+    server.advance_s(DAY_S - 60);
+    let sent = rest(&server, &server.url, &token, "send", ask).await;
+    assert_eq!(sent.status, 200, "{}", sent.body);
+    assert!(guess(&server, "jane@example.com").await);
+}
+
+#[tokio::test]
 async fn a_reset_gives_the_codes_back_and_the_timeline_says_why_they_were_gone() {
     let server = TestServer::with(&format!("{UNLIMITED_MAILS}failed_attempts_per_address = 2")).await;
     assert!(guess(&server, "jane@example.com").await);

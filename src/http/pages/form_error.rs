@@ -27,8 +27,10 @@ pub enum FormError {
     CodeMissing,
     WrongCode,
     CodeExpired,
-    /// The address had its wrong codes for a day.
-    AddressRateLimited,
+    /// The address had its wrong codes for a day; a code is judged again at this time.
+    AddressRateLimited {
+        until_ms: UnixMs,
+    },
 }
 
 /// What a page says about its refused form.
@@ -47,11 +49,26 @@ impl Said {
     fn error(status: StatusCode, text: impl Into<String>) -> Self {
         Self { status, error: Some(text.into()), ..Self::default() }
     }
+
+    /// What `text` says about the seconds to wait; nothing once the time has come.
+    fn wait(now_ms: UnixMs, until_ms: UnixMs, text: impl FnOnce(i64) -> String) -> Self {
+        let wait_ms = until_ms.saturating_sub(now_ms).clamp(0, MAX_WAIT_MS);
+        let wait_s = (wait_ms + 999) / 1000;
+        if wait_s == 0 {
+            return Self::default();
+        }
+        let retry_after_s = Some(wait_s);
+        Self { retry_after_s, ..Self::error(StatusCode::TOO_MANY_REQUESTS, text(wait_s)) }
+    }
 }
 
 impl FormError {
     pub fn email_rate_limited(limit: MailLimit, now_ms: UnixMs, retry_after_s: i64) -> Self {
         Self::EmailRateLimited { limit, until_ms: now_ms + retry_after_s * 1000 }
+    }
+
+    pub fn address_rate_limited(now_ms: UnixMs, retry_after_s: i64) -> Self {
+        Self::AddressRateLimited { until_ms: now_ms + retry_after_s * 1000 }
     }
 
     /// The query of the page's address.
@@ -64,23 +81,26 @@ impl FormError {
             Self::CodeMissing => "?error=code_missing".to_owned(),
             Self::WrongCode => "?error=wrong_code".to_owned(),
             Self::CodeExpired => "?error=code_expired".to_owned(),
-            Self::AddressRateLimited => "?error=address_rate_limited".to_owned(),
+            Self::AddressRateLimited { until_ms } => {
+                format!("?error=address_rate_limited&until_ms={until_ms}")
+            }
         }
     }
 
     /// Reads what [`Self::query`] wrote; anything else is no error.
     pub fn of_query(query: &Parameters) -> Option<Self> {
+        let until_ms = || query.one("until_ms").ok()??.parse().ok();
         Some(match query.one("error").ok()?? {
             "invalid_email" => Self::InvalidEmail,
             "email_rate_limited" => {
                 let limit = query.one("limit").ok().flatten().and_then(MailLimit::parse);
                 let limit = limit.unwrap_or(MailLimit::Address);
-                Self::EmailRateLimited { limit, until_ms: query.one("until_ms").ok()??.parse().ok()? }
+                Self::EmailRateLimited { limit, until_ms: until_ms()? }
             }
             "code_missing" => Self::CodeMissing,
             "wrong_code" => Self::WrongCode,
             "code_expired" => Self::CodeExpired,
-            "address_rate_limited" => Self::AddressRateLimited,
+            "address_rate_limited" => Self::AddressRateLimited { until_ms: until_ms()? },
             _ => return None,
         })
     }
@@ -100,15 +120,9 @@ impl FormError {
                 }
             }
             Self::EmailRateLimited { limit, until_ms } => {
-                let wait_ms = until_ms.saturating_sub(context.now_ms()).clamp(0, MAX_WAIT_MS);
-                let wait_s = (wait_ms + 999) / 1000;
-                if wait_s == 0 {
-                    return Said { typed, ..Said::default() };
-                }
                 let is_development = context.environment.mode == Mode::Development;
-                let text = texts::too_many_emails(limit, wait_s, is_development);
-                let retry_after_s = Some(wait_s);
-                Said { typed, retry_after_s, ..Said::error(StatusCode::TOO_MANY_REQUESTS, text) }
+                let text = |wait_s| texts::too_many_emails(limit, wait_s, is_development);
+                Said { typed, ..Said::wait(context.now_ms(), until_ms, text) }
             }
             Self::CodeMissing if asks_for_code => Said::error(StatusCode::BAD_REQUEST, texts::CODE_MISSING),
             Self::WrongCode if asks_for_code => {
@@ -118,9 +132,10 @@ impl FormError {
             Self::CodeExpired if asks_for_code && request.credentials_expired(context.now_ms()) => {
                 Said::error(StatusCode::BAD_REQUEST, texts::CODE_EXPIRED)
             }
-            Self::AddressRateLimited => {
+            Self::AddressRateLimited { until_ms } => {
                 let has_link = context.environment.passwordless.passwordless_type.has_link();
-                Said { typed, ..Said::error(StatusCode::TOO_MANY_REQUESTS, texts::address_spent(has_link)) }
+                let text = |_| texts::address_spent(has_link).to_owned();
+                Said { typed, ..Said::wait(context.now_ms(), until_ms, text) }
             }
             Self::InvalidEmail | Self::CodeMissing | Self::WrongCode | Self::CodeExpired => Said::default(),
         }
@@ -140,7 +155,7 @@ mod tests {
             FormError::CodeMissing,
             FormError::WrongCode,
             FormError::CodeExpired,
-            FormError::AddressRateLimited,
+            FormError::address_rate_limited(1_000_500, 86_400),
         ] {
             let query = params::parse(error.query().trim_start_matches('?').as_bytes()).unwrap();
             assert_eq!(FormError::of_query(&query), Some(error));
@@ -151,6 +166,7 @@ mod tests {
             "error=Call+0900",
             "error=wrong_code&error=wrong_code",
             "error=email_rate_limited&until_ms=soon",
+            "error=address_rate_limited",
         ] {
             assert_eq!(FormError::of_query(&params::parse(foreign.as_bytes()).unwrap()), None, "{foreign}");
         }

@@ -214,7 +214,9 @@ fn refused(request: &HttpRequest, context: &Context, id: &str, refusal: &Refusal
             let error = FormError::email_rate_limited(*limit, context.now_ms(), *retry_after_s);
             refused_with(context, id, error)
         }
-        Refusal::AddressRateLimited => refused_with(context, id, FormError::AddressRateLimited),
+        Refusal::AddressRateLimited { retry_after_s } => {
+            refused_with(context, id, FormError::address_rate_limited(context.now_ms(), *retry_after_s))
+        }
         // The page sees for itself.
         Refusal::NotYours | Refusal::Closed(_) | Refusal::NothingSent => see_other(&url_of(context, id, "")),
     }
@@ -282,7 +284,9 @@ pub async fn code(
         Ok(CodeResult::SignedIn(done)) => signed_in(&context, done),
         Ok(CodeResult::Refused(outcome)) => match outcome {
             CodeOutcome::Wrong { .. } => refused_with(&context, &id, FormError::WrongCode),
-            CodeOutcome::AddressSpent { .. } => refused_with(&context, &id, FormError::AddressRateLimited),
+            CodeOutcome::AddressSpent { retry_after_s } => {
+                refused_with(&context, &id, FormError::address_rate_limited(context.now_ms(), retry_after_s))
+            }
             CodeOutcome::Expired => refused_with(&context, &id, FormError::CodeExpired),
             CodeOutcome::Accepted
             | CodeOutcome::TooManyAttempts

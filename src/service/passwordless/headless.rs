@@ -256,9 +256,9 @@ fn refusal(context: &Context, failure: SendFailure) -> ApiRefusal {
                 format!("rate limit: too many emails to this address, try again in {retry_after_s} s{lift}");
             ApiError::new(ApiErrorCode::RateLimited, text).retry_after(retry_after_s).into()
         }
-        SendFailure::AddressRateLimited => {
+        SendFailure::AddressRateLimited { retry_after_s } => {
             let text = "too many attempts: this address had its wrong codes for today; try again tomorrow";
-            ApiRefusal::new(ApiErrorCode::TooManyAttempts, text)
+            ApiError::new(ApiErrorCode::TooManyAttempts, text).retry_after(retry_after_s).into()
         }
         SendFailure::Failure(failure) => failure.into(),
     }

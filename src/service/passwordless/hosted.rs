@@ -37,7 +37,7 @@ pub enum Refusal {
     TooManyMails { limit: MailLimit, retry_after_s: i64 },
     /// The address had its wrong codes for a day, and only a code would be mailed.
     #[error("too many wrong codes were entered for the address today")]
-    AddressRateLimited,
+    AddressRateLimited { retry_after_s: i64 },
     #[error("{0}")]
     Failure(Failure),
 }
@@ -55,7 +55,7 @@ impl From<SendFailure> for Refusal {
             SendFailure::Closed(closed) => Self::Closed(closed),
             SendFailure::NothingSent => Self::NothingSent,
             SendFailure::TooManyMails { limit, retry_after_s } => Self::TooManyMails { limit, retry_after_s },
-            SendFailure::AddressRateLimited => Self::AddressRateLimited,
+            SendFailure::AddressRateLimited { retry_after_s } => Self::AddressRateLimited { retry_after_s },
             SendFailure::Failure(failure) => Self::Failure(failure),
         }
     }

@@ -46,7 +46,9 @@ enum SendFailure {
         retry_after_s: i64,
     },
     /// The address had its wrong codes for a day, and nothing but a code would be mailed: none would be judged.
-    AddressRateLimited,
+    AddressRateLimited {
+        retry_after_s: i64,
+    },
     Failure(Failure),
 }
 
@@ -153,9 +155,10 @@ async fn check_and_spend(
     now_ms: UnixMs,
 ) -> Result<Option<(Budget, UnixMs)>, SendFailure> {
     if !sent.passwordless_type.has_link() {
+        let limits = &context.environment.limits;
         let failed = failed_attempts(context, sent).await?;
-        if failed.is_some_and(|failed| failed.are_spent(&context.environment.limits, now_ms)) {
-            return Err(SendFailure::AddressRateLimited);
+        if let Some(failed) = failed.filter(|failed| failed.are_spent(limits, now_ms)) {
+            return Err(SendFailure::AddressRateLimited { retry_after_s: failed.wait_s(limits, now_ms) });
         }
     }
     spend_budget(context, &sent.email, now_ms).await
@@ -321,7 +324,7 @@ fn note_suppressed(
                 limit.setting(),
             )
         }
-        SendFailure::AddressRateLimited => format!(
+        SendFailure::AddressRateLimited { .. } => format!(
             "No email: the address had its {} wrong codes within 24 hours, so no code would be judged.",
             limits.failed_attempts_per_address.unwrap_or_default().saturating_sub(1),
         ),
