@@ -166,16 +166,18 @@ impl ApiErrorCode {
             Self::TooManyAttempts => (
                 "TOO_MANY_ATTEMPTS",
                 G::ResourceExhausted,
-                "more than five codes in ten minutes: send again from the start; or too many wrong codes for the address in a day: use the link, or try again tomorrow",
+                "more than five codes in ten minutes: send again from the start; or too many wrong codes for the address in a day: use the link, or try again when `Retry-After`, or `google.rpc.RetryInfo`, says",
             ),
             Self::RateLimited => (
                 "RATE_LIMITED",
                 G::ResourceExhausted,
                 "more than two emails a minute to one address; `Retry-After`, or `google.rpc.RetryInfo`, says when to try again",
             ),
-            Self::RequestTooLarge => {
-                ("REQUEST_TOO_LARGE", G::ResourceExhausted, "the message is larger than 64 KiB")
-            }
+            Self::RequestTooLarge => (
+                "REQUEST_TOO_LARGE",
+                G::ResourceExhausted,
+                "the message is larger than 64 KiB, or a gRPC call's headers than 32 KiB",
+            ),
             Self::PasswordlessDisabled => {
                 ("PASSWORDLESS_DISABLED", G::FailedPrecondition, "sign-in by e-mail is switched off")
             }
@@ -232,7 +234,8 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(code: ApiErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), violations: vec![], help_url: None, retry_after_s: None }
+        let retry_after_s = (code == ApiErrorCode::Unavailable).then_some(1);
+        Self { code, message: message.into(), violations: vec![], help_url: None, retry_after_s }
     }
 
     #[must_use]

@@ -1,10 +1,13 @@
-//! Sliding windows: how many times something may happen within some seconds.
+//! Limits: how many times something may happen within some seconds, as sliding windows, and how large headers may be.
 
 use std::collections::VecDeque;
 
 use super::clock::UnixMs;
 use super::environment::Limits;
 use super::source_address::SourceAddress;
+
+/// Most bytes of names and values of all headers of a request together, over HTTP and gRPC alike.
+pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// The window of [`FailedAttempts`], in seconds: 24 hours.
 pub const FAILED_ATTEMPTS_WINDOW_S: i64 = 86_400;

@@ -19,6 +19,7 @@ use crate::app::{Asked, Context, NoContext, Provider};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::client::Client;
 use crate::domain::environment::{ENVIRONMENT_PATH, EnvironmentName, PublicUrl};
+use crate::domain::limits::MAX_HEADER_BYTES;
 use crate::domain::scalekit_api::{self, Method};
 use crate::service::api::{ApiRefusal, caller, misdirected, not_emulated};
 use crate::telemetry::request;
@@ -125,6 +126,10 @@ impl Grpc {
         B: http_body::Body + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
+        if has_large_headers(request.headers()) {
+            let text = format!("invalid request: the headers are larger than {MAX_HEADER_BYTES} bytes");
+            return status::of(&ApiError::new(ApiErrorCode::RequestTooLarge, text)).into_http();
+        }
         let path = request.uri().path().to_owned();
         let authority = request.uri().authority().map(|a| a.as_str().to_owned());
         let authority = authority.or_else(|| Some(request.headers().get(HOST)?.to_str().ok()?.to_owned()));
@@ -179,6 +184,11 @@ impl Grpc {
             Err(never) => match never {},
         }
     }
+}
+
+fn has_large_headers(headers: &http::HeaderMap) -> bool {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    bytes > MAX_HEADER_BYTES
 }
 
 /// A status that a tester asked for.

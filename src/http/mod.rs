@@ -32,10 +32,8 @@ pub use dashboard::KeptPages;
 pub use guard::{known_host, no_prefetch};
 
 use crate::app::Provider;
+use crate::domain::limits::MAX_HEADER_BYTES;
 use crate::telemetry::request;
-
-/// Bytes of all headers of a request together.
-const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// All routes. Slashes are merged before, so `//oauth/token`, which some SDKs ask for, is `/oauth/token`.
 pub fn routes(config: &mut web::ServiceConfig) {

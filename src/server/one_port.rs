@@ -46,8 +46,9 @@ use crate::telemetry::request::{self, RequestId};
 /// Streams of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 128;
 
-/// Bytes of all headers of a request together. Less is refused too, with a page: see `http::refuse_large_heads`.
-const MAX_HEADER_BYTES: u32 = 64 * 1024;
+/// Bytes of a request's head that are read at all. From [`crate::domain::limits::MAX_HEADER_BYTES`] on it is refused, in
+/// words: see `http::refuse_large_heads` and `grpc::Grpc`.
+const MAX_HEAD_BYTES: u32 = 64 * 1024;
 
 /// Bytes of an answer that leave together. One such part has to be taken in the time of [`Deadlines::answer`].
 const PART_BYTES: usize = 32 * 1024;
@@ -214,12 +215,12 @@ fn http_builder(deadlines: &Deadlines) -> auto::Builder<LocalExec> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(deadlines.request_head)
-        .max_buf_size(MAX_HEADER_BYTES as usize)
+        .max_buf_size(MAX_HEAD_BYTES as usize)
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(deadlines.ping)
         .keep_alive_timeout(deadlines.ping)
-        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_header_list_size(MAX_HEAD_BYTES)
         .max_send_buf_size(MAX_SEND_BYTES)
         .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
         .max_local_error_reset_streams(MAX_ERROR_STREAMS)

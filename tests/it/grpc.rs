@@ -1,5 +1,6 @@
 //! What every gRPC call has in common: wires, callers, errors, deadlines, and methods that are not there.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use rstest::rstest;
 use vestibule::domain::api_error::{ApiErrorCode, GrpcCode, error_code_markdown};
@@ -172,6 +173,25 @@ async fn errors_that_the_framework_makes_have_details_too() {
 }
 
 #[tokio::test]
+async fn headers_beyond_measure_are_refused_as_grpc_says_it() {
+    let server = TestServer::start().await;
+    let token = format!("Bearer {}", server.client_token().await);
+    for wire in Wire::ALL {
+        let call = async |bytes: usize| {
+            let large = "x".repeat(bytes);
+            let headers = [("authorization", token.as_str()), ("x-large", &large)];
+            server.call_with(wire, SEND, Bytes::from_static(&[0; 5]), &headers).await.refusal()
+        };
+        assert_eq!(
+            call(30_000).await,
+            (3, "INVALID_ARGUMENT".to_owned()),
+            "{wire:?}: the address is missing"
+        );
+        assert_eq!(call(33_000).await, (8, "REQUEST_TOO_LARGE".to_owned()), "{wire:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_deadline_ends_a_call_and_leaves_nothing_half_done() {
     use sqlx::Connection as _;
     let server = TestServer::start().await;
@@ -212,7 +232,10 @@ async fn a_server_without_its_database_says_unavailable() {
     let request = http::Request::post(SEND).body(http_body_util::Full::new(Bytes::new())).unwrap();
     let response = grpc.answer(request, None, false).await;
     assert_eq!(response.headers()["grpc-status"], "14");
-    assert!(response.headers().contains_key("grpc-status-details-bin"));
+    let details = response.headers()["grpc-status-details-bin"].to_str().unwrap();
+    let details = STANDARD_NO_PAD.decode(details.trim_end_matches('=')).unwrap();
+    let says_when = String::from_utf8_lossy(&details).contains("google.rpc.RetryInfo");
+    assert!(says_when, "as Retry-After says it over HTTP");
 }
 
 #[test]

@@ -152,14 +152,8 @@ pub fn error(error: &ApiError) -> HttpResponse {
     if let Some(seconds) = error.retry_after_s {
         response.insert_header((header::RETRY_AFTER, seconds.to_string()));
     }
-    match error.code {
-        ApiErrorCode::Unauthenticated => {
-            response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="vestibule""#));
-        }
-        ApiErrorCode::Unavailable => {
-            response.insert_header((header::RETRY_AFTER, "1"));
-        }
-        _ => {}
+    if error.code == ApiErrorCode::Unauthenticated {
+        response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="vestibule""#));
     }
     response.json(ApiErrorBody {
         code: error.code.grpc_code().number(),
