@@ -62,8 +62,8 @@ impl Context {
     pub fn is_misdirected(&self, authority: Option<&str>) -> bool {
         let Some(host) = authority.map(host_of).filter(|host| can_be_rebound(host)) else { return false };
         let is_ours = self.environment.public_urls.iter().any(|url| url.host() == host);
-        let default_uses = || self.provider.get().is_some_and(|app| app.live().uses_well_known_secret);
-        !is_ours && (self.live.uses_well_known_secret || default_uses())
+        let default_uses = || self.provider.get().is_some_and(|app| app.live().uses_well_known_secret());
+        !is_ours && (self.live.uses_well_known_secret() || default_uses())
     }
 
     pub fn new_id(&self, kind: IdKind) -> String {

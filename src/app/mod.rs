@@ -10,7 +10,7 @@ mod randomness;
 mod site;
 mod start;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -64,8 +64,7 @@ pub struct Live {
     pub randomness: Arc<Randomness>,
     /// Rules for faults; their counts are in the database.
     pub faults: Vec<StoredFault>,
-    /// A client has the well-known development secret, which everybody knows.
-    pub uses_well_known_secret: bool,
+    uses_well_known_secret: OnceLock<bool>,
 }
 
 impl App {
@@ -231,6 +230,13 @@ fn changed_environment(
 }
 
 impl Live {
+    /// Has a client the well-known development secret, which everybody knows? Found out on first use, since hashes take
+    /// their time.
+    pub fn uses_well_known_secret(&self) -> bool {
+        let clients = &self.environment.clients;
+        *self.uses_well_known_secret.get_or_init(|| clients.iter().any(config::has_well_known_secret))
+    }
+
     fn new(
         site: &Site,
         environment: Environment,
@@ -248,7 +254,7 @@ impl Live {
         let secret = seed.map_or(stored_secret, |seed| ServerSecret::new(seed.as_bytes()));
         Ok(Self {
             client_secrets: ClientSecrets::new(secret.clone(), site.secret_checks.clone()),
-            uses_well_known_secret: environment.clients.iter().any(config::has_well_known_secret),
+            uses_well_known_secret: OnceLock::new(),
             mails: secret.mails_at_rest()?,
             secret,
             environment: Arc::new(environment),

@@ -129,6 +129,11 @@ async fn a_second_client_or_an_isolated_environment_with_the_well_known_secret_i
         format!("{OWN_CREDENTIALS}[[clients]]\nclient_id = \"skc_2\"\nclient_secret = \"{CLIENT_SECRET}\"\n");
     let server = TestServer::with(&second).await;
     assert_eq!(Caller::of(&server).ask("GET", "/keys", &[("host", "evil.example")]).await.status, 421);
+    let entropy = vestibule::crypto::entropy::SystemEntropy;
+    let hash = vestibule::crypto::client_secrets::hash_secret(CLIENT_SECRET, &entropy).unwrap();
+    let hashed = format!("[[clients]]\nclient_id = \"skc_2\"\nclient_secret_argon2 = '{hash}'\n");
+    let server = TestServer::with(&hashed).await;
+    assert_eq!(Caller::of(&server).ask("GET", "/keys", &[("host", "evil.example")]).await.status, 421);
     // The default environment of this one has the well-known secret, and the isolated one does not.
     let server = TestServer::start().await;
     let made = server.do_control("POST", "/environments", serde_json::json!({ "name": "a1" })).await;
