@@ -1,5 +1,7 @@
 //! The settings of the environment: clients, sign-in, tokens, people.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -436,10 +438,42 @@ pub(super) fn read_seed(source: &mut Source) -> SeedSettings {
     let organizations: Vec<SeedOrganization> = (0..source.tables("organizations"))
         .map(|i| read_organization(source, &format!("organizations[{i}]")))
         .collect();
-    let users = (0..source.tables("users"))
-        .filter_map(|i| read_user(source, &format!("users[{i}]"), &organizations))
+    let users: Vec<(usize, SeedUser)> = (0..source.tables("users"))
+        .filter_map(|i| Some((i, read_user(source, &format!("users[{i}]"), &organizations)?)))
         .collect();
-    SeedSettings { organizations, users }
+    let of_organizations = organizations.iter().enumerate();
+    let organization_ids = of_organizations.filter_map(|(i, o)| Some((i, "id", o.id.clone()?)));
+    refuse_twins(source, "organizations", organization_ids);
+    let user_ids = users.iter().filter_map(|(i, u)| Some((*i, "id", u.id.clone()?)));
+    refuse_twins(source, "users", user_ids);
+    let mailboxes = users.iter().map(|(i, u)| (*i, "email", u.email.key().to_owned()));
+    refuse_twins(source, "users", mailboxes);
+    SeedSettings { organizations, users: users.into_iter().map(|(_, user)| user).collect() }
+}
+
+/// Refuses a record that has the id or the mailbox of another: one of the two would be lost without a word. `records` says
+/// which table, which of its settings, and what that comes to, however it is spelled.
+fn refuse_twins(
+    source: &mut Source,
+    tables: &str,
+    records: impl Iterator<Item = (usize, &'static str, String)>,
+) {
+    let mut first = BTreeMap::new();
+    for (index, name, identity) in records {
+        let key = format!("{tables}[{index}].{name}");
+        match first.entry(identity) {
+            Entry::Vacant(entry) => {
+                entry.insert(key);
+            }
+            Entry::Occupied(entry) => {
+                let other = entry.get();
+                let written = source.location(other).map(|at| format!(" ({at})")).unwrap_or_default();
+                let text = format!("is the same {name} as {other}{written}");
+                let value = source.text(&key).unwrap_or_default();
+                source.problem_with(&key, value, text);
+            }
+        }
+    }
 }
 
 fn read_organization(source: &mut Source, table: &str) -> SeedOrganization {

@@ -25,6 +25,17 @@ pub enum Location {
     Unwritten,
 }
 
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+            Self::Api | Self::Unwritten => Ok(()),
+        }
+    }
+}
+
 /// One mistake in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
@@ -39,10 +50,8 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.location {
-            Location::File { path, line } => write!(f, "{}:{line}: ", path.display())?,
-            Location::Variable(name) => write!(f, "{name}: ")?,
-            Location::Flag(name) => write!(f, "{name}: ")?,
             Location::Api | Location::Unwritten => {}
+            written => write!(f, "{written}: ")?,
         }
         match &self.value {
             Some(value) => write!(f, "{} = {value:?}: {}", self.key, self.message),
@@ -219,6 +228,14 @@ impl Source {
 
     pub fn is_set(&self, key: &str) -> bool {
         self.entries.contains_key(key)
+    }
+
+    /// Where a setting was written, unless the control API was sent it.
+    pub fn location(&self, key: &str) -> Option<&Location> {
+        self.entries
+            .get(key)
+            .map(|e| &e.location)
+            .filter(|l| !matches!(l, Location::Api | Location::Unwritten))
     }
 
     /// How many tables `[[name]]` there are.

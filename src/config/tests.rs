@@ -230,6 +230,63 @@ fn clients_users_and_organizations_are_read() {
 }
 
 #[test]
+fn two_spellings_of_one_mailbox_and_two_records_of_one_id_are_refused() {
+    let user = |fields: &str| format!("[[users]]\n{fields}\n");
+    let found = problems(&format!(
+        "{}{}{}",
+        user("email = \"jane@bücher.example\""),
+        user("email = \"bob@example.com\""),
+        user("email = \"JANE@xn--bcher-kva.example\""),
+    ));
+    let wanted = "vestibule.toml:6: users[2].email = \"JANE@xn--bcher-kva.example\": is the same email as \
+                  users[0].email (vestibule.toml:2)";
+    assert_eq!(found, [wanted]);
+    let twins =
+        ["a", "b"].map(|name| user(&format!("email = \"{name}@x.io\"\nid = \"usr_123456789012345\"")));
+    assert!(problems(&twins.concat())[0].contains("users[1].id = \"usr_123456789012345\": is the same id"));
+    let acme = "[[organizations]]\ndisplay_name = \"Acme\"\nid = \"org_123456789012345\"\n";
+    let found = problems(&acme.repeat(2));
+    assert!(found[0].contains("organizations[1].id") && found[0].contains("(vestibule.toml:3)"), "{found:?}");
+}
+
+#[test]
+fn text_that_no_system_takes_and_numbers_beyond_their_range_are_refused_in_a_sentence() {
+    for (toml, wanted) in [
+        ("data_dir = \"a\\u0000b\"", "vestibule.toml:1: data_dir must not contain a NUL character (\\u0000)"),
+        (
+            "[test_users]\npatterns = [\"a\\u0000b\"]",
+            "vestibule.toml:2: test_users.patterns must not contain a NUL character (\\u0000)",
+        ),
+        (
+            "listen = \"localhost:65536\"",
+            "vestibule.toml:1: listen = \"localhost:65536\": must have a port from 0 to 65535",
+        ),
+        (
+            "listen_tls = \"[::1]:99999999999999999999\"",
+            "vestibule.toml:1: listen_tls = \"[::1]:99999999999999999999\": must have a port from 0 to 65535",
+        ),
+        (
+            "listen = \"localhost\"",
+            "vestibule.toml:1: listen = \"localhost\": must be HOST:PORT, such as localhost:6870",
+        ),
+        (
+            "[smtp]\nhost = \"localhost\"\nport = 70000",
+            "vestibule.toml:3: smtp.port must be a whole number from 1 to 65535",
+        ),
+        (
+            "[passwordless]\nvalidity_s = 300.5",
+            "vestibule.toml:2: passwordless.validity_s must be a whole number from 60 to 3600",
+        ),
+    ] {
+        assert_eq!(problems(toml), [wanted]);
+    }
+    // A file whose end is missing: where it breaks off, and nothing of what stands there.
+    let half_written = problems("client_id = \"skc_1\"\nclient_secret = \"half of a secr");
+    assert!(half_written[0].starts_with("vestibule.toml:2: "), "{half_written:?}");
+    assert!(half_written.iter().all(|p| !p.contains("secr\"") && !p.contains("half of")), "{half_written:?}");
+}
+
+#[test]
 fn secrets_do_not_show_in_debug_output() {
     let config = load_with(
         "",

@@ -56,7 +56,7 @@ impl LogoutTokenClaims {
 /// Why a `backchannel_logout_uri` cannot be registered (§2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BackchannelUriError {
-    #[error("not an absolute http or https URL")]
+    #[error("is not an absolute http or https URL")]
     NotAbsolute,
     #[error("must have no fragment")]
     Fragment,

@@ -159,6 +159,30 @@ async fn applications_users_faults_and_environments_are_made_and_deleted_by_form
 }
 
 #[tokio::test]
+async fn a_mistake_in_any_field_is_told_in_a_sentence_that_makes_sense_beside_it() {
+    let server = TestServer::start().await;
+    let client = server.do_control("POST", "/clients", json!({ "name": "Shop" })).await;
+    let application = format!("/dashboard/applications/{}", client["client_id"].as_str().unwrap());
+    for (form, path, field, value, said) in [
+        ("application", application.as_str(), "redirect_uris", "nonsense", "not an absolute URI"),
+        ("application", &application, "post_logout_redirect_uris", "nonsense", "not an absolute URI"),
+        ("application", &application, "initiate_login_uri", "nonsense", "absolute URI"),
+        ("application", &application, "backchannel_logout_uri", "nonsense", "absolute http or https URL"),
+        ("user", "/dashboard/users", "email", "nonsense", "the email address is not valid"),
+        ("methods", "/dashboard/methods", "code_attempts", "many", "must be a whole number from 1 to 100"),
+        ("methods", "/dashboard/methods", "mails_window_s", "99999999999999999999", "must be a whole number"),
+    ] {
+        let page = server.post(path, &[("name", "Shop"), (field, value)]).await;
+        assert_eq!(page.status, 400, "{field} = {value:?}: {}", page.body);
+        let text = beside(&page, &format!("{form}-{field}-error"));
+        assert!(text.contains(said), "{field} = {value:?}: {text}");
+        // The field's name and what stands in it are beside it already.
+        assert!(!text.starts_with('=') && !text.starts_with(field), "{field} = {value:?}: {text}");
+        assert!(!text.contains("invalid type") && !text.contains("line 1"), "no parser speaks: {text}");
+    }
+}
+
+#[tokio::test]
 async fn the_clock_and_the_state_are_changed_by_forms() {
     let server = TestServer::start().await;
     server.post("/dashboard/clock", &[("advance_s", "300")]).await;
