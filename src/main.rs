@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use vestibule::cli::{
     Cli, Command, ConfigAction, EnvFormat, KeysAction, Settings, TrustFiles, env_variables, render_env,
 };
-use vestibule::config::{Config, Database, Overrides, example_toml};
+use vestibule::config::{Config, Database, Overrides, Source, example_toml};
 use vestibule::crypto::client_secrets::hash_secret;
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::{Clock as _, SystemClock, rfc3339};
@@ -72,10 +72,11 @@ fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 
 fn serve(settings: Settings) -> anyhow::Result<()> {
     let overrides = Overrides::from(settings);
-    if let Some(path) = Config::ready_file(&overrides, variables()) {
+    let (mut source, base) = Source::of(&overrides, variables());
+    if let Some(path) = source.ready_file() {
         server::remove_ready_file(&path)?;
     }
-    let config = Config::load(&overrides, variables())?;
+    let config = Config::read(source, &base)?;
     let telemetry = telemetry::init(&config.log, config.traces.as_ref())?;
     // The server's own threads run requests; this runtime waits for signals and does background work.
     let system = actix_web::rt::System::new();

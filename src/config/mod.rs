@@ -218,18 +218,8 @@ impl Config {
         overrides: &Overrides,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Problems> {
-        let (source, base) = layers_of(overrides, variables);
+        let (source, base) = Source::of(overrides, variables);
         Self::read(source, &base)
-    }
-
-    /// Where the ready file is to be, also where the configuration has mistakes: then too the one of an earlier server
-    /// is not to be believed.
-    pub fn ready_file(
-        overrides: &Overrides,
-        variables: impl Iterator<Item = (String, String)>,
-    ) -> Option<PathBuf> {
-        let (mut source, _) = layers_of(overrides, variables);
-        source.filled("ready_file").map(PathBuf::from)
     }
 
     /// Reads and checks the settings of all layers; relative paths of files are relative to `base`.
@@ -298,23 +288,31 @@ impl Config {
     }
 }
 
-/// Everything that was said, and the folder that relative paths are relative to.
-fn layers_of(overrides: &Overrides, variables: impl Iterator<Item = (String, String)>) -> (Source, PathBuf) {
-    let mut source = Source::default();
-    let variables: Vec<(String, String)> = variables.collect();
-    let named_by_variable =
-        variables.iter().find(|(n, _)| n == "VESTIBULE_CONFIG").map(|(_, v)| PathBuf::from(v));
-    let named = overrides.config_file.clone().or(named_by_variable);
-    let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-    match std::fs::read_to_string(&path) {
-        Ok(text) => source.add_file(&path, &text),
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => source.problem_at(Location::Unwritten, "", format!("{}: {error}", path.display())),
+impl Source {
+    /// The configuration file, variables and flags, and the folder that relative paths are relative to.
+    pub fn of(overrides: &Overrides, variables: impl Iterator<Item = (String, String)>) -> (Self, PathBuf) {
+        let mut source = Self::default();
+        let variables: Vec<(String, String)> = variables.collect();
+        let named_by_variable =
+            variables.iter().find(|(n, _)| n == "VESTIBULE_CONFIG").map(|(_, v)| PathBuf::from(v));
+        let named = overrides.config_file.clone().or(named_by_variable);
+        let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        match std::fs::read_to_string(&path) {
+            Ok(text) => source.add_file(&path, &text),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => source.problem_at(Location::Unwritten, "", format!("{}: {error}", path.display())),
+        }
+        source.add_variables(variables.into_iter());
+        add_flags(&mut source, overrides);
+        let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        (source, base)
     }
-    source.add_variables(variables.into_iter());
-    add_flags(&mut source, overrides);
-    let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    (source, base)
+
+    /// Where the ready file is to be, also where other settings have mistakes: then too the one of an earlier server is
+    /// not to be believed.
+    pub fn ready_file(&mut self) -> Option<PathBuf> {
+        self.filled("ready_file").map(PathBuf::from)
+    }
 }
 
 fn add_flags(source: &mut Source, overrides: &Overrides) {
@@ -359,7 +357,7 @@ fn read(source: &mut Source, base: &Path) -> Config {
         listen,
         listen_tls,
         tls: read_tls(source, base),
-        ready_file: source.filled("ready_file").map(PathBuf::from),
+        ready_file: source.ready_file(),
         data_dir: PathBuf::from(source.filled("data_dir").unwrap_or_else(|| ".vestibule".to_owned())),
         data_dir_group_access: source.boolean("data_dir_group_access", false),
         database: read_database(source),
