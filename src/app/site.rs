@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -58,6 +58,8 @@ pub struct Site {
     pub scenarios: PathBuf,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Done once a proxy that is not among them was warned about.
+    pub unknown_proxy_warned: Once,
     pub smtp: Option<SmtpMailer>,
     /// What is trusted beside the system's certificates when applications are told of logouts.
     pub logout_roots: Vec<reqwest::Certificate>,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use secrecy::SecretString;
 use tokio::sync::Notify;
@@ -127,6 +127,7 @@ impl Parts {
             metrics: self.metrics,
             scenarios: self.scenarios,
             trusted_proxies: self.trusted_proxies,
+            unknown_proxy_warned: Once::new(),
             smtp: self.smtp,
             logout_roots: self.logout_roots,
             secret_checks: Arc::default(),

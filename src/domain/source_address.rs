@@ -31,7 +31,7 @@ impl TrustedProxies {
         text.parse().ok().or_else(address).ok_or("must be an IP address or a network such as 10.0.0.0/8")
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address.to_canonical()))
     }
 

@@ -1,5 +1,7 @@
 //! The cookies of browsers (their name, their session, and what was typed), and what else they say of themselves.
 
+use std::net::IpAddr;
+
 use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -44,7 +46,26 @@ fn source(request: &HttpRequest, context: &Context) -> Option<SourceAddress> {
     let forwarded: Vec<&str> =
         request.headers().get_all("x-forwarded-for").filter_map(|v| v.to_str().ok()).collect();
     let peer = request.peer_addr()?.ip();
+    warn_about_unknown_proxy(request, context, peer);
     Some(context.app.site.trusted_proxies.source(peer, forwarded.into_iter()))
+}
+
+/// Says once that a proxy is not among those that are believed: limits count everybody behind it as one source. Strangers
+/// can write these headers too, so it is left to the operator whether it is a proxy at all.
+fn warn_about_unknown_proxy(request: &HttpRequest, context: &Context, peer: IpAddr) {
+    let site = &context.app.site;
+    let header = ["x-forwarded-for", "forwarded"].into_iter().find(|h| request.headers().contains_key(*h));
+    let Some(header) = header.filter(|_| site.mode == Mode::Production && !site.trusted_proxies.trusts(peer))
+    else {
+        return;
+    };
+    site.unknown_proxy_warned.call_once(|| {
+        let peer = peer.to_canonical();
+        tracing::warn!(
+            "{peer} sends the header {header} and is not in trusted_proxies, so that limits count everybody behind it as one \
+             source. If it is your proxy, set VESTIBULE_TRUSTED_PROXIES={peer} and let it send X-Forwarded-For"
+        );
+    });
 }
 
 /// Does the browser say that it fetches a part of a page, and nobody went here? In development a frame is as good as a

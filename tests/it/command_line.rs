@@ -189,6 +189,34 @@ fn production_mode_without_a_master_key_is_warned_about_at_every_start() {
 }
 
 #[test]
+fn in_production_a_proxy_that_is_not_trusted_is_warned_about_once() {
+    let settings = "mode = \"production\"\npublic_urls = [\"https://id.example.com\"]\nclient_id = \"skc_own\"\n\
+                    client_secret = \"a secret of our own\"\n[smtp]\nhost = \"127.0.0.1\"\nport = 1\n";
+    let trusting = format!("trusted_proxies = [\"127.0.0.1\", \"::1\"]\n{settings}");
+    let development = String::new();
+    for (text, header, warnings) in [
+        (settings, "x-forwarded-for", 1),
+        (settings, "forwarded", 1),
+        (settings, "x-request-id", 0),
+        (&trusting, "x-forwarded-for", 0),
+        (&development, "x-forwarded-for", 0),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("vestibule.toml"), text).unwrap();
+        let server = Running::start(folder.path(), &[]);
+        let url = format!("http://{}/oauth/authorize", server.ready["listen"].as_str().unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for _ in 0..2 {
+            let request = reqwest::Client::new().get(&url).header(header, "for=192.0.2.1");
+            runtime.block_on(async { request.send().await.unwrap() });
+        }
+        let (_, said) = server.stop();
+        assert_eq!(said.matches("is not in trusted_proxies").count(), warnings, "{header}: {said}");
+        assert_eq!(said.matches("set VESTIBULE_TRUSTED_PROXIES=").count(), warnings, "{header}: {said}");
+    }
+}
+
+#[test]
 fn a_taken_port_is_said_plainly() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
