@@ -8,6 +8,7 @@ mod faulty;
 mod files;
 mod local_ca;
 mod one_port;
+mod open_files;
 mod ready_file;
 mod signals;
 mod sockets;
@@ -248,6 +249,7 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
 /// can be used.
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let mut signals = Signals::listen()?;
+    open_files::raise_limit(&Limits::default());
     let opening = tokio::task::spawn_blocking(move || open_listeners(config));
     let Some(opened) = unless_stopped(&mut signals, opening).await else { return Ok(()) };
     let Opened { config, one_port, tls_only, tls } = opened.map_err(std::io::Error::other)??;

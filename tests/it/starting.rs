@@ -373,3 +373,35 @@ fn the_only_address_listened_on_is_the_one_that_is_printed() {
     let server = Running::start_at(folder.path(), "127.0.0.1:0", &["--ephemeral"]);
     assert_eq!(server.url(), format!("http://{}", server.ready["listen"].as_str().unwrap()));
 }
+
+/// A server begun by a shell that limits its open files before, and its limit then.
+#[cfg(target_os = "linux")]
+fn with_open_files(limit: &str) -> (u64, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_vestibule");
+    let line =
+        format!("ulimit {limit} && exec {program} --listen localhost:0 --ready-file ready.json --ephemeral");
+    let mut command = Command::new("sh");
+    command.args(["-c", &line]).current_dir(folder.path()).env("TMPDIR", folder.path());
+    let server = Running::of(folder.path(), command);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.ready["pid"])).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let soft = line.split_whitespace().nth(3).unwrap().parse().unwrap();
+    (soft, server.stop().1)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_limit_of_open_files_is_raised_and_one_that_cannot_be_is_told() {
+    const FOR_ALL_CONNECTIONS: u64 = 5120;
+    let told = "4096 connections need 5120";
+    let (soft, said) = with_open_files("-Sn 256");
+    assert!(
+        soft >= FOR_ALL_CONNECTIONS,
+        "{soft}, where the machine of the tests allows that many at all: {said}"
+    );
+    assert!(!said.contains(told), "{said}");
+    let (soft, said) = with_open_files("-n 300");
+    assert_eq!(soft, 300);
+    assert!(said.contains("lets this process open 300 files") && said.contains(told), "{said}");
+}
