@@ -10,6 +10,7 @@ mod traces;
 mod traces;
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -42,7 +43,7 @@ pub fn init(log: &LogSettings, traces: Option<&TraceSettings>) -> Result<Telemet
     let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(is_coloured())
+        .with_ansi(is_coloured(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref()))
         .with_span_events(FmtSpan::NONE);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
         LogFormat::Text => lines.boxed(),
@@ -60,9 +61,8 @@ pub fn init(log: &LogSettings, traces: Option<&TraceSettings>) -> Result<Telemet
 }
 
 /// Colour is for people at a terminal who did not ask for none (no-color.org); in files it would be noise.
-fn is_coloured() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    std::io::stderr().is_terminal() && !refused
+fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 /// An error with its causes, each said once: many errors name their cause themselves.
@@ -91,6 +91,20 @@ mod tests {
         Named(#[source] io::Error),
         #[error("cannot write ready.json")]
         Left(#[source] io::Error),
+    }
+
+    #[test]
+    fn colour_is_for_a_terminal_where_nobody_refused_it() {
+        for (is_terminal, no_color, expected) in [
+            (true, None, true),
+            (true, Some(""), true),
+            (true, Some("1"), false),
+            (false, None, false),
+            (false, Some("1"), false),
+        ] {
+            let found = is_coloured(is_terminal, no_color.map(OsStr::new));
+            assert_eq!(found, expected, "{is_terminal} {no_color:?}");
+        }
     }
 
     #[test]

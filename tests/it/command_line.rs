@@ -73,10 +73,20 @@ impl Running {
     pub fn stop(mut self) -> (Option<i32>, String) {
         let signalled = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(signalled.success());
+        let said = self.rest_of_output();
+        (self.child.wait().unwrap().code(), said)
+    }
+
+    /// What it says until it has ended, because it was told to in another way.
+    pub fn ended(mut self) -> String {
+        self.rest_of_output()
+    }
+
+    fn rest_of_output(&mut self) -> String {
         let mut said = String::new();
         std::io::Read::read_to_string(self.child.stdout.as_mut().unwrap(), &mut said).unwrap();
         std::io::Read::read_to_string(self.child.stderr.as_mut().unwrap(), &mut said).unwrap();
-        (self.child.wait().unwrap().code(), said)
+        said
     }
 }
 
@@ -214,6 +224,57 @@ fn in_production_a_proxy_that_is_not_trusted_is_warned_about_once() {
         assert_eq!(said.matches("is not in trusted_proxies").count(), warnings, "{header}: {said}");
         assert_eq!(said.matches("set VESTIBULE_TRUSTED_PROXIES=").count(), warnings, "{header}: {said}");
     }
+}
+
+#[test]
+fn browsers_that_ask_for_an_icon_get_it_and_the_log_says_nothing_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path(), &["--ephemeral"]);
+    let (status, icon) = server.get("/favicon.ico");
+    assert_eq!(status, 200);
+    assert!(icon.contains("<svg"), "{icon}");
+    assert_eq!(server.get("/nothing.ico").0, 404);
+    let (_, said) = server.stop();
+    assert!(!said.contains("favicon"), "{said}");
+    assert_eq!(said.matches("not emulated").count(), 1, "of the other one alone: {said}");
+}
+
+/// What a server writes to its log at a terminal, which `script` of util-linux is.
+#[cfg(target_os = "linux")]
+fn log_at_a_terminal(no_color: Option<&str>) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_vestibule");
+    let line = format!("exec {program} --listen localhost:0 --ready-file ready.json --ephemeral");
+    let mut command = vestibule(folder.path());
+    let environment: Vec<_> =
+        command.get_envs().map(|(n, v)| (n.to_owned(), v.map(ToOwned::to_owned))).collect();
+    command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "terminal.txt"]).current_dir(folder.path());
+    command.env_clear().envs(environment.into_iter().filter_map(|(n, v)| Some((n, v?))));
+    command.env("VESTIBULE_LOG__FILTER", "vestibule=debug").stdin(Stdio::null());
+    command.envs(no_color.map(|value| ("NO_COLOR", value)));
+    let server = Running::of(folder.path(), command);
+    assert_eq!(server.get("/keys").0, 200);
+    let id = server.ready["pid"].to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let said = server.ended();
+    assert!(said.contains("answered"), "{said}");
+    said
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_log_is_coloured_at_a_terminal_alone_and_not_where_no_color_is_set() {
+    const ESCAPE: char = '\u{1b}';
+    assert!(log_at_a_terminal(None).contains(ESCAPE));
+    assert!(log_at_a_terminal(Some("")).contains(ESCAPE), "empty counts as not set (no-color.org)");
+    assert!(!log_at_a_terminal(Some("1")).contains(ESCAPE));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("vestibule.toml"), "[log]\nfilter = \"vestibule=debug\"\n").unwrap();
+    let server = Running::start(folder.path(), &["--ephemeral"]);
+    assert_eq!(server.get("/keys").0, 200);
+    let (_, said) = server.stop();
+    assert!(said.contains("answered") && !said.contains(ESCAPE), "{said}");
 }
 
 #[test]
