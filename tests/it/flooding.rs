@@ -110,6 +110,26 @@ fn production_mode_limits_mails_by_default_and_development_only_per_address() {
     assert_eq!((production.mails_per_source, production.mails_in_all), (Some(30), Some(600)));
 }
 
+/// What the spec does that Scalekit publishes for Playwright, at each of its runs: a fresh browser, the address typed, the
+/// code typed; here with all the limits there are by default, and by those that production mode adds.
+#[rstest]
+#[case("")]
+#[case("[limits]\nmails_per_source = 1\nmails_in_all = 1\n")]
+#[tokio::test]
+async fn a_browser_suite_signs_its_test_user_in_again_and_again_within_a_minute(#[case] toml: &str) {
+    let server = TestServer::with(toml).await;
+    for run in 1..=5 {
+        let person = server.person();
+        let sign_in = person.start_with(&[]).await;
+        let sent = person.post(&format!("{sign_in}/email"), &[("email", "john+sktest@example.com")]).await;
+        assert_eq!(sent.status, 303, "run {run}: {}", sent.body);
+        let page = person.get(&sign_in).await;
+        assert_eq!((page.status, page.alert()), (200, String::new()), "run {run}");
+        let done = person.enter_code(&sign_in, "424242").await;
+        assert_eq!(server.exchange(&done.answer("code").unwrap()).await.status, 200, "run {run}");
+    }
+}
+
 #[rstest]
 #[tokio::test]
 async fn test_users_sign_in_as_often_as_they_like_because_nothing_is_sent(
