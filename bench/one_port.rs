@@ -23,15 +23,15 @@ use frame::frame;
 use futures_util::future::join_all;
 use prost::Message;
 use serde_json::{Value, json};
-use vestibule::app::{App, Provider};
+use vestibule::api::pb::scalekit::v1::auth::passwordless::verify_password_less_request::AuthCredential;
+use vestibule::api::pb::scalekit::v1::auth::passwordless::{
+    SendPasswordlessRequest, SendPasswordlessResponse, VerifyPasswordLessRequest, VerifyPasswordLessResponse,
+};
 use vestibule::config::{Config, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::SystemClock;
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::verify_password_less_request::AuthCredential;
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
-    SendPasswordlessRequest, SendPasswordlessResponse, VerifyPasswordLessRequest, VerifyPasswordLessResponse,
-};
-use vestibule::http::observed;
+use vestibule::runtime::{App, Provider};
+use vestibule::server::routes::{observed, routes};
 use vestibule::server::{Deadlines, Listeners, listening, open_store, parts};
 
 const ROUNDS: usize = 5;
@@ -67,7 +67,7 @@ fn servers(folder: &std::path::Path) -> (String, String) {
                     .app_data(web::Data::new(other.clone()))
                     .wrap(from_fn(observed))
                     .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
-                    .configure(vestibule::http::routes)
+                    .configure(routes)
             })
             .workers(1)
             .disable_signals()

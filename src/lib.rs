@@ -1,27 +1,33 @@
 //! Vestibule: a self-hosted passwordless OpenID Provider that stands in for Scalekit.
 //!
-//! The house, from the door inwards; imports point downwards only:
+//! Modules are layers, and imports point downwards only (`tests/it/architecture.rs`):
 //!
-//! - [`cli`], [`config`]: what was asked for, and every setting checked.
-//! - [`server`], [`telemetry`]: the listener (one port for HTTP, HTTP/2, TLS and gRPC), the start and the graceful
-//!   stop, logs.
-//! - [`http`]: the edge. Every route on one screen; pages, OAuth and OpenID Connect endpoints, REST, control API.
-//! - [`grpc`]: the other edge, for the official SDKs.
+//! - [`cli`]: the command line and what each command does.
+//! - [`server`]: the listener (one port for HTTP, HTTP/2, TLS and gRPC), every route on one screen, start and graceful
+//!   stop.
+//! - The edges, one for each surface of the product: [`oidc`] (OAuth 2.0 and OpenID Connect), [`pages`] (what users see
+//!   while they sign in), [`api`] (Scalekit's API over gRPC and REST), [`emulator`] (the control API), [`dashboard`].
+//! - [`http`]: what the HTTP edges share.
 //! - [`service`]: use cases. Pages and APIs call the same functions.
-//! - [`app`]: the parts of a running provider, put together.
-//! - [`storage`], [`mail`], [`crypto`]: the outside world. SQL lives in `storage` alone.
+//! - [`runtime`]: what a running server shares, an environment at work, a request's view of it.
+//! - [`config`], [`storage`], [`mail`], [`crypto`], [`telemetry`]: settings and the outside world. SQL is in `storage`
+//!   alone.
 //! - [`domain`]: pure rules; time and randomness are arguments.
 //!
 //! `docs/ARCHITECTURE.md` walks through one sign-in.
 
-pub mod app;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod crypto;
+pub mod dashboard;
 pub mod domain;
-pub mod grpc;
+pub mod emulator;
 pub mod http;
 pub mod mail;
+pub mod oidc;
+pub mod pages;
+pub mod runtime;
 pub mod server;
 pub mod service;
 pub mod storage;

@@ -22,10 +22,10 @@ use reqwest::{Client, Method, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::Provider;
 use crate::config::{Config, ListenAddress, Source};
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::SystemClock;
+use crate::runtime::Provider;
 use crate::server::{self, Deadlines, Listeners, Listening, ServeError, Stop};
 use crate::service::{backchannel_logout, flows, outbox};
 
@@ -151,7 +151,7 @@ async fn run(
     config: &Config,
     one_port: Vec<TcpListener>,
 ) -> Result<(impl Future<Output = std::io::Result<()>>, Stop), TestError> {
-    let start = |error: crate::app::StartError| TestError::Start(error.to_string());
+    let start = |error: crate::runtime::StartError| TestError::Start(error.to_string());
     let opened = server::open_store(config).await?;
     let parts = server::parts(config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
     let started = parts.start().await.map_err(start)?;

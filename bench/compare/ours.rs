@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use vestibule::config::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::verify_password_less_request::AuthCredential;
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
+use vestibule::api::pb::scalekit::v1::auth::passwordless::verify_password_less_request::AuthCredential;
+use vestibule::api::pb::scalekit::v1::auth::passwordless::{
     SendPasswordlessRequest, SendPasswordlessResponse, VerifyPasswordLessRequest, VerifyPasswordLessResponse,
 };
+use vestibule::config::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
 
 use super::load::{Client, Turn};
 use super::servers::{Process, free_port};

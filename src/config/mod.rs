@@ -1,6 +1,7 @@
 //! Configuration: defaults, then `vestibule.toml`, then `VESTIBULE_*` variables, then flags. Everything is checked
 //! before anything starts, and every mistake is named at once.
 
+pub mod application_env;
 mod environment;
 mod layers;
 mod reference;

@@ -7,8 +7,8 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use futures_util::future::{Either, LocalBoxFuture};
 
 use super::errors::Problem;
-use crate::app::{Asked, Context, Provider};
 use crate::domain::environment::EnvironmentName;
+use crate::runtime::{Asked, Context, Provider};
 
 /// Did the request come over TLS? The listener says so.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,4 +50,11 @@ impl FromRequest for Ctx {
 pub fn request_authority(request: &HttpRequest) -> Option<&str> {
     let of_uri = request.uri().authority().map(|a| a.as_str());
     of_uri.or_else(|| request.headers().get(actix_web::http::header::HOST)?.to_str().ok())
+}
+
+/// The credentials of an `Authorization` header of the given scheme.
+pub fn authorization<'r>(request: &'r HttpRequest, scheme: &str) -> Option<&'r str> {
+    let value = request.headers().get(actix_web::http::header::AUTHORIZATION)?.to_str().ok()?;
+    let (name, credentials) = value.split_once(' ')?;
+    name.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
 }

@@ -9,10 +9,9 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::pages::render;
-use super::pages::views;
-use crate::app::NoContext;
+use super::{render, views};
 use crate::domain::field_error::FieldError;
+use crate::runtime::NoContext;
 use crate::service::{Failure, NOT_TEXT};
 use crate::telemetry::request::RequestId;
 

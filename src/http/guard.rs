@@ -8,16 +8,15 @@ use actix_web::{FromRequest as _, HttpRequest, HttpResponse};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret as _;
 
-use super::api::rest;
-use super::context::{Ctx, request_authority};
+use super::api_error;
+use super::context::{Ctx, authorization, request_authority};
 use super::cookies;
 use super::errors::{Problem, wants_page};
-use super::not_emulated::REST_PREFIX;
-use super::oidc::authorization;
 use super::see_other;
-use crate::app::{Access, Context};
 use crate::crypto::server_secret::constant_time_eq;
 use crate::domain::host::{can_be_rebound, host_of, is_loopback, origin_of};
+use crate::runtime::{Access, Context};
+use crate::service::api::REST_PREFIX;
 use crate::service::api::{misdirected, misdirected_text};
 
 /// Lets a request to the control API through, or answers it.
@@ -176,7 +175,7 @@ pub async fn known_host<B: MessageBody + 'static>(
                 "refused: the well-known credentials are in use, and this is none of public_urls"
             );
             let response = if request.path().starts_with(REST_PREFIX) {
-                rest::error(&misdirected(&host))
+                api_error::response(&misdirected(&host))
             } else {
                 let (status, text) = (StatusCode::MISDIRECTED_REQUEST, misdirected_text(&host));
                 Problem::new(status, "misdirected_request", "Unknown host name", text)

@@ -1,40 +1,15 @@
-//! The answer to everything that is not there: it says so, with the name of the thing.
+//! The answer to every path without a handler: it says so, with the name of the thing.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::api::rest;
-use super::context::Ctx;
 use super::errors::{Problem, is_control, wants_page};
-use super::pages::{render, views};
-use crate::domain::api_error::{ApiError, ApiErrorCode};
-use crate::domain::scalekit_api;
-use crate::service::api::{COMPATIBILITY_PATH, not_emulated};
+use super::{render, views};
+use crate::service::api::COMPATIBILITY_PATH;
 use crate::telemetry::request::shown_path;
 
-/// Where Scalekit's REST API lives.
-pub(super) const REST_PREFIX: &str = "/api/v1/";
-
-/// Every path without a handler: those of Scalekit's REST API are told apart by name.
-pub async fn fallback(request: HttpRequest, context: Result<Ctx, Problem>) -> HttpResponse {
-    let (method, path) = (request.method().as_str(), request.path());
-    if !path.starts_with(REST_PREFIX) {
-        return answer(request).await;
-    }
-    let context = match context {
-        Ok(Ctx(context)) => context,
-        Err(starting) => return starting.json(),
-    };
-    rest::error(&match scalekit_api::by_rest(method, path) {
-        Some(found) => not_emulated(&context, found),
-        None => {
-            let text = format!("not found: Scalekit's API has no {method} {path}");
-            ApiError::new(ApiErrorCode::UnknownMethod, text)
-        }
-    })
-}
-
+/// A page for browsers, JSON for programs.
 pub async fn answer(request: HttpRequest) -> HttpResponse {
     let (method, path) = (request.method().as_str(), request.path());
     if is_control(&request) {
@@ -55,11 +30,4 @@ pub async fn answer(request: HttpRequest) -> HttpResponse {
         "error": "not_emulated",
         "error_description": format!("{method} {path} is not emulated by Vestibule; {COMPATIBILITY_PATH} lists what is"),
     }))
-}
-
-/// `GET /compatibility`: what this version emulates, as the documentation says it.
-pub async fn compatibility() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/markdown; charset=utf-8")
-        .body(include_str!("../../docs/COMPATIBILITY.md"))
 }

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::Addresses;
-use crate::cli::{EnvFormat, env_variables, render_env};
+use crate::config::application_env::{EnvFormat, env_variables, render_env};
 use crate::config::{Config, DEFAULT_CLIENT_SECRET};
 
 fn environment_url(config: &Config) -> &str {

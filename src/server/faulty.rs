@@ -45,7 +45,7 @@ pub fn spoil(fired: &Fired, is_grpc: bool) -> Spoilt {
         Some(FaultEffect::GrpcStatus { code, message }) if is_grpc => {
             let message = message.clone().unwrap_or_else(|| format!("fault {}", fired.id));
             let code = grpc_code(code).unwrap_or_default();
-            Spoilt::Answered(crate::grpc::refuse_on_purpose(code, message).map(AnswerBody::grpc))
+            Spoilt::Answered(crate::api::refuse_on_purpose(code, message).map(AnswerBody::grpc))
         }
         Some(FaultEffect::ConnectionReset) => Spoilt::HungUp,
         Some(FaultEffect::TruncatedBody { bytes }) => Spoilt::Real { at_most: Some(*bytes) },

@@ -6,10 +6,13 @@ mod connections;
 mod data_folder;
 mod faulty;
 mod files;
+mod health;
 mod local_ca;
+mod metrics;
 mod one_port;
 mod open_files;
 mod ready_file;
+pub mod routes;
 mod signals;
 mod sockets;
 mod tls;
@@ -34,15 +37,15 @@ pub use ready_file::remove_ready_file;
 pub use sockets::listen;
 pub use tls::{Tls, TlsError, local_names};
 
-use crate::app::{Access, App, Parts, Provider, StartError};
+use crate::api::Grpc;
 use crate::config::{Config, Database};
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::Entropy;
 use crate::domain::environment::Mode;
 use crate::domain::ids::{IdKind, many_ids};
-use crate::grpc::Grpc;
 use crate::mail::{SmtpMailer, SmtpSetupError};
+use crate::runtime::{Access, App, Parts, Provider, StartError};
 use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
 use crate::storage::{PostgresOptions, Store, StoreError};
 use connections::{Connections, Limits, Uptime};
@@ -203,18 +206,18 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
     let (counter, connections) = watch::channel(0);
     let grpc = Grpc::new(provider.clone());
     let served = provider.clone();
-    let kept_pages = web::Data::new(crate::http::KeptPages::default());
+    let kept_pages = web::Data::new(crate::dashboard::KeptPages::default());
     let port = OnePort {
         app: move || {
             ActixApp::new()
                 .app_data(web::Data::new(served.clone()))
                 .app_data(kept_pages.clone())
-                .wrap(from_fn(crate::http::known_host))
-                .wrap(from_fn(crate::http::no_prefetch))
-                .wrap(from_fn(crate::http::refuse_large_heads))
-                .wrap(from_fn(crate::http::observed))
+                .wrap(from_fn(crate::http::guard::known_host))
+                .wrap(from_fn(crate::http::guard::no_prefetch))
+                .wrap(from_fn(routes::refuse_large_heads))
+                .wrap(from_fn(routes::observed))
                 .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
-                .configure(crate::http::routes)
+                .configure(routes::routes)
         },
         grpc,
         provider,
@@ -404,7 +407,7 @@ async fn run_provider(
 }
 
 /// Tries until the database answers; what no waiting can mend fails at once.
-async fn start_patiently(parts: &Parts) -> Result<crate::app::Started, StartError> {
+async fn start_patiently(parts: &Parts) -> Result<crate::runtime::Started, StartError> {
     let mut pause = FIRST_RETRY;
     loop {
         match parts.start().await {

@@ -35,10 +35,10 @@ use super::bridge::{self, Peer};
 use super::connections::{Connection, Connections, Ending, Held, InFlight};
 use super::faulty::{self, Spoilt, Truncated};
 use super::upload::Upload;
-use crate::app::{Asked, Provider};
+use crate::api::{self, Grpc};
 use crate::domain::environment::EnvironmentName;
 use crate::domain::fault::Happening;
-use crate::grpc::{self, Grpc};
+use crate::runtime::{Asked, Provider};
 use crate::service::faults::{self, Fired};
 use crate::telemetry::metrics::{Metrics, OpenConnection};
 use crate::telemetry::request::{self, RequestId};
@@ -359,7 +359,7 @@ where
         let span = request::span(&id, &request);
         request.extensions_mut().insert(id.clone());
         let answer = async {
-            let is_grpc = grpc::is_grpc(request.headers());
+            let is_grpc = api::is_grpc(request.headers());
             let mut response = self.answer_or_fail(request, name, peer).await?;
             id.mark(&mut response);
             if !is_grpc {
@@ -394,7 +394,7 @@ where
             return Ok(self.answer_well(request, name, peer).await);
         };
         faults::wait(&fired).await;
-        let mut response = match faulty::spoil(&fired, grpc::is_grpc(request.headers())) {
+        let mut response = match faulty::spoil(&fired, api::is_grpc(request.headers())) {
             Spoilt::Answered(response) => response,
             Spoilt::HungUp => return Err(io::Error::new(io::ErrorKind::ConnectionReset, "a fault hung up")),
             Spoilt::Real { at_most: None } => self.answer_well(request, name, peer).await,
@@ -428,7 +428,7 @@ where
             return None;
         }
         let context = self.provider.context(asked).await.ok()?;
-        let happening = if grpc::is_grpc(request.headers()) {
+        let happening = if api::is_grpc(request.headers()) {
             Happening::Grpc { path }
         } else {
             Happening::Http { method: request.method().as_str(), path }
@@ -442,7 +442,7 @@ where
         name: Option<EnvironmentName>,
         peer: &Peer,
     ) -> http::Response<AnswerBody> {
-        if !grpc::is_grpc(request.headers()) {
+        if !api::is_grpc(request.headers()) {
             return bridge::answer(&self.app, request, name, peer).await.map(AnswerBody::app);
         }
         let is_http1 = request.version() == http::Version::HTTP_11;

@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 
 use super::userinfo::{AccessRefusal, check_access_token};
 use super::{Failure, NOT_TEXT};
-use crate::app::Context;
 use crate::domain::api_error::{ApiError, ApiErrorCode, FieldViolation};
 use crate::domain::client::Client;
 use crate::domain::scalekit_api::Method;
+use crate::runtime::Context;
 
 /// Why a call does not do what it asks for.
 #[derive(Debug)]
@@ -77,6 +77,9 @@ pub fn misdirected_text(host: &str) -> String {
          secret."
     )
 }
+
+/// Where the paths of Scalekit's REST API begin.
+pub const REST_PREFIX: &str = "/api/v1/";
 
 /// Where a server shows what it emulates.
 pub const COMPATIBILITY_PATH: &str = "/compatibility";

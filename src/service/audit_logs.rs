@@ -2,12 +2,12 @@
 
 use super::api::ApiRefusal;
 use super::flows;
-use crate::app::Context;
 use crate::domain::api_error::FieldViolation;
 use crate::domain::client::ClientKind;
 use crate::domain::clock::UnixMs;
 use crate::domain::email::key_of;
 use crate::domain::flow::FlowStatus;
+use crate::runtime::Context;
 use crate::storage::FlowFilter;
 
 /// Entries of a page when nobody says how many, and at most.

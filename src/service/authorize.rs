@@ -4,7 +4,6 @@ use super::pushed_requests::{self, NoPushedRequest};
 use super::sessions::{Browser, live_session};
 use super::token::hinted;
 use super::{Failure, flows, passwordless, sign_in};
-use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{
@@ -18,6 +17,7 @@ use crate::domain::ids::new_auth_request_id;
 use crate::domain::session::Session;
 use crate::domain::token::{modular_address, subject_identifier};
 use crate::domain::user::User;
+use crate::runtime::Context;
 
 /// What the browser does next.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Who is asking at the token endpoint (RFC 6749 §2.3).
 
-use crate::app::Context;
 use crate::crypto::client_secrets::TooManyChecks;
 use crate::domain::client::{Client, ClientKind};
 use crate::domain::environment::{Environment, Mode};
+use crate::runtime::Context;
 
 /// Credentials as a request brought them: in the form body or in a Basic header.
 #[derive(Clone, Default)]

@@ -2,11 +2,11 @@
 
 use super::api::ApiRefusal;
 use super::control::{Refused, settings};
-use crate::app::Context;
 use crate::domain::api_error::{ApiErrorCode, FieldViolation};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::PasswordlessSettings;
 use crate::domain::settings_change::PasswordlessChange;
+use crate::runtime::Context;
 
 /// The settings of the connection with this id, which can only be the passwordless one.
 pub fn passwordless<'c>(

@@ -3,13 +3,13 @@
 use super::Failure;
 use super::sessions::{Browser, live_session};
 use super::token::hinted;
-use crate::app::Context;
 use crate::domain::authorization::{Parameters, RepeatedParameter, with_query};
 use crate::domain::client::Client;
 use crate::domain::environment::LogoutConfirm;
 use crate::domain::redirect_uri::check_post_logout_uri;
 use crate::domain::session::Session;
 use crate::domain::token::IdTokenClaims;
+use crate::runtime::Context;
 
 /// What a logout request comes to.
 #[derive(Debug)]

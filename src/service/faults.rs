@@ -2,11 +2,11 @@
 
 use super::control::Refused;
 use super::{Failure, retry_on_conflict};
-use crate::app::{App, Context};
 use crate::domain::fault::{FaultEffect, FaultRule, Happening, TokenFault};
 use crate::domain::ids::{IdKind, new_id};
 use crate::mail::DeliveryError;
-use crate::storage::StoredFault;
+use crate::runtime::{App, Context};
+pub use crate::storage::StoredFault;
 
 /// A rule that fired.
 #[derive(Debug, Clone)]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Failure;
-use crate::app::{App, Context, Site};
 use crate::domain::flow::{About, FlowEvent, Step};
 use crate::domain::ids::{IdKind, new_id};
-use crate::storage::{FlowFilter, FlowRow, LoggedStep};
+use crate::runtime::{App, Context, Site};
+pub use crate::storage::{FlowFilter, FlowRow, LoggedStep};
 
 /// How often noted steps are written.
 const WRITE_EVERY: Duration = Duration::from_millis(50);

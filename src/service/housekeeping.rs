@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::app::{App, Provider};
 use crate::domain::clock::Clock as _;
+use crate::runtime::{App, Provider};
 use crate::storage::StoreError;
 
 /// Every server publishes a new key within this, in seconds. `keys rotate` lets none sign earlier.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Failure;
-use crate::app::Context;
 use crate::domain::email::EmailAddress;
-use crate::storage::{InboxFilter, InboxMessage};
+use crate::runtime::Context;
+pub use crate::storage::{InboxFilter, InboxMessage};
 
 /// How often the database is asked while waiting, because another replica may store the mail.
 const POLL_EVERY: Duration = Duration::from_millis(25);

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::Failure;
 use super::userinfo::{AccessRefusal, check_access_token};
-use crate::app::Context;
 use crate::domain::client::Client;
 use crate::domain::grant::RefreshStanding;
 use crate::domain::token::{AccessTokenClaims, seconds};
+use crate::runtime::Context;
 
 /// What a resource server is told about a token (RFC 7662 §2.2). An inactive one is told nothing about.
 #[derive(Debug, Default, Serialize)]

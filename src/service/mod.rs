@@ -25,9 +25,9 @@ pub mod sign_in;
 pub mod token;
 pub mod userinfo;
 
-use crate::app::StartError;
 use crate::crypto::signing::SigningError;
 use crate::mail::RenderError;
+use crate::runtime::StartError;
 use crate::storage::StoreError;
 
 /// How often a transition is tried again when others keep moving the same row.

@@ -8,10 +8,10 @@ use futures_util::future::join_all;
 use tracing::Instrument as _;
 
 use super::{Failure, faults, flows};
-use crate::app::{App, Asked, Context, Live, Provider, Site, StartError};
 use crate::domain::clock::UnixMs;
 use crate::domain::flow::{About, Step, Verdict};
 use crate::mail::{DeliveryError, Envelope, RenderedMail, SmtpMailer, retry_delay_ms};
+use crate::runtime::{App, Asked, Context, Live, Provider, Site, StartError};
 use crate::storage::{OutboxMail, StoreError};
 use crate::telemetry::metrics::Delivery;
 

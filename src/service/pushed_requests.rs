@@ -2,11 +2,11 @@
 //! reference to them.
 
 use super::Failure;
-use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::authorization::{self, PageRefusal, Parameters, Refusal, RepeatedParameter};
 use crate::domain::client::Client;
 use crate::domain::entropy::secret_text;
+use crate::runtime::Context;
 
 /// What a `request_uri` of ours begins with (RFC 9126 §2.2).
 const REQUEST_URI_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::app::{Context, Site};
+use crate::runtime::{Context, Site};
 use crate::telemetry::metrics::{OutboxReading, Readings};
 
 /// How long the database may take. Whoever reads figures in an outage shall read that there is one.

@@ -1,7 +1,7 @@
 //! People and organizations that exist before anybody signs in.
 
-use crate::app::Seed;
 use crate::config::SeedSettings;
+use crate::runtime::Seed;
 use crate::storage::{SeedOrganization, SeedUser};
 
 /// Gives ids to seeded records that have none. Organizations need the same one at every start, so theirs comes

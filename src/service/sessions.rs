@@ -1,12 +1,12 @@
 //! The browser's session: who is signed in here?
 
 use super::Failure;
-use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::ids::{IdKind, opened_by};
 use crate::domain::session::Session;
 use crate::domain::source_address::SourceAddress;
 use crate::domain::user::User;
+use crate::runtime::Context;
 
 /// Activity is written at most this often per session, in milliseconds.
 const TOUCH_EVERY_MS: i64 = 60_000;

@@ -3,7 +3,6 @@
 use super::sessions::{Browser, live_session, touch};
 use super::token::lifetime_s;
 use super::{Failure, flows};
-use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
@@ -14,6 +13,7 @@ use crate::domain::ids::{IdKind, secret_for};
 use crate::domain::session::Session;
 use crate::domain::token::modular_subject;
 use crate::domain::user::Organization;
+use crate::runtime::Context;
 use crate::service::authorize::{error_url, may_answer};
 use crate::storage::{Completion, Counted, SessionChange, SessionClient};
 

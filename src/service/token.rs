@@ -6,7 +6,6 @@ use serde_json::Value;
 use super::client_auth::ClientRefusal;
 use super::sessions::touch;
 use super::{Failure, faults, flows};
-use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::crypto::signing::SigningError;
 use crate::domain::authorization::{AuthorizationRequest, scope_words};
@@ -22,6 +21,7 @@ use crate::domain::token::{
     scope_allows_claim, subject_identifier,
 };
 use crate::domain::user::{Organization, User};
+use crate::runtime::Context;
 use crate::storage::{GrantStanding, StoreError};
 
 /// The endpoint, as rules for faults name it.

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::Failure;
-use crate::app::Context;
 use crate::domain::ids::grant_of_token_id;
 use crate::domain::token::{AccessTokenClaims, PersonClaims, scope_allows_claim, seconds};
+use crate::runtime::Context;
 use crate::storage::GrantStanding;
 
 /// Claims about the person (OpenID Connect Core 1.0 §5.3.2).

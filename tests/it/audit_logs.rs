@@ -1,6 +1,6 @@
 //! Scalekit's authentication log, by REST and gRPC.
 
-use vestibule::grpc::pb::scalekit::v1::auditlogs::{ListAuthLogRequest, ListAuthLogResponse};
+use vestibule::api::pb::scalekit::v1::auditlogs::{ListAuthLogRequest, ListAuthLogResponse};
 
 use crate::support::TestServer;
 use crate::support::person::Page;

@@ -2,12 +2,12 @@
 
 use rstest::rstest;
 use serde_json::json;
-use vestibule::grpc::pb::scalekit::v1::auth::{
+use vestibule::api::pb::scalekit::v1::auth::{
     DiscoveryAuthMethodRequest, DiscoveryAuthMethodResponse, DiscoveryRequest, ListAuthMethodsRequest,
     ListAuthMethodsResponse,
 };
-use vestibule::grpc::pb::scalekit::v1::connections::connection::Settings;
-use vestibule::grpc::pb::scalekit::v1::connections::{
+use vestibule::api::pb::scalekit::v1::connections::connection::Settings;
+use vestibule::api::pb::scalekit::v1::connections::{
     Connection, ConnectionType, GetConnectionResponse, GetEnvironmentConnectionRequest,
     ListConnectionsRequest, ListConnectionsResponse, PasswordLessConfig, PasswordlessType,
     ToggleConnectionResponse, ToggleEnvironmentConnectionRequest, UpdateConnection, UpdateConnectionResponse,

@@ -3,11 +3,11 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use rstest::rstest;
-use vestibule::domain::api_error::{ApiErrorCode, GrpcCode, error_code_markdown};
-use vestibule::domain::scalekit_api;
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
+use vestibule::api::pb::scalekit::v1::auth::passwordless::{
     ResendPasswordlessRequest, SendPasswordlessRequest, SendPasswordlessResponse, VerifyPasswordLessRequest,
 };
+use vestibule::domain::api_error::{ApiErrorCode, GrpcCode, error_code_markdown};
+use vestibule::domain::scalekit_api;
 
 use crate::support::TestServer;
 use crate::support::grpc::{Wire, frame};
@@ -227,8 +227,8 @@ async fn violations_name_their_fields() {
 
 #[tokio::test]
 async fn a_server_without_its_database_says_unavailable() {
-    let provider = vestibule::app::Provider::default();
-    let grpc = vestibule::grpc::Grpc::new(provider);
+    let provider = vestibule::runtime::Provider::default();
+    let grpc = vestibule::api::Grpc::new(provider);
     let request = http::Request::post(SEND).body(http_body_util::Full::new(Bytes::new())).unwrap();
     let response = grpc.answer(request, None, false).await;
     assert_eq!(response.headers()["grpc-status"], "14");

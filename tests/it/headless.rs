@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 use rstest::rstest;
 use serde_json::{Value, json};
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::verify_password_less_request::AuthCredential;
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
+use vestibule::api::pb::scalekit::v1::auth::passwordless::verify_password_less_request::AuthCredential;
+use vestibule::api::pb::scalekit::v1::auth::passwordless::{
     PasswordlessType, ResendPasswordlessRequest, SendPasswordlessRequest, SendPasswordlessResponse,
     TemplateType, VerifyPasswordLessRequest, VerifyPasswordLessResponse,
 };

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::support::grpc::{Wire, frame};
 use crate::support::person::Page;
 use crate::support::{CLIENT_ID, CLIENT_SECRET, TestServer};
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::ResendPasswordlessRequest;
+use vestibule::api::pb::scalekit::v1::auth::passwordless::ResendPasswordlessRequest;
 
 const RESEND: &str = "/scalekit.v1.auth.passwordless.PasswordlessService/ResendPasswordlessEmail";
 

@@ -11,9 +11,9 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 use tokio::sync::oneshot;
 use url::Url;
-use vestibule::app::Provider;
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::SystemClock;
+use vestibule::runtime::Provider;
 use vestibule::server::{Deadlines, Listeners, Listening, Stop, listening};
 
 use crate::command_line::{Running, text, vestibule};

@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::json;
+use vestibule::api::pb::scalekit::v1::auth::passwordless::SendPasswordlessRequest;
 use vestibule::config::{Config, Source};
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::SendPasswordlessRequest;
 
 use crate::command_line::Running;
 use crate::support::grpc::{Wire, frame};

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Refused, settings};
-use crate::app::Context;
 use crate::config::merge;
 use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::entropy::Entropy;
 use crate::domain::field_error::FieldError;
+use crate::runtime::Context;
 
 /// An application as the control API shows it, secrets included: it is a tool of those who run the server.
 #[derive(Debug, Clone, Serialize, ToSchema)]

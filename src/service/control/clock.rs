@@ -4,8 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Refused, change_record};
-use crate::app::Context;
 use crate::domain::clock::{ClockChange, ClockSetting, rfc3339};
+use crate::runtime::Context;
 
 /// The clock as it stands.
 #[derive(Debug, Clone, Serialize, ToSchema)]

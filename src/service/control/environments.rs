@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Refused, clients, people, settings::Settings};
-use crate::app::{App, Context, NoContext, SERVER_SECRET};
 use crate::config::{merge, seed_from_json};
 use crate::domain::clock::{ClockChange, ClockSetting, rfc3339};
 use crate::domain::environment::{Environment, EnvironmentName, Mode, PublicUrl};
 use crate::domain::ids::{IdKind, new_id};
+use crate::runtime::{App, Context, NoContext, SERVER_SECRET};
 use crate::service::{Failure, seed};
 use crate::storage::EnvironmentRecord;
 

@@ -12,8 +12,8 @@ pub mod state;
 pub mod tokens;
 
 use super::{Failure, retry_on_conflict};
-use crate::app::Context;
 use crate::domain::field_error::FieldError;
+use crate::runtime::Context;
 use crate::storage::{EnvironmentRecord, StoreError};
 
 /// Why something was not done. The state is as before.

@@ -5,15 +5,14 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Refused, exists};
-use crate::app::{Context, Seed};
 use crate::config::{merge, seed_from_json};
 use crate::domain::clock::rfc3339;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::IdKind;
+use crate::runtime::{Context, Seed};
 use crate::service::{retry_on_conflict, seed};
-use crate::storage::{
-    ListedOrganization, ListedUser, PeopleFilter, SeedOrganization, SeedUser, SessionRow, StoreError,
-};
+pub use crate::storage::PeopleFilter;
+use crate::storage::{ListedOrganization, ListedUser, SeedOrganization, SeedUser, SessionRow, StoreError};
 
 /// A user as the control API shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -3,12 +3,12 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::Context;
 use crate::domain::client::Client;
 use crate::domain::environment::{Environment, Mode};
 use crate::domain::redirect_uri::{
     RedirectPattern, RedirectVerdict, check_post_logout_uri, check_redirect_uri,
 };
+use crate::runtime::Context;
 
 /// The verdict on a URL for one application.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -7,9 +7,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Refused, change_record};
-use crate::app::Context;
 use crate::config::merge;
 use crate::domain::environment::{Environment, LoginHintMode, Mode};
+use crate::runtime::Context;
 
 /// Settings as they hold now. A change names those it means, and `null` goes back to the configured one.
 #[derive(Debug, Clone, Serialize, ToSchema)]

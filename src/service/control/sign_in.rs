@@ -4,9 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Refused;
-use crate::app::Context;
 use crate::domain::authorization::Parameters;
 use crate::domain::email::EmailAddress;
+use crate::runtime::Context;
 use crate::service::authorize::{Authorized, NotAuthorized, authorize};
 use crate::service::passwordless::{Refusal, prove_without_mail};
 use crate::service::sessions::Browser;

@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{Refused, people, settings, settle};
-use crate::app::{Context, SERVER_SECRET};
 use crate::crypto::signing::SigningKey;
 use crate::domain::authorization::AuthorizationRequest;
 use crate::domain::clock::{ClockSetting, TIMES_MS, rfc3339};
@@ -17,6 +16,7 @@ use crate::domain::environment::PasswordlessType;
 use crate::domain::fault::FaultRule;
 use crate::domain::field_error::FieldError;
 use crate::domain::headless::{Headless, MAX_EXPIRES_IN_S};
+use crate::runtime::{Context, SERVER_SECRET};
 use crate::service::{faults, files, flows, retry_on_conflict};
 use crate::storage::{StoreError, StoredKey, Tables, check_tables};
 

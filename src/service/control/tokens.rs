@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::Refused;
-use crate::app::Context;
 use crate::crypto::signing::TokenRejection;
 use crate::domain::authorization::{AuthorizationRequest, Prompt, RequestedClaims};
 use crate::domain::email::EmailAddress;
@@ -15,6 +14,7 @@ use crate::domain::ids::{IdKind, grant_of_token_id};
 use crate::domain::session::Session;
 use crate::domain::token::{SigningAlgorithm, seconds};
 use crate::domain::user::User;
+use crate::runtime::Context;
 use crate::service::token::{Extras, TokenRefusal, TokenResponse, issue_for_test};
 
 /// What tokens to mint.

@@ -4,7 +4,6 @@
 use super::{
     Draft, Mailed, SendFailure, expected_code, failed_attempts, guess_digest, note_code, note_link, try_send,
 };
-use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, LinkOutcome, ascii_digits};
@@ -17,6 +16,7 @@ use crate::domain::headless::{
 };
 use crate::domain::ids::new_auth_request_id;
 use crate::mail::MailKind;
+use crate::runtime::Context;
 use crate::service::api::ApiRefusal;
 use crate::service::{flows, retry_on_conflict};
 use crate::storage::Counted;

@@ -4,7 +4,6 @@ use super::{
     Draft, LINK_PATH, Mailed, SendFailure, expected_code, failed_attempts, guess_digest, name_of_client,
     note_code, note_link, static_code, try_send,
 };
-use crate::app::Context;
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome, ascii_digits};
 use crate::domain::authorization::{AuthorizationRequest, Prompt};
@@ -15,6 +14,7 @@ use crate::domain::limits::MailLimit;
 use crate::domain::source_address::SourceAddress;
 use crate::domain::token::subject_identifier;
 use crate::mail::MailKind;
+use crate::runtime::Context;
 use crate::service::sessions::Browser;
 use crate::service::sign_in::{Proof, SignedIn, complete};
 use crate::service::{Failure, authorize, flows, retry_on_conflict};

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use hosted::*;
 
 use super::{Failure, flows, outbox, retry_on_conflict};
-use crate::app::Context;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{
     AuthRequest, Closed, CodeForm, CodeOutcome, Credentials, LinkOutcome, Origin, SendRefusal, Stage,
@@ -23,6 +22,7 @@ use crate::domain::limits::{FailedAttempts, MailLimit};
 use crate::domain::source_address::SourceAddress;
 use crate::domain::test_user::is_test_user;
 use crate::mail::{self, MailContent, MailKind};
+use crate::runtime::Context;
 use crate::storage::{Budget, NewMail, StoredOrigin};
 
 /// Path of the landing page that mailed links of the hosted pages open.

@@ -10,7 +10,7 @@ async fn the_description_names_every_path_that_is_served_and_no_other() {
     let server = TestServer::start().await;
     let document = server.do_control("GET", "/openapi.json", Value::Null).await;
     assert_eq!(document["openapi"].as_str().unwrap().split('.').take(2).collect::<Vec<_>>(), ["3", "1"]);
-    let source = include_str!("../../../src/http/mod.rs");
+    let source = include_str!("../../../src/server/routes.rs");
     let routes = source.split("fn control_routes").nth(1).unwrap().split("\n}").next().unwrap();
     let mut served: Vec<String> = routes
         .split("endpoint(\"")
@@ -50,7 +50,7 @@ async fn agents_are_told_what_is_true_and_secrets_only_where_they_may_have_them(
 
 #[test]
 fn the_table_of_the_documentation_is_what_the_description_says() {
-    let document: Value = serde_json::from_slice(&vestibule::http::control::openapi::document()).unwrap();
+    let document: Value = serde_json::from_slice(&vestibule::emulator::openapi::document()).unwrap();
     let mut table = "| call | what it does |\n|---|---|\n".to_owned();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {

@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
+use vestibule::api::pb::scalekit::v1::auth::passwordless::{
     SendPasswordlessRequest, SendPasswordlessResponse,
 };
 

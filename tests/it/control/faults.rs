@@ -1,7 +1,7 @@
 //! Breaking things on purpose.
 
 use serde_json::{Value, json};
-use vestibule::grpc::pb::scalekit::v1::connections::ListConnectionsRequest;
+use vestibule::api::pb::scalekit::v1::connections::ListConnectionsRequest;
 
 use crate::support::person::{claims, header};
 use crate::support::{CLIENT_ID, CLIENT_SECRET, Engine, TestServer};

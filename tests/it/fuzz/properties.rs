@@ -20,8 +20,8 @@ use vestibule::domain::email::EmailAddress;
 use vestibule::domain::environment::{Environment, MailFrom, Mode};
 use vestibule::domain::redirect_uri::{RedirectVerdict, check_redirect_uri};
 use vestibule::domain::token::SigningAlgorithm;
-use vestibule::http::oidc::client_credentials;
 use vestibule::http::params::{self, ParamsError};
+use vestibule::oidc::client_credentials;
 use vestibule::service::client_auth::ClientCredentials;
 
 const CLIENTS: &str = r#"

@@ -6,12 +6,12 @@ use proptest::prelude::*;
 use prost::Message as _;
 use rstest::rstest;
 use tokio::runtime::Runtime;
-use vestibule::app::Asked;
-use vestibule::grpc::pb::scalekit::v1::auth::passwordless::{
+use vestibule::api::pb::scalekit::v1::auth::passwordless::{
     ResendPasswordlessRequest, SendPasswordlessRequest, VerifyPasswordLessRequest,
     verify_password_less_request::AuthCredential,
 };
 use vestibule::http::cookies;
+use vestibule::runtime::Asked;
 
 use super::properties::{GRPC_HEADERS, GRPC_METHODS, grpc_answer, grpc_frame};
 use super::{corpus, fuzz, mutated};

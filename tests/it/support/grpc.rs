@@ -11,8 +11,8 @@ use prost::Message;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use vestibule::grpc::pb::google::rpc;
-use vestibule::grpc::pb::scalekit::v1::errdetails::ErrorInfo;
+use vestibule::api::pb::google::rpc;
+use vestibule::api::pb::scalekit::v1::errdetails::ErrorInfo;
 
 use super::TestServer;
 pub use super::frame::frame;

@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use vestibule::app::{App, Provider};
 use vestibule::config::{Config, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::{Clock, FrozenClock, SystemClock};
+use vestibule::runtime::{App, Provider};
 use vestibule::server::{Deadlines, Listeners, Listening, LocalCa, Stop, Tls, listening};
 use vestibule::storage::{PostgresOptions, Store};
 

@@ -1,0 +1,307 @@
+//! Scalekit's API: the services that are emulated, over gRPC and REST, and an answer for all others.
+
+mod audit_logs;
+mod auth;
+mod connections;
+pub mod not_emulated;
+mod passwordless;
+pub mod rest;
+mod status;
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use tonic::Request;
+use tonic::body::Body;
+use tower_service::Service as _;
+use tracing::Span;
+
+use crate::domain::api_error::{ApiError, ApiErrorCode};
+use crate::domain::client::Client;
+use crate::domain::environment::{ENVIRONMENT_PATH, EnvironmentName, PublicUrl};
+use crate::domain::limits::MAX_HEADER_BYTES;
+use crate::domain::scalekit_api::{self, Method};
+use crate::runtime::{Asked, Context, NoContext, Provider};
+use crate::service::api::{ApiRefusal, caller, misdirected, not_emulated};
+use crate::telemetry::request;
+
+/// Largest message taken, in bytes.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// The messages of `proto/`.
+#[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
+pub mod pb {
+    pub mod google {
+        pub mod rpc {
+            tonic::include_proto!("google.rpc");
+        }
+    }
+    pub mod scalekit {
+        pub mod v1 {
+            pub mod auditlogs {
+                tonic::include_proto!("scalekit.v1.auditlogs");
+            }
+            pub mod auth {
+                tonic::include_proto!("scalekit.v1.auth");
+                pub mod passwordless {
+                    tonic::include_proto!("scalekit.v1.auth.passwordless");
+                }
+            }
+            pub mod connections {
+                tonic::include_proto!("scalekit.v1.connections");
+            }
+            pub mod errdetails {
+                tonic::include_proto!("scalekit.v1.errdetails");
+            }
+        }
+    }
+}
+
+use pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsServiceServer;
+use pb::scalekit::v1::auth::auth_service_server::AuthServiceServer;
+use pb::scalekit::v1::auth::passwordless::passwordless_service_server::PasswordlessServiceServer;
+use pb::scalekit::v1::connections::connection_service_server::ConnectionServiceServer;
+
+/// Is it gRPC? `application/grpc`, with or without a format behind it, and never `application/grpc-web`.
+pub fn is_grpc(headers: &http::HeaderMap) -> bool {
+    let rest = headers.get(CONTENT_TYPE).and_then(|v| v.as_bytes().strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// Answers gRPC calls.
+#[derive(Clone)]
+pub struct Grpc {
+    provider: Provider,
+    passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
+    connections: ConnectionServiceServer<connections::Connections>,
+    auth: AuthServiceServer<auth::Auth>,
+    audit_logs: AuditLogsServiceServer<audit_logs::AuditLogs>,
+}
+
+impl Grpc {
+    pub fn new(provider: Provider) -> Self {
+        Self {
+            provider,
+            passwordless: PasswordlessServiceServer::new(passwordless::Passwordless)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            connections: ConnectionServiceServer::new(connections::Connections)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            auth: AuthServiceServer::new(auth::Auth).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            audit_logs: AuditLogsServiceServer::new(audit_logs::AuditLogs)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        }
+    }
+
+    /// Answers one call. Whatever goes wrong, the answer carries an ErrorInfo: one SDK crashes without.
+    pub async fn answer<B>(
+        &self,
+        request: http::Request<B>,
+        name: Option<EnvironmentName>,
+        over_tls: bool,
+    ) -> http::Response<Body>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let begun = Instant::now();
+        let method = scalekit_api::by_grpc_path(request.uri().path()).map(Method::path);
+        let response = self.answer_call(request, name, over_tls).await;
+        // A call that went well says so behind its message.
+        let code = response.headers().get("grpc-status").and_then(|v| v.to_str().ok()?.parse().ok());
+        let code = code.unwrap_or_default();
+        Span::current().record("rpc.grpc.status_code", code);
+        if let Some(method) = &method {
+            request::name_span(method, None);
+        }
+        self.provider.metrics().grpc_call(method, code, begun.elapsed());
+        response
+    }
+
+    async fn answer_call<B>(
+        &self,
+        mut request: http::Request<B>,
+        name: Option<EnvironmentName>,
+        over_tls: bool,
+    ) -> http::Response<Body>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        if has_large_headers(request.headers()) {
+            let text = format!("invalid request: the headers are larger than {MAX_HEADER_BYTES} bytes");
+            return status::of(&ApiError::new(ApiErrorCode::RequestTooLarge, text)).into_http();
+        }
+        let path = request.uri().path().to_owned();
+        let authority = request.uri().authority().map(|a| a.as_str().to_owned());
+        let authority = authority.or_else(|| Some(request.headers().get(HOST)?.to_str().ok()?.to_owned()));
+        let name = name.or_else(|| environment_of_tokens(request.headers()));
+        let asked = Asked { over_tls, authority: authority.as_deref(), name: name.as_ref() };
+        let context = match self.provider.context(asked).await {
+            Ok(context) => context,
+            Err(refusal) => return status::of(&no_context(&refusal)).into_http(),
+        };
+        if context.is_misdirected(authority.as_deref()) {
+            let host = authority.as_deref().unwrap_or_default();
+            return status::of(&misdirected(host)).into_http();
+        }
+        request.extensions_mut().insert(context.clone());
+        let deadline = request.headers().get("grpc-timeout").and_then(|v| parse_timeout(v.to_str().ok()?));
+        let call = self.dispatch(&context, &path, request);
+        let response = match deadline {
+            None => call.await,
+            Some(time) => match tokio::time::timeout(time, call).await {
+                Ok(response) => response,
+                Err(_) => {
+                    let error = ApiError::new(ApiErrorCode::DeadlineExceeded, "the deadline was exceeded");
+                    status::of(&error).into_http()
+                }
+            },
+        };
+        status::with_details(response, &context, &path)
+    }
+
+    async fn dispatch<B>(
+        &self,
+        context: &Context,
+        path: &str,
+        request: http::Request<B>,
+    ) -> http::Response<Body>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let answered: Result<_, Infallible> = match service {
+            "scalekit.v1.auth.passwordless.PasswordlessService" => {
+                self.passwordless.clone().call(request).await
+            }
+            "scalekit.v1.connections.ConnectionService" => self.connections.clone().call(request).await,
+            "scalekit.v1.auth.AuthService" => self.auth.clone().call(request).await,
+            "scalekit.v1.auditlogs.AuditLogsService" => self.audit_logs.clone().call(request).await,
+            _ => Ok(status::of(&missing(context, path)).into_http()),
+        };
+        match answered {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+fn has_large_headers(headers: &http::HeaderMap) -> bool {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    bytes > MAX_HEADER_BYTES
+}
+
+/// A status that a tester asked for.
+pub fn refuse_on_purpose(code: i32, message: String) -> http::Response<Body> {
+    status::on_purpose(code, message).into_http()
+}
+
+/// The isolated environment whose path is in the issuer of a Bearer token. Some gRPC libraries drop the path of the URL
+/// they are given; the token, which is verified there, still tells where the call belongs.
+fn environment_of_tokens(headers: &http::HeaderMap) -> Option<EnvironmentName> {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    headers.get_all(AUTHORIZATION).iter().filter_map(|value| value.to_str().ok()).find_map(|line| {
+        let payload = line.split('.').nth(1)?;
+        let claims: serde_json::Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        let issuer = PublicUrl::parse(claims.get("iss")?.as_str()?).ok()?;
+        let at = issuer.path().rfind(ENVIRONMENT_PATH)?;
+        Some(EnvironmentName::split_path(&issuer.path()[at..])?.0)
+    })
+}
+
+fn no_context(refusal: &NoContext) -> ApiError {
+    match refusal {
+        NoContext::Unknown(_) => ApiError::new(ApiErrorCode::NotFound, refusal.to_string()),
+        NoContext::Starting => {
+            let text = "the server is starting and waits for its database; try again in a moment";
+            ApiError::new(ApiErrorCode::Unavailable, text)
+        }
+        NoContext::Failure(error) => {
+            tracing::error!(%error, "an environment could not be read");
+            ApiError::new(ApiErrorCode::Unavailable, "the database does not answer; try again in a moment")
+        }
+    }
+}
+
+/// What is said about a method that is not there.
+fn missing(context: &Context, path: &str) -> ApiError {
+    match scalekit_api::by_grpc_path(path) {
+        Some(method) => not_emulated(context, method),
+        None => {
+            let text = format!("Scalekit's API has no method {}", path.trim_start_matches('/'));
+            ApiError::new(ApiErrorCode::UnknownMethod, text)
+        }
+    }
+}
+
+/// The context that [`Grpc::answer`] put there.
+fn context_of<T>(request: &Request<T>) -> Result<Context, ApiRefusal> {
+    let context = request.extensions().get::<Context>().cloned();
+    context.ok_or_else(|| ApiRefusal::new(ApiErrorCode::Internal, "the call has no context"))
+}
+
+/// The client that calls, by any of its `authorization` entries.
+async fn caller_of<'c, T>(context: &'c Context, request: &Request<T>) -> Result<&'c Client, ApiRefusal> {
+    let entries = request.metadata().get_all(AUTHORIZATION.as_str());
+    let tokens: Vec<String> = entries
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        // Some clients join what they send twice into one line.
+        .flat_map(|line| line.split(','))
+        .filter_map(|value| {
+            let (scheme, token) = value.trim().split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        })
+        .collect();
+    caller(context, &tokens.iter().map(String::as_str).collect::<Vec<_>>()).await
+}
+
+/// `grpc-timeout`: at most eight digits and a unit.
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let at = text.len().checked_sub(1).filter(|at| (1..=8).contains(at) && text.is_char_boundary(*at))?;
+    let (digits, unit) = text.split_at(at);
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_read_in_every_unit() {
+        assert_eq!(parse_timeout("20S"), Some(Duration::from_secs(20)));
+        assert_eq!(parse_timeout("20000m"), Some(Duration::from_secs(20)));
+        assert_eq!(parse_timeout("10000000u"), Some(Duration::from_secs(10)));
+        assert_eq!(parse_timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for wrong in ["", "S", "20", "20s", "-1S", "+1S", "123456789S", "1 S", "é", "1é"] {
+            assert_eq!(parse_timeout(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn grpc_is_told_from_what_looks_like_it() {
+        let is = |value: &str| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert(CONTENT_TYPE, value.parse().unwrap());
+            is_grpc(&headers)
+        };
+        assert!(is("application/grpc") && is("application/grpc+proto") && is("application/grpc;v=1"));
+        assert!(!is("application/grpc-web") && !is("application/json") && !is("application/grpcx"));
+        assert!(!is_grpc(&http::HeaderMap::new()));
+    }
+}

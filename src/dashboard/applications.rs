@@ -1,0 +1,213 @@
+//! Applications, their redirects, and a checker for both.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::blocks::{Block, Cell, Fact, Form, Page, Row, Section, Table, Typed};
+use super::listing::Listing;
+use super::{Answer, Desk, Posted, again, back, gone, lines, one, page, posted, show_with};
+use crate::domain::authorization::Parameters;
+use crate::http::params;
+use crate::runtime::Context;
+use crate::service::control::clients::{self, ClientView};
+use crate::service::control::redirects::{self, Verdict};
+
+const FORM: &str = "application";
+const NAMES: &[&str] = &[
+    "name",
+    "type",
+    "redirect_uris",
+    "post_logout_redirect_uris",
+    "initiate_login_uri",
+    "backchannel_logout_uri",
+    "enforce_pkce",
+    "instant_sign_in",
+    "client_id",
+    "client_secret",
+];
+const TYPES: [(&str, &str); 3] =
+    [("web", "Web: has a secret"), ("spa", "Single page: public, PKCE"), ("native", "Native: public, PKCE")];
+
+/// `GET /dashboard/applications`
+pub async fn list(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
+    super::show(&listed(&context, &request, &Typed::default()))
+}
+
+fn listed(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
+    const HERE: &str = "/dashboard/applications";
+    let mut page = page(context, request, HERE, "Applications");
+    let listing = Listing::of(request);
+    let mut found = listing.of_all(clients::list(context), |c| format!("{} {}", c.name, c.client_id));
+    let pager = listing.pager(context, HERE, &mut found);
+    let rows = found.into_iter().map(|client| {
+        Row::new(vec![
+            Cell::link(client.name, context.path(&format!("/dashboard/applications/{}", client.client_id))),
+            Cell::text(client.client_id),
+            Cell::text(client.r#type),
+            Cell::text(client.redirect_uris.join(" ")),
+        ])
+    });
+    let rows: Vec<_> = rows.collect();
+    let table = if rows.is_empty() {
+        listing
+            .empty("None yet", "An application is a client: an id, a secret, and where browsers may be sent.")
+    } else {
+        Block::Table(Table { columns: &["Name", "Client id", "Type", "Callbacks"], rows })
+    };
+    let fields = vec![
+        typed.text(FORM, "name", "Name", ""),
+        typed.choice(FORM, "type", "Type", "web", &TYPES),
+        typed
+            .long(FORM, "redirect_uris", "Allowed callback URLs", "")
+            .hint("One a line. In development loopback http URLs need none."),
+    ];
+    page.problem = typed.rest(NAMES);
+    let form = Form::post("New application", context.path(HERE), fields, "Make it");
+    page.sections = vec![
+        Section::new("Registered", vec![listing.search(context, HERE, "Name or client id"), table, pager]),
+        Section::new("Would this URL be allowed?", checker(context, request)),
+        Section::new("New application", vec![Block::Form(form)]),
+    ];
+    page
+}
+
+/// The redirect checker, with its answer when it was asked.
+fn checker(context: &Context, request: &HttpRequest) -> Vec<Block> {
+    let query = params::query(request).unwrap_or_default();
+    let url = one(&query, "url").to_owned();
+    let field = Typed::default().search("check", "url", "URL", url.as_str());
+    let form = Form::get("Redirect checker", context.path("/dashboard/applications"), vec![field], "Check");
+    let mut blocks = vec![Block::Form(form)];
+    if !url.is_empty() {
+        let cell = |v: &Verdict| {
+            Cell::verdict(format!("{}: {}", if v.allowed { "yes" } else { "no" }, v.why), v.allowed)
+        };
+        let rows = redirects::check(context, &url, None).into_iter().map(|c| {
+            Row::new(vec![
+                Cell::text(&c.client_id),
+                cell(&c.here),
+                cell(&c.development),
+                cell(&c.production),
+                cell(&c.after_logout),
+            ])
+        });
+        let columns = &["Application", "Here", "In development", "In production", "After logout, here"];
+        blocks.push(Block::Table(Table { columns, rows: rows.collect() }));
+    }
+    blocks
+}
+
+/// `POST /dashboard/applications`
+pub async fn create(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
+    let params = posted(&request, form)?;
+    let fields = json!({
+        "name": one(&params, "name"), "type": one(&params, "type"), "redirect_uris": lines(one(&params, "redirect_uris")),
+    });
+    match clients::create(&context, fields).await {
+        Ok(made) => Ok(back(&context, &format!("/dashboard/applications/{}", made.client_id), "made")),
+        Err(refused) => {
+            let typed = again(&request, FORM, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &listed(&context, &request, &typed)))
+        }
+    }
+}
+
+/// `GET /dashboard/applications/{id}`
+pub async fn show(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
+    let client = clients::show(&context, &id).map_err(|refused| gone(&request, refused))?;
+    Ok(super::show(&detail(&context, &request, &client, &Typed::default())))
+}
+
+fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: &Typed) -> Page {
+    let mut page = page(context, request, "/dashboard/applications", &client.name);
+    let path = context.path(&format!("/dashboard/applications/{}", client.client_id));
+    let mut facts = vec![Fact::code("Client id", &client.client_id), Fact::text("Type", client.r#type)];
+    facts.extend(client.client_secrets.iter().map(|secret| Fact::code("Client secret", secret)));
+    if client.client_secret_argon2.is_some() {
+        facts.push(Fact::text("Client secret", "as configured; only its hash is known here"));
+    }
+    let fields = vec![
+        typed.text(FORM, "name", "Name", &client.name),
+        typed
+            .long(FORM, "redirect_uris", "Allowed callback URLs", client.redirect_uris.join("\n"))
+            .hint("One a line."),
+        typed
+            .long(
+                FORM,
+                "post_logout_redirect_uris",
+                "Post logout URLs",
+                client.post_logout_redirect_uris.join("\n"),
+            )
+            .hint("One per line. Browsers go there after logout when the application asks for it."),
+        typed
+            .text(
+                FORM,
+                "initiate_login_uri",
+                "Initiate login URL",
+                client.initiate_login_uri.clone().unwrap_or_default(),
+            )
+            .hint("Where a browser goes that lost its sign-in."),
+        typed
+            .text(
+                FORM,
+                "backchannel_logout_uri",
+                "Back-channel logout URL",
+                client.backchannel_logout_uri.clone().unwrap_or_default(),
+            )
+            .hint("Where logout tokens are sent when a session ends."),
+        typed.check(FORM, "enforce_pkce", "Demand PKCE", client.enforce_pkce),
+        typed
+            .check(FORM, "instant_sign_in", "Instant sign-in", client.instant_sign_in)
+            .hint("The control API may sign people in without a mail."),
+    ];
+    page.problem = typed.rest(NAMES);
+    page.sections = vec![
+        Section::new("Credentials", vec![Block::Facts(facts)]),
+        Section::new("Settings", vec![Block::Form(Form::post("Settings", path.clone(), fields, "Save"))]),
+        Section::new(
+            "Delete",
+            vec![Block::Form(Form::dangerous(
+                "Delete this application",
+                format!("{path}/delete"),
+                "Its secret and its redirects are gone then; tokens that it holds are refused.",
+            ))],
+        ),
+    ];
+    page
+}
+
+fn patch(params: &Parameters) -> Value {
+    let optional = |name| match one(params, name) {
+        "" => Value::Null,
+        text => text.into(),
+    };
+    json!({
+        "name": one(params, "name"),
+        "redirect_uris": lines(one(params, "redirect_uris")),
+        "post_logout_redirect_uris": lines(one(params, "post_logout_redirect_uris")),
+        "initiate_login_uri": optional("initiate_login_uri"),
+        "backchannel_logout_uri": optional("backchannel_logout_uri"),
+        "enforce_pkce": one(params, "enforce_pkce") == "on",
+        "instant_sign_in": one(params, "instant_sign_in") == "on",
+    })
+}
+
+/// `POST /dashboard/applications/{id}`
+pub async fn save(request: HttpRequest, Desk(context): Desk, id: web::Path<String>, form: Posted) -> Answer {
+    let params = posted(&request, form)?;
+    match clients::change(&context, &id, &patch(&params)).await {
+        Ok(_) => Ok(back(&context, &format!("/dashboard/applications/{id}"), "saved")),
+        Err(refused) => {
+            let typed = again(&request, FORM, &params, refused)?;
+            let client = clients::show(&context, &id).map_err(|refused| gone(&request, refused))?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &detail(&context, &request, &client, &typed)))
+        }
+    }
+}
+
+/// `POST /dashboard/applications/{id}/delete`
+pub async fn delete(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
+    clients::delete(&context, &id).await.map_err(|refused| gone(&request, refused))?;
+    Ok(back(&context, "/dashboard/applications", "deleted"))
+}

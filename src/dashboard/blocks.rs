@@ -1,0 +1,286 @@
+//! What pages of the dashboard are made of. One template draws them all, so that they look and behave alike.
+
+use askama::Template;
+
+use crate::domain::authorization::Parameters;
+use crate::domain::field_error::FieldError;
+use crate::http::texts;
+use crate::http::views::Layout;
+
+/// A page.
+#[derive(Template)]
+#[template(path = "dashboard/page.html")]
+pub struct Page {
+    pub layout: Layout,
+    /// Something that was just done.
+    pub done: Option<&'static str>,
+    /// What could not be done, where it is no field's fault.
+    pub problem: Option<String>,
+    pub lead: Option<String>,
+    pub sections: Vec<Section>,
+}
+
+/// A part of a page with a heading.
+pub struct Section {
+    pub title: String,
+    pub blocks: Vec<Block>,
+}
+
+impl Section {
+    pub fn new(title: impl Into<String>, blocks: Vec<Block>) -> Self {
+        Self { title: title.into(), blocks }
+    }
+}
+
+pub enum Block {
+    Text(String),
+    Facts(Vec<Fact>),
+    Table(Table),
+    Form(Form),
+    /// Code to copy, with its name.
+    Code {
+        name: String,
+        text: String,
+    },
+    /// Code to unfold.
+    Folded {
+        name: String,
+        text: String,
+    },
+    Timeline(Vec<Moment>),
+    /// What to do where there is nothing yet.
+    Empty {
+        title: String,
+        text: String,
+    },
+    Pager {
+        next: Option<String>,
+    },
+    Links(Vec<(String, String)>),
+}
+
+/// A name with its value, which may be copied.
+pub struct Fact {
+    pub name: String,
+    pub value: String,
+    pub is_code: bool,
+}
+
+impl Fact {
+    pub fn text(name: &str, value: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), value: value.into(), is_code: false }
+    }
+
+    pub fn code(name: &str, value: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), value: value.into(), is_code: true }
+    }
+}
+
+pub struct Table {
+    pub columns: &'static [&'static str],
+    pub rows: Vec<Row>,
+}
+
+impl Table {
+    fn has_actions(&self) -> bool {
+        self.columns.last() == Some(&"Action")
+    }
+}
+
+pub struct Row {
+    pub cells: Vec<Cell>,
+    /// Something to do with the row, behind a question.
+    pub action: Option<Form>,
+}
+
+impl Row {
+    pub fn new(cells: Vec<Cell>) -> Self {
+        Self { cells, action: None }
+    }
+}
+
+#[derive(Default)]
+pub struct Cell {
+    pub text: String,
+    pub href: Option<String>,
+    /// A word of praise or blame: `fine`, `wrong`, or none.
+    pub tone: &'static str,
+}
+
+impl Cell {
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    pub fn link(text: impl Into<String>, href: String) -> Self {
+        Self { text: text.into(), href: Some(href), tone: "" }
+    }
+
+    pub fn verdict(text: impl Into<String>, is_fine: bool) -> Self {
+        Self { text: text.into(), href: None, tone: if is_fine { "fine" } else { "wrong" } }
+    }
+}
+
+pub struct Form {
+    /// Names it for screen readers, and for the button that unfolds it.
+    pub name: String,
+    pub action: String,
+    pub is_get: bool,
+    pub fields: Vec<Field>,
+    pub submit: String,
+    /// Asks before it does something that cannot be taken back.
+    pub asks: Option<String>,
+}
+
+impl Form {
+    pub fn post(name: &str, action: String, fields: Vec<Field>, submit: &str) -> Self {
+        Self { name: name.to_owned(), action, is_get: false, fields, submit: submit.to_owned(), asks: None }
+    }
+
+    pub fn get(name: &str, action: String, fields: Vec<Field>, submit: &str) -> Self {
+        Self { is_get: true, ..Self::post(name, action, fields, submit) }
+    }
+
+    /// A button behind a question.
+    pub fn dangerous(name: &str, action: String, asks: impl Into<String>) -> Self {
+        Self { asks: Some(asks.into()), ..Self::post(name, action, vec![], name) }
+    }
+}
+
+pub struct Field {
+    pub name: &'static str,
+    pub id: String,
+    pub label: String,
+    pub hint: Option<String>,
+    pub value: String,
+    pub error: Option<String>,
+    pub kind: Kind,
+}
+
+pub enum Kind {
+    Text,
+    Number,
+    Search,
+    Long,
+    Check {
+        is_on: bool,
+    },
+    /// Values with their names.
+    Choice(Vec<(&'static str, &'static str)>),
+    Hidden,
+}
+
+impl Field {
+    pub fn hint(mut self, text: impl Into<String>) -> Self {
+        self.hint = Some(text.into());
+        self
+    }
+}
+
+/// A step of a timeline.
+pub struct Moment {
+    pub at: String,
+    pub name: String,
+    pub text: String,
+    pub tone: &'static str,
+    pub facts: Vec<(String, String)>,
+}
+
+/// What was typed and what was wrong with it, when a form is shown again.
+#[derive(Default)]
+pub struct Typed {
+    params: Option<Parameters>,
+    errors: Vec<FieldError>,
+    /// Which form of the page it was.
+    form: &'static str,
+}
+
+impl Typed {
+    pub fn new(form: &'static str, params: &Parameters, errors: Vec<FieldError>) -> Self {
+        Self { params: Some(params.clone()), errors, form }
+    }
+
+    fn text_of(&self, form: &str, name: &'static str) -> Option<String> {
+        let params = self.params.as_ref().filter(|_| self.form == form)?;
+        Some(params.one(name).ok().flatten().unwrap_or_default().to_owned())
+    }
+
+    fn error_of(&self, form: &str, name: &str) -> Option<String> {
+        if self.form != form {
+            return None;
+        }
+        // `clients[0].redirect_uris` and `redirect_uris` mean the field of that last name.
+        let found = self.errors.iter().find(|e| e.field.rsplit('.').next() == Some(name));
+        found.map(|e| e.reason.clone())
+    }
+
+    /// Errors that belong to none of these fields, in one sentence.
+    pub fn rest(&self, names: &[&str]) -> Option<String> {
+        let others = self.errors.iter().filter(|e| {
+            let last = e.field.rsplit('.').next().unwrap_or_default();
+            !names.contains(&last)
+        });
+        let texts: Vec<String> =
+            others.map(|e| format!("{} {}", e.field, e.reason).trim().to_owned()).collect();
+        (!texts.is_empty()).then(|| format!("{}.", texts.join("; ")))
+    }
+
+    fn field(&self, form: &str, name: &'static str, label: &str, value: String, kind: Kind) -> Field {
+        Field {
+            id: format!("{form}-{name}"),
+            label: label.to_owned(),
+            hint: None,
+            value: self.text_of(form, name).unwrap_or(value),
+            error: self.error_of(form, name),
+            name,
+            kind,
+        }
+    }
+
+    pub fn text(&self, form: &str, name: &'static str, label: &str, value: impl Into<String>) -> Field {
+        self.field(form, name, label, value.into(), Kind::Text)
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "numbers")]
+    pub fn number(&self, form: &str, name: &'static str, label: &str, value: impl ToString) -> Field {
+        self.field(form, name, label, value.to_string(), Kind::Number)
+    }
+
+    pub fn long(&self, form: &str, name: &'static str, label: &str, value: impl Into<String>) -> Field {
+        self.field(form, name, label, value.into(), Kind::Long)
+    }
+
+    pub fn search(&self, form: &str, name: &'static str, label: &str, value: impl Into<String>) -> Field {
+        self.field(form, name, label, value.into(), Kind::Search)
+    }
+
+    pub fn check(&self, form: &str, name: &'static str, label: &str, is_on: bool) -> Field {
+        let typed = self.text_of(form, name);
+        let is_on = typed.map_or(is_on, |text| text == "on");
+        self.field(form, name, label, String::new(), Kind::Check { is_on })
+    }
+
+    pub fn choice(
+        &self,
+        form: &str,
+        name: &'static str,
+        label: &str,
+        value: &str,
+        choices: &[(&'static str, &'static str)],
+    ) -> Field {
+        self.field(form, name, label, value.to_owned(), Kind::Choice(choices.to_vec()))
+    }
+}
+
+/// A value that a form carries unseen.
+pub fn hidden(name: &'static str, value: impl Into<String>) -> Field {
+    Field {
+        name,
+        id: String::new(),
+        label: String::new(),
+        hint: None,
+        value: value.into(),
+        error: None,
+        kind: Kind::Hidden,
+    }
+}

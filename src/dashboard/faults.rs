@@ -1,0 +1,178 @@
+//! Faults on purpose.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use serde_json::{Value, json};
+
+use super::blocks::{Block, Cell, Form, Page, Row, Section, Table, Typed};
+use super::listing::Listing;
+use super::{Answer, Desk, Posted, again, back, gone, one, page, posted, show_with};
+use crate::domain::authorization::Parameters;
+use crate::domain::fault::FaultRule;
+use crate::runtime::Context;
+use crate::service::control::Refused;
+use crate::service::faults;
+
+const FORM: &str = "fault";
+const NAMES: &[&str] =
+    &["method", "path", "grpc", "nth", "count", "probability", "latency_ms", "effect", "status", "code"];
+const EFFECTS: [(&str, &str); 12] = [
+    ("", "Only wait"),
+    ("status", "HTTP status"),
+    ("oauth_error", "OAuth error"),
+    ("grpc_status", "gRPC status"),
+    ("connection_reset", "The connection ends"),
+    ("truncated_body", "The answer breaks off"),
+    ("smtp", "SMTP refuses the mail for now"),
+    ("smtp_permanent", "SMTP refuses the mail for good"),
+    ("wrong_issuer", "Tokens of a wrong issuer"),
+    ("bad_signature", "Tokens with a bad signature"),
+    ("expired", "Tokens that have expired"),
+    ("unknown_kid", "Tokens of an unknown key"),
+];
+
+/// `GET /dashboard/faults`
+pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
+    Ok(super::show(&built(&context, &request, &Typed::default()).await?))
+}
+
+async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Result<Page, actix_web::Error> {
+    const HERE: &str = "/dashboard/faults";
+    let all = faults::list(context).await.map_err(|f| gone(request, f.into()))?;
+    let listing = Listing::of(request);
+    let mut found = listing.of_all(all, |fault| {
+        let rule = serde_json::to_value(&fault.rule).unwrap_or_default();
+        format!("{} {} {}", fault.id, plain(&rule["match"]), plain(&rule["effect"]))
+    });
+    let pager = listing.pager(context, HERE, &mut found);
+    let mut page = page(context, request, HERE, "Faults");
+    page.lead = Some("Break things on purpose, and see what your application makes of it.".to_owned());
+    let path = context.path(HERE);
+    let table = if found.is_empty() {
+        listing.empty("Nothing is broken", "A rule says which requests go wrong, when and how. Answers that it touches carry x-vestibule-fault.")
+    } else {
+        let rows = found.into_iter().map(|fault| {
+            let rule = serde_json::to_value(&fault.rule).unwrap_or_default();
+            Row {
+                cells: vec![
+                    Cell::text(plain(&rule["match"])),
+                    Cell::text(plain(&rule["effect"])),
+                    Cell::text(when(&fault.rule)),
+                    Cell::text(format!("{} of {}", fault.fired, fault.matched)),
+                ],
+                action: Some(Form::post("Delete", format!("{path}/{}/delete", fault.id), vec![], "Delete")),
+            }
+        });
+        Block::Table(Table {
+            columns: &["Requests", "Effect", "When", "Fired", "Action"],
+            rows: rows.collect(),
+        })
+    };
+    let fields = vec![
+        typed.text(FORM, "method", "HTTP method", "").hint("Empty: any."),
+        typed.text(FORM, "path", "Path", "/oauth/token").hint("* stands for any characters; empty: any."),
+        typed
+            .text(FORM, "grpc", "gRPC method", "")
+            .hint("Instead of a path, such as *PasswordlessService/Send*."),
+        typed.choice(FORM, "effect", "What goes wrong", "status", &EFFECTS),
+        typed
+            .text(FORM, "code", "Status, error or code", "503")
+            .hint("503, temporarily_unavailable, UNAVAILABLE; bytes for an answer that breaks off."),
+        typed.number(FORM, "nth", "From which request on", "").hint("1 is the first."),
+        typed.number(FORM, "count", "How often", "1").hint("Empty: until it is deleted."),
+        typed.text(FORM, "probability", "How likely", "").hint("0 to 1; empty: always."),
+        typed.number(FORM, "latency_ms", "Wait first, in milliseconds", ""),
+    ];
+    page.problem = typed.rest(NAMES);
+    page.sections = vec![
+        Section::new("Rules", vec![listing.search(context, HERE, "Path, method or effect"), table, pager]),
+        Section::new("New rule", vec![Block::Form(Form::post("New rule", path, fields, "Make it"))]),
+    ];
+    Ok(page)
+}
+
+fn plain(value: &Value) -> String {
+    let Some(fields) = value.as_object().filter(|f| !f.is_empty()) else { return "any".to_owned() };
+    let texts = fields.iter().map(|(name, value)| match value.as_str() {
+        Some(text) => format!("{name} {text}"),
+        None => format!("{name} {value}"),
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+fn when(rule: &FaultRule) -> String {
+    let mut parts = vec![];
+    parts.extend(rule.nth.map(|n| format!("from the {n}. on")));
+    parts.extend(rule.count.map(|n| if n == 1 { "once".to_owned() } else { format!("{n} times") }));
+    parts.extend(rule.probability.map(|p| format!("by chance {p}")));
+    parts.extend(rule.latency_ms.map(|ms| format!("after {ms} ms")));
+    if parts.is_empty() { "always".to_owned() } else { parts.join(", ") }
+}
+
+/// The form as a rule.
+fn wanted(params: &Parameters) -> Result<FaultRule, Refused> {
+    fn number<T: std::str::FromStr>(params: &Parameters, name: &'static str) -> Result<Option<T>, Refused> {
+        match one(params, name) {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| Refused::field(name, "must be a number, or empty")),
+        }
+    }
+    let mut asked = serde_json::Map::new();
+    for name in ["method", "path", "grpc"] {
+        let text = one(params, name);
+        let is_replaced = name != "grpc" && !one(params, "grpc").is_empty();
+        if !text.is_empty() && !is_replaced {
+            asked.insert(name.to_owned(), text.into());
+        }
+    }
+    let code = one(params, "code");
+    let whole = || code.parse::<u64>().map_err(|_| Refused::field("code", "must be a whole number"));
+    let effect = match one(params, "effect") {
+        "" => Value::Null,
+        "status" => json!({ "kind": "status", "status": whole()? }),
+        "oauth_error" => json!({ "kind": "oauth_error", "error": code }),
+        "grpc_status" => json!({ "kind": "grpc_status", "code": code }),
+        "truncated_body" => json!({ "kind": "truncated_body", "bytes": whole()? }),
+        "connection_reset" => json!({ "kind": "connection_reset" }),
+        "smtp" | "smtp_permanent" => json!({ "kind": "smtp", "permanent": one(params, "effect") != "smtp" }),
+        fault => json!({ "kind": "token", "fault": fault }),
+    };
+    let is_about_mails = one(params, "effect").starts_with("smtp");
+    let rule = json!({
+        "match": if is_about_mails { json!({}) } else { Value::Object(asked) },
+        "nth": number::<u64>(params, "nth")?,
+        "count": number::<u64>(params, "count")?,
+        "probability": number::<f64>(params, "probability")?,
+        "latency_ms": number::<u64>(params, "latency_ms")?,
+        "effect": effect,
+    });
+    let rule: FaultRule =
+        serde_json::from_value(rule).map_err(|error| Refused::field("code", error.to_string()))?;
+    // The form has one field for what the API calls by several names.
+    rule.check().map_err(|(field, reason)| {
+        Refused::field(if field.starts_with("effect.") { "code" } else { field }, reason)
+    })?;
+    Ok(rule)
+}
+
+/// `POST /dashboard/faults`
+pub async fn create(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
+    let params = posted(&request, form)?;
+    let outcome = match wanted(&params) {
+        Ok(rule) => faults::create(&context, rule).await,
+        Err(refused) => Err(refused),
+    };
+    match outcome {
+        Ok(_) => Ok(back(&context, "/dashboard/faults", "made")),
+        Err(refused) => {
+            let typed = again(&request, FORM, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &typed).await?))
+        }
+    }
+}
+
+/// `POST /dashboard/faults/{id}/delete`
+pub async fn delete(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
+    faults::delete(&context, Some(&id)).await.map_err(|r| gone(&request, r))?;
+    Ok(back(&context, "/dashboard/faults", "deleted"))
+}

@@ -1,0 +1,151 @@
+//! Sign-ins with their timelines, and what another browser would see of a link.
+
+use actix_web::{HttpRequest, web};
+use serde_json::Value;
+
+use super::blocks::{Block, Cell, Fact, Form, Moment, Row, Section, Table, Typed};
+use super::{Answer, Desk, gone, one, page};
+use crate::domain::auth_request::LinkOutcome;
+use crate::domain::clock::rfc3339;
+use crate::domain::flow::{FlowStatus, Verdict};
+use crate::http::params;
+use crate::service::control::Refused;
+use crate::service::flows::FlowFilter;
+use crate::service::passwordless::{Refusal, preview_link};
+use crate::service::sessions::Browser;
+use crate::service::{flows, inbox};
+
+const PAGE_SIZE: i64 = 50;
+
+/// `GET /dashboard/flows`
+pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
+    let query = params::query(&request).unwrap_or_default();
+    let (email, status) = (one(&query, "email").to_owned(), one(&query, "status").to_owned());
+    let offset = one(&query, "from").parse().unwrap_or(0).max(0);
+    let filter = FlowFilter {
+        email_part: Some(email.clone()).filter(|e| !e.is_empty()),
+        statuses: FlowStatus::parse(&status).into_iter().collect(),
+        offset,
+        limit: PAGE_SIZE,
+        ..FlowFilter::default()
+    };
+    let (found, total) = flows::list(&context, &filter).await.map_err(|f| gone(&request, f.into()))?;
+    let mut page = page(&context, &request, "/dashboard/flows", "Flows");
+    page.lead = Some(
+        "Every sign-in, and what was decided on its way: the answer to \"why did it fail?\".".to_owned(),
+    );
+    let typed = Typed::default();
+    let statuses = [
+        ("", "Any"),
+        ("INITIATED", "Begun"),
+        ("PENDING", "Mail sent"),
+        ("SUCCESS", "Signed in"),
+        ("FAILED", "Failed"),
+    ];
+    let fields = vec![
+        typed.search("filter", "email", "Address", email.as_str()),
+        typed.choice("filter", "status", "Status", &status, &statuses),
+    ];
+    let form = Form::get("Filter", context.path("/dashboard/flows"), fields, "Show");
+    let seen = offset + i64::try_from(found.len()).unwrap_or_default();
+    let next = (seen < total).then(|| {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("email", &email)
+            .append_pair("status", &status)
+            .append_pair("from", &seen.to_string())
+            .finish();
+        context.path(&format!("/dashboard/flows?{query}"))
+    });
+    let table = if found.is_empty() {
+        Block::Empty {
+            title: "Nothing was logged".to_owned(),
+            text: "Sign in from your application, and its way appears here step by step.".to_owned(),
+        }
+    } else {
+        let rows = found.into_iter().map(|row| {
+            let who = row.email.clone().unwrap_or_else(|| "(no address yet)".to_owned());
+            let status = row.status();
+            Row::new(vec![
+                Cell::link(who, context.path(&format!("/dashboard/flows/{}", row.id))),
+                Cell { text: status.as_str().to_owned(), href: None, tone: tone_of(status) },
+                Cell::text(row.why),
+                Cell::text(rfc3339(row.started_at_ms)),
+            ])
+        });
+        Block::Table(Table { columns: &["Who", "Status", "Last decision", "Began"], rows: rows.collect() })
+    };
+    page.sections = vec![Section::new("Sign-ins", vec![Block::Form(form), table, Block::Pager { next }])];
+    Ok(super::show(&page))
+}
+
+fn tone_of(status: FlowStatus) -> &'static str {
+    match status {
+        FlowStatus::Success => "fine",
+        FlowStatus::Failed => "wrong",
+        FlowStatus::Initiated | FlowStatus::Pending => "",
+    }
+}
+
+/// `GET /dashboard/flows/{id}`
+pub async fn show(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
+    let found = flows::show(&context, &id).await.map_err(|f| gone(&request, f.into()))?;
+    let unknown =
+        || gone(&request, Refused::NotFound("There is no such sign-in; it may have been reset".to_owned()));
+    let (row, steps) = found.ok_or_else(unknown)?;
+    let title = row.email.clone().unwrap_or_else(|| "A sign-in".to_owned());
+    let mut page = page(&context, &request, "/dashboard/flows", &title);
+    let moments = steps.into_iter().map(|logged| Moment {
+        at: rfc3339(logged.at_ms),
+        tone: match logged.step.verdict {
+            Verdict::Ok => "fine",
+            Verdict::Refused | Verdict::Failed => "wrong",
+            Verdict::Note => "",
+        },
+        name: logged.step.name,
+        text: logged.step.text,
+        facts: logged.step.facts.into_iter().map(|(name, value)| (name, plain(&value))).collect(),
+    });
+    let facts = vec![
+        Fact::text("Status", row.status().as_str()),
+        Fact::text("Application", row.client_id.unwrap_or_default()),
+        Fact::code("Id", row.id),
+    ];
+    page.sections = vec![
+        Section::new("", vec![Block::Facts(facts)]),
+        Section::new("Timeline", vec![Block::Timeline(moments.collect())]),
+    ];
+    Ok(super::show(&page))
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// `GET /dashboard/inbox/{id}/other-browser`: what a browser that did not begin the sign-in would see of a mail's link.
+/// Nothing is used up.
+pub async fn other_browser(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
+    let found = inbox::message(&context, &id).await.map_err(|f| gone(&request, f.into()))?;
+    let link = found.and_then(|m| m.link).ok_or_else(|| {
+        gone(&request, Refused::NotFound("There is no such mail, or it has no link".to_owned()))
+    })?;
+    let token = link.rsplit('=').next().unwrap_or_default();
+    let text = match preview_link(&context, &Browser::default(), token).await {
+        Ok(preview) => match preview.outcome {
+            LinkOutcome::Accepted => "It would sign in there: same-browser enforcement is off.",
+            LinkOutcome::WrongBrowser => {
+                "It would be refused: same-browser enforcement is on, and the sign-in began elsewhere. The link still works where it began."
+            }
+            LinkOutcome::Expired => "It would be refused: the link is too old.",
+            LinkOutcome::Closed(_) => "It would be refused: the sign-in is over.",
+        },
+        Err(Refusal::Failure(failure)) => return Err(gone(&request, failure.into())),
+        Err(_) => {
+            "It would be refused: a newer mail replaced the link, or it leads to a page of the application's own."
+        }
+    };
+    let mut page = page(&context, &request, "/_emulator/inbox", "The link, opened in another browser");
+    page.lead = Some(text.to_owned());
+    let links = vec![("Back to the mail".to_owned(), context.path(&format!("/_emulator/inbox/{id}")))];
+    page.sections = vec![Section::new("", vec![Block::Links(links)])];
+    Ok(super::show(&page))
+}

@@ -1,0 +1,64 @@
+//! Lists that filter and page.
+
+use actix_web::HttpRequest;
+
+use super::blocks::{Block, Form, Typed};
+use super::one;
+use crate::http::params;
+use crate::runtime::Context;
+
+/// Rows on a page.
+pub const PAGE_SIZE: usize = 50;
+
+/// What the query of a list asks for.
+pub struct Listing {
+    /// A part of what rows have to contain; empty: all.
+    pub q: String,
+    /// How many rows come before the page.
+    pub offset: usize,
+}
+
+impl Listing {
+    pub fn of(request: &HttpRequest) -> Self {
+        let query = params::query(request).unwrap_or_default();
+        Self { q: one(&query, "q").to_owned(), offset: one(&query, "from").parse().unwrap_or_default() }
+    }
+
+    /// Of a list that is in memory: those that contain `q`, from the offset on, one more than a page shows.
+    pub fn of_all<T>(&self, all: impl IntoIterator<Item = T>, text_of: impl Fn(&T) -> String) -> Vec<T> {
+        let q = self.q.to_lowercase();
+        let fitting = all.into_iter().filter(|row| text_of(row).to_lowercase().contains(&q));
+        fitting.skip(self.offset).take(PAGE_SIZE + 1).collect()
+    }
+
+    /// Cuts what was read, one row more than a page, to a page, and leads to the next where there is one.
+    pub fn pager<T>(&self, context: &Context, path: &str, found: &mut Vec<T>) -> Block {
+        let has_more = found.len() > PAGE_SIZE;
+        found.truncate(PAGE_SIZE);
+        let next = has_more.then(|| {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("q", &self.q)
+                .append_pair("from", &self.offset.saturating_add(PAGE_SIZE).to_string())
+                .finish();
+            context.path(&format!("{path}?{query}"))
+        });
+        Block::Pager { next }
+    }
+
+    /// What stands where no row is: what would be here, or that nothing fits the search.
+    pub fn empty(&self, title: &str, text: &str) -> Block {
+        if self.q.is_empty() && self.offset == 0 {
+            return Block::Empty { title: title.to_owned(), text: text.to_owned() };
+        }
+        Block::Empty {
+            title: "Nothing fits".to_owned(),
+            text: "Nothing here contains what you search for. Search for less, or for nothing to see all."
+                .to_owned(),
+        }
+    }
+
+    pub fn search(&self, context: &Context, path: &str, label: &str) -> Block {
+        let field = Typed::default().search("search", "q", label, self.q.as_str());
+        Block::Form(Form::get("Search", context.path(path), vec![field], "Search"))
+    }
+}

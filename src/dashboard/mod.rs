@@ -1,0 +1,290 @@
+//! The dashboard: what the control API does, for people. Every page is forms and tables that work without a script.
+
+mod applications;
+mod blocks;
+pub mod control_api;
+mod environments;
+mod faults;
+mod flows;
+mod home;
+pub mod inbox;
+mod kept_pages;
+mod listing;
+mod methods;
+mod people;
+mod time;
+mod tokens;
+
+use actix_web::dev::Payload;
+use actix_web::error::InternalError;
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::from_fn;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use futures_util::future::LocalBoxFuture;
+use secrecy::ExposeSecret as _;
+
+use crate::crypto::server_secret::constant_time_eq;
+use crate::domain::authorization::Parameters;
+use crate::domain::field_error::FieldError;
+use crate::http::context::Ctx;
+use crate::http::endpoint::endpoint;
+use crate::http::errors::Problem;
+use crate::http::params::{self, Form as Posted};
+use crate::http::render;
+use crate::http::views::{self, Layout};
+use crate::http::{cookies, guard, see_other};
+use crate::runtime::{Access, Context};
+use crate::service::control::Refused;
+use blocks::{Block, Form, Page, Section, Typed};
+pub use kept_pages::KeptPages;
+
+/// All pages of the dashboard.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config.service(
+        web::scope("/dashboard")
+            .wrap(from_fn(kept_pages::keep))
+            .service(endpoint("").get(home::show).end())
+            .service(endpoint("/result/{key}").get(kept_pages::show).end())
+            .service(endpoint("/sign-in").get(sign_in_page).post(sign_in).end())
+            .service(endpoint("/sign-out").post(sign_out).shown_at("/dashboard").end())
+            .service(endpoint("/inbox/{id}/other-browser").get(flows::other_browser).end())
+            .service(endpoint("/methods").get(methods::show).post(methods::save).end())
+            .service(endpoint("/applications").get(applications::list).post(applications::create).end())
+            .service(endpoint("/applications/{id}").get(applications::show).post(applications::save).end())
+            .service(
+                endpoint("/applications/{id}/delete")
+                    .post(applications::delete)
+                    .shown_at("/dashboard/applications/{id}")
+                    .end(),
+            )
+            .service(endpoint("/users").get(people::users).post(people::create_user).end())
+            .service(endpoint("/users/{id}").get(people::user).post(people::save_user).end())
+            .service(
+                endpoint("/users/{id}/delete")
+                    .post(people::delete_user)
+                    .shown_at("/dashboard/users/{id}")
+                    .end(),
+            )
+            .service(
+                endpoint("/organizations").get(people::organizations).post(people::create_organization).end(),
+            )
+            .service(
+                endpoint("/organizations/{id}/delete")
+                    .post(people::delete_organization)
+                    .shown_at("/dashboard/organizations")
+                    .end(),
+            )
+            .service(endpoint("/sessions").get(people::sessions).end())
+            .service(
+                endpoint("/sessions/{id}/end")
+                    .post(people::end_session)
+                    .shown_at("/dashboard/sessions")
+                    .end(),
+            )
+            .service(endpoint("/flows").get(flows::list).end())
+            .service(endpoint("/flows/{id}").get(flows::show).end())
+            .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
+            .service(endpoint("/clock").get(time::show).post(time::change).end())
+            .service(endpoint("/faults").get(faults::list).post(faults::create).end())
+            .service(endpoint("/faults/{id}/delete").post(faults::delete).shown_at("/dashboard/faults").end())
+            .service(endpoint("/environments").get(environments::list).post(environments::create).end())
+            .service(
+                endpoint("/environments/{name}/delete")
+                    .post(environments::delete)
+                    .shown_at("/dashboard/environments")
+                    .end(),
+            )
+            .service(endpoint("/state").get(environments::state).post(environments::change_state).end()),
+    );
+}
+
+/// Entries of the dashboard's navigation.
+pub const DESK_ENTRIES: &[(&str, &str)] = &[
+    ("/dashboard", "Home"),
+    ("/_emulator/inbox", "Inbox"),
+    ("/dashboard/methods", "Sign-in method"),
+    ("/dashboard/applications", "Applications"),
+    ("/dashboard/users", "Users"),
+    ("/dashboard/organizations", "Organizations"),
+    ("/dashboard/sessions", "Sessions"),
+    ("/dashboard/flows", "Flows"),
+    ("/dashboard/tokens", "Tokens"),
+    ("/dashboard/clock", "Clock"),
+    ("/dashboard/faults", "Faults"),
+    ("/dashboard/environments", "Environments"),
+    ("/dashboard/state", "State"),
+];
+
+/// The frame around a page of the dashboard.
+fn layout(context: &Context, title: &str, current: &'static str) -> Layout {
+    let environment = context.app.name.as_ref().map(|n| n.as_str().to_owned());
+    Layout {
+        desk: Some(views::Desk { current, environment, entries: DESK_ENTRIES }),
+        ..render::layout(context, title)
+    }
+}
+
+/// What handlers give.
+type Answer = Result<HttpResponse, actix_web::Error>;
+
+fn end_with(response: HttpResponse) -> actix_web::Error {
+    InternalError::from_response("refused", response).into()
+}
+
+/// The context of a request that may use the dashboard; a form has to come from a page of ours.
+pub struct Desk(Context);
+
+impl FromRequest for Desk {
+    type Error = actix_web::Error;
+    type Future = LocalBoxFuture<'static, Result<Self, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let context = Ctx::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let Ctx(context) = context.await.map_err(|problem: Problem| end_with(problem.page(&request)))?;
+            guard::control(&request, &context).map_err(end_with)?;
+            if *request.method() == Method::POST {
+                guard::same_origin(&request, &context).map_err(|p| end_with(p.page(&request)))?;
+            }
+            Ok(Self(context))
+        })
+    }
+}
+
+/// A page with nothing on it yet.
+fn page(context: &Context, request: &HttpRequest, current: &'static str, title: &str) -> Page {
+    Page {
+        layout: layout(context, title, current),
+        done: done(request),
+        problem: None,
+        lead: None,
+        sections: vec![],
+    }
+}
+
+/// What the last form did; it led here with a word.
+fn done(request: &HttpRequest) -> Option<&'static str> {
+    let query = params::query(request).ok()?;
+    Some(match query.one("done").ok()?? {
+        "saved" => "Saved. It holds for the next request.",
+        "made" => "Made.",
+        "deleted" => "Deleted.",
+        "reset" => "Everything is as it was seeded.",
+        "ended" => "The session has ended.",
+        "not_kept" => "The page you asked for is no longer kept. Fill in its form again.",
+        _ => return None,
+    })
+}
+
+fn show(page: &Page) -> HttpResponse {
+    show_with(StatusCode::OK, page)
+}
+
+fn show_with(status: StatusCode, page: &Page) -> HttpResponse {
+    render::page(status, page)
+}
+
+/// Back to a page, which says what was done.
+fn back(context: &Context, path: &str, done: &str) -> HttpResponse {
+    let mark = if path.contains('?') { '&' } else { '?' };
+    see_other(&context.public_url.join(&format!("{path}{mark}done={done}")))
+}
+
+/// The form's parameters.
+fn posted(request: &HttpRequest, form: Posted) -> Result<Parameters, actix_web::Error> {
+    form.0.map_err(|error| {
+        let text = format!("{error}.");
+        end_with(
+            Problem::new(error.status(), "invalid_request", "This form does not work", text).page(request),
+        )
+    })
+}
+
+/// What a refused form is shown again with; everything else ends the request.
+fn again(
+    request: &HttpRequest,
+    form: &'static str,
+    params: &Parameters,
+    refused: Refused,
+) -> Result<Typed, actix_web::Error> {
+    match refused {
+        Refused::Invalid(errors) => Ok(Typed::new(form, params, errors)),
+        Refused::Conflict(error) => Ok(Typed::new(form, params, vec![error])),
+        other => Err(gone(request, other)),
+    }
+}
+
+/// A refusal as a page.
+fn gone(request: &HttpRequest, refused: Refused) -> actix_web::Error {
+    let text = refused.to_string();
+    end_with(match refused {
+        Refused::NotFound(_) => {
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "It is not there", format!("{text}."))
+                .page(request)
+        }
+        Refused::Failure(failure) => Problem::failure(&failure).page(request),
+        _ => {
+            let text = format!("{text}.");
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "This does not work", text).page(request)
+        }
+    })
+}
+
+fn one<'p>(params: &'p Parameters, name: &'static str) -> &'p str {
+    params.one(name).ok().flatten().unwrap_or_default().trim()
+}
+
+/// Lines of a long field.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|l| !l.is_empty()).collect()
+}
+
+/// `GET /dashboard/sign-in`: asks for the control token, where one is demanded.
+async fn sign_in_page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
+    match &context.app.site.control {
+        Access::Token(_) => {
+            let query = params::query(&request).unwrap_or_default();
+            if !matches!(query.one("error"), Ok(Some("wrong_token"))) {
+                return show(&asking(&context, &request, &Typed::default()));
+            }
+            let error = FieldError::new("token", "This is not the token.");
+            let typed = Typed::new("sign-in", &Parameters::default(), vec![error]);
+            show_with(StatusCode::UNAUTHORIZED, &asking(&context, &request, &typed))
+        }
+        Access::Open | Access::Off => see_other(&context.public_url.join("/dashboard")),
+    }
+}
+
+fn asking(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
+    let mut page = page(context, request, "", "Sign in to the dashboard");
+    page.lead =
+        Some("This server demands its control token (control.token, VESTIBULE_CONTROL__TOKEN).".to_owned());
+    let field = typed.text("sign-in", "token", "Control token", "");
+    let form = Form::post("Sign in", context.path("/dashboard/sign-in"), vec![field], "Sign in");
+    page.sections = vec![Section::new("", vec![Block::Form(form)])];
+    page
+}
+
+/// `POST /dashboard/sign-in`
+async fn sign_in(request: HttpRequest, Ctx(context): Ctx, form: Posted) -> Answer {
+    guard::same_origin(&request, &context).map_err(|p| end_with(p.page(&request)))?;
+    let params = posted(&request, form)?;
+    let Access::Token(token) = &context.app.site.control else {
+        return Ok(see_other(&context.public_url.join("/dashboard")));
+    };
+    let shown = one(&params, "token");
+    if !constant_time_eq(shown, token.expose_secret()) {
+        return Ok(see_other(&context.public_url.join("/dashboard/sign-in?error=wrong_token")));
+    }
+    let mut response = see_other(&context.public_url.join("/dashboard"));
+    let _ = response.add_cookie(&cookies::control_cookie(&context, Some(token.expose_secret())));
+    Ok(response)
+}
+
+/// `POST /dashboard/sign-out`
+async fn sign_out(Desk(context): Desk) -> HttpResponse {
+    let mut response = see_other(&context.public_url.join("/dashboard/sign-in"));
+    let _ = response.add_cookie(&cookies::control_cookie(&context, None));
+    response
+}

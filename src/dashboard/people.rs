@@ -1,0 +1,318 @@
+//! Users, organizations and sessions.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use serde_json::{Value, json};
+
+use super::blocks::{Block, Cell, Fact, Form, Page, Row, Section, Table, Typed};
+use super::listing::{Listing, PAGE_SIZE};
+use super::{Answer, Desk, Posted, again, back, gone, lines, one, page, posted, show_with};
+use crate::domain::authorization::Parameters;
+use crate::runtime::Context;
+use crate::service::control::people::PeopleFilter;
+use crate::service::control::people::{self, UserView};
+use crate::service::{Failure, backchannel_logout};
+
+const USER: &str = "user";
+const USER_NAMES: &[&str] =
+    &["email", "name", "given_name", "family_name", "external_id", "organizations", "locale", "picture"];
+const ORGANIZATION: &str = "organization";
+/// Notices of ended sessions shown at most.
+const LOGOUT_NOTICES: i64 = 50;
+
+/// What a page of people asks the store for: one more than it shows, to know whether there is another.
+fn filter(listing: &Listing) -> PeopleFilter {
+    PeopleFilter {
+        query: Some(listing.q.clone()),
+        offset: i64::try_from(listing.offset).unwrap_or(i64::MAX),
+        limit: i64::try_from(PAGE_SIZE + 1).unwrap_or(i64::MAX),
+        ..PeopleFilter::default()
+    }
+}
+
+/// `GET /dashboard/users`
+pub async fn users(request: HttpRequest, Desk(context): Desk) -> Answer {
+    Ok(super::show(&listed_users(&context, &request, &Typed::default()).await?))
+}
+
+async fn listed_users(
+    context: &Context,
+    request: &HttpRequest,
+    typed: &Typed,
+) -> Result<Page, actix_web::Error> {
+    let path = "/dashboard/users";
+    let listing = Listing::of(request);
+    let mut found = people::users(context, &filter(&listing)).await.map_err(|r| gone(request, r))?;
+    let pager = listing.pager(context, path, &mut found);
+    let mut page = page(context, request, path, "Users");
+    let table = if found.is_empty() {
+        listing.empty("Nobody yet", "People appear here with their first sign-in, from [[users]] of the configuration, or from the form below.")
+    } else {
+        let rows = found.into_iter().map(|user| {
+            Row::new(vec![
+                Cell::link(&user.email, context.path(&format!("{path}/{}", user.id))),
+                Cell::text(user.name.unwrap_or_default()),
+                Cell::text(user.id),
+                Cell::text(user.last_sign_in_at.unwrap_or_else(|| "never".to_owned())),
+            ])
+        });
+        Block::Table(Table { columns: &["Address", "Name", "Id", "Last sign-in"], rows: rows.collect() })
+    };
+    page.problem = typed.rest(USER_NAMES);
+    let form = Form::post("New user", context.path(path), user_fields(typed, None), "Make it");
+    page.sections = vec![
+        Section::new(
+            "People",
+            vec![listing.search(context, path, "Address, name or external id"), table, pager],
+        ),
+        Section::new("New user", vec![Block::Form(form)]),
+    ];
+    Ok(page)
+}
+
+fn user_fields(typed: &Typed, user: Option<&UserView>) -> Vec<super::blocks::Field> {
+    let text = |value: Option<&Option<String>>| value.and_then(Clone::clone).unwrap_or_default();
+    vec![
+        typed.text(USER, "email", "Email address", user.map(|u| u.email.clone()).unwrap_or_default()),
+        typed.text(USER, "name", "Full name", text(user.map(|u| &u.name))),
+        typed.text(USER, "given_name", "Given name", text(user.map(|u| &u.given_name))),
+        typed.text(USER, "family_name", "Family name", text(user.map(|u| &u.family_name))),
+        typed
+            .text(USER, "external_id", "External id", text(user.map(|u| &u.external_id)))
+            .hint("Your own id: xuid in tokens."),
+        typed
+            .long(
+                USER,
+                "organizations",
+                "Organizations",
+                user.map(|u| u.organizations.join("\n")).unwrap_or_default(),
+            )
+            .hint("Ids or external ids, one a line."),
+    ]
+}
+
+fn user_patch(params: &Parameters) -> Value {
+    let text = |name| match one(params, name) {
+        "" => Value::Null,
+        text => text.into(),
+    };
+    json!({
+        "email": one(params, "email"),
+        "name": text("name"),
+        "given_name": text("given_name"),
+        "family_name": text("family_name"),
+        "external_id": text("external_id"),
+        "organizations": lines(one(params, "organizations")),
+    })
+}
+
+/// `POST /dashboard/users`
+pub async fn create_user(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
+    let params = posted(&request, form)?;
+    match people::create_user(&context, user_patch(&params)).await {
+        Ok(made) => Ok(back(&context, &format!("/dashboard/users/{}", made.id), "made")),
+        Err(refused) => {
+            let typed = again(&request, USER, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &listed_users(&context, &request, &typed).await?))
+        }
+    }
+}
+
+/// `GET /dashboard/users/{id}`
+pub async fn user(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
+    Ok(super::show(&user_page(&context, &request, &id, &Typed::default()).await?))
+}
+
+async fn user_page(
+    context: &Context,
+    request: &HttpRequest,
+    id: &str,
+    typed: &Typed,
+) -> Result<Page, actix_web::Error> {
+    let user = people::user(context, id).await.map_err(|r| gone(request, r))?;
+    let mut page = page(context, request, "/dashboard/users", &user.email);
+    let path = context.path(&format!("/dashboard/users/{id}"));
+    page.problem = typed.rest(USER_NAMES);
+    let facts = vec![
+        Fact::code("Id", &user.id),
+        Fact::text("Made", &user.created_at),
+        Fact::text("Last sign-in", user.last_sign_in_at.clone().unwrap_or_else(|| "never".to_owned())),
+    ];
+    let form = Form::post("User", path.clone(), user_fields(typed, Some(&user)), "Save");
+    let delete = Form::dangerous(
+        "Delete this user",
+        format!("{path}/delete"),
+        "Sessions and tokens of this person end with it.",
+    );
+    let encoded: String = url::form_urlencoded::byte_serialize(user.email.as_bytes()).collect();
+    page.sections = vec![
+        Section::new("", vec![Block::Facts(facts), Block::Form(form)]),
+        Section::new(
+            "More",
+            vec![Block::Links(vec![
+                ("Sessions".to_owned(), context.path(&format!("/dashboard/sessions?q={encoded}"))),
+                ("Flows".to_owned(), context.path(&format!("/dashboard/flows?email={encoded}"))),
+                ("Mails".to_owned(), context.path(&format!("/_emulator/inbox?to={encoded}"))),
+            ])],
+        ),
+        Section::new("Delete", vec![Block::Form(delete)]),
+    ];
+    Ok(page)
+}
+
+/// `POST /dashboard/users/{id}`
+pub async fn save_user(
+    request: HttpRequest,
+    Desk(context): Desk,
+    id: web::Path<String>,
+    form: Posted,
+) -> Answer {
+    let params = posted(&request, form)?;
+    match people::change_user(&context, &id, &user_patch(&params)).await {
+        Ok(_) => Ok(back(&context, &format!("/dashboard/users/{id}"), "saved")),
+        Err(refused) => {
+            let typed = again(&request, USER, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &user_page(&context, &request, &id, &typed).await?))
+        }
+    }
+}
+
+/// `POST /dashboard/users/{id}/delete`
+pub async fn delete_user(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
+    people::delete_user(&context, &id).await.map_err(|r| gone(&request, r))?;
+    Ok(back(&context, "/dashboard/users", "deleted"))
+}
+
+/// `GET /dashboard/organizations`
+pub async fn organizations(request: HttpRequest, Desk(context): Desk) -> Answer {
+    Ok(super::show(&listed_organizations(&context, &request, &Typed::default()).await?))
+}
+
+async fn listed_organizations(
+    context: &Context,
+    request: &HttpRequest,
+    typed: &Typed,
+) -> Result<Page, actix_web::Error> {
+    let path = "/dashboard/organizations";
+    let listing = Listing::of(request);
+    let mut found = people::organizations(context, &filter(&listing)).await.map_err(|r| gone(request, r))?;
+    let pager = listing.pager(context, path, &mut found);
+    let mut page = page(context, request, path, "Organizations");
+    let table = if found.is_empty() {
+        listing.empty("None yet", "An organization is a customer of your application. With full-stack tokens every sign-up makes one.")
+    } else {
+        let rows = found.into_iter().map(|o| Row {
+            action: Some(Form::dangerous(
+                "Delete",
+                context.path(&format!("{path}/{}/delete", o.id)),
+                "Its members stay, without it.",
+            )),
+            cells: vec![
+                Cell::text(o.display_name),
+                Cell::text(o.id),
+                Cell::text(o.external_id.unwrap_or_default()),
+                Cell::text(o.members.to_string()),
+            ],
+        });
+        Block::Table(Table {
+            columns: &["Name", "Id", "External id", "Members", "Action"],
+            rows: rows.collect(),
+        })
+    };
+    let fields = vec![
+        typed.text(ORGANIZATION, "display_name", "Name", ""),
+        typed.text(ORGANIZATION, "external_id", "External id", "").hint("Your own id: xoid in tokens."),
+    ];
+    page.problem = typed.rest(&["display_name", "external_id"]);
+    let form = Form::post("New organization", context.path(path), fields, "Make it");
+    page.sections = vec![
+        Section::new("All", vec![listing.search(context, path, "Name or external id"), table, pager]),
+        Section::new("New organization", vec![Block::Form(form)]),
+    ];
+    Ok(page)
+}
+
+/// `POST /dashboard/organizations`
+pub async fn create_organization(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
+    let params = posted(&request, form)?;
+    let external_id = one(&params, "external_id");
+    let mut fields = json!({ "display_name": one(&params, "display_name") });
+    if !external_id.is_empty() {
+        fields["external_id"] = external_id.into();
+    }
+    match people::create_organization(&context, fields).await {
+        Ok(_) => Ok(back(&context, "/dashboard/organizations", "made")),
+        Err(refused) => {
+            let typed = again(&request, ORGANIZATION, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &listed_organizations(&context, &request, &typed).await?))
+        }
+    }
+}
+
+/// `POST /dashboard/organizations/{id}/delete`
+pub async fn delete_organization(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
+    people::delete_organization(&context, &id).await.map_err(|r| gone(&request, r))?;
+    Ok(back(&context, "/dashboard/organizations", "deleted"))
+}
+
+/// `GET /dashboard/sessions`
+pub async fn sessions(request: HttpRequest, Desk(context): Desk) -> Answer {
+    let path = "/dashboard/sessions";
+    let listing = Listing::of(&request);
+    let mut found = people::sessions(&context, &filter(&listing)).await.map_err(|r| gone(&request, r))?;
+    let pager = listing.pager(&context, path, &mut found);
+    let mut page = page(&context, &request, path, "Sessions");
+    let table = if found.is_empty() {
+        listing.empty(
+            "No sessions",
+            "A session begins when somebody signs in, and makes the next sign-in in that browser silent.",
+        )
+    } else {
+        let rows = found.into_iter().map(|s| Row {
+            action: s.live.then(|| {
+                let action = context.path(&format!("{path}/{}/end", s.id));
+                Form::dangerous("End", action, "The next sign-in in that browser asks for proof again.")
+            }),
+            cells: vec![
+                Cell::text(s.email.unwrap_or_default()),
+                Cell::verdict(if s.live { "lives" } else { "ended" }, s.live),
+                Cell::text(s.authenticated_at),
+                Cell::text(s.expires_at),
+                Cell::text(s.id),
+            ],
+        });
+        Block::Table(Table {
+            columns: &["Person", "State", "Proven", "Ends at the latest", "Id", "Action"],
+            rows: rows.collect(),
+        })
+    };
+    page.sections = vec![Section::new("All", vec![listing.search(&context, path, "Address"), table, pager])];
+    page.sections.extend(logout_notices(&context).await.map_err(|f| gone(&request, f.into()))?);
+    Ok(super::show(&page))
+}
+
+/// Which applications were told of ended sessions; nothing where none wants to be told.
+async fn logout_notices(context: &Context) -> Result<Option<Section>, Failure> {
+    let notices = backchannel_logout::notices(context, LOGOUT_NOTICES).await?;
+    if notices.is_empty() {
+        return Ok(None);
+    }
+    let rows = notices.into_iter().map(|n| {
+        Row::new(vec![
+            Cell::text(n.client_id),
+            Cell::verdict(n.status.as_str(), n.status == "delivered"),
+            Cell::text(n.attempts.to_string()),
+            Cell::text(n.last_answer.unwrap_or_default()),
+            Cell::text(n.session_id),
+        ])
+    });
+    let columns = &["Application", "State", "Attempts", "Last answer", "Session"];
+    let table = Block::Table(Table { columns, rows: rows.collect() });
+    Ok(Some(Section::new("Back-channel logout", vec![table])))
+}
+
+/// `POST /dashboard/sessions/{id}/end`
+pub async fn end_session(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
+    people::end_session(&context, &id).await.map_err(|r| gone(&request, r))?;
+    Ok(back(&context, "/dashboard/sessions", "ended"))
+}

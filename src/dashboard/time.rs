@@ -1,0 +1,104 @@
+//! The clock.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::blocks::{Block, Fact, Form, Page, Section, Typed, hidden};
+use super::{Answer, Desk, Posted, again, back, gone, one, page, posted, show_with};
+use crate::domain::authorization::Parameters;
+use crate::domain::clock::{ClockChange, parse_rfc3339};
+use crate::runtime::Context;
+use crate::service::control::{Refused, clock};
+
+const FORM: &str = "set";
+
+/// Steps that tests take most: label and seconds.
+const STEPS: [(&str, &str); 5] = [
+    ("1 minute", "60"),
+    ("5 minutes", "300"),
+    ("10 minutes", "600"),
+    ("1 hour", "3600"),
+    ("30 days", "2592000"),
+];
+
+/// `GET /dashboard/clock`
+pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
+    super::show(&built(&context, &request, &Typed::default()))
+}
+
+fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
+    let mut page = page(context, request, "/dashboard/clock", "Clock");
+    page.lead = Some("Everything obeys it: codes, windows, limits, sessions and tokens.".to_owned());
+    let path = context.path("/dashboard/clock");
+    let view = clock::show(context);
+    let facts = vec![
+        Fact::text("Here it is", &view.now),
+        Fact::text("Really it is", &view.real_now),
+        Fact::text("Ahead", format!("{} s", view.ahead_s)),
+        Fact::text("State", if view.frozen { "stands still" } else { "runs" }),
+    ];
+    let choice = Typed::default().choice(
+        "advance",
+        "advance_s",
+        "Move on by",
+        "300",
+        &STEPS.map(|(label, s)| (s, label)),
+    );
+    let advance = Form::post("Move on", path.clone(), vec![choice], "Move on");
+    let frozen = if view.frozen { "false" } else { "true" };
+    let freeze = Form::post(
+        "Stand still",
+        path.clone(),
+        vec![hidden("frozen", frozen)],
+        if view.frozen { "Run on" } else { "Stand still" },
+    );
+    let set = Form::post(
+        "Set the time",
+        path.clone(),
+        vec![typed.text(FORM, "now", "Time", &view.now).hint("RFC 3339, such as 2030-01-01T00:00:00Z.")],
+        "Set",
+    );
+    let reset = Form::post("Real time", path, vec![hidden("reset", "on")], "Back to real time");
+    page.problem = typed.rest(&["now"]);
+    page.sections = vec![
+        Section::new("Now", vec![Block::Facts(facts), Block::Form(freeze), Block::Form(reset)]),
+        Section::new("Move on", vec![Block::Form(advance)]),
+        Section::new("Set the time", vec![Block::Form(set)]),
+    ];
+    page
+}
+
+fn wanted(params: &Parameters) -> Result<ClockChange, Refused> {
+    let now = one(params, "now");
+    let set_ms = match now {
+        "" => None,
+        text => Some(parse_rfc3339(text).ok_or_else(|| Refused::field("now", "must be an RFC 3339 time"))?),
+    };
+    let advance_s: i64 = one(params, "advance_s").parse().unwrap_or_default();
+    let frozen = match one(params, "frozen") {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    };
+    Ok(ClockChange { set_ms, advance_ms: advance_s.saturating_mul(1000), frozen, date_tokens_ahead: None })
+}
+
+/// `POST /dashboard/clock`
+pub async fn change(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
+    let params = posted(&request, form)?;
+    if one(&params, "reset") == "on" {
+        clock::reset(&context).await.map_err(|r| gone(&request, r))?;
+        return Ok(back(&context, "/dashboard/clock", "saved"));
+    }
+    let outcome = match wanted(&params) {
+        Ok(change) => clock::change(&context, change).await,
+        Err(refused) => Err(refused),
+    };
+    match outcome {
+        Ok(_) => Ok(back(&context, "/dashboard/clock", "saved")),
+        Err(refused) => {
+            let typed = again(&request, FORM, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &typed)))
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Looking into tokens, and minting them.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::blocks::{Block, Cell, Form, Page, Row, Section, Table, Typed};
+use super::{Answer, Desk, Posted, again, one, page, posted, show_with};
+use crate::runtime::Context;
+use crate::service::control::Refused;
+use crate::service::control::tokens::{self, Wanted};
+
+const DECODE: &str = "decode";
+const MINT: &str = "mint";
+
+/// `GET /dashboard/tokens`
+pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
+    super::show(&built(&context, &request, &Typed::default(), vec![]))
+}
+
+fn built(context: &Context, request: &HttpRequest, typed: &Typed, answer: Vec<Section>) -> Page {
+    let mut page = page(context, request, "/dashboard/tokens", "Tokens");
+    let path = context.path("/dashboard/tokens");
+    let decode = vec![
+        super::blocks::hidden("act", DECODE),
+        typed.long(DECODE, "token", "Token", "").hint("A JWT or a refresh token."),
+        typed.text(DECODE, "client_id", "Meant for the client", "").hint("May be left empty."),
+    ];
+    let mint = vec![
+        super::blocks::hidden("act", MINT),
+        typed.text(MINT, "user", "User", "").hint("Id or address."),
+        typed.text(MINT, "client_id", "Client", "").hint("The first one when left empty."),
+        typed.text(MINT, "scope", "Scope", "openid profile email offline_access"),
+        typed.long(MINT, "claims", "Further claims", "{}").hint("JSON, laid over access and ID token."),
+        typed
+            .number(MINT, "access_token_lifetime_s", "Access token lives, in seconds", "")
+            .hint("Negative: expired already. Empty: as set."),
+    ];
+    page.problem = typed.rest(&["token", "client_id", "user", "scope", "claims", "access_token_lifetime_s"]);
+    page.sections = answer;
+    page.sections.push(Section::new(
+        "Decode",
+        vec![Block::Form(Form::post("Decode", path.clone(), decode, "Look into it"))],
+    ));
+    page.sections.push(Section::new("Mint", vec![Block::Form(Form::post("Mint", path, mint, "Mint"))]));
+    page
+}
+
+/// `POST /dashboard/tokens`
+pub async fn act(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
+    let params = posted(&request, form)?;
+    let is_mint = one(&params, "act") == MINT;
+    let outcome = if is_mint { mint(&context, &params).await } else { decode(&context, &params).await };
+    match outcome {
+        Ok(answer) => {
+            let typed = Typed::new(if is_mint { MINT } else { DECODE }, &params, vec![]);
+            Ok(super::show(&built(&context, &request, &typed, answer)))
+        }
+        Err(refused) => {
+            let typed = again(&request, if is_mint { MINT } else { DECODE }, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &typed, vec![])))
+        }
+    }
+}
+
+type Params = crate::domain::authorization::Parameters;
+
+async fn decode(context: &Context, params: &Params) -> Result<Vec<Section>, Refused> {
+    let token = one(params, "token");
+    if token.is_empty() {
+        return Err(Refused::field("token", "is empty"));
+    }
+    let audience = Some(one(params, "client_id")).filter(|c| !c.is_empty());
+    let decoded = tokens::decode(context, token, audience).await?;
+    let rows =
+        decoded.checks.iter().map(|c| Row::new(vec![Cell::verdict(c.name, c.ok), Cell::text(&c.text)]));
+    let table = Table { columns: &["Check", "Result"], rows: rows.collect() };
+    let title = if decoded.valid { "It is valid here and now" } else { "It would be refused here and now" };
+    let mut blocks = vec![Block::Table(table)];
+    for (name, value) in [("Header", decoded.header), ("Claims", decoded.claims)] {
+        if let Some(value) = value {
+            blocks.push(Block::Code { name: name.to_owned(), text: format!("{value:#}") });
+        }
+    }
+    Ok(vec![Section::new(title, blocks)])
+}
+
+async fn mint(context: &Context, params: &Params) -> Result<Vec<Section>, Refused> {
+    let claims = match one(params, "claims") {
+        "" => serde_json::Map::new(),
+        text => serde_json::from_str(text)
+            .map_err(|error| Refused::field("claims", format!("is no JSON object: {error}")))?,
+    };
+    let lifetime = match one(params, "access_token_lifetime_s") {
+        "" => None,
+        text => Some(
+            text.parse().map_err(|_| Refused::field("access_token_lifetime_s", "must be a whole number"))?,
+        ),
+    };
+    let wanted = Wanted {
+        user: one(params, "user").to_owned(),
+        client_id: Some(one(params, "client_id").to_owned()).filter(|c| !c.is_empty()),
+        scope: one(params, "scope").split_whitespace().map(str::to_owned).collect(),
+        claims,
+        access_token_lifetime_s: lifetime,
+        ..Wanted::default()
+    };
+    let made = tokens::mint(context, wanted).await?;
+    let mut blocks = vec![Block::Code { name: "Access token".to_owned(), text: made.access_token }];
+    let others = [("ID token", made.id_token), ("Refresh token", made.refresh_token)];
+    blocks.extend(
+        others
+            .into_iter()
+            .filter_map(|(name, token)| Some(Block::Folded { name: name.to_owned(), text: token? })),
+    );
+    Ok(vec![Section::new("Minted", blocks)])
+}

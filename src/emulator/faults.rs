@@ -1,0 +1,70 @@
+//! Faults on purpose.
+
+use actix_web::web;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Answer, Body, Control, Deleted, ProblemDocument, created, gone, json, refuse};
+use crate::domain::clock::rfc3339;
+use crate::domain::fault::FaultRule;
+use crate::service::faults;
+use crate::service::faults::StoredFault;
+
+/// A rule with its counts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FaultView {
+    pub id: String,
+    #[serde(flatten)]
+    pub rule: FaultRule,
+    /// Requests that matched so far.
+    pub matched: i64,
+    /// Requests that went wrong so far.
+    pub fired: i64,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+impl From<StoredFault> for FaultView {
+    fn from(fault: StoredFault) -> Self {
+        Self {
+            id: fault.id,
+            rule: fault.rule,
+            matched: fault.matched,
+            fired: fault.fired,
+            created_at: rfc3339(fault.created_at_ms),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FaultList {
+    pub faults: Vec<FaultView>,
+}
+
+/// The rules with their counts.
+#[utoipa::path(get, path = "/_emulator/v1/faults", tag = "faults", responses((status = 200, body = FaultList)))]
+pub async fn list(Control(context): Control) -> Answer {
+    let found = faults::list(&context).await.map_err(|failure| refuse(failure.into()))?;
+    Ok(json(&FaultList { faults: found.into_iter().map(FaultView::from).collect() }))
+}
+
+/// Adds a rule. Answers that it touches carry `x-vestibule-fault` with its id.
+#[utoipa::path(post, path = "/_emulator/v1/faults", tag = "faults", request_body = FaultRule,
+    responses((status = 201, body = FaultView), (status = 400, body = ProblemDocument)))]
+pub async fn create(Control(context): Control, Body(rule): Body<FaultRule>) -> Answer {
+    Ok(created(&FaultView::from(faults::create(&context, rule).await.map_err(refuse)?)))
+}
+
+/// Deletes a rule.
+#[utoipa::path(delete, path = "/_emulator/v1/faults/{id}", tag = "faults", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDocument)))]
+pub async fn delete(Control(context): Control, id: web::Path<String>) -> Answer {
+    faults::delete(&context, Some(&id)).await.map_err(refuse)?;
+    Ok(gone())
+}
+
+/// Deletes all rules.
+#[utoipa::path(delete, path = "/_emulator/v1/faults", tag = "faults", responses((status = 200, body = Deleted)))]
+pub async fn delete_all(Control(context): Control) -> Answer {
+    Ok(json(&Deleted { deleted: faults::delete(&context, None).await.map_err(refuse)? }))
+}

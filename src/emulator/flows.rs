@@ -1,0 +1,111 @@
+//! The log of sign-ins: why did it fail?
+
+use actix_web::{HttpRequest, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Answer, Control, ProblemDocument, Query, json, refuse};
+use crate::domain::clock::rfc3339;
+use crate::domain::flow::{FlowStatus, Step};
+use crate::http::params::with_lost_plus;
+use crate::service::control::Refused;
+use crate::service::flows;
+use crate::service::flows::{FlowFilter, FlowRow, LoggedStep};
+
+/// A sign-in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FlowView {
+    /// The `auth_request_id`; an id of the log alone for what never became one.
+    pub id: String,
+    pub email: Option<String>,
+    pub client_id: Option<String>,
+    pub user_id: Option<String>,
+    pub status: FlowStatus,
+    /// The last thing that was decided.
+    pub why: String,
+    /// RFC 3339, by the environment's clock.
+    pub started_at: String,
+    pub changed_at: String,
+}
+
+impl From<FlowRow> for FlowView {
+    fn from(row: FlowRow) -> Self {
+        Self {
+            status: row.status(),
+            id: row.id,
+            email: row.email,
+            client_id: row.client_id,
+            user_id: row.user_id,
+            why: row.why,
+            started_at: rfc3339(row.started_at_ms),
+            changed_at: rfc3339(row.changed_at_ms),
+        }
+    }
+}
+
+/// A step with its time.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StepView {
+    /// RFC 3339, by the environment's clock.
+    pub at: String,
+    #[serde(flatten)]
+    pub step: Step,
+}
+
+impl From<LoggedStep> for StepView {
+    fn from(logged: LoggedStep) -> Self {
+        Self { at: rfc3339(logged.at_ms), step: logged.step }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FlowList {
+    pub flows: Vec<FlowView>,
+    pub total: i64,
+    pub next_page_token: Option<String>,
+}
+
+/// A sign-in and everything that was checked and decided, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FlowDetail {
+    #[serde(flatten)]
+    pub flow: FlowView,
+    pub steps: Vec<StepView>,
+}
+
+/// Sign-ins, newest first.
+#[utoipa::path(get, path = "/_emulator/v1/flows", tag = "flows",
+    params(("email" = Option<String>, Query, description = "An address or a part of one."), ("client_id" = Option<String>, Query),
+        ("status" = Option<String>, Query, description = "INITIATED, PENDING, SUCCESS or FAILED; several with commas."),
+        ("page_size" = Option<i64>, Query), ("page_token" = Option<String>, Query)),
+    responses((status = 200, body = FlowList), (status = 400, body = ProblemDocument)))]
+pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
+    let query = Query::of(&request).map_err(refuse)?;
+    let page = query.page().map_err(refuse)?;
+    let statuses = query.list("status").into_iter().map(|text| {
+        FlowStatus::parse(text)
+            .ok_or_else(|| Refused::field("status", "must be INITIATED, PENDING, SUCCESS or FAILED"))
+    });
+    let filter = FlowFilter {
+        email_key: None,
+        email_part: query.text("email").map_err(refuse)?.map(with_lost_plus),
+        client_id: query.owned("client_id").map_err(refuse)?,
+        statuses: statuses.collect::<Result<_, _>>().map_err(refuse)?,
+        from_ms: None,
+        until_ms: None,
+        offset: page.offset,
+        limit: page.limit(),
+    };
+    let (mut rows, total) = flows::list(&context, &filter).await.map_err(|failure| refuse(failure.into()))?;
+    let next_page_token = page.cut(&mut rows);
+    Ok(json(&FlowList { flows: rows.into_iter().map(FlowView::from).collect(), total, next_page_token }))
+}
+
+/// One sign-in with its timeline.
+#[utoipa::path(get, path = "/_emulator/v1/flows/{id}", tag = "flows", params(("id" = String, Path)),
+    responses((status = 200, body = FlowDetail), (status = 404, body = ProblemDocument)))]
+pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {
+    let found = flows::show(&context, &id).await.map_err(|failure| refuse(failure.into()))?;
+    let (row, steps) = found.ok_or_else(|| refuse(Refused::NotFound(format!("there is no flow {id}"))))?;
+    Ok(json(&FlowDetail { flow: row.into(), steps: steps.into_iter().map(StepView::from).collect() }))
+}

@@ -1,0 +1,273 @@
+//! The inbox, for tests: wait for a mail, search, read its source, follow as it fills.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Answer, Control, Deleted, Page, ProblemDocument, Query, gone, json, refuse};
+use crate::domain::clock::rfc3339;
+use crate::http::render::EMAIL_POLICY;
+use crate::mail::{Envelope, source};
+use crate::runtime::Context;
+use crate::service::control::Refused;
+use crate::service::inbox;
+use crate::service::inbox::{InboxFilter, InboxMessage};
+
+/// Longest wait for a mail, in milliseconds.
+const MAX_WAIT_MS: i64 = 60_000;
+
+/// How long `latest` waits when it is not told.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a stream of events is silent before a comment keeps it alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// A mail.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageView {
+    pub id: String,
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// The code, where the mail carries one.
+    pub code: Option<String>,
+    /// The link, where the mail carries one.
+    pub link: Option<String>,
+    pub auth_request_id: String,
+    /// `signin` or `signup`.
+    pub kind: String,
+    /// Did the address sign in with the fixed code, so that no mail left the house?
+    pub test_user: bool,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    /// Why its delivery by SMTP was given up.
+    pub delivery_error: Option<String>,
+}
+
+impl From<InboxMessage> for MessageView {
+    fn from(message: InboxMessage) -> Self {
+        Self {
+            test_user: message.recipient_kind == "test_user",
+            created_at: rfc3339(message.created_at_ms),
+            id: message.id,
+            to: message.to_address,
+            subject: message.subject,
+            text: message.text_body,
+            html: message.html_body,
+            code: message.code,
+            link: message.link,
+            auth_request_id: message.auth_request_id,
+            kind: message.kind,
+            delivery_error: message.delivery_error,
+        }
+    }
+}
+
+/// Emails, and where the inbox stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageList {
+    pub messages: Vec<MessageView>,
+    pub next_page_token: Option<String>,
+    /// For `since`: what arrives from now on, among what `to` and `auth_request_id` ask for.
+    pub cursor: String,
+}
+
+/// The cursor of an inbox without an email.
+const BEGINNING: &str = "msg_0000000000000000000";
+
+fn filter(query: &Query, page: Page) -> Result<InboxFilter, Refused> {
+    let since = query.owned("since")?;
+    if since.as_deref().is_some_and(|s| !s.starts_with("msg_")) {
+        return Err(Refused::field("since", "must be the id of an email, msg_…, or a cursor"));
+    }
+    Ok(InboxFilter {
+        to_key: query.address("to")?.map(|a| a.key().to_owned()),
+        auth_request_id: query.owned("auth_request_id")?,
+        after_id: since,
+        search: query.owned("q")?,
+        offset: page.offset,
+        limit: page.size,
+    })
+}
+
+fn wait(query: &Query) -> Result<Option<Duration>, Refused> {
+    let ms = query.number("wait_ms", 0..=MAX_WAIT_MS)?;
+    Ok(ms.map(|ms| Duration::from_millis(ms.unsigned_abs())))
+}
+
+fn failed(failure: crate::service::Failure) -> actix_web::Error {
+    refuse(failure.into())
+}
+
+/// Emails, newest first; with `wait_ms`, not before there is one or the time is over. `cursor` says where the inbox stands: take it before a sign-in, and `since` it only that sign-in's emails count.
+#[utoipa::path(get, path = "/_emulator/v1/messages", tag = "inbox",
+    params(("to" = Option<String>, Query, description = "Only mails to this address."),
+        ("auth_request_id" = Option<String>, Query, description = "Only mails of this sign-in."),
+        ("since" = Option<String>, Query, description = "Only mails newer than this one, by its id, or than this cursor."),
+        ("q" = Option<String>, Query, description = "Part of subject, text, code or address."),
+        ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait for a mail, at most 60000."),
+        ("page_size" = Option<i64>, Query), ("page_token" = Option<String>, Query)),
+    responses((status = 200, body = MessageList), (status = 400, body = ProblemDocument)))]
+pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
+    let read = || {
+        let query = Query::of(&request)?;
+        let size = query.number("page_size", 1..=200)?.unwrap_or(200);
+        let page = Page { size, ..query.page()? };
+        Ok((page, InboxFilter { limit: page.limit(), ..filter(&query, page)? }, wait(&query)?))
+    };
+    let (page, filter, wait) = read().map_err(refuse)?;
+    // Read before the list: an email that comes in between is listed, or newer than the cursor, or both; never neither.
+    let cursor = cursor(&context, &filter).await?;
+    let mut found = inbox::messages(&context, &filter, wait.unwrap_or_default()).await.map_err(failed)?;
+    let next_page_token = page.cut(&mut found);
+    let newest = found.first().map(|m| m.id.clone()).unwrap_or_default();
+    let messages = found.into_iter().map(MessageView::from).collect();
+    Ok(json(&MessageList { messages, next_page_token, cursor: cursor.max(newest) }))
+}
+
+/// The newest email that the filter means, whatever page, search and `since` say.
+async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, actix_web::Error> {
+    let newest = InboxFilter { after_id: None, search: None, offset: 0, limit: 1, ..filter.clone() };
+    let newest = inbox::messages(context, &newest, Duration::ZERO).await.map_err(failed)?;
+    Ok(newest.into_iter().next().map_or_else(|| BEGINNING.to_owned(), |m| m.id))
+}
+
+/// The newest email, as soon as there is one. One that is there already counts: where the address may have received one before, ask for newer ones with `since`, or for those of one sign-in with `auth_request_id`.
+#[utoipa::path(get, path = "/_emulator/v1/messages/latest", tag = "inbox",
+    params(("to" = Option<String>, Query, description = "To this address."),
+        ("auth_request_id" = Option<String>, Query, description = "Of this sign-in."),
+        ("since" = Option<String>, Query, description = "Newer than this mail, by its id, or than this cursor."),
+        ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait, at most 60000; 10000 when left out.")),
+    responses((status = 200, body = MessageView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
+pub async fn latest(request: HttpRequest, Control(context): Control) -> Answer {
+    let read = || {
+        let query = Query::of(&request)?;
+        Ok((filter(&query, Page { offset: 0, size: 1 })?, wait(&query)?))
+    };
+    let (filter, wait) = read().map_err(refuse)?;
+    let wait = wait.unwrap_or(DEFAULT_WAIT);
+    let found = inbox::messages(&context, &filter, wait).await.map_err(failed)?;
+    let Some(newest) = found.into_iter().next() else {
+        let to = if filter.to_key.is_some() { " to this address" } else { "" };
+        let which = if filter.auth_request_id.is_some() { " of this sign-in" } else { "" };
+        let newer = if filter.after_id.is_some() { " that is newer than since" } else { "" };
+        let text = format!("no email{to}{which}{newer} arrived within {} ms", wait.as_millis());
+        return Err(refuse(Refused::NotFound(text)));
+    };
+    Ok(json(&MessageView::from(newest)))
+}
+
+async fn find(context: &Context, id: &str) -> Result<InboxMessage, actix_web::Error> {
+    let found = inbox::message(context, id).await.map_err(failed)?;
+    found.ok_or_else(|| refuse(Refused::NotFound(format!("there is no email {id}"))))
+}
+
+/// One mail.
+#[utoipa::path(get, path = "/_emulator/v1/messages/{id}", tag = "inbox", params(("id" = String, Path)),
+    responses((status = 200, body = MessageView), (status = 404, body = ProblemDocument)))]
+pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {
+    Ok(json(&MessageView::from(find(&context, &id).await?)))
+}
+
+/// The HTML part of a mail, to look at.
+#[utoipa::path(get, path = "/_emulator/v1/messages/{id}/html", tag = "inbox", params(("id" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/html"), (status = 404, body = ProblemDocument)))]
+pub async fn html(Control(context): Control, id: web::Path<String>) -> Answer {
+    let message = find(&context, &id).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_SECURITY_POLICY, EMAIL_POLICY))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(message.html_body))
+}
+
+/// The source of a mail, as an SMTP server would receive it.
+#[utoipa::path(get, path = "/_emulator/v1/messages/{id}/raw", tag = "inbox", params(("id" = String, Path)),
+    responses((status = 200, body = String, content_type = "message/rfc822"), (status = 404, body = ProblemDocument)))]
+pub async fn raw(Control(context): Control, id: web::Path<String>) -> Answer {
+    let message = find(&context, &id).await?;
+    let bytes = source(&Envelope {
+        from: &context.environment.mail_from,
+        to: &message.to_address,
+        message_id: &message.id,
+        subject: &message.subject,
+        text: &message.text_body,
+        html: &message.html_body,
+        created_at_ms: message.created_at_ms,
+    })
+    .map_err(|error| refuse(Refused::NotAllowed(error.to_string())))?;
+    Ok(HttpResponse::Ok()
+        .content_type("message/rfc822")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(bytes))
+}
+
+/// Empties the inbox, or deletes what one address received.
+#[utoipa::path(delete, path = "/_emulator/v1/messages", tag = "inbox",
+    params(("to" = Option<String>, Query, description = "Only mails to this address.")),
+    responses((status = 200, body = Deleted), (status = 400, body = ProblemDocument)))]
+pub async fn delete(request: HttpRequest, Control(context): Control) -> Answer {
+    let to = Query::of(&request).and_then(|query| query.address("to")).map_err(refuse)?;
+    Ok(json(&Deleted { deleted: inbox::delete(&context, to.as_ref()).await.map_err(failed)? }))
+}
+
+/// Deletes one mail.
+#[utoipa::path(delete, path = "/_emulator/v1/messages/{id}", tag = "inbox", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDocument)))]
+pub async fn delete_one(Control(context): Control, id: web::Path<String>) -> Answer {
+    if inbox::delete_one(&context, &id).await.map_err(failed)? {
+        return Ok(gone());
+    }
+    Err(refuse(Refused::NotFound(format!("there is no email {id}"))))
+}
+
+/// Mails as they come, as server-sent events: `event: message`, the mail as JSON in `data`. Goes on after `since`, or
+/// after the `Last-Event-ID` that browsers send when they connect again.
+#[utoipa::path(get, path = "/_emulator/v1/messages/events", tag = "inbox",
+    params(("to" = Option<String>, Query, description = "Only mails to this address."),
+        ("auth_request_id" = Option<String>, Query, description = "Only mails of this sign-in."),
+        ("since" = Option<String>, Query, description = "First those newer than this mail, by its id, or than this cursor.")),
+    responses((status = 200, body = String, content_type = "text/event-stream"), (status = 400, body = ProblemDocument)))]
+pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
+    let mut filter = Query::of(&request)
+        .and_then(|query| filter(&query, Page { offset: 0, size: 200 }))
+        .map_err(refuse)?;
+    let last_seen = request.headers().get("last-event-id").and_then(|v| v.to_str().ok());
+    if let Some(id) = last_seen.filter(|id| id.starts_with("msg_")) {
+        filter.after_id = Some(id.to_owned());
+    }
+    if filter.after_id.is_none() {
+        // Only what comes from now on.
+        filter.after_id = Some(cursor(&context, &filter).await?);
+    }
+    let stream = futures_util::stream::unfold(Some((context, filter)), |state| async move {
+        let (context, mut filter) = state?;
+        let found = match inbox::messages(&context, &filter, HEARTBEAT).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "a stream of mails ends");
+                return None;
+            }
+        };
+        let mut text = String::new();
+        for message in found.into_iter().rev() {
+            filter.after_id = Some(message.id.clone());
+            let id = message.id.clone();
+            let data = serde_json::to_string(&MessageView::from(message)).unwrap_or_default();
+            text.push_str(&format!("id: {id}\nevent: message\ndata: {data}\n\n"));
+        }
+        if text.is_empty() {
+            text.push_str(": still here\n\n");
+        }
+        let next = (!context.app.site.is_stopping()).then_some((context, filter));
+        Some((Ok::<_, actix_web::Error>(web::Bytes::from(text)), next))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .streaming(stream))
+}

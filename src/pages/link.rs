@@ -1,0 +1,106 @@
+//! The landing page of mailed links. Opening it changes nothing, because mail scanners open links too; the
+//! sign-in is a POST, sent by the page itself in the browser that started and by a click elsewhere.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::login::{checked, signed_in};
+use super::views;
+use crate::domain::auth_request::{Closed, LinkOutcome};
+use crate::http::context::Ctx;
+use crate::http::errors::Problem;
+use crate::http::params::{self, Form};
+use crate::http::render::{self, FormsLead, page, page_with_forms};
+use crate::http::texts;
+use crate::http::{cookies, see_other};
+use crate::runtime::Context;
+use crate::service::passwordless::{self, LINK_PATH, LinkResult, Refusal, app_name};
+
+/// What is longer is no token of ours, and too much for an address.
+const MAX_TOKEN_BYTES: usize = 200;
+
+/// `GET /login/link`.
+pub async fn landing(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
+    let browser = cookies::browser(&request, &context);
+    let Some(token) =
+        params::query(&request).ok().and_then(|p| p.one("link_token").ok().flatten().map(str::to_owned))
+    else {
+        return gone(&context);
+    };
+    match passwordless::preview_link(&context, &browser, &token).await {
+        Ok(preview) if preview.outcome == LinkOutcome::Accepted => {
+            let view = views::LinkLanding {
+                layout: render::layout(&context, texts::TITLE_LINK),
+                action: context.path(LINK_PATH),
+                link_token: token,
+                auto: preview.same_browser,
+                app_name: app_name(&context.environment, &preview.request).to_owned(),
+            };
+            let redirect_uri = &preview.request.origin.authorization.redirect_uri;
+            page_with_forms(StatusCode::OK, &view, FormsLead::ToApplication { redirect_uri })
+        }
+        Ok(preview) => {
+            let name = app_name(&context.environment, &preview.request).to_owned();
+            let restart =
+                preview.same_browser.then(|| context.path(&format!("/login/{}/restart", preview.request.id)));
+            refused(&context, preview.outcome, name, restart)
+        }
+        Err(Refusal::Failure(failure)) => Problem::failure(&failure).page(&request),
+        Err(_) => gone(&context),
+    }
+}
+
+/// `POST /login/link`: use the link.
+pub async fn sign_in(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
+    let params = match checked(&request, &context, form) {
+        Ok(params) => params,
+        Err(response) => return response,
+    };
+    let browser = cookies::browser(&request, &context);
+    let token = params.one("link_token").ok().flatten().unwrap_or_default();
+    match passwordless::verify_link(&context, &browser, token).await {
+        Ok(LinkResult::SignedIn(done)) => signed_in(&context, done),
+        Err(Refusal::Failure(failure)) => Problem::failure(&failure).page(&request),
+        // The landing page says what is wrong with the link, as it did or would have done before the form was sent.
+        Ok(LinkResult::Refused(_)) | Err(_) => {
+            let token = Some(token).filter(|token| token.len() <= MAX_TOKEN_BYTES).unwrap_or_default();
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("link_token", token)
+                .finish();
+            see_other(&context.public_url.join(&format!("{LINK_PATH}?{query}")))
+        }
+    }
+}
+
+/// A link that never was, or that a newer one replaced.
+fn gone(context: &Context) -> HttpResponse {
+    let layout = render::layout(context, texts::TITLE_EXPIRED);
+    page(StatusCode::GONE, &views::Expired { layout, restart_action: None })
+}
+
+fn refused(
+    context: &Context,
+    outcome: LinkOutcome,
+    app_name: String,
+    restart: Option<String>,
+) -> HttpResponse {
+    match outcome {
+        LinkOutcome::WrongBrowser => {
+            let layout = render::layout(context, texts::TITLE_WRONG_BROWSER);
+            page(StatusCode::FORBIDDEN, &views::WrongBrowser { layout, app_name })
+        }
+        LinkOutcome::Closed(Closed::Completed) => {
+            let layout = render::layout(context, texts::TITLE_DONE);
+            page(StatusCode::OK, &views::Done { layout, app_name })
+        }
+        LinkOutcome::Closed(Closed::TooManyAttempts) if restart.is_some() => {
+            let layout = render::layout(context, texts::TITLE_TOO_MANY);
+            let restart_action = restart.unwrap_or_default();
+            page(StatusCode::TOO_MANY_REQUESTS, &views::TooManyAttempts { layout, restart_action })
+        }
+        LinkOutcome::Accepted | LinkOutcome::Expired | LinkOutcome::Closed(_) => {
+            let layout = render::layout(context, texts::TITLE_EXPIRED);
+            page(StatusCode::GONE, &views::Expired { layout, restart_action: restart })
+        }
+    }
+}

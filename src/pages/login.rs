@@ -1,0 +1,381 @@
+//! The pages of one authentication request: the address form, the code form, and how it may end.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::form_error::{FormError, Said};
+use super::views;
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, Stage};
+use crate::domain::authorization::{Parameters, Prompt};
+use crate::domain::clock::rfc3339;
+use crate::domain::flow::{About, Step, Verdict};
+use crate::http::context::Ctx;
+use crate::http::errors::Problem;
+use crate::http::params::{self, Form, ParamsError};
+use crate::http::render::{self, FormsLead, page, page_with_forms};
+use crate::http::texts;
+use crate::http::{cookies, guard, path_segment, see_other};
+use crate::runtime::Context;
+use crate::service::authorize::named_address;
+use crate::service::flows;
+use crate::service::passwordless::{self, CodeResult, Refusal, app_name};
+use crate::service::sessions::{Browser, live_session};
+use crate::service::sign_in::SignedIn;
+
+/// Seconds before the page offers to send again, matching the mail limit's pace of two a minute.
+const RESEND_AFTER_S: i64 = 30;
+
+fn path_of(context: &Context, id: &str, rest: &str) -> String {
+    context.path(&format!("/login/{id}{rest}"))
+}
+
+fn url_of(context: &Context, id: &str, rest: &str) -> String {
+    context.public_url.join(&format!("/login/{}{rest}", path_segment(id)))
+}
+
+/// `GET /login/{id}`: what the request's state calls for.
+pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    let browser = cookies::browser(&request, &context);
+    let auth_request = match passwordless::request_of_browser(&context, &browser, &id).await {
+        Ok(found) => found,
+        Err(Refusal::Failure(failure)) => return Problem::failure(&failure).page(&request),
+        Err(_) => return lost(&context, &id).await.unwrap_or_else(|| not_yours().page(&request)),
+    };
+    let query = params::query(&request).unwrap_or_default();
+    let asked_for_other = matches!(query.one("account"), Ok(Some("other")));
+    if auth_request.stage == Stage::AwaitingEmail
+        && auth_request.origin.authorization.prompt == Prompt::SelectAccount
+        && !asked_for_other
+    {
+        match live_session(&context, &browser).await {
+            Ok(Some((_, user))) => return choose_account(&context, &auth_request, &user.email),
+            Ok(None) => {}
+            Err(failure) => return Problem::failure(&failure).page(&request),
+        }
+    }
+    let said = match FormError::of_query(&query) {
+        Some(error) => error.said(&context, &auth_request, cookies::typed_email(&request, &context)),
+        None => {
+            let is_sent_again = matches!(query.one("sent"), Ok(Some("again")));
+            Said { notice: is_sent_again.then(|| texts::SENT_AGAIN.to_owned()), ..Said::default() }
+        }
+    };
+    show_state(&context, &auth_request, said)
+}
+
+fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) -> HttpResponse {
+    let view = views::ChooseAccount {
+        layout: render::layout(context, texts::TITLE_CHOOSE_ACCOUNT),
+        action: path_of(context, &auth_request.id, "/account"),
+        email: email.to_owned(),
+        app_name: app_name(&context.environment, auth_request).to_owned(),
+    };
+    let redirect_uri = &auth_request.origin.authorization.redirect_uri;
+    page_with_forms(StatusCode::OK, &view, FormsLead::ToApplication { redirect_uri })
+}
+
+/// The page of the request's state, with something said beside its form.
+fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
+    if let Some(closed) = auth_request.closed(context.now_ms()) {
+        note_page(context, auth_request, &format!("a page that says: {closed}"));
+        return closed_page(context, auth_request, closed);
+    }
+    let retry_after_s = said.retry_after_s;
+    let mut response = open_page(context, auth_request, said);
+    if let Some(seconds) = retry_after_s {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn open_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
+    match auth_request.awaited() {
+        Some(sent) if sent.passwordless_type.has_code() => {
+            note_page(context, auth_request, "the code form");
+            code_page(context, auth_request, sent, said)
+        }
+        Some(sent) => {
+            note_page(context, auth_request, "the request to open the mailed link");
+            check_mail_page(context, auth_request, sent, said)
+        }
+        None => {
+            note_page(context, auth_request, "the address form");
+            email_page(context, auth_request, said)
+        }
+    }
+}
+
+fn note_page(context: &Context, auth_request: &AuthRequest, what: &str) {
+    let step = Step::new("page", Verdict::Note, format!("The person saw {what}."));
+    flows::note(context, &auth_request.id, About::default(), step);
+}
+
+fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
+    let sign_up = auth_request.origin.authorization.prompt == Prompt::Create;
+    let title = if sign_up { texts::TITLE_SIGN_UP } else { texts::TITLE_SIGN_IN };
+    let view = views::SignIn {
+        layout: render::layout(context, title),
+        action: path_of(context, &auth_request.id, "/email"),
+        email: said
+            .typed
+            .or_else(|| auth_request.origin.authorization.login_hint.clone())
+            .or_else(|| named_address(context, &auth_request.origin.authorization))
+            .unwrap_or_default(),
+        error: said.error,
+        app_name: app_name(&context.environment, auth_request).to_owned(),
+        sign_up,
+    };
+    page(said.status, &view)
+}
+
+fn code_page(context: &Context, auth_request: &AuthRequest, sent: &Credentials, said: Said) -> HttpResponse {
+    let id = &auth_request.id;
+    let view = views::EnterCode {
+        layout: render::layout(context, texts::TITLE_CODE),
+        action: path_of(context, id, "/code"),
+        resend_action: path_of(context, id, "/resend"),
+        restart_action: path_of(context, id, "/restart"),
+        status_url: path_of(context, id, "/status"),
+        email: sent.email.to_unicode(),
+        error: said.error,
+        notice: said.notice,
+        code_length: sent.code_length(),
+        resend_after_s: resend_after_s(context, sent),
+        also_link: sent.passwordless_type.has_link(),
+        demo_code: passwordless::demo_code(context, auth_request),
+    };
+    let redirect_uri = &auth_request.origin.authorization.redirect_uri;
+    page_with_forms(said.status, &view, FormsLead::ToApplication { redirect_uri })
+}
+
+fn check_mail_page(
+    context: &Context,
+    auth_request: &AuthRequest,
+    sent: &Credentials,
+    said: Said,
+) -> HttpResponse {
+    let id = &auth_request.id;
+    let view = views::CheckMail {
+        layout: render::layout(context, texts::TITLE_CHECK_MAIL),
+        email: sent.email.to_unicode(),
+        resend_action: path_of(context, id, "/resend"),
+        restart_action: path_of(context, id, "/restart"),
+        status_url: path_of(context, id, "/status"),
+        resend_after_s: resend_after_s(context, sent),
+        error: said.error,
+        notice: said.notice,
+        demo_link: passwordless::demo_link(context, auth_request),
+    };
+    page(said.status, &view)
+}
+
+/// Seconds until the last mail is old enough to ask for another; 0 where sends are not limited.
+fn resend_after_s(context: &Context, sent: &Credentials) -> i64 {
+    if !passwordless::has_mail_limit(context, &sent.email) {
+        return 0;
+    }
+    (RESEND_AFTER_S - (context.now_ms() - sent.sent_at_ms) / 1000).clamp(0, RESEND_AFTER_S)
+}
+
+fn closed_page(context: &Context, auth_request: &AuthRequest, closed: Closed) -> HttpResponse {
+    let restart_action = path_of(context, &auth_request.id, "/restart");
+    match closed {
+        Closed::Expired => page(
+            StatusCode::GONE,
+            &views::Expired {
+                layout: render::layout(context, texts::TITLE_EXPIRED),
+                restart_action: Some(restart_action),
+            },
+        ),
+        Closed::TooManyAttempts => page(
+            StatusCode::TOO_MANY_REQUESTS,
+            &views::TooManyAttempts {
+                layout: render::layout(context, texts::TITLE_TOO_MANY),
+                restart_action,
+            },
+        ),
+        Closed::Completed => page(
+            StatusCode::OK,
+            &views::Done {
+                layout: render::layout(context, texts::TITLE_DONE),
+                app_name: app_name(&context.environment, auth_request).to_owned(),
+            },
+        ),
+    }
+}
+
+/// Back to the page of a sign-in, which says why its form was refused. Where nothing can be said for now, an error page
+/// stands in place, and sending the form again is right.
+fn refused(request: &HttpRequest, context: &Context, id: &str, refusal: &Refusal) -> HttpResponse {
+    match refusal {
+        Refusal::Failure(failure) => Problem::failure(failure).page(request),
+        Refusal::Email(_) => refused_with(context, id, FormError::InvalidEmail),
+        Refusal::TooManyMails { limit, retry_after_s } => {
+            let error = FormError::email_rate_limited(*limit, context.now_ms(), *retry_after_s);
+            refused_with(context, id, error)
+        }
+        Refusal::AddressRateLimited { retry_after_s } => {
+            refused_with(context, id, FormError::address_rate_limited(context.now_ms(), *retry_after_s))
+        }
+        // The page sees for itself.
+        Refusal::NotYours | Refusal::Closed(_) | Refusal::NothingSent => see_other(&url_of(context, id, "")),
+    }
+}
+
+fn refused_with(context: &Context, id: &str, error: FormError) -> HttpResponse {
+    see_other(&url_of(context, id, &error.query()))
+}
+
+fn not_yours() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", texts::LOST_HEADING, texts::LOST_TEXT)
+}
+
+/// A sign-in that this browser lost goes back to where its application starts one (product rule B-06).
+async fn lost(context: &Context, id: &str) -> Option<HttpResponse> {
+    let uri = passwordless::initiate_login_uri(context, id).await.ok()??;
+    Some(see_other(&uri))
+}
+
+/// `POST /login/{id}/email`: send.
+pub async fn email(
+    request: HttpRequest,
+    Ctx(context): Ctx,
+    id: web::Path<String>,
+    Form(form): Form,
+) -> HttpResponse {
+    let params = match checked(&request, &context, form) {
+        Ok(params) => params,
+        Err(response) => return response,
+    };
+    let browser = cookies::browser(&request, &context);
+    let typed = params.one("email").ok().flatten().unwrap_or_default();
+    match passwordless::send(&context, &browser, &id, typed).await {
+        Ok(()) => see_other(&url_of(&context, &id, "")),
+        Err(refusal) => {
+            let mut response = refused(&request, &context, &id, &refusal);
+            // The page shows it again; an address of a page is no place for that of a person.
+            if !matches!(refusal, Refusal::NotYours | Refusal::Failure(_)) {
+                let _ = response.add_cookie(&cookies::typed_email_cookie(&context, &id, typed));
+            }
+            response
+        }
+    }
+}
+
+/// `POST /login/{id}/code`: verify.
+pub async fn code(
+    request: HttpRequest,
+    Ctx(context): Ctx,
+    id: web::Path<String>,
+    Form(form): Form,
+) -> HttpResponse {
+    let params = match checked(&request, &context, form) {
+        Ok(params) => params,
+        Err(response) => return response,
+    };
+    let browser = cookies::browser(&request, &context);
+    // People type codes as they read them, in groups.
+    let typed = params.one("code").ok().flatten().unwrap_or_default();
+    let code: String = typed.chars().filter(|c| !c.is_whitespace() && *c != '-').take(64).collect();
+    if code.is_empty() {
+        return refused_with(&context, &id, FormError::CodeMissing);
+    }
+    match passwordless::verify_code(&context, &browser, &id, &code).await {
+        Ok(CodeResult::SignedIn(done)) => signed_in(&context, done),
+        Ok(CodeResult::Refused(outcome)) => match outcome {
+            CodeOutcome::Wrong { .. } => refused_with(&context, &id, FormError::WrongCode),
+            CodeOutcome::AddressSpent { retry_after_s } => {
+                refused_with(&context, &id, FormError::address_rate_limited(context.now_ms(), retry_after_s))
+            }
+            CodeOutcome::Expired => refused_with(&context, &id, FormError::CodeExpired),
+            CodeOutcome::Accepted
+            | CodeOutcome::TooManyAttempts
+            | CodeOutcome::NotOffered
+            | CodeOutcome::Closed(_) => see_other(&url_of(&context, &id, "")),
+        },
+        Err(refusal) => refused(&request, &context, &id, &refusal),
+    }
+}
+
+/// `POST /login/{id}/resend`.
+pub async fn resend(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    if let Err(problem) = guard::same_origin(&request, &context) {
+        return problem.page(&request);
+    }
+    let browser = cookies::browser(&request, &context);
+    match passwordless::resend(&context, &browser, &id).await {
+        Ok(()) => see_other(&url_of(&context, &id, "?sent=again")),
+        Err(refusal) => refused(&request, &context, &id, &refusal),
+    }
+}
+
+/// `POST /login/{id}/restart`: "Not you?" and "Start again".
+pub async fn restart(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    if let Err(problem) = guard::same_origin(&request, &context) {
+        return problem.page(&request);
+    }
+    let browser = cookies::browser(&request, &context);
+    match passwordless::restart(&context, &browser, &id).await {
+        Ok(new_id) => see_other(&url_of(&context, &new_id, "")),
+        Err(refusal) => refused(&request, &context, &id, &refusal),
+    }
+}
+
+/// `POST /login/{id}/account`: the choice of `prompt=select_account`.
+pub async fn account(
+    request: HttpRequest,
+    Ctx(context): Ctx,
+    id: web::Path<String>,
+    Form(form): Form,
+) -> HttpResponse {
+    let params = match checked(&request, &context, form) {
+        Ok(params) => params,
+        Err(response) => return response,
+    };
+    let browser: Browser = cookies::browser(&request, &context);
+    if matches!(params.one("choice"), Ok(Some("continue"))) {
+        match passwordless::continue_with_session(&context, &browser, &id).await {
+            Ok(Some(done)) => return signed_in(&context, done),
+            Ok(None) => {}
+            Err(refusal) => return refused(&request, &context, &id, &refusal),
+        }
+    }
+    see_other(&url_of(&context, &id, "?account=other"))
+}
+
+/// `GET /login/{id}/status`: may the waiting tab move on?
+pub async fn status(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    let browser = cookies::browser(&request, &context);
+    let state = match passwordless::request_of_browser(&context, &browser, &id).await {
+        Ok(found) if found.closed(context.now_ms()).is_none() => "waiting",
+        Ok(_) | Err(Refusal::NotYours) => "moved",
+        Err(Refusal::Failure(failure)) => return Problem::failure(&failure).json(),
+        Err(_) => "waiting",
+    };
+    HttpResponse::Ok()
+        .insert_header(("cache-control", "no-store"))
+        .json(json!({ "state": state, "now": rfc3339(context.now_ms()) }))
+}
+
+/// The form of a page: from this site, and readable.
+pub(super) fn checked(
+    request: &HttpRequest,
+    context: &Context,
+    form: Result<Parameters, ParamsError>,
+) -> Result<Parameters, HttpResponse> {
+    guard::same_origin(request, context).map_err(|problem| problem.page(request))?;
+    form.map_err(|error| {
+        Problem::new(error.status(), "invalid_request", "This form does not work", format!("{error}."))
+            .page(request)
+    })
+}
+
+/// Back to the application, signed in.
+pub(super) fn signed_in(context: &Context, done: SignedIn) -> HttpResponse {
+    let mut response = see_other(&done.location);
+    if let Some(value) = done.session_cookie {
+        let _ = response.add_cookie(&cookies::session_cookie(context, value));
+    }
+    response
+}

@@ -1,0 +1,18 @@
+//! Pages that people see. Forms work without JavaScript.
+
+mod form_error;
+pub mod link;
+pub mod login;
+pub mod views;
+
+use actix_web::HttpResponse;
+
+use crate::http::context::Ctx;
+use crate::http::see_other;
+
+/// `GET /`: people who open the server itself find the dashboard; where there is none, the discovery document.
+pub async fn home(Ctx(context): Ctx) -> HttpResponse {
+    let path =
+        if context.app.site.control.is_off() { "/.well-known/openid-configuration" } else { "/dashboard" };
+    see_other(&context.public_url.join(path))
+}

@@ -1,0 +1,186 @@
+//! What each page shows. The templates hold the markup, `texts` the words.
+
+use askama::Template;
+
+use crate::http::texts;
+use crate::http::views::Layout;
+
+/// The address form; with `sign_up`, of `prompt=create`.
+#[derive(Template)]
+#[template(path = "pages/sign_in.html")]
+pub struct SignIn {
+    pub layout: Layout,
+    pub action: String,
+    pub email: String,
+    pub error: Option<String>,
+    pub app_name: String,
+    pub sign_up: bool,
+}
+
+/// The code form.
+#[derive(Template)]
+#[template(path = "pages/enter_code.html")]
+pub struct EnterCode {
+    pub layout: Layout,
+    pub action: String,
+    pub resend_action: String,
+    pub restart_action: String,
+    pub status_url: String,
+    pub email: String,
+    pub error: Option<String>,
+    pub notice: Option<String>,
+    pub code_length: u32,
+    /// Seconds until the resend button is offered; the server enforces its own limit.
+    pub resend_after_s: i64,
+    pub also_link: bool,
+    /// Shown in a demonstration, which needs no mail.
+    pub demo_code: Option<String>,
+}
+
+/// What people see while only a link was mailed.
+#[derive(Template)]
+#[template(path = "pages/check_mail.html")]
+pub struct CheckMail {
+    pub layout: Layout,
+    pub email: String,
+    pub resend_action: String,
+    pub restart_action: String,
+    pub status_url: String,
+    pub resend_after_s: i64,
+    pub error: Option<String>,
+    pub notice: Option<String>,
+    /// Shown in a demonstration, which needs no mail.
+    pub demo_link: Option<String>,
+}
+
+/// Where a mailed link lands.
+#[derive(Template)]
+#[template(path = "pages/link_landing.html")]
+pub struct LinkLanding {
+    pub layout: Layout,
+    pub action: String,
+    pub link_token: String,
+    /// The script presses the button: this is the browser that started.
+    pub auto: bool,
+    pub app_name: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/wrong_browser.html")]
+pub struct WrongBrowser {
+    pub layout: Layout,
+    pub app_name: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/too_many_attempts.html")]
+pub struct TooManyAttempts {
+    pub layout: Layout,
+    pub restart_action: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/expired.html")]
+pub struct Expired {
+    pub layout: Layout,
+    /// `None` where this browser did not start the sign-in.
+    pub restart_action: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "pages/done.html")]
+pub struct Done {
+    pub layout: Layout,
+    pub app_name: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/choose_account.html")]
+pub struct ChooseAccount {
+    pub layout: Layout,
+    pub action: String,
+    pub email: String,
+    pub app_name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> Layout {
+        Layout {
+            title: "T".into(),
+            base: "/e/a".into(),
+            demo: false,
+            desk: None,
+            brand_name: "Acme <&> Co".into(),
+            has_logo: false,
+            support_email: Some("help@example.com".into()),
+            notice: Some("Development server".into()),
+        }
+    }
+
+    fn code_page(email: &str) -> String {
+        EnterCode {
+            layout: layout(),
+            action: "/login/x/code".into(),
+            resend_action: "/login/x/resend".into(),
+            restart_action: "/login/x/restart".into(),
+            status_url: "/login/x/status".into(),
+            email: email.into(),
+            error: None,
+            notice: None,
+            code_length: 6,
+            resend_after_s: 30,
+            also_link: true,
+            demo_code: None,
+        }
+        .render()
+        .unwrap()
+    }
+
+    fn sign_in(email: &str) -> String {
+        SignIn {
+            layout: layout(),
+            action: "/login/x/email".into(),
+            email: email.into(),
+            error: Some("Wrong".into()),
+            app_name: "App".into(),
+            sign_up: false,
+        }
+        .render()
+        .unwrap()
+    }
+
+    /// The words of every submit button, in document order.
+    fn buttons(html: &str) -> Vec<String> {
+        let document = scraper::Html::parse_document(html);
+        let selector = scraper::Selector::parse("button[type=submit]").unwrap();
+        document.select(&selector).map(|b| b.text().collect::<String>().trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_published_selectors_find_their_fields_and_exactly_one_continue() {
+        let page = sign_in("");
+        assert!(page.contains(r#"name="email""#));
+        assert_eq!(buttons(&page), ["Continue"]);
+        let page = code_page("jane@example.com");
+        assert!(page.contains(r#"data-scope="pin-input" data-part="input""#));
+        assert_eq!(page.matches(r#"name="code""#).count(), 1);
+        assert_eq!(buttons(&page).iter().filter(|b| b.contains("Continue")).count(), 1);
+    }
+
+    #[test]
+    fn hostile_values_are_escaped() {
+        for page in [sign_in("\"><script>x</script>"), code_page("<script>x</script>@y")] {
+            assert!(!page.contains("<script>x"), "{page}");
+        }
+    }
+
+    #[test]
+    fn pages_hold_no_inline_script_or_style() {
+        for page in [sign_in("a@b.io"), code_page("a@b.io")] {
+            assert!(!page.contains("style=\"") && !page.contains(" onclick") && !page.contains("<style"));
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Every route on one screen, and what all requests go through.
+
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::middleware::Next;
+use actix_web::web;
+use tracing::Span;
+
+use super::{health, metrics};
+use crate::api::not_emulated;
+use crate::api::rest::{audit_logs, connections, openapi, passwordless};
+use crate::dashboard::{self, inbox};
+use crate::domain::limits::MAX_HEADER_BYTES;
+use crate::http::assets;
+use crate::http::endpoint::endpoint;
+use crate::http::errors::Problem;
+use crate::pages::{link, login};
+use crate::runtime::Provider;
+use crate::telemetry::request;
+use crate::{emulator, oidc, pages};
+
+/// All routes. Slashes are merged before, so `//oauth/token`, which some SDKs ask for, is `/oauth/token`.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        // OAuth 2.0 and OpenID Connect. What browser applications fetch themselves answers cross-origin.
+        .service(
+            endpoint("/oauth/authorize")
+                .get_with_effects(oidc::authorize::get)
+                .post(oidc::authorize::post)
+                .end(),
+        )
+        .service(endpoint("/oauth/par").cross_origin().post(oidc::par::post).end())
+        .service(endpoint("/oauth/token").cross_origin().post(oidc::token::post).end())
+        .service(endpoint("/oauth/introspect").cross_origin().post(oidc::introspection::introspect).end())
+        .service(endpoint("/revoke").cross_origin().post(oidc::introspection::revoke).end())
+        .service(
+            endpoint("/userinfo").cross_origin().get(oidc::userinfo::get).post(oidc::userinfo::post).end(),
+        )
+        .service(endpoint("/keys").cross_origin().get(oidc::metadata::keys).end())
+        .service(
+            endpoint("/.well-known/openid-configuration").cross_origin().get(oidc::metadata::discovery).end(),
+        )
+        .service(
+            endpoint("/.well-known/oauth-authorization-server")
+                .cross_origin()
+                .get(oidc::metadata::discovery)
+                .end(),
+        )
+        .service(endpoint("/oidc/logout").get_with_effects(oidc::logout::get).post(oidc::logout::post).end())
+        .service(endpoint("/oidc/logout/confirm").post(oidc::logout::confirm).shown_at("/oidc/logout").end())
+        // Pages that people see while they sign in.
+        .service(endpoint("/login/link").get(link::landing).post(link::sign_in).end())
+        .service(
+            web::scope("/login/{id}")
+                .service(endpoint("").get(login::show).end())
+                .service(endpoint("/status").get(login::status).end())
+                .service(endpoint("/email").post(login::email).shown_at("/login/{id}").end())
+                .service(endpoint("/code").post(login::code).shown_at("/login/{id}").end())
+                .service(endpoint("/resend").post(login::resend).shown_at("/login/{id}").end())
+                .service(endpoint("/restart").post(login::restart).shown_at("/login/{id}").end())
+                .service(endpoint("/account").post(login::account).shown_at("/login/{id}").end()),
+        )
+        .service(endpoint("/assets/brand.css").get(assets::brand_css).end())
+        .service(endpoint("/assets/logo").get(assets::logo).end())
+        .service(endpoint("/assets/{file}").get(assets::file).end())
+        // Browsers ask for it unasked.
+        .service(endpoint("/favicon.ico").get(assets::icon).end())
+        // Scalekit's REST API; every other path of it is answered by the default service.
+        .service(
+            web::scope("/api/v1")
+                .service(
+                    endpoint("/passwordless/email/send")
+                        .post(passwordless::send)
+                        .end_with(not_emulated::fallback),
+                )
+                .service(
+                    endpoint("/passwordless/email/resend")
+                        .post(passwordless::resend)
+                        .end_with(not_emulated::fallback),
+                )
+                .service(
+                    endpoint("/passwordless/email/verify")
+                        .post(passwordless::verify)
+                        .end_with(not_emulated::fallback),
+                )
+                .service(endpoint("/connections").get(connections::list).end_with(not_emulated::fallback))
+                .service(
+                    endpoint("/connections/{id}:enable")
+                        .patch(connections::enable)
+                        .end_with(not_emulated::fallback),
+                )
+                .service(
+                    endpoint("/connections/{id}:disable")
+                        .patch(connections::disable)
+                        .end_with(not_emulated::fallback),
+                )
+                .service(
+                    endpoint("/connections/{id}")
+                        .get(connections::show)
+                        .patch(connections::change)
+                        .end_with(not_emulated::fallback),
+                )
+                .service(endpoint("/authmethods").get(connections::methods).end_with(not_emulated::fallback))
+                .service(
+                    endpoint("/logs/authentication/requests")
+                        .get(audit_logs::list)
+                        .end_with(not_emulated::fallback),
+                )
+                .service(
+                    endpoint("/auth:discovery").post(connections::discover).end_with(not_emulated::fallback),
+                )
+                .service(endpoint("/openapi.json").get(openapi::show).end_with(not_emulated::fallback)),
+        )
+        .service(endpoint("/compatibility").get(not_emulated::compatibility).end())
+        // The inbox, for people.
+        .service(endpoint("/_emulator/inbox").get(inbox::page).end())
+        .service(endpoint("/_emulator/inbox/{id}").get(inbox::message_page).end())
+        .service(endpoint("/_emulator/inbox/{id}/html").get(inbox::message_html).end())
+        .service(endpoint("/_emulator").get(dashboard::control_api::show).end())
+        .service(endpoint("/_emulator/").get(dashboard::control_api::show).end())
+        .service(endpoint("/_emulator/v1").get(dashboard::control_api::show).end())
+        .service(endpoint("/_emulator/v1/").get(dashboard::control_api::show).end())
+        .configure(control_routes)
+        .configure(dashboard::routes)
+        // Operation.
+        .service(endpoint("/live").get(health::live).end())
+        .service(endpoint("/health").get(health::ready).end())
+        .service(endpoint("/ready").get(health::ready).end())
+        .service(endpoint("/metrics").get(metrics::show).end())
+        .service(endpoint("/llms.txt").get(emulator::llms::show).end())
+        .service(endpoint("/").get(pages::home).end())
+        .default_service(web::to(not_emulated::fallback));
+}
+
+/// Counts what is answered, by route, and names the route in the request's span.
+pub async fn observed(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let begun = Instant::now();
+    let answer = next.call(request).await?;
+    let asked = answer.request();
+    let (method, route) = (asked.method().as_str(), asked.match_pattern());
+    if let Some(route) = &route {
+        Span::current().record("http.route", route.as_str());
+        request::name_span(route, Some(method));
+    }
+    if let Some(provider) = asked.app_data::<web::Data<Provider>>() {
+        provider.metrics().http_request(method, route, answer.status().as_u16(), begun.elapsed());
+    }
+    Ok(answer)
+}
+
+/// Refuses a request with too many bytes of headers, in words: what the server itself refuses it hangs up on. Cookies of
+/// one host are sent to all of its ports, so that those of other programs on localhost can be the cause.
+pub async fn refuse_large_heads<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let headers = request.headers().iter();
+    let bytes: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes <= MAX_HEADER_BYTES {
+        return Ok(next.call(request).await?.map_into_left_body());
+    }
+    let text = "The request's headers are larger than 32 KiB, most likely by cookies. Delete the cookies of this address \
+        in the browser, then try again.";
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let problem = Problem::new(status, "invalid_request", "This request is too large", text);
+    let response = problem.response_for(request.request());
+    Ok(request.into_response(response).map_into_right_body())
+}
+
+/// The control API, for tests.
+fn control_routes(config: &mut web::ServiceConfig) {
+    use emulator::{
+        clients, clock, environments, faults, flows, inbox, openapi, people, sign_in, state, tokens,
+    };
+    config.service(
+        web::scope("/_emulator/v1")
+            .service(endpoint("/openapi.json").get(openapi::show).end())
+            .service(endpoint("/messages").get(inbox::list).delete(inbox::delete).end())
+            .service(endpoint("/messages/latest").get(inbox::latest).end())
+            .service(endpoint("/messages/events").get(inbox::events).end())
+            .service(endpoint("/messages/{id}").get(inbox::show).delete(inbox::delete_one).end())
+            .service(endpoint("/messages/{id}/html").get(inbox::html).end())
+            .service(endpoint("/messages/{id}/raw").get(inbox::raw).end())
+            .service(endpoint("/clock").get(clock::show).put(clock::change).delete(clock::reset).end())
+            .service(endpoint("/reset").post(state::reset).end())
+            .service(endpoint("/snapshot").get(state::snapshot).put(state::restore).end())
+            .service(endpoint("/seed").post(state::seed).end())
+            .service(endpoint("/scenarios").get(state::scenarios).end())
+            .service(endpoint("/scenarios/{name}/load").post(state::load_scenario).end())
+            .service(
+                endpoint("/faults").get(faults::list).post(faults::create).delete(faults::delete_all).end(),
+            )
+            .service(endpoint("/faults/{id}").delete(faults::delete).end())
+            .service(endpoint("/flows").get(flows::list).end())
+            .service(endpoint("/flows/{id}").get(flows::show).end())
+            .service(endpoint("/tokens").post(tokens::mint).end())
+            .service(endpoint("/tokens/decode").post(tokens::decode).end())
+            .service(endpoint("/sign-in").post(sign_in::sign_in).end())
+            .service(endpoint("/environment").get(environments::current).end())
+            .service(
+                endpoint("/environments")
+                    .get(environments::list)
+                    .post(environments::create)
+                    .delete(environments::delete_all)
+                    .end(),
+            )
+            .service(
+                endpoint("/environments/{name}").get(environments::show).delete(environments::delete).end(),
+            )
+            .service(
+                endpoint("/settings")
+                    .get(environments::show_settings)
+                    .patch(environments::change_settings)
+                    .end(),
+            )
+            .service(endpoint("/redirects/check").get(environments::check_redirect).end())
+            .service(endpoint("/clients").get(clients::list).post(clients::create).end())
+            .service(
+                endpoint("/clients/{id}")
+                    .get(clients::show)
+                    .patch(clients::change)
+                    .delete(clients::delete)
+                    .end(),
+            )
+            .service(endpoint("/users").get(people::users).post(people::create_user).end())
+            .service(
+                endpoint("/users/{id}")
+                    .get(people::user)
+                    .patch(people::change_user)
+                    .delete(people::delete_user)
+                    .end(),
+            )
+            .service(
+                endpoint("/organizations").get(people::organizations).post(people::create_organization).end(),
+            )
+            .service(
+                endpoint("/organizations/{id}")
+                    .get(people::organization)
+                    .patch(people::change_organization)
+                    .delete(people::delete_organization)
+                    .end(),
+            )
+            .service(endpoint("/logout-notices").get(people::logout_notices).end())
+            .service(endpoint("/sessions").get(people::sessions).end())
+            .service(endpoint("/sessions/{id}").delete(people::end_session).end()),
+    );
+}
