@@ -29,7 +29,7 @@ async fn it_names_every_operation_that_is_served_and_no_other() {
     let scope = source.split("web::scope(\"/api/v1\")").nth(1).unwrap();
     let scope = scope.split("endpoint(\"/compatibility\")").next().unwrap();
     let mut served = BTreeSet::new();
-    for route in scope.split(".service(endpoint(\"").skip(1) {
+    for route in scope.split("endpoint(\"").skip(1) {
         let (path, rest) = route.split_once('"').unwrap();
         let methods = rest.split(".end").next().unwrap();
         for method in ["get", "post", "put", "patch", "delete"] {
