@@ -1,6 +1,6 @@
 //! Authentication requests.
 
-use super::{Batch, Counted, Store, StoreError, Write, failed_attempts, to_json};
+use super::{Batch, Counted, Statement, Store, StoreError, failed_attempts, sql, to_json};
 use crate::domain::auth_request::{AuthRequest, CodeForm, Credentials, Guess, Hosted, Origin, Stage};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::PasswordlessType;
@@ -119,7 +119,7 @@ impl CredentialColumns {
         })
     }
 
-    fn bind_to(self, query: Write<'static>) -> Write<'static> {
+    fn bind_to(self, query: Statement) -> Statement {
         query
             .bind(self.email)
             .bind(self.passwordless_type)
@@ -168,12 +168,10 @@ impl Store {
         environment_id: &str,
         id: &str,
     ) -> Result<Option<AuthRequest<O>>, StoreError> {
-        sqlx::query_as::<_, Row>(
-            "SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, email, \
+        sql("SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, email, \
              passwordless_type, generation, code_length, static_code, sent_at_ms, credentials_expire_at_ms, \
              attempts_at_ms, last_guess_digest, last_guess_at_ms, created_at_ms, expires_at_ms \
-             FROM auth_requests WHERE environment_id = $1 AND id = $2",
-        )
+             FROM auth_requests WHERE environment_id = $1 AND id = $2")
         .bind(environment_id)
         .bind(id)
         .fetch_optional(&self.pool)
@@ -187,12 +185,10 @@ impl Store {
         environment_id: &str,
         link_digest: &str,
     ) -> Result<Option<AuthRequest<O>>, StoreError> {
-        sqlx::query_as::<_, Row>(
-            "SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, email, \
+        sql("SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, email, \
              passwordless_type, generation, code_length, static_code, sent_at_ms, credentials_expire_at_ms, \
              attempts_at_ms, last_guess_digest, last_guess_at_ms, created_at_ms, expires_at_ms \
-             FROM auth_requests WHERE environment_id = $1 AND link_digest = $2",
-        )
+             FROM auth_requests WHERE environment_id = $1 AND link_digest = $2")
         .bind(environment_id)
         .bind(link_digest)
         .fetch_optional(&self.pool)
@@ -209,9 +205,9 @@ impl Store {
         counted: Option<Counted<'_>>,
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
-        batch.claim(judging(environment_id, next))?;
+        batch.require_one_row(judging(environment_id, next));
         if let Some(counted) = counted {
-            batch.claim(failed_attempts::writing(environment_id, counted))?;
+            batch.require_one_row(failed_attempts::writing(environment_id, counted));
         }
         Ok(self.commit(batch).await?.is_some())
     }
@@ -222,9 +218,9 @@ pub(super) fn inserting(
     environment_id: &str,
     request: &AuthRequest<impl StoredOrigin>,
     link_digest: Option<&str>,
-) -> Result<Write<'static>, StoreError> {
+) -> Result<Statement, StoreError> {
     let origin = request.origin.to_columns()?;
-    let query = sqlx::query(
+    let query = sql(
         "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, browser_digest, issuer, \
          headless_json, link_digest, attempts_at_ms, created_at_ms, expires_at_ms, email, passwordless_type, \
          generation, code_length, static_code, sent_at_ms, credentials_expire_at_ms) \
@@ -251,23 +247,22 @@ pub(super) fn sending(
     environment_id: &str,
     next: &AuthRequest<impl Origin>,
     link_digest: Option<&str>,
-) -> Write<'static> {
-    let query = sqlx::query(
-        "UPDATE auth_requests SET version = version + 1, stage = $4, link_digest = $5, email = $6, \
+) -> Statement {
+    let query =
+        sql("UPDATE auth_requests SET version = version + 1, stage = $4, link_digest = $5, email = $6, \
          passwordless_type = $7, generation = $8, code_length = $9, static_code = $10, sent_at_ms = $11, \
-         credentials_expire_at_ms = $12 WHERE environment_id = $1 AND id = $2 AND version = $3",
-    )
-    .bind(environment_id)
-    .bind(&next.id)
-    .bind(next.version)
-    .bind(next.stage.as_str())
-    .bind(link_digest.map(str::to_owned));
+         credentials_expire_at_ms = $12 WHERE environment_id = $1 AND id = $2 AND version = $3")
+        .bind(environment_id)
+        .bind(&next.id)
+        .bind(next.version)
+        .bind(next.stage.as_str())
+        .bind(link_digest.map(str::to_owned));
     CredentialColumns::of(next).bind_to(query)
 }
 
 /// A judged attempt. Its credentials are written too: instant sign-in has them only now.
-pub(super) fn judging(environment_id: &str, next: &AuthRequest<impl Origin>) -> Write<'static> {
-    let query = sqlx::query(
+pub(super) fn judging(environment_id: &str, next: &AuthRequest<impl Origin>) -> Statement {
+    let query = sql(
         "UPDATE auth_requests SET version = version + 1, stage = $4, attempts_at_ms = $5, last_guess_digest = $6, \
          last_guess_at_ms = $7, email = $8, passwordless_type = $9, generation = $10, code_length = $11, \
          static_code = $12, sent_at_ms = $13, credentials_expire_at_ms = $14 \

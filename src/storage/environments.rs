@@ -1,6 +1,6 @@
 //! Environments: the default one, isolated ones, and for each the template that a reset goes back to.
 
-use super::{Connection, Store, StoreError, like_pattern};
+use super::{Statement, Store, StoreError, Transaction, like_pattern, sql};
 use crate::domain::clock::{ClockSetting, UnixMs};
 
 /// The id under which the template of an environment is kept: one statement copies its rows.
@@ -76,33 +76,30 @@ impl Store {
             clock: ClockSetting::default(),
             created_at_ms: now_ms,
         };
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin_write().await?;
         insert(&mut tx, &record).await?;
         Ok(tx.commit().await?)
     }
 
     /// The environment with this id.
     pub async fn environment_record(&self, id: &str) -> Result<Option<EnvironmentRecord>, StoreError> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT id, name, version, resets, settings, clock_json, created_at_ms FROM environments \
-             WHERE id = $1 AND kind <> 'template'",
-        )
-        .bind(id)
-        .fetch_optional(&self.pool)
-        .await?;
+        let row: Option<Row> =
+            sql("SELECT id, name, version, resets, settings, clock_json, created_at_ms FROM environments \
+             WHERE id = $1 AND kind <> 'template'")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
         row.map(EnvironmentRecord::try_from).transpose()
     }
 
     /// The isolated environment of this name.
     pub async fn environment_named(&self, name: &str) -> Result<Option<EnvironmentRecord>, StoreError> {
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT id, name, version, resets, settings, clock_json, created_at_ms FROM environments \
-             WHERE name = $1",
-        )
-        .bind(name)
-        .fetch_optional(&self.pool)
-        .await?;
+        let row: Option<Row> =
+            sql("SELECT id, name, version, resets, settings, clock_json, created_at_ms FROM environments \
+             WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await?;
         row.map(EnvironmentRecord::try_from).transpose()
     }
 
@@ -113,22 +110,22 @@ impl Store {
         part: &str,
         limit: i64,
     ) -> Result<Vec<EnvironmentRecord>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, name, version, resets, settings, clock_json, created_at_ms FROM environments \
-             WHERE name > $1 AND ($2 = '' OR name LIKE $2 ESCAPE '~') ORDER BY name LIMIT $3",
-        )
-        .bind(after)
-        .bind(like_pattern(part))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
+        let rows: Vec<Row> =
+            sql("SELECT id, name, version, resets, settings, clock_json, created_at_ms FROM environments \
+             WHERE name > $1 AND ($2 = '' OR name LIKE $2 ESCAPE '~') ORDER BY name LIMIT $3")
+            .bind(after)
+            .bind(like_pattern(part))
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
         rows.into_iter().map(EnvironmentRecord::try_from).collect()
     }
 
     /// How many isolated environments there are.
     pub async fn count_environments(&self) -> Result<i64, StoreError> {
-        let query = sqlx::query_scalar("SELECT COUNT(*) FROM environments WHERE name IS NOT NULL");
-        Ok(query.fetch_one(&self.pool).await?)
+        let query = sql("SELECT COUNT(*) FROM environments WHERE name IS NOT NULL");
+        let (count,): (i64,) = query.fetch_one(&self.pool).await?;
+        Ok(count)
     }
 
     /// Makes an environment that signs with the keys of another; `false` when the name is taken.
@@ -138,29 +135,28 @@ impl Store {
         keys_of: &str,
         secret: (&str, &[u8]),
     ) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin_write().await?;
         if !insert(&mut tx, record).await? {
             tx.rollback().await?;
             return Ok(false);
         }
-        sqlx::query(
+        sql(
             "INSERT INTO server_secrets (environment_id, name, value, created_at_ms) VALUES ($1, $2, $3, $4)",
         )
         .bind(&record.id)
         .bind(secret.0)
         .bind(secret.1.to_vec())
         .bind(record.created_at_ms)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
-        sqlx::query(
+        sql(
             "INSERT INTO signing_keys (environment_id, sequence, kid, private_key, created_at_ms, signs_from_ms) \
              SELECT $1, sequence, kid, private_key, created_at_ms, signs_from_ms FROM signing_keys \
              WHERE environment_id = $2",
         )
         .bind(&record.id)
         .bind(keys_of)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(true)
@@ -172,28 +168,25 @@ impl Store {
         record: &EnvironmentRecord,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut connection = self.pool.acquire().await?;
-        write_record(&mut connection, record, now_ms).await
+        Ok(self.execute(writing_record(record, now_ms)?).await? == 1)
     }
 
     /// The settings, sealed, that a reset goes back to.
     pub async fn template_settings(&self, environment_id: &str) -> Result<Vec<u8>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT settings FROM environments WHERE template_of = $1")
-            .bind(environment_id)
-            .fetch_one(&self.pool)
-            .await?)
+        let query = sql("SELECT settings FROM environments WHERE template_of = $1").bind(environment_id);
+        let (settings,): (Vec<u8>,) = query.fetch_one(&self.pool).await?;
+        Ok(settings)
     }
 
     /// Deletes an environment with everything in it; `false` when it was gone.
     pub async fn delete_environment(&self, id: &str) -> Result<bool, StoreError> {
-        let query = sqlx::query("DELETE FROM environments WHERE id = $1").bind(id);
+        let query = sql("DELETE FROM environments WHERE id = $1").bind(id);
         Ok(self.execute(query).await? == 1)
     }
 }
 
 /// Adds an environment and its template; `false` where its id or its name is taken.
-async fn insert(connection: &mut Connection, record: &EnvironmentRecord) -> Result<bool, StoreError> {
+async fn insert(tx: &mut Transaction, record: &EnvironmentRecord) -> Result<bool, StoreError> {
     let clock = clock_json(&record.clock)?;
     let rows = [
         (
@@ -205,7 +198,7 @@ async fn insert(connection: &mut Connection, record: &EnvironmentRecord) -> Resu
         (template_id(&record.id), "template", None, Some(record.id.clone())),
     ];
     for (id, kind, name, template_of) in rows {
-        let done = sqlx::query(
+        let done = sql(
             "INSERT INTO environments (id, kind, name, template_of, version, resets, settings, clock_json, \
              created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT DO NOTHING",
         )
@@ -218,9 +211,9 @@ async fn insert(connection: &mut Connection, record: &EnvironmentRecord) -> Resu
         .bind(record.settings.clone())
         .bind(&clock)
         .bind(record.created_at_ms)
-        .execute(&mut *connection)
+        .execute(&mut *tx)
         .await?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             return Ok(false);
         }
     }
@@ -229,21 +222,23 @@ async fn insert(connection: &mut Connection, record: &EnvironmentRecord) -> Resu
 
 /// Writes a change over the version in `record`; `false` when somebody else changed it meanwhile.
 pub(super) async fn write_record(
-    connection: &mut Connection,
+    tx: &mut Transaction,
     record: &EnvironmentRecord,
     now_ms: UnixMs,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "UPDATE environments SET version = version + 1, resets = $3, settings = $4, clock_json = $5, \
-         updated_at_ms = $6 WHERE id = $1 AND version = $2",
-    )
-    .bind(&record.id)
-    .bind(record.version)
-    .bind(record.resets)
-    .bind(record.settings.clone())
-    .bind(clock_json(&record.clock)?)
-    .bind(now_ms)
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(writing_record(record, now_ms)?.execute(tx).await? == 1)
+}
+
+/// Touches no row when somebody else changed it meanwhile.
+fn writing_record(record: &EnvironmentRecord, now_ms: UnixMs) -> Result<Statement, StoreError> {
+    let query =
+        sql("UPDATE environments SET version = version + 1, resets = $3, settings = $4, clock_json = $5, \
+         updated_at_ms = $6 WHERE id = $1 AND version = $2");
+    Ok(query
+        .bind(&record.id)
+        .bind(record.version)
+        .bind(record.resets)
+        .bind(record.settings.clone())
+        .bind(clock_json(&record.clock)?)
+        .bind(now_ms))
 }

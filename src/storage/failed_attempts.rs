@@ -1,6 +1,6 @@
 //! Wrong codes per address: the count that no resend, request, connection or replica gets around.
 
-use super::{Store, StoreError, Write};
+use super::{Statement, Store, StoreError, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
 use crate::domain::limits::{FailedAttempts, RecentTimes};
@@ -20,7 +20,7 @@ impl Store {
         environment_id: &str,
         email: &EmailAddress,
     ) -> Result<FailedAttempts, StoreError> {
-        let row: Option<(i64, String)> = sqlx::query_as(
+        let row: Option<(i64, String)> = sql(
             "SELECT version, failed_at_ms FROM failed_attempts WHERE environment_id = $1 AND email_key = $2",
         )
         .bind(environment_id)
@@ -36,35 +36,29 @@ impl Store {
     /// A right code counts nothing, and stands only if nobody judged another one of its address meanwhile. The embedded
     /// engine writes one transaction after the other, so that looking is enough there; those of PostgreSQL have to write in
     /// order to see each other.
-    pub(super) fn holding_failed_attempts(
-        &self,
-        environment_id: &str,
-        counted: Counted<'_>,
-    ) -> Write<'static> {
+    pub(super) fn holding_failed_attempts(&self, environment_id: &str, counted: Counted<'_>) -> Statement {
         if !self.is_embedded() {
             return writing(environment_id, counted);
         }
         // The first row has version 1.
-        let query = sqlx::query(
-            "SELECT 1 AS held WHERE COALESCE((SELECT version FROM failed_attempts \
-             WHERE environment_id = $1 AND email_key = $2), 0) = $3",
-        );
+        let query = sql("SELECT 1 AS held WHERE COALESCE((SELECT version FROM failed_attempts \
+             WHERE environment_id = $1 AND email_key = $2), 0) = $3");
         let query = query.bind(environment_id.to_owned()).bind(counted.email.key().to_owned());
         query.bind(counted.failed.version.unwrap_or_default())
     }
 }
 
 /// The count of an address, unless somebody else judged a code of it since it was read.
-pub(super) fn writing(environment_id: &str, counted: Counted<'_>) -> Write<'static> {
+pub(super) fn writing(environment_id: &str, counted: Counted<'_>) -> Statement {
     let query = match counted.failed.version {
-        None => sqlx::query(
+        None => sql(
             "INSERT INTO failed_attempts (environment_id, email_key, version, failed_at_ms, expires_at_ms) \
              VALUES ($1, $2, $3 + 1, $4, $5) ON CONFLICT (environment_id, email_key) DO NOTHING",
         ),
-        Some(_) => sqlx::query(
-            "UPDATE failed_attempts SET version = version + 1, failed_at_ms = $4, expires_at_ms = $5 \
-             WHERE environment_id = $1 AND email_key = $2 AND version = $3",
-        ),
+        Some(_) => {
+            sql("UPDATE failed_attempts SET version = version + 1, failed_at_ms = $4, expires_at_ms = $5 \
+             WHERE environment_id = $1 AND email_key = $2 AND version = $3")
+        }
     };
     query
         .bind(environment_id.to_owned())

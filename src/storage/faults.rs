@@ -1,6 +1,6 @@
 //! Rules for faults, with their counts.
 
-use super::{EnvironmentRecord, Store, StoreError, environments::write_record};
+use super::{EnvironmentRecord, Store, StoreError, environments::write_record, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::fault::FaultRule;
 
@@ -26,7 +26,7 @@ struct Row {
 impl Store {
     /// The rules of an environment, oldest first.
     pub async fn faults(&self, environment_id: &str) -> Result<Vec<StoredFault>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = sql(
             "SELECT id, rule_json, matched, fired, created_at_ms FROM fault_rules WHERE environment_id = $1 ORDER BY id",
         )
         .bind(environment_id)
@@ -53,8 +53,7 @@ impl Store {
         faults: &[StoredFault],
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin_write().await?;
         if !write_record(&mut tx, record, now_ms).await? {
             tx.rollback().await?;
             return Ok(false);
@@ -62,15 +61,13 @@ impl Store {
         for fault in faults {
             let json =
                 serde_json::to_string(&fault.rule).map_err(|_| StoreError::Unreadable("fault rule"))?;
-            sqlx::query(
-                "INSERT INTO fault_rules (environment_id, id, rule_json, matched, fired, created_at_ms) \
-                 VALUES ($1, $2, $3, 0, 0, $4)",
-            )
+            sql("INSERT INTO fault_rules (environment_id, id, rule_json, matched, fired, created_at_ms) \
+                 VALUES ($1, $2, $3, 0, 0, $4)")
             .bind(&record.id)
             .bind(&fault.id)
             .bind(json)
             .bind(fault.created_at_ms)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         }
         tx.commit().await?;
@@ -85,36 +82,32 @@ impl Store {
         id: Option<&str>,
         now_ms: UnixMs,
     ) -> Result<Option<u64>, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin_write().await?;
         if !write_record(&mut tx, record, now_ms).await? {
             tx.rollback().await?;
             return Ok(None);
         }
-        let done = sqlx::query("DELETE FROM fault_rules WHERE environment_id = $1 AND ($2 = '' OR id = $2)")
+        let done = sql("DELETE FROM fault_rules WHERE environment_id = $1 AND ($2 = '' OR id = $2)")
             .bind(&record.id)
             .bind(id.unwrap_or_default())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         tx.commit().await?;
-        Ok(Some(done.rows_affected()))
+        Ok(Some(done))
     }
 
     /// Counts a matching request and tells its number; `None` when the rule is gone.
     pub async fn match_fault(&self, environment_id: &str, id: &str) -> Result<Option<i64>, StoreError> {
-        let _turn = self.write_turn().await;
-        Ok(sqlx::query_scalar(
+        let query = sql(
             "UPDATE fault_rules SET matched = matched + 1 WHERE environment_id = $1 AND id = $2 RETURNING matched",
-        )
-        .bind(environment_id)
-        .bind(id)
-        .fetch_optional(&self.pool)
-        .await?)
+        );
+        let row: Option<(i64,)> = self.write(query.bind(environment_id).bind(id)).await?.first()?;
+        Ok(row.map(|(matched,)| matched))
     }
 
     /// Counts a fault, unless the rule has had as many as it may.
     pub async fn fire_fault(&self, environment_id: &str, id: &str, at_most: i64) -> Result<bool, StoreError> {
-        let query = sqlx::query(
+        let query = sql(
             "UPDATE fault_rules SET fired = fired + 1 WHERE environment_id = $1 AND id = $2 AND fired < $3",
         );
         Ok(self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned()).bind(at_most)).await? == 1)

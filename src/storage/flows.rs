@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, Write};
+use super::{Statement, Store, StoreError, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::email::key_of;
 use crate::domain::flow::{About, FlowEvent, FlowStatus, Step};
@@ -80,7 +80,7 @@ impl Store {
     ) -> Result<(Vec<FlowRow>, i64), StoreError> {
         let statuses: Vec<&str> = filter.statuses.iter().map(|s| s.as_str()).collect();
         let pattern = filter.email_part.as_deref().map(super::like_key_pattern).unwrap_or_default();
-        let rows = sqlx::query_as(
+        let rows = sql(
             "SELECT id, email, client_id, user_id, status, why, started_at_ms, changed_at_ms FROM flows \
              WHERE environment_id = $1 AND id NOT LIKE 'grt~_%' ESCAPE '~' \
              AND ($2 = '' OR email_key LIKE $2 ESCAPE '~') AND ($3 = '' OR client_id = $3) \
@@ -98,29 +98,26 @@ impl Store {
         .bind(filter.offset)
         .fetch_all(&self.pool)
         .await?;
-        let count: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM flows WHERE environment_id = $1 AND id NOT LIKE 'grt~_%' ESCAPE '~' \
+        let (count,): (i64,) =
+            sql("SELECT COUNT(*) FROM flows WHERE environment_id = $1 AND id NOT LIKE 'grt~_%' ESCAPE '~' \
              AND ($2 = '' OR email_key LIKE $2 ESCAPE '~') AND ($3 = '' OR client_id = $3) \
              AND ($4 = '' OR $4 LIKE '%,' || status || ',%') AND started_at_ms >= $5 AND started_at_ms <= $6 \
-             AND ($7 = '' OR email_key = $7)",
-        )
-        .bind(environment_id)
-        .bind(&pattern)
-        .bind(filter.client_id.clone().unwrap_or_default())
-        .bind(list(&statuses))
-        .bind(filter.from_ms.unwrap_or(i64::MIN))
-        .bind(filter.until_ms.unwrap_or(i64::MAX))
-        .bind(filter.email_key.clone().unwrap_or_default())
-        .fetch_one(&self.pool)
-        .await?;
+             AND ($7 = '' OR email_key = $7)")
+            .bind(environment_id)
+            .bind(&pattern)
+            .bind(filter.client_id.clone().unwrap_or_default())
+            .bind(list(&statuses))
+            .bind(filter.from_ms.unwrap_or(i64::MIN))
+            .bind(filter.until_ms.unwrap_or(i64::MAX))
+            .bind(filter.email_key.clone().unwrap_or_default())
+            .fetch_one(&self.pool)
+            .await?;
         Ok((rows, count))
     }
 
     pub async fn flow(&self, environment_id: &str, id: &str) -> Result<Option<FlowRow>, StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT id, email, client_id, user_id, status, why, started_at_ms, changed_at_ms FROM flows \
-             WHERE environment_id = $1 AND id = $2",
-        )
+        Ok(sql("SELECT id, email, client_id, user_id, status, why, started_at_ms, changed_at_ms FROM flows \
+             WHERE environment_id = $1 AND id = $2")
         .bind(environment_id)
         .bind(id)
         .fetch_optional(&self.pool)
@@ -133,15 +130,14 @@ impl Store {
         environment_id: &str,
         flow_id: &str,
     ) -> Result<Vec<LoggedStep>, StoreError> {
-        let rows: Vec<String> = sqlx::query_scalar(
-            "SELECT steps_json FROM flow_steps WHERE environment_id = $1 AND flow_id = $2 ORDER BY id",
-        )
-        .bind(environment_id)
-        .bind(flow_id)
-        .fetch_all(&self.pool)
-        .await?;
+        let rows: Vec<(String,)> =
+            sql("SELECT steps_json FROM flow_steps WHERE environment_id = $1 AND flow_id = $2 ORDER BY id")
+                .bind(environment_id)
+                .bind(flow_id)
+                .fetch_all(&self.pool)
+                .await?;
         let mut all = vec![];
-        for json in rows {
+        for (json,) in rows {
             let steps: Vec<StoredStep<Step>> =
                 serde_json::from_str(&json).map_err(|_| StoreError::Unreadable("flow steps"))?;
             all.extend(steps.into_iter().map(|StoredStep { id, at_ms, step }| {
@@ -166,7 +162,7 @@ impl Store {
             "DELETE FROM flows WHERE (environment_id, id) IN \
              (SELECT environment_id, id FROM flows WHERE environment_id = $1 AND logged_at_ms < $2 LIMIT $3)",
         ] {
-            let query = sqlx::query(statement).bind(environment_id.to_owned()).bind(before_ms).bind(batch);
+            let query = sql(statement).bind(environment_id.to_owned()).bind(before_ms).bind(batch);
             deleted += self.execute(query).await?;
         }
         Ok(deleted)
@@ -188,13 +184,13 @@ fn by_flow(events: &[FlowEvent]) -> Vec<Vec<&FlowEvent>> {
 
 /// Steps of one sign-in as one row, unless its environment was deleted meanwhile. Steps that are written again, because
 /// nobody knew whether they were, stand among others then, behind the same first one.
-fn writing_steps(steps: &[&FlowEvent]) -> Result<Write<'static>, StoreError> {
+fn writing_steps(steps: &[&FlowEvent]) -> Result<Statement, StoreError> {
     let unwritable = || StoreError::Unreadable("flow steps");
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Err(unwritable()) };
     let stored: Vec<StoredStep<&Step>> =
         steps.iter().map(|e| StoredStep { id: e.id.clone(), at_ms: e.at_ms, step: &e.step }).collect();
     let json = serde_json::to_string(&stored).map_err(|_| unwritable())?;
-    Ok(sqlx::query(
+    Ok(sql(
         "INSERT INTO flow_steps (environment_id, flow_id, id, steps_json, logged_at_ms) \
          SELECT id, $2, $3, $4, CAST($5 AS BIGINT) FROM environments WHERE id = $1 \
          ON CONFLICT (environment_id, flow_id, id) DO UPDATE SET steps_json = excluded.steps_json, logged_at_ms = excluded.logged_at_ms",
@@ -208,7 +204,7 @@ fn writing_steps(steps: &[&FlowEvent]) -> Result<Write<'static>, StoreError> {
 
 /// What steps of one sign-in say of it: later ones outrank earlier ones where they say anything. Once its outcome is
 /// known, only a step that tells another one tells why: somebody who comes too late changes neither.
-fn writing_last_word(steps: &[&FlowEvent]) -> Option<Write<'static>> {
+fn writing_last_word(steps: &[&FlowEvent]) -> Option<Statement> {
     let (first, last) = (steps.first()?, steps.last()?);
     let about = steps.iter().fold(About::default(), |old, event| {
         let new = event.about.clone();
@@ -227,7 +223,7 @@ fn writing_last_word(steps: &[&FlowEvent]) -> Option<Write<'static>> {
             None => (status, &event.step.text),
         }
     });
-    let query = sqlx::query(
+    let query = sql(
         "INSERT INTO flows (environment_id, id, email, client_id, user_id, status, why, started_at_ms, \
          changed_at_ms, logged_at_ms, email_key) \
          SELECT id, $2, $3, $4, $5, COALESCE($6, 'INITIATED'), $7, CAST($8 AS BIGINT), CAST($9 AS BIGINT), \

@@ -1,6 +1,6 @@
 //! Grants: authorization codes, refresh token families and revocations.
 
-use super::{Batch, SessionClient, Store, StoreError, Write, session_clients, to_json};
+use super::{Batch, SessionClient, Statement, Store, StoreError, session_clients, sql, to_json};
 use crate::domain::clock::UnixMs;
 use crate::domain::grant::Grant;
 use crate::domain::session::Session;
@@ -121,17 +121,17 @@ impl Store {
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        batch.write(inserting(environment_id, grant, code_digest, now_ms)?)?;
+        batch.write(inserting(environment_id, grant, code_digest, now_ms)?);
         if let Some(client) = tells {
             let user_id = Some(grant.user_id.as_str());
-            batch.write(session_clients::noting(environment_id, &grant.session_id, user_id, "", client))?;
+            batch.write(session_clients::noting(environment_id, &grant.session_id, user_id, "", client));
         }
         self.commit(batch).await?;
         Ok(())
     }
 
     pub async fn grant(&self, environment_id: &str, id: &str) -> Result<Option<Grant>, StoreError> {
-        sqlx::query_as::<_, Row>(
+        let row: Option<Row> = sql(
             "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, g.authenticated_at_ms, \
              g.code_expires_at_ms, g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, \
              g.refresh_expires_at_ms, g.revoked_at_ms, g.expires_at_ms FROM grants g \
@@ -141,9 +141,8 @@ impl Store {
         .bind(environment_id)
         .bind(id)
         .fetch_optional(&self.pool)
-        .await?
-        .map(Grant::try_from)
-        .transpose()
+        .await?;
+        row.map(Grant::try_from).transpose()
     }
 
     /// A grant with those behind it.
@@ -152,7 +151,7 @@ impl Store {
         environment_id: &str,
         id: &str,
     ) -> Result<Option<GrantStanding>, StoreError> {
-        let query = sqlx::query_as(standing_where!("g.id = $2")).bind(environment_id).bind(id);
+        let query = sql(standing_where!("g.id = $2")).bind(environment_id).bind(id);
         standing(query.fetch_all(&self.pool).await?)
     }
 
@@ -163,7 +162,7 @@ impl Store {
         id: &str,
         code_digest: &str,
     ) -> Result<Option<GrantStanding>, StoreError> {
-        let query = sqlx::query_as(standing_where!("g.id = $2 AND g.code_digest = $3"));
+        let query = sql(standing_where!("g.id = $2 AND g.code_digest = $3"));
         let query = query.bind(environment_id).bind(id).bind(code_digest);
         standing(query.fetch_all(&self.pool).await?)
     }
@@ -177,13 +176,13 @@ impl Store {
     ) -> Result<bool, StoreError> {
         // Lifetimes may have grown since. Where not, the index by expiry is left alone.
         let query = if grant.refresh_expires_at_ms > grant.kept_until_ms {
-            sqlx::query(
+            sql(
                 "UPDATE grants SET code_used_at_ms = $3, refresh_generation = $4, refresh_rotated_at_ms = $3, \
                  refresh_expires_at_ms = $5, expires_at_ms = $5 \
                  WHERE environment_id = $1 AND id = $2 AND code_used_at_ms IS NULL AND revoked_at_ms IS NULL",
             )
         } else {
-            sqlx::query(
+            sql(
                 "UPDATE grants SET code_used_at_ms = $3, refresh_generation = $4, refresh_rotated_at_ms = $3, \
                  refresh_expires_at_ms = $5 \
                  WHERE environment_id = $1 AND id = $2 AND code_used_at_ms IS NULL AND revoked_at_ms IS NULL",
@@ -206,10 +205,9 @@ impl Store {
         generation: i64,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let query = sqlx::query(
-            "UPDATE grants SET refresh_generation = refresh_generation + 1, refresh_rotated_at_ms = $4 \
-             WHERE environment_id = $1 AND id = $2 AND refresh_generation = $3 AND revoked_at_ms IS NULL",
-        );
+        let query =
+            sql("UPDATE grants SET refresh_generation = refresh_generation + 1, refresh_rotated_at_ms = $4 \
+             WHERE environment_id = $1 AND id = $2 AND refresh_generation = $3 AND revoked_at_ms IS NULL");
         let query =
             query.bind(environment_id.to_owned()).bind(grant_id.to_owned()).bind(generation).bind(now_ms);
         Ok(self.execute(query).await? == 1)
@@ -222,7 +220,7 @@ impl Store {
         grant_id: &str,
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
-        let query = sqlx::query(
+        let query = sql(
             "UPDATE grants SET revoked_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND revoked_at_ms IS NULL",
         );
         self.execute(query.bind(environment_id.to_owned()).bind(grant_id.to_owned()).bind(now_ms)).await?;
@@ -236,22 +234,20 @@ impl Store {
         jti: &str,
         expires_at_ms: UnixMs,
     ) -> Result<(), StoreError> {
-        let query = sqlx::query(
-            "INSERT INTO revoked_tokens (environment_id, jti, expires_at_ms) VALUES ($1, $2, $3) \
-             ON CONFLICT (environment_id, jti) DO NOTHING",
-        );
+        let query =
+            sql("INSERT INTO revoked_tokens (environment_id, jti, expires_at_ms) VALUES ($1, $2, $3) \
+             ON CONFLICT (environment_id, jti) DO NOTHING");
         self.execute(query.bind(environment_id.to_owned()).bind(jti.to_owned()).bind(expires_at_ms)).await?;
         Ok(())
     }
 
     pub async fn is_token_revoked(&self, environment_id: &str, jti: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar(
-            "SELECT expires_at_ms FROM revoked_tokens WHERE environment_id = $1 AND jti = $2",
-        )
-        .bind(environment_id)
-        .bind(jti)
-        .fetch_optional(&self.pool)
-        .await?;
+        let found: Option<(i64,)> =
+            sql("SELECT expires_at_ms FROM revoked_tokens WHERE environment_id = $1 AND jti = $2")
+                .bind(environment_id)
+                .bind(jti)
+                .fetch_optional(&self.pool)
+                .await?;
         Ok(found.is_some())
     }
 }
@@ -292,8 +288,8 @@ pub(super) fn inserting(
     grant: &Grant,
     code_digest: &str,
     now_ms: UnixMs,
-) -> Result<Write<'static>, StoreError> {
-    Ok(sqlx::query(
+) -> Result<Statement, StoreError> {
+    Ok(sql(
         "INSERT INTO grants (environment_id, id, code_digest, authorization_json, session_id, issuer, \
          authenticated_at_ms, code_expires_at_ms, refresh_rotated_at_ms, refresh_expires_at_ms, created_at_ms, \
          expires_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11)",

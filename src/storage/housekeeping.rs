@@ -1,6 +1,6 @@
 //! Deleting what nobody can use any more, in small batches so that no request waits long.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, sql};
 use crate::domain::clock::UnixMs;
 
 impl Store {
@@ -38,7 +38,7 @@ impl Store {
         let mut deleted = 0;
         for statement in statements {
             deleted += self
-                .execute(sqlx::query(statement).bind(before_ms).bind(batch).bind(environment_id.to_owned()))
+                .execute(sql(statement).bind(before_ms).bind(batch).bind(environment_id.to_owned()))
                 .await?;
         }
         Ok(deleted)

@@ -1,6 +1,6 @@
 //! Server secrets and signing keys. The first process to need one makes it; all others read what it made.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, sql};
 use crate::domain::clock::UnixMs;
 
 /// A signing key as stored; the private part may be encrypted by the caller.
@@ -20,11 +20,13 @@ impl Store {
         environment_id: &str,
         name: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT value FROM server_secrets WHERE environment_id = $1 AND name = $2")
-            .bind(environment_id)
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?)
+        let row: Option<(Vec<u8>,)> =
+            sql("SELECT value FROM server_secrets WHERE environment_id = $1 AND name = $2")
+                .bind(environment_id)
+                .bind(name)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(row.map(|(value,)| value))
     }
 
     /// Offers a secret; an earlier one stays. Read it back to learn which holds.
@@ -35,7 +37,7 @@ impl Store {
         value: &[u8],
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
-        let query = sqlx::query(
+        let query = sql(
             "INSERT INTO server_secrets (environment_id, name, value, created_at_ms) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (environment_id, name) DO NOTHING",
         );
@@ -48,10 +50,8 @@ impl Store {
 
     /// All signing keys, oldest first.
     pub async fn signing_keys(&self, environment_id: &str) -> Result<Vec<StoredKey>, StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT sequence, kid, private_key, created_at_ms, signs_from_ms FROM signing_keys \
-             WHERE environment_id = $1 ORDER BY sequence",
-        )
+        Ok(sql("SELECT sequence, kid, private_key, created_at_ms, signs_from_ms FROM signing_keys \
+             WHERE environment_id = $1 ORDER BY sequence")
         .bind(environment_id)
         .fetch_all(&self.pool)
         .await?)
@@ -59,7 +59,7 @@ impl Store {
 
     /// Offers a key for a place in the sequence; `false` when another process was first.
     pub async fn offer_signing_key(&self, environment_id: &str, key: &StoredKey) -> Result<bool, StoreError> {
-        let query = sqlx::query(
+        let query = sql(
             "INSERT INTO signing_keys (environment_id, sequence, kid, private_key, created_at_ms, signs_from_ms) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (environment_id, sequence) DO NOTHING",
         );

@@ -1,6 +1,6 @@
 //! The inbox and the outbox.
 
-use super::{Batch, Store, StoreError, Write};
+use super::{Batch, Statement, Store, StoreError, sql};
 use crate::domain::clock::UnixMs;
 
 /// No mail is put off for longer, by a claim or a retry, in milliseconds.
@@ -80,7 +80,7 @@ pub(super) fn insert(
     now_ms: UnixMs,
 ) -> Result<(), StoreError> {
     if mail.into_inbox {
-        let query = sqlx::query(
+        let query = sql(
             "INSERT INTO messages (environment_id, id, to_address, to_key, subject, text_body, html_body, code, link, \
              auth_request_id, kind, recipient_kind, created_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
@@ -98,10 +98,10 @@ pub(super) fn insert(
         .bind(mail.kind)
         .bind(if mail.is_test_user { "test_user" } else { "person" })
         .bind(now_ms);
-        batch.write(query)?;
+        batch.write(query);
     }
     if let Some(sealed) = &mail.sealed {
-        let query = sqlx::query(
+        let query = sql(
             "INSERT INTO outbox (environment_id, id, to_address, sealed, auth_request_id, attempts, created_at_ms, \
              next_attempt_at_ms) VALUES ($1, $2, $3, $4, $6, 0, $5, 0)",
         )
@@ -111,13 +111,13 @@ pub(super) fn insert(
         .bind(sealed.clone())
         .bind(now_ms)
         .bind(&mail.auth_request_id);
-        batch.write(query)?;
+        batch.write(query);
     }
     Ok(())
 }
 
-fn removing(mail: &OutboxMail) -> Write<'static> {
-    sqlx::query("DELETE FROM outbox WHERE environment_id = $1 AND id = $2")
+fn removing(mail: &OutboxMail) -> Statement {
+    sql("DELETE FROM outbox WHERE environment_id = $1 AND id = $2")
         .bind(mail.environment_id.clone())
         .bind(mail.id.clone())
 }
@@ -132,7 +132,7 @@ impl Store {
         let search = filter.search.as_deref().filter(|s| !s.is_empty());
         // Tests ask for the newest again and again: for a place that stands bare behind LIMIT or LIKE, SQLite would plan
         // it anew each time.
-        Ok(sqlx::query_as(
+        Ok(sql(
             "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
              created_at_ms, delivery_error FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
              AND ($4 = '' OR to_key LIKE CAST($4 AS TEXT) ESCAPE '~' \
@@ -153,7 +153,7 @@ impl Store {
     }
 
     pub async fn message(&self, environment_id: &str, id: &str) -> Result<Option<InboxMessage>, StoreError> {
-        Ok(sqlx::query_as(
+        Ok(sql(
             "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
              created_at_ms, delivery_error FROM messages WHERE environment_id = $1 AND id = $2",
         )
@@ -169,21 +169,20 @@ impl Store {
         environment_id: &str,
         to_key: Option<&str>,
     ) -> Result<u64, StoreError> {
-        let query =
-            sqlx::query("DELETE FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2)");
+        let query = sql("DELETE FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2)");
         self.execute(query.bind(environment_id.to_owned()).bind(to_key.unwrap_or_default().to_owned())).await
     }
 
     /// `false`: there was none.
     pub async fn delete_message(&self, environment_id: &str, id: &str) -> Result<bool, StoreError> {
-        let query = sqlx::query("DELETE FROM messages WHERE environment_id = $1 AND id = $2");
+        let query = sql("DELETE FROM messages WHERE environment_id = $1 AND id = $2");
         Ok(self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned())).await? == 1)
     }
 
     /// Mails whose time has come, oldest first. One whose time is further off than any we set is due too: the clock
     /// was set back since.
     pub async fn due_mails(&self, now_ms: UnixMs, limit: i64) -> Result<Vec<OutboxMail>, StoreError> {
-        Ok(sqlx::query_as(
+        Ok(sql(
             "SELECT environment_id, id, to_address, sealed, auth_request_id, attempts, created_at_ms FROM outbox \
              WHERE next_attempt_at_ms <= $1 OR next_attempt_at_ms > $3 ORDER BY next_attempt_at_ms LIMIT $2",
         )
@@ -196,17 +195,15 @@ impl Store {
 
     /// How many mails wait for delivery in all environments, and when the oldest of them was written.
     pub async fn outbox_backlog(&self) -> Result<(i64, Option<UnixMs>), StoreError> {
-        let query = sqlx::query_as("SELECT COUNT(*), MIN(created_at_ms) FROM outbox");
+        let query = sql("SELECT COUNT(*), MIN(created_at_ms) FROM outbox");
         Ok(query.fetch_one(&self.pool).await?)
     }
 
     /// Takes a mail for delivery until `retry_at_ms`; `false` when another replica has it. A process that dies
     /// while it delivers leaves the mail to whoever comes after that time.
     pub async fn claim_mail(&self, mail: &OutboxMail, retry_at_ms: UnixMs) -> Result<bool, StoreError> {
-        let query = sqlx::query(
-            "UPDATE outbox SET attempts = attempts + 1, next_attempt_at_ms = $4 \
-             WHERE environment_id = $1 AND id = $2 AND attempts = $3",
-        );
+        let query = sql("UPDATE outbox SET attempts = attempts + 1, next_attempt_at_ms = $4 \
+             WHERE environment_id = $1 AND id = $2 AND attempts = $3");
         let query = query
             .bind(mail.environment_id.clone())
             .bind(mail.id.clone())
@@ -217,8 +214,7 @@ impl Store {
 
     /// Puts a claimed mail back for a later attempt.
     pub async fn postpone_mail(&self, mail: &OutboxMail, retry_at_ms: UnixMs) -> Result<(), StoreError> {
-        let query =
-            sqlx::query("UPDATE outbox SET next_attempt_at_ms = $3 WHERE environment_id = $1 AND id = $2");
+        let query = sql("UPDATE outbox SET next_attempt_at_ms = $3 WHERE environment_id = $1 AND id = $2");
         self.execute(query.bind(mail.environment_id.clone()).bind(mail.id.clone()).bind(retry_at_ms)).await?;
         Ok(())
     }
@@ -226,10 +222,9 @@ impl Store {
     /// Takes a mail out that will never be delivered, and marks it in the inbox.
     pub async fn give_up_mail(&self, mail: &OutboxMail, reason: &str) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        let query =
-            sqlx::query("UPDATE messages SET delivery_error = $3 WHERE environment_id = $1 AND id = $2");
-        batch.write(query.bind(&mail.environment_id).bind(&mail.id).bind(reason))?;
-        batch.write(removing(mail))?;
+        let query = sql("UPDATE messages SET delivery_error = $3 WHERE environment_id = $1 AND id = $2");
+        batch.write(query.bind(&mail.environment_id).bind(&mail.id).bind(reason));
+        batch.write(removing(mail));
         self.commit(batch).await?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Organizations and who belongs to them.
 
-use super::{Connection, PeopleFilter, Store, StoreError};
+use super::{PeopleFilter, Store, StoreError, Transaction, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::user::Organization;
 
@@ -50,14 +50,12 @@ impl Store {
         environment_id: &str,
         filter: &PeopleFilter,
     ) -> Result<Vec<ListedOrganization>, StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT o.id, o.version, o.display_name, o.external_id, (SELECT COUNT(*) FROM memberships m \
+        Ok(sql("SELECT o.id, o.version, o.display_name, o.external_id, (SELECT COUNT(*) FROM memberships m \
              WHERE m.environment_id = o.environment_id AND m.organization_id = o.id) AS members \
              FROM organizations o WHERE o.environment_id = $1 AND ($2 = '' OR o.id = $2) \
              AND ($3 = '' OR LOWER(o.display_name) LIKE $3 ESCAPE '~' \
              OR LOWER(COALESCE(o.external_id, '')) LIKE $3 ESCAPE '~') \
-             ORDER BY o.created_at_ms DESC, o.id DESC LIMIT $4 OFFSET $5",
-        )
+             ORDER BY o.created_at_ms DESC, o.id DESC LIMIT $4 OFFSET $5")
         .bind(environment_id)
         .bind(filter.id.clone().unwrap_or_default())
         .bind(filter.pattern())
@@ -74,7 +72,7 @@ impl Store {
         organization: &SeedOrganization,
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
-        let query = sqlx::query(
+        let query = sql(
             "INSERT INTO organizations (environment_id, id, display_name, external_id, created_at_ms, updated_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $5)",
         );
@@ -96,7 +94,7 @@ impl Store {
         organization: &SeedOrganization,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let query = sqlx::query(
+        let query = sql(
             "UPDATE organizations SET version = version + 1, display_name = $4, external_id = $5, updated_at_ms = $6 \
              WHERE environment_id = $1 AND id = $2 AND version = $3",
         );
@@ -112,7 +110,7 @@ impl Store {
 
     /// Deletes an organization and its memberships; `false` when there was none.
     pub async fn delete_organization(&self, environment_id: &str, id: &str) -> Result<bool, StoreError> {
-        let query = sqlx::query("DELETE FROM organizations WHERE environment_id = $1 AND id = $2");
+        let query = sql("DELETE FROM organizations WHERE environment_id = $1 AND id = $2");
         Ok(self.execute(query.bind(environment_id).bind(id)).await? == 1)
     }
 
@@ -122,10 +120,8 @@ impl Store {
         environment_id: &str,
         id: &str,
     ) -> Result<Option<Organization>, StoreError> {
-        let row: Option<OrganizationRow> = sqlx::query_as(
-            "SELECT id, display_name, external_id FROM organizations \
-             WHERE environment_id = $1 AND (id = $2 OR external_id = $2)",
-        )
+        let row: Option<OrganizationRow> = sql("SELECT id, display_name, external_id FROM organizations \
+             WHERE environment_id = $1 AND (id = $2 OR external_id = $2)")
         .bind(environment_id)
         .bind(id)
         .fetch_optional(&self.pool)
@@ -139,33 +135,30 @@ impl Store {
         environment_id: &str,
         user_id: &str,
     ) -> Result<Vec<Organization>, StoreError> {
-        let rows: Vec<OrganizationRow> = sqlx::query_as(
-            "SELECT o.id, o.display_name, o.external_id FROM organizations o \
+        let rows: Vec<OrganizationRow> =
+            sql("SELECT o.id, o.display_name, o.external_id FROM organizations o \
              JOIN memberships m ON m.environment_id = o.environment_id AND m.organization_id = o.id \
-             WHERE m.environment_id = $1 AND m.user_id = $2 ORDER BY m.created_at_ms, o.id",
-        )
-        .bind(environment_id)
-        .bind(user_id)
-        .fetch_all(&self.pool)
-        .await?;
+             WHERE m.environment_id = $1 AND m.user_id = $2 ORDER BY m.created_at_ms, o.id")
+            .bind(environment_id)
+            .bind(user_id)
+            .fetch_all(&self.pool)
+            .await?;
         Ok(rows.into_iter().map(Organization::from).collect())
     }
 }
 
 /// Writes the organizations of a seed: new ones are made, earlier ones take the seeded values.
 pub(super) async fn seed(
-    connection: &mut Connection,
+    connection: &mut Transaction,
     environment_id: &str,
     organizations: &[SeedOrganization],
     now_ms: UnixMs,
 ) -> Result<(), StoreError> {
     for organization in organizations {
-        sqlx::query(
-            "INSERT INTO organizations (environment_id, id, display_name, external_id, created_at_ms, \
+        sql("INSERT INTO organizations (environment_id, id, display_name, external_id, created_at_ms, \
              updated_at_ms) VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (environment_id, id) DO UPDATE SET \
              version = organizations.version + 1, display_name = excluded.display_name, \
-             external_id = excluded.external_id, updated_at_ms = excluded.updated_at_ms",
-        )
+             external_id = excluded.external_id, updated_at_ms = excluded.updated_at_ms")
         .bind(environment_id.to_owned())
         .bind(&organization.id)
         .bind(&organization.display_name)

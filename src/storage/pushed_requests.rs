@@ -1,6 +1,6 @@
 //! Authorization requests that clients pushed (RFC 9126).
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, sql};
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::UnixMs;
 
@@ -16,7 +16,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let json = serde_json::to_string(parameters.pairs())
             .map_err(|_| StoreError::Unreadable("pushed authorization request"))?;
-        let query = sqlx::query(
+        let query = sql(
             "INSERT INTO pushed_requests (environment_id, request_digest, client_id, parameters_json, expires_at_ms) \
              VALUES ($1, $2, $3, $4, $5)",
         );
@@ -39,18 +39,13 @@ impl Store {
         client_id: &str,
         now_ms: UnixMs,
     ) -> Result<Option<Parameters>, StoreError> {
-        let _turn = self.write_turn().await;
-        let json: Option<String> = sqlx::query_scalar(
+        let query = sql(
             "UPDATE pushed_requests SET used_at_ms = $4 WHERE environment_id = $1 AND request_digest = $2 \
              AND client_id = $3 AND used_at_ms IS NULL AND expires_at_ms > $4 RETURNING parameters_json",
-        )
-        .bind(environment_id)
-        .bind(request_digest)
-        .bind(client_id)
-        .bind(now_ms)
-        .fetch_optional(&self.pool)
-        .await?;
-        json.map(|json| {
+        );
+        let query = query.bind(environment_id).bind(request_digest).bind(client_id).bind(now_ms);
+        let row: Option<(String,)> = self.write(query).await?.first()?;
+        row.map(|(json,)| {
             let pairs = serde_json::from_str(&json)
                 .map_err(|_| StoreError::Unreadable("pushed authorization request"))?;
             Ok(Parameters::new(pairs))

@@ -1,6 +1,6 @@
 //! Which applications hear of the end of a session, and whether they were told (OpenID Connect Back-Channel Logout 1.0).
 
-use super::{Batch, Store, StoreError, Write};
+use super::{Batch, Statement, Store, StoreError, sql};
 use crate::domain::clock::UnixMs;
 
 /// An application that gets tokens in a session and wants to hear of its end.
@@ -39,8 +39,8 @@ pub(super) fn noting(
     user_id: Option<&str>,
     email_key: &str,
     client: &SessionClient,
-) -> Write<'static> {
-    sqlx::query(
+) -> Statement {
+    sql(
         "INSERT INTO session_clients (environment_id, session_id, client_id, issuer, subject, attempts, expires_at_ms) \
          VALUES ($1, $2, $3, $4, \
          COALESCE($5, (SELECT id FROM users WHERE environment_id = $1 AND email_key = $7)), 0, $6) ON CONFLICT (environment_id, session_id, client_id) \
@@ -57,22 +57,16 @@ pub(super) fn noting(
 
 /// Ends a session, if it has not ended, and lets its applications be told at once. Its last statement touches the
 /// session.
-pub(super) fn end(
-    batch: &mut Batch,
-    environment_id: &str,
-    session_id: &str,
-    now_ms: UnixMs,
-) -> Result<(), StoreError> {
+pub(super) fn end(batch: &mut Batch, environment_id: &str, session_id: &str, now_ms: UnixMs) {
     // Zero is due whatever the time is.
-    let telling = sqlx::query(
-        "UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id = $2 \
-         AND EXISTS (SELECT 1 FROM sessions WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL)",
-    );
-    batch.write(telling.bind(environment_id).bind(session_id))?;
-    let ending = sqlx::query(
+    let telling =
+        sql("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id = $2 \
+         AND EXISTS (SELECT 1 FROM sessions WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL)");
+    batch.write(telling.bind(environment_id).bind(session_id));
+    let ending = sql(
         "UPDATE sessions SET ended_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL",
     );
-    batch.write(ending.bind(environment_id).bind(session_id).bind(now_ms))
+    batch.write(ending.bind(environment_id).bind(session_id).bind(now_ms));
 }
 
 impl Store {
@@ -84,9 +78,9 @@ impl Store {
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
-        end(&mut batch, environment_id, id, now_ms)?;
+        end(&mut batch, environment_id, id, now_ms);
         let done = self.commit(batch).await?.unwrap_or_default();
-        Ok(done.last().is_some_and(|session| session.touched == 1))
+        Ok(done.last().is_some_and(|session| session.rows_affected == 1))
     }
 
     /// Notices whose time has come, of all environments, oldest first.
@@ -95,7 +89,7 @@ impl Store {
         now_ms: UnixMs,
         limit: i64,
     ) -> Result<Vec<LogoutNotice>, StoreError> {
-        Ok(sqlx::query_as(
+        Ok(sql(
             "SELECT environment_id, session_id, client_id, issuer, subject, notify_at_ms, attempts, outcome, \
              last_answer FROM session_clients WHERE notify_at_ms <= $1 ORDER BY notify_at_ms LIMIT $2",
         )
@@ -111,7 +105,7 @@ impl Store {
         environment_id: &str,
         limit: i64,
     ) -> Result<Vec<LogoutNotice>, StoreError> {
-        Ok(sqlx::query_as(
+        Ok(sql(
             "SELECT environment_id, session_id, client_id, issuer, subject, notify_at_ms, attempts, outcome, \
              last_answer FROM session_clients WHERE environment_id = $1 \
              AND (notify_at_ms IS NOT NULL OR outcome IS NOT NULL) \
@@ -129,11 +123,9 @@ impl Store {
         notice: &LogoutNotice,
         retry_at_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let query = sqlx::query(
-            "UPDATE session_clients SET attempts = attempts + 1, notify_at_ms = $5 \
+        let query = sql("UPDATE session_clients SET attempts = attempts + 1, notify_at_ms = $5 \
              WHERE environment_id = $1 AND session_id = $2 AND client_id = $3 AND attempts = $4 \
-             AND notify_at_ms IS NOT NULL",
-        );
+             AND notify_at_ms IS NOT NULL");
         let query = query
             .bind(notice.environment_id.clone())
             .bind(notice.session_id.clone())
@@ -151,10 +143,8 @@ impl Store {
         outcome: Option<&str>,
         answer: &str,
     ) -> Result<(), StoreError> {
-        let query = sqlx::query(
-            "UPDATE session_clients SET notify_at_ms = $4, outcome = $5, last_answer = $6 \
-             WHERE environment_id = $1 AND session_id = $2 AND client_id = $3",
-        );
+        let query = sql("UPDATE session_clients SET notify_at_ms = $4, outcome = $5, last_answer = $6 \
+             WHERE environment_id = $1 AND session_id = $2 AND client_id = $3");
         let query = query
             .bind(notice.environment_id.clone())
             .bind(notice.session_id.clone())

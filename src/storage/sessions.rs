@@ -1,6 +1,6 @@
 //! Browser sessions.
 
-use super::{PeopleFilter, Store, StoreError};
+use super::{PeopleFilter, Store, StoreError, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::session::Session;
 
@@ -48,7 +48,7 @@ impl Store {
         environment_id: &str,
         filter: &PeopleFilter,
     ) -> Result<Vec<SessionRow>, StoreError> {
-        let rows: Vec<ListedRow> = sqlx::query_as(
+        let rows: Vec<ListedRow> = sql(
             "SELECT s.id, s.user_id, s.authenticated_at_ms, s.last_active_at_ms, s.absolute_expires_at_ms, \
              s.ended_at_ms, u.email FROM sessions s LEFT JOIN users u ON u.environment_id = s.environment_id \
              AND u.id = s.user_id WHERE s.environment_id = $1 AND ($2 = '' OR s.user_id = $2) \
@@ -68,7 +68,7 @@ impl Store {
     }
 
     pub async fn session(&self, environment_id: &str, id: &str) -> Result<Option<Session>, StoreError> {
-        let row: Option<Row> = sqlx::query_as(
+        let row: Option<Row> = sql(
             "SELECT id, user_id, authenticated_at_ms, last_active_at_ms, absolute_expires_at_ms, ended_at_ms \
              FROM sessions WHERE environment_id = $1 AND id = $2",
         )
@@ -86,7 +86,7 @@ impl Store {
         id: &str,
         digest: &str,
     ) -> Result<Option<Session>, StoreError> {
-        let row: Option<Row> = sqlx::query_as(
+        let row: Option<Row> = sql(
             "SELECT id, user_id, authenticated_at_ms, last_active_at_ms, absolute_expires_at_ms, ended_at_ms \
              FROM sessions WHERE environment_id = $1 AND id = $2 AND cookie_digest = $3",
         )
@@ -105,7 +105,7 @@ impl Store {
         session: &Session,
         cookie_digest: &str,
     ) -> Result<(), StoreError> {
-        let query = sqlx::query(
+        let query = sql(
             "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
              last_active_at_ms, absolute_expires_at_ms, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $5)",
         );
@@ -128,10 +128,8 @@ impl Store {
         id: &str,
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
-        let query = sqlx::query(
-            "UPDATE sessions SET last_active_at_ms = $3 \
-             WHERE environment_id = $1 AND id = $2 AND last_active_at_ms < $3 AND ended_at_ms IS NULL",
-        );
+        let query = sql("UPDATE sessions SET last_active_at_ms = $3 \
+             WHERE environment_id = $1 AND id = $2 AND last_active_at_ms < $3 AND ended_at_ms IS NULL");
         self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned()).bind(now_ms)).await?;
         Ok(())
     }

@@ -1,11 +1,9 @@
 //! The two writes of a sign-in that touch several tables: sending, and completing. Each is one transaction that
 //! begins with its conditional statement, so that a loser leaves nothing behind.
 
-use sqlx::FromRow as _;
-
 use super::{
-    Batch, Counted, NewMail, SessionClient, Store, StoreError, Write, auth_requests, grants, mail,
-    session_clients, users::UserRow,
+    Batch, Counted, NewMail, SessionClient, Statement, StatementResult, Store, StoreError, auth_requests,
+    grants, mail, session_clients, sql, users::UserRow,
 };
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;
@@ -59,13 +57,12 @@ impl Store {
         environment_id: &str,
         email: &EmailAddress,
     ) -> Result<Budget, StoreError> {
-        let row: Option<(i64, String)> = sqlx::query_as(
-            "SELECT version, sent_at_ms FROM mail_budgets WHERE environment_id = $1 AND email_key = $2",
-        )
-        .bind(environment_id)
-        .bind(email.key().to_owned())
-        .fetch_optional(&self.pool)
-        .await?;
+        let row: Option<(i64, String)> =
+            sql("SELECT version, sent_at_ms FROM mail_budgets WHERE environment_id = $1 AND email_key = $2")
+                .bind(environment_id)
+                .bind(email.key().to_owned())
+                .fetch_optional(&self.pool)
+                .await?;
         Ok(row.map_or_else(Budget::default, |(version, sent)| Budget {
             version: Some(version),
             sent: RecentTimes::parse(&sent),
@@ -87,12 +84,12 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
         if is_new {
-            batch.write(auth_requests::inserting(environment_id, request, link_digest)?)?;
+            batch.write(auth_requests::inserting(environment_id, request, link_digest)?);
         } else {
-            batch.claim(auth_requests::sending(environment_id, request, link_digest))?;
+            batch.require_one_row(auth_requests::sending(environment_id, request, link_digest));
         }
         if let Some((email, budget, expires_at_ms)) = budget {
-            batch.claim(writing_budget(environment_id, email, budget, expires_at_ms))?;
+            batch.require_one_row(writing_budget(environment_id, email, budget, expires_at_ms));
         }
         mail::insert(&mut batch, environment_id, mail, now_ms)?;
         Ok(self.commit(batch).await?.is_some())
@@ -106,31 +103,30 @@ impl Store {
         done: &Completion<'_>,
     ) -> Result<Option<User>, StoreError> {
         let mut batch = Batch::default();
-        batch.claim(auth_requests::judging(environment_id, done.request))?;
+        batch.require_one_row(auth_requests::judging(environment_id, done.request));
         if let Some(counted) = done.counted {
-            batch.claim(self.holding_failed_attempts(environment_id, counted))?;
+            batch.require_one_row(self.holding_failed_attempts(environment_id, counted));
         }
         let user_at = batch.len();
-        batch.claim(writing_user(environment_id, done))?;
+        batch.require_one_row(writing_user(environment_id, done));
         if let Some(organization) = done.new_organization {
-            write_organization(&mut batch, environment_id, organization, done.new_user_id, done.now_ms)?;
+            write_organization(&mut batch, environment_id, organization, done.new_user_id, done.now_ms);
         }
-        write_session(&mut batch, environment_id, done)?;
+        write_session(&mut batch, environment_id, done);
         let (grant, key) = (done.grant, done.email.key());
-        batch.write(grants::inserting(environment_id, grant, done.code_digest, done.now_ms)?)?;
+        batch.write(grants::inserting(environment_id, grant, done.code_digest, done.now_ms)?);
         if let Some(client) = done.tells {
-            batch.write(session_clients::noting(environment_id, &grant.session_id, None, key, client))?;
+            batch.write(session_clients::noting(environment_id, &grant.session_id, None, key, client));
         }
-        let Some(mut written) = self.commit(batch).await? else { return Ok(None) };
-        let row = written.get_mut(user_at).and_then(|user| user.row.take());
-        let row = row.ok_or(StoreError::Unreadable("user"))?;
-        Ok(Some(User::from(UserRow::from_row(&row)?)))
+        let Some(written) = self.commit(batch).await? else { return Ok(None) };
+        let row: Option<UserRow> = written.get(user_at).map(StatementResult::first).transpose()?.flatten();
+        Ok(Some(row.ok_or(StoreError::Unreadable("user"))?.into()))
     }
 }
 
 /// The person who proved an address, new or known; gives the user's row.
-fn writing_user(environment_id: &str, done: &Completion<'_>) -> Write<'static> {
-    sqlx::query(
+fn writing_user(environment_id: &str, done: &Completion<'_>) -> Statement {
+    sql(
         "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
          last_sign_in_at_ms) VALUES ($1, $2, $3, $4, $5, $5, $5) ON CONFLICT (environment_id, email_key) \
          DO UPDATE SET last_sign_in_at_ms = excluded.last_sign_in_at_ms RETURNING id, email, name, given_name, \
@@ -149,16 +145,14 @@ fn writing_budget(
     email: &EmailAddress,
     budget: &Budget,
     expires_at_ms: UnixMs,
-) -> Write<'static> {
+) -> Statement {
     let query = match budget.version {
-        None => sqlx::query(
-            "INSERT INTO mail_budgets (environment_id, email_key, version, sent_at_ms, expires_at_ms) \
-             VALUES ($1, $2, $3 + 1, $4, $5) ON CONFLICT (environment_id, email_key) DO NOTHING",
-        ),
-        Some(_) => sqlx::query(
-            "UPDATE mail_budgets SET version = version + 1, sent_at_ms = $4, expires_at_ms = $5 \
-             WHERE environment_id = $1 AND email_key = $2 AND version = $3",
-        ),
+        None => {
+            sql("INSERT INTO mail_budgets (environment_id, email_key, version, sent_at_ms, expires_at_ms) \
+             VALUES ($1, $2, $3 + 1, $4, $5) ON CONFLICT (environment_id, email_key) DO NOTHING")
+        }
+        Some(_) => sql("UPDATE mail_budgets SET version = version + 1, sent_at_ms = $4, expires_at_ms = $5 \
+             WHERE environment_id = $1 AND email_key = $2 AND version = $3"),
     };
     query
         .bind(environment_id)
@@ -175,29 +169,26 @@ fn write_organization(
     organization: &Organization,
     new_user_id: &str,
     now_ms: UnixMs,
-) -> Result<(), StoreError> {
-    let query = sqlx::query(
-        "INSERT INTO organizations (environment_id, id, display_name, created_at_ms, updated_at_ms) \
+) {
+    let query =
+        sql("INSERT INTO organizations (environment_id, id, display_name, created_at_ms, updated_at_ms) \
          SELECT $1, $2, $3, CAST($4 AS BIGINT), CAST($4 AS BIGINT) \
-         WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $5)",
-    );
+         WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $5)");
     let query = query.bind(environment_id).bind(&organization.id).bind(&organization.display_name);
-    batch.write(query.bind(now_ms).bind(new_user_id))?;
-    let query = sqlx::query(
-        "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) \
+    batch.write(query.bind(now_ms).bind(new_user_id));
+    let query = sql("INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) \
          SELECT $1, $2, $3, CAST($4 AS BIGINT) \
-         WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $3)",
-    );
-    batch.write(query.bind(environment_id).bind(&organization.id).bind(new_user_id).bind(now_ms))
+         WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $3)");
+    batch.write(query.bind(environment_id).bind(&organization.id).bind(new_user_id).bind(now_ms));
 }
 
-fn write_session(batch: &mut Batch, environment_id: &str, done: &Completion<'_>) -> Result<(), StoreError> {
+fn write_session(batch: &mut Batch, environment_id: &str, done: &Completion<'_>) {
     match &done.session {
         SessionChange::Start { session, ends_session_id } => {
             if let Some(old) = ends_session_id {
-                session_clients::end(batch, environment_id, old, done.now_ms)?;
+                session_clients::end(batch, environment_id, old, done.now_ms);
             }
-            let query = sqlx::query(
+            let query = sql(
                 "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
                  last_active_at_ms, absolute_expires_at_ms, created_at_ms) VALUES ($1, $2, \
                  (SELECT id FROM users WHERE environment_id = $1 AND email_key = $3), $4, $5, $6, $7, $5)",
@@ -209,10 +200,10 @@ fn write_session(batch: &mut Batch, environment_id: &str, done: &Completion<'_>)
             .bind(session.authenticated_at_ms)
             .bind(session.last_active_at_ms)
             .bind(session.absolute_expires_at_ms);
-            batch.write(query)
+            batch.write(query);
         }
         SessionChange::Renew { session } => {
-            let query = sqlx::query(
+            let query = sql(
                 "UPDATE sessions SET cookie_digest = $3, authenticated_at_ms = $4, last_active_at_ms = $4 \
                  WHERE environment_id = $1 AND id = $2",
             )
@@ -221,7 +212,7 @@ fn write_session(batch: &mut Batch, environment_id: &str, done: &Completion<'_>)
             .bind(done.session_cookie_digest)
             .bind(session.authenticated_at_ms);
             // It may have been deleted since it was read.
-            batch.claim(query)
+            batch.require_one_row(query);
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sqlx::Row as _;
 
 use super::environments::{template_id, write_record};
-use super::{EnvironmentRecord, Store, StoreError};
+use super::{EnvironmentRecord, Store, StoreError, sql};
 use crate::domain::clock::{TIMES_MS, UnixMs};
 
 /// How a column's values look.
@@ -347,14 +347,15 @@ impl Store {
         let mut tables = Tables::new();
         let mut tx = self.pool.begin().await?;
         for table in TABLES.iter().filter(|t| t.is_in_snapshots) {
-            let rows = sqlx::query(table.select).bind(environment_id).fetch_all(&mut *tx).await?;
-            let rows = rows.iter().map(|row| {
+            let found = sql(table.select).bind(environment_id).run(&mut tx).await?;
+            let rows = found.rows.iter().map(|row| {
                 let fields =
                     table.columns.iter().map(|(c, kind)| Ok(((*c).to_owned(), value_of(row, c, *kind)?)));
                 fields.collect::<Result<Map<String, Value>, sqlx::Error>>()
             });
             tables.insert(table.name.to_owned(), rows.collect::<Result<_, _>>()?);
         }
+        tx.commit().await?;
         Ok(tables)
     }
 
@@ -368,8 +369,7 @@ impl Store {
         keys: &[super::StoredKey],
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin_write().await?;
         if !write_record(&mut tx, record, now_ms).await? {
             tx.rollback().await?;
             return Ok(false);
@@ -377,7 +377,7 @@ impl Store {
         delete_rows(&mut tx, &record.id).await?;
         for table in TABLES {
             for row in tables.get(table.name).into_iter().flatten() {
-                let mut query = sqlx::query(table.insert).bind(record.id.clone());
+                let mut query = sql(table.insert).bind(record.id.clone());
                 for (column, kind) in table.columns {
                     let value = row.get(*column).unwrap_or(&Value::Null);
                     query = match kind {
@@ -385,21 +385,18 @@ impl Store {
                         Column::Integer | Column::OptionalInteger => query.bind(value.as_i64()),
                     };
                 }
-                query.execute(&mut *tx).await?;
+                query.execute(&mut tx).await?;
             }
         }
-        sqlx::query("UPDATE server_secrets SET value = $3 WHERE environment_id = $1 AND name = $2")
+        sql("UPDATE server_secrets SET value = $3 WHERE environment_id = $1 AND name = $2")
             .bind(&record.id)
             .bind(secret.0)
             .bind(secret.1.to_vec())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
-        sqlx::query("DELETE FROM signing_keys WHERE environment_id = $1")
-            .bind(&record.id)
-            .execute(&mut *tx)
-            .await?;
+        sql("DELETE FROM signing_keys WHERE environment_id = $1").bind(&record.id).execute(&mut tx).await?;
         for key in keys {
-            sqlx::query(
+            sql(
                 "INSERT INTO signing_keys (environment_id, sequence, kid, private_key, created_at_ms, signs_from_ms) \
                  VALUES ($1, $2, $3, $4, $5, $6)",
             )
@@ -409,7 +406,7 @@ impl Store {
             .bind(key.private_key.clone())
             .bind(key.created_at_ms)
             .bind(key.signs_from_ms)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         }
         tx.commit().await?;
@@ -424,14 +421,13 @@ impl Store {
         keeps_faults: bool,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin_write().await?;
         if !write_record(&mut tx, record, now_ms).await? {
             tx.rollback().await?;
             return Ok(false);
         }
         for table in TABLES.iter().rev().filter(|t| !(keeps_faults && t.name == "fault_rules")) {
-            sqlx::query(table.delete).bind(&record.id).execute(&mut *tx).await?;
+            sql(table.delete).bind(&record.id).execute(&mut tx).await?;
         }
         for statement in [
             "INSERT INTO users (environment_id, id, email, email_key, name, given_name, family_name, picture, locale, \
@@ -444,7 +440,7 @@ impl Store {
             "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) \
              SELECT $1, organization_id, user_id, created_at_ms FROM memberships WHERE environment_id = $2",
         ] {
-            sqlx::query(statement).bind(&record.id).bind(template_id(&record.id)).execute(&mut *tx).await?;
+            sql(statement).bind(&record.id).bind(template_id(&record.id)).execute(&mut tx).await?;
         }
         tx.commit().await?;
         Ok(true)
@@ -453,11 +449,11 @@ impl Store {
 
 /// Deletes every row of an environment but its own, its secrets and its keys: first those that refer to others.
 pub(super) async fn delete_rows(
-    connection: &mut super::Connection,
+    connection: &mut super::Transaction,
     environment_id: &str,
 ) -> Result<(), StoreError> {
     for table in TABLES.iter().rev() {
-        sqlx::query(table.delete).bind(environment_id.to_owned()).execute(&mut *connection).await?;
+        sql(table.delete).bind(environment_id.to_owned()).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -1,11 +1,9 @@
 //! Users and the organizations they belong to.
 
-use sqlx::Row as _;
-
 use super::environments::template_id;
 use super::{
-    Batch, Connection, SeedOrganization, Store, StoreError, Write, like_key_pattern, like_pattern,
-    organizations,
+    Batch, SeedOrganization, Statement, Store, StoreError, Transaction, like_key_pattern, like_pattern,
+    organizations, sql,
 };
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
@@ -105,7 +103,7 @@ impl Store {
         environment_id: &str,
         filter: &PeopleFilter,
     ) -> Result<Vec<ListedUser>, StoreError> {
-        let rows: Vec<ListedUserRow> = sqlx::query_as(
+        let rows: Vec<ListedUserRow> = sql(
             "SELECT u.id, u.email, u.name, u.given_name, u.family_name, u.picture, u.locale, u.external_id, \
              u.created_at_ms, u.updated_at_ms, u.version, u.last_sign_in_at_ms, m.organization_id \
              FROM (SELECT * FROM users WHERE environment_id = $1 AND ($2 = '' OR id = $2) \
@@ -160,14 +158,14 @@ impl Store {
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        let query = sqlx::query(
+        let query = sql(
             "INSERT INTO users (environment_id, id, email, email_key, name, given_name, family_name, picture, \
              locale, external_id, created_at_ms, updated_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
         );
-        batch.write(bind_fields(query, environment_id, user).bind(now_ms))?;
+        batch.write(bind_fields(query, environment_id, user).bind(now_ms));
         for organization_id in &user.organization_ids {
-            batch.write(adding_membership(environment_id, &user.id, organization_id, now_ms))?;
+            batch.write(adding_membership(environment_id, &user.id, organization_id, now_ms));
         }
         self.commit(batch).await?;
         Ok(())
@@ -183,20 +181,20 @@ impl Store {
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
-        let query = sqlx::query(
+        let query = sql(
             "UPDATE users SET version = version + 1, email = $3, email_key = $4, name = $5, given_name = $6, \
              family_name = $7, picture = $8, locale = $9, external_id = $10, updated_at_ms = $11 \
              WHERE environment_id = $1 AND id = $2 AND version = $12",
         );
-        batch.claim(bind_fields(query, environment_id, user).bind(now_ms).bind(before.version))?;
+        batch.require_one_row(bind_fields(query, environment_id, user).bind(now_ms).bind(before.version));
         for left in before.organization_ids.iter().filter(|id| !user.organization_ids.contains(id)) {
-            let query = sqlx::query(
+            let query = sql(
                 "DELETE FROM memberships WHERE environment_id = $1 AND user_id = $2 AND organization_id = $3",
             );
-            batch.write(query.bind(environment_id).bind(&user.id).bind(left))?;
+            batch.write(query.bind(environment_id).bind(&user.id).bind(left));
         }
         for organization_id in &user.organization_ids {
-            batch.write(adding_membership(environment_id, &user.id, organization_id, now_ms))?;
+            batch.write(adding_membership(environment_id, &user.id, organization_id, now_ms));
         }
         Ok(self.commit(batch).await?.is_some())
     }
@@ -205,18 +203,17 @@ impl Store {
     pub async fn delete_user(&self, environment_id: &str, id: &str) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
         // Zero is due whatever the time is.
-        let notifying = sqlx::query(
-            "UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND outcome IS NULL \
-             AND session_id IN (SELECT id FROM sessions WHERE environment_id = $1 AND user_id = $2)",
-        );
-        batch.write(notifying.bind(environment_id).bind(id))?;
-        let deleting = sqlx::query("DELETE FROM users WHERE environment_id = $1 AND id = $2");
-        batch.claim(deleting.bind(environment_id).bind(id))?;
+        let notifying =
+            sql("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND outcome IS NULL \
+             AND session_id IN (SELECT id FROM sessions WHERE environment_id = $1 AND user_id = $2)");
+        batch.write(notifying.bind(environment_id).bind(id));
+        let deleting = sql("DELETE FROM users WHERE environment_id = $1 AND id = $2");
+        batch.require_one_row(deleting.bind(environment_id).bind(id));
         Ok(self.commit(batch).await?.is_some())
     }
 
     pub async fn user(&self, environment_id: &str, id: &str) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = sqlx::query_as(
+        let row: Option<UserRow> = sql(
             "SELECT id, email, name, given_name, family_name, picture, locale, external_id, created_at_ms, \
              updated_at_ms FROM users WHERE environment_id = $1 AND id = $2",
         )
@@ -233,7 +230,7 @@ impl Store {
         environment_id: &str,
         email: &EmailAddress,
     ) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = sqlx::query_as(
+        let row: Option<UserRow> = sql(
             "SELECT id, email, name, given_name, family_name, picture, locale, external_id, created_at_ms, \
              updated_at_ms FROM users WHERE environment_id = $1 AND email_key = $2",
         )
@@ -257,8 +254,7 @@ impl Store {
         if organizations.is_empty() && users.is_empty() {
             return Ok(());
         }
-        let _turn = self.write_turn().await;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin_write().await?;
         let ids = seed_into(&mut tx, environment_id, organizations, users, now_ms).await?;
         if !until_reset {
             let mut users = users.to_vec();
@@ -273,7 +269,7 @@ impl Store {
 
 /// Writes a seed and tells the ids that its users have.
 async fn seed_into(
-    connection: &mut Connection,
+    connection: &mut Transaction,
     environment_id: &str,
     organizations: &[SeedOrganization],
     users: &[SeedUser],
@@ -282,7 +278,7 @@ async fn seed_into(
     organizations::seed(connection, environment_id, organizations, now_ms).await?;
     let mut ids = Vec::with_capacity(users.len());
     for user in users {
-        let query = sqlx::query(
+        let query = sql(
             "INSERT INTO users (environment_id, id, email, email_key, name, given_name, family_name, picture, \
              locale, external_id, created_at_ms, updated_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) \
@@ -292,7 +288,7 @@ async fn seed_into(
              updated_at_ms = excluded.updated_at_ms RETURNING id",
         );
         let query = bind_fields(query, environment_id, user).bind(now_ms);
-        let id: String = query.fetch_one(&mut *connection).await?.try_get("id")?;
+        let (id,): (String,) = query.fetch_one(&mut *connection).await?;
         for organization_id in &user.organization_ids {
             adding_membership(environment_id, &id, organization_id, now_ms).execute(&mut *connection).await?;
         }
@@ -302,7 +298,7 @@ async fn seed_into(
 }
 
 /// Binds what is known of a user to $1 to $10, with the names that the statements above give them.
-fn bind_fields<'q>(query: Write<'q>, environment_id: &str, user: &SeedUser) -> Write<'q> {
+fn bind_fields(query: Statement, environment_id: &str, user: &SeedUser) -> Statement {
     query
         .bind(environment_id.to_owned())
         .bind(user.id.clone())
@@ -322,11 +318,9 @@ fn adding_membership(
     user_id: &str,
     organization_id: &str,
     now_ms: UnixMs,
-) -> Write<'static> {
-    sqlx::query(
-        "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) \
-         VALUES ($1, $2, $3, $4) ON CONFLICT (environment_id, user_id, organization_id) DO NOTHING",
-    )
+) -> Statement {
+    sql("INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) \
+         VALUES ($1, $2, $3, $4) ON CONFLICT (environment_id, user_id, organization_id) DO NOTHING")
     .bind(environment_id.to_owned())
     .bind(organization_id.to_owned())
     .bind(user_id.to_owned())

@@ -1,83 +1,29 @@
-//! Writes that belong together, as values: nothing of them has to be read before the next can be said. They are one
-//! transaction on both engines.
-//!
-//! The embedded engine has one writer, on a thread of its own. Batches that come while others are written share their
-//! commit; each of them still stands or falls alone.
+//! The one writer of the embedded engine: a task with a connection of its own. Batches that come while others are written
+//! share their commit; each of them still stands or falls alone.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::{slice, thread};
+use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
-use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow};
-use sqlx::query::Query;
-use sqlx::{Any, Either, Error, Execute as _, Executor as _, SqlStr};
-use tokio::sync::{mpsc, oneshot};
-use tracing::Span;
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, Connection as _, Error};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tracing::{Instrument as _, Span};
 
-use super::StoreError;
-use super::checkpoints::Gate;
-use super::pool::{Pool, statement_span};
+use super::pool::Run;
 use super::sqlite;
-
-/// A statement with what stands in its places.
-pub(super) type Write<'q> = Query<'q, Any, AnyArguments>;
+use super::statement::{Batch, BatchResult, Statement, StatementResult};
 
 /// Most batches that share a commit.
-const MAX_SHARING: usize = 64;
+const MAX_SHARED_COMMIT: usize = 64;
 
 /// How many batches wait for the writer before those who bring more have to wait too.
 const MAX_WAITING: usize = 1024;
-
-/// What a statement did.
-#[derive(Default)]
-pub(super) struct Done {
-    pub(super) touched: u64,
-    pub(super) row: Option<AnyRow>,
-}
-
-/// A statement of a batch.
-struct Part {
-    sql: SqlStr,
-    arguments: AnyArguments,
-    /// It has to touch or find one row, or nothing of the batch may stay.
-    is_claim: bool,
-}
-
-/// Writes that belong together.
-#[derive(Default)]
-pub(super) struct Batch(Vec<Part>);
-
-impl Batch {
-    pub(super) fn write(&mut self, query: Write<'_>) -> Result<(), StoreError> {
-        self.add(query, false)
-    }
-
-    /// A statement that has to touch or find one row, or nothing of the batch stays.
-    pub(super) fn claim(&mut self, query: Write<'_>) -> Result<(), StoreError> {
-        self.add(query, true)
-    }
-
-    /// How many statements it has.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn add(&mut self, mut query: Write<'_>, is_claim: bool) -> Result<(), StoreError> {
-        let arguments = query.take_arguments().map_err(Error::Encode)?.unwrap_or_default();
-        self.0.push(Part { sql: query.sql(), arguments, is_claim });
-        Ok(())
-    }
-}
-
-/// What every statement of a batch did; `None`: a claim was lost, and nothing stays.
-type Outcome = Result<Option<Vec<Done>>, Error>;
 
 /// A batch on its way to the writer.
 struct Job {
     batch: Batch,
     /// Closed when nobody waits any more.
-    tell: oneshot::Sender<Outcome>,
+    reply: oneshot::Sender<BatchResult>,
     /// Of the request that it is for.
     span: Span,
 }
@@ -88,158 +34,260 @@ enum Message {
     Stop(oneshot::Sender<()>),
 }
 
-/// The way to the one thread that writes to an embedded database.
+/// The way to the one task that writes to an embedded database.
 #[derive(Debug, Clone)]
 pub(super) struct Writer(mpsc::Sender<Message>);
 
 impl Writer {
-    /// Begins the thread, which ends when the last way to it is gone. `gate` keeps it apart from transactions that
-    /// decide as they go.
-    pub(super) fn begin(path: &Path, gate: Gate) -> io::Result<Self> {
-        let (tell, told) = mpsc::channel(MAX_WAITING);
-        let writing = Writing { path: path.to_owned(), gate, connection: None };
-        thread::Builder::new().name("sqlite-writer".into()).spawn(move || writing.run(told))?;
-        Ok(Self(tell))
+    /// Begins the task, which ends when the last way to it is gone. `lock` keeps it apart from transactions that decide as
+    /// they go.
+    pub(super) fn start(connection: AnyConnection, options: AnyConnectOptions, lock: Arc<Mutex<()>>) -> Self {
+        let (messages, inbox) = mpsc::channel(MAX_WAITING);
+        let task = WriterTask { options, lock, connection: Some(connection) };
+        tokio::spawn(task.run(inbox));
+        Self(messages)
     }
 
-    pub(super) async fn write(&self, batch: Batch) -> Outcome {
-        let (tell, told) = oneshot::channel();
-        let job = Job { batch, tell, span: Span::current() };
+    pub(super) async fn write(&self, batch: Batch) -> BatchResult {
+        let (reply, outcome) = oneshot::channel();
+        let job = Job { batch, reply, span: Span::current() };
         if self.0.send(Message::Write(job)).await.is_err() {
             return Err(Error::PoolClosed);
         }
-        told.await.unwrap_or(Err(Error::PoolClosed))
+        outcome.await.unwrap_or(Err(Error::PoolClosed))
     }
 
-    /// Ends the thread behind what waits.
+    /// Ends the task behind what waits.
     pub(super) async fn stop(&self) {
-        let (tell, told) = oneshot::channel();
-        if self.0.send(Message::Stop(tell)).await.is_ok() {
-            let _ = told.await;
+        let (reply, stopped) = oneshot::channel();
+        if self.0.send(Message::Stop(reply)).await.is_ok() {
+            let _ = stopped.await;
         }
     }
 }
 
-/// The thread.
-struct Writing {
-    path: PathBuf,
-    gate: Gate,
-    /// Kept, with its prepared statements.
-    connection: Option<sqlite::Connection>,
+struct WriterTask {
+    options: AnyConnectOptions,
+    lock: Arc<Mutex<()>>,
+    /// Kept, with its prepared statements; `None` after a failure.
+    connection: Option<AnyConnection>,
 }
 
-impl Writing {
-    fn run(mut self, mut messages: mpsc::Receiver<Message>) {
-        let mut round = Vec::new();
-        while messages.blocking_recv_many(&mut round, MAX_SHARING) > 0 {
+impl WriterTask {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        let mut messages = Vec::new();
+        while inbox.recv_many(&mut messages, MAX_SHARED_COMMIT).await > 0 {
             let (mut jobs, mut stop) = (vec![], None);
-            for message in round.drain(..) {
+            for message in messages.drain(..) {
                 match message {
                     Message::Write(job) => jobs.push(job),
-                    Message::Stop(tell) => stop = Some(tell),
+                    Message::Stop(reply) => stop = Some(reply),
                 }
             }
-            if !jobs.is_empty() {
-                self.write(jobs);
-            }
-            if let Some(tell) = stop {
-                self.connection = None;
-                let _ = tell.send(());
+            self.write(jobs).await;
+            if let Some(reply) = stop {
+                if let Some(connection) = self.connection.take() {
+                    let _ = connection.close().await;
+                }
+                let _ = reply.send(());
                 return;
             }
         }
     }
 
-    /// Writes batches in one transaction or, where one of them cannot stay, each in its own.
-    fn write(&mut self, jobs: Vec<Job>) {
-        let _turn = self.gate.wait();
-        if jobs.len() > 1
-            && let Ok(Some(all)) = self.keep(&jobs)
-        {
-            for (job, done) in jobs.into_iter().zip(all) {
-                let _ = job.tell.send(Ok(Some(done)));
+    /// Writes batches in one transaction, and replies once it is committed.
+    async fn write(&mut self, jobs: Vec<Job>) {
+        let lock = self.lock.clone();
+        let _held = lock.lock().await;
+        let (mut jobs, mut written) = (jobs.into_iter(), vec![]);
+        match self.commit(&mut jobs, &mut written).await {
+            Ok(()) => {
+                for (reply, result) in written {
+                    let _ = reply.send(result);
+                }
             }
-            return;
-        }
-        for job in jobs {
-            let outcome = self.keep(slice::from_ref(&job));
-            let _ = job.tell.send(outcome.map(|all| all.and_then(|mut all| all.pop())));
+            // Nothing stays of any of them.
+            Err(error) => {
+                let mut replies =
+                    written.into_iter().map(|(reply, _)| reply).chain(jobs.map(|job| job.reply));
+                let last = replies.next_back();
+                for reply in replies {
+                    let _ = reply.send(Err(Error::Io(io::Error::other(error.to_string()))));
+                }
+                if let Some(reply) = last {
+                    let _ = reply.send(Err(error));
+                }
+            }
         }
     }
 
-    /// Writes batches in one transaction. Nothing stays of all of them with `None`, where a claim was lost or somebody
-    /// went away meanwhile, who was told that it was not done, and with an error.
-    fn keep(&mut self, jobs: &[Job]) -> Result<Option<Vec<Vec<Done>>>, Error> {
+    /// Takes jobs one after the other and notes what each did. One that is refused, or that nobody waits for any more,
+    /// leaves nothing behind.
+    async fn commit(
+        &mut self,
+        jobs: &mut std::vec::IntoIter<Job>,
+        written: &mut Vec<(oneshot::Sender<BatchResult>, BatchResult)>,
+    ) -> Result<(), Error> {
         // Back in its place only after its transaction has ended; otherwise both end here.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => {
-                let connection = sqlite::Connection::open(&self.path)?;
-                connection.remember_more()?;
-                connection
-            }
+            None => sqlite::connect(&self.options).await?,
         };
-        connection.say("BEGIN IMMEDIATE")?;
-        let written = write(&mut connection, jobs);
-        let ended = connection.say(if matches!(written, Ok(Some(_))) { "COMMIT" } else { "ROLLBACK" });
-        if ended.is_ok() {
-            self.connection = Some(connection);
+        let is_shared = jobs.len() > 1;
+        let begin = if is_shared { "BEGIN IMMEDIATE; SAVEPOINT batch" } else { "BEGIN IMMEDIATE" };
+        execute_raw(&mut connection, begin).await?;
+        while let Some(Job { batch, reply, span }) = jobs.next() {
+            let result = batch.run_on(&mut connection).instrument(span).await;
+            let stays = matches!(result, Ok(Some(_))) && !reply.is_closed();
+            let ended = match (stays, is_shared) {
+                (true, _) if jobs.len() == 0 => Ok(()),
+                (true, _) => execute_raw(&mut connection, "RELEASE batch; SAVEPOINT batch").await,
+                (false, true) => execute_raw(&mut connection, "ROLLBACK TO batch").await,
+                (false, false) => {
+                    written.push((reply, result));
+                    // Why is in the result. Where even this fails, the connection ends here.
+                    if execute_raw(&mut connection, "ROLLBACK").await.is_ok() {
+                        self.connection = Some(connection);
+                    }
+                    return Ok(());
+                }
+            };
+            match (ended, result) {
+                (Ok(()), result) => written.push((reply, result)),
+                // A failure such as a full disk ends the whole transaction, and so do others.
+                (Err(error), result) => {
+                    written.push((reply, Ok(None)));
+                    return Err(result.err().unwrap_or(error));
+                }
+            }
         }
-        written.and_then(|all| ended.map(|()| all))
+        execute_raw(&mut connection, "COMMIT").await?;
+        self.connection = Some(connection);
+        Ok(())
     }
 }
 
-/// Writes batches into an open transaction; `None`: not all of them may stay.
-fn write(connection: &mut sqlite::Connection, jobs: &[Job]) -> Result<Option<Vec<Vec<Done>>>, Error> {
-    let mut all = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        match job.span.in_scope(|| write_one(connection, &job.batch))? {
-            Some(done) if !job.tell.is_closed() => all.push(done),
-            _ => return Ok(None),
-        }
+impl Run for &mut AnyConnection {
+    async fn run(self, statement: Statement) -> Result<StatementResult, Error> {
+        statement.run_to_end(self, true).await
     }
-    Ok(Some(all))
 }
 
-fn write_one(connection: &mut sqlite::Connection, batch: &Batch) -> Outcome {
-    let mut all = Vec::with_capacity(batch.len());
-    for Part { sql, arguments, is_claim } in &batch.0 {
-        let _span = statement_span(sql.as_str()).entered();
-        let (mut rows, touched) = connection.run(sql.as_str(), &arguments.values.0)?;
-        if *is_claim && touched != 1 {
-            return Ok(None);
-        }
-        all.push(Done { touched, row: (!rows.is_empty()).then(|| rows.swap_remove(0)) });
-    }
-    Ok(Some(all))
+async fn execute_raw(connection: &mut AnyConnection, sql: &'static str) -> Result<(), Error> {
+    sqlx::raw_sql(sql).execute(connection).await.map(|_| ())
 }
 
-/// Writes a batch, one statement after the other.
-pub(super) async fn in_transaction(pool: &Pool, batch: Batch) -> Outcome {
-    let mut tx = pool.begin().await?;
-    let mut all = Vec::with_capacity(batch.0.len());
-    for part in batch.0 {
-        let query = sqlx::query_with(part.sql, part.arguments);
-        let done = done(tx.fetch_many(query).try_collect().await?).pop().unwrap_or_default();
-        if part.is_claim && done.touched != 1 {
-            tx.rollback().await?;
-            return Ok(None);
-        }
-        all.push(done);
-    }
-    tx.commit().await?;
-    Ok(Some(all))
-}
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use futures_util::future::join_all;
+    use sqlx::AnyPool;
+    use sqlx::any::AnyRow;
 
-/// What each statement did, from what all of them gave.
-fn done(steps: Vec<Either<AnyQueryResult, AnyRow>>) -> Vec<Done> {
-    let mut all = vec![];
-    let mut row = None;
-    for step in steps {
-        match step {
-            Either::Right(next) => row = row.or(Some(next)),
-            Either::Left(end) => all.push(Done { touched: end.rows_affected(), row: row.take() }),
+    use super::super::statement::sql;
+    use super::*;
+
+    struct Database {
+        writer: Writer,
+        pool: AnyPool,
+        lock: Arc<Mutex<()>>,
+        _folder: tempfile::TempDir,
+    }
+
+    /// A database with one table, whose ids may stand there once.
+    async fn database() -> Database {
+        sqlx::any::install_default_drivers();
+        let folder = tempfile::tempdir().unwrap();
+        let (options, mut connection) = sqlite::open(&folder.path().join("a b#?%41.db")).await.unwrap();
+        let table = "CREATE TABLE t (id TEXT PRIMARY KEY, n BIGINT, b BLOB)";
+        sqlx::raw_sql(table).execute(&mut connection).await.unwrap();
+        let lock = Arc::new(Mutex::new(()));
+        let writer = Writer::start(connection, options.clone(), lock.clone());
+        Database {
+            writer,
+            pool: sqlite::pool(options, std::time::Duration::from_secs(5)),
+            lock,
+            _folder: folder,
         }
     }
-    all
+
+    impl Database {
+        async fn ids(&self) -> Vec<String> {
+            let rows: Vec<AnyRow> =
+                sqlx::query("select id FROM t ORDER BY id").fetch_all(&self.pool).await.unwrap();
+            rows.iter().map(|row| sqlx::Row::get(row, 0)).collect()
+        }
+    }
+
+    fn inserting(id: &str) -> Statement {
+        sql("insert into t (id) VALUES ($1)").bind(id)
+    }
+
+    fn batch(ids: &[&str]) -> Batch {
+        let mut batch = Batch::default();
+        ids.iter().for_each(|id| batch.write(inserting(id)));
+        batch
+    }
+
+    #[tokio::test]
+    async fn batches_that_share_a_commit_stand_or_fall_alone() {
+        let database = database().await;
+        // All of them wait while somebody else writes, and are written together.
+        let held = database.lock.lock().await;
+        let first = database.writer.write(batch(&["a"]));
+        let taken = database.writer.write(batch(&["b", "a"]));
+        let mut claim = batch(&["c"]);
+        claim.require_one_row(sql("update t SET n = 1 WHERE id = 'nobody'"));
+        let lost = database.writer.write(claim);
+        let mut look = batch(&["d"]);
+        look.require_one_row(sql(concat!("SELECT", " 1 FROM t WHERE id = 'nobody'")));
+        let not_found = database.writer.write(look);
+        let abandoned = database.writer.write(batch(&["e"]));
+        let last = database.writer.write(batch(&["f", "g"]));
+        let mut abandoned = Box::pin(abandoned);
+        assert!(abandoned.as_mut().now_or_never().is_none());
+        drop(abandoned);
+        let all = async { tokio::join!(first, taken, lost, not_found, last) };
+        let ((), (first, taken, lost, not_found, last)) = tokio::join!(async { drop(held) }, all);
+        assert_eq!(first.unwrap().unwrap()[0].rows_affected, 1);
+        assert!(taken.err().unwrap().as_database_error().unwrap().is_unique_violation());
+        assert!(lost.unwrap().is_none());
+        assert!(not_found.unwrap().is_none());
+        assert_eq!(last.unwrap().unwrap().len(), 2);
+        assert_eq!(database.ids().await, ["a", "f", "g"]);
+    }
+
+    #[tokio::test]
+    async fn every_writer_at_once_is_answered() {
+        let database = database().await;
+        let ids: Vec<String> = (0..300).map(|i| format!("{i:03}")).collect();
+        let outcomes = join_all(ids.iter().map(|id| database.writer.write(batch(&[id])))).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(Some(_)))));
+        assert_eq!(database.ids().await, ids);
+        database.writer.stop().await;
+        assert!(matches!(database.writer.write(batch(&["late"])).await, Err(Error::PoolClosed)));
+    }
+
+    #[tokio::test]
+    async fn a_failure_of_the_connection_is_not_the_end() {
+        let database = database().await;
+        let mut ending = batch(&["a"]);
+        // Ends the transaction under the writer's feet.
+        ending.write(sql("ROLLBACK"));
+        assert!(database.writer.write(ending).await.is_err());
+        assert!(matches!(database.writer.write(batch(&["b"])).await, Ok(Some(_))));
+        assert_eq!(database.ids().await, ["b"]);
+    }
+
+    #[tokio::test]
+    async fn places_mean_their_numbers_in_any_order_and_values_come_back() {
+        let database = database().await;
+        let mut batch = Batch::default();
+        let inserting = "insert into t (id, n, b) VALUES ($2, $3, $1) RETURNING b, n, id, $2 AS again";
+        batch.write(sql(inserting).bind(vec![0_u8, 255]).bind("a").bind(None::<i64>));
+        let results = database.writer.write(batch).await.unwrap().unwrap();
+        let row: (Vec<u8>, Option<i64>, String, String) = results[0].first().unwrap().unwrap();
+        assert_eq!(row, (vec![0, 255], None, "a".to_owned(), "a".to_owned()));
+        assert_eq!(results[0].rows_affected, 1);
+    }
 }
