@@ -1,25 +1,71 @@
 //! The signals that end the server.
 
-use std::io;
+#[cfg(unix)]
+pub(super) use unix::Signals;
+#[cfg(windows)]
+pub(super) use windows::Signals;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+#[cfg(unix)]
+mod unix {
+    use std::io;
 
-/// SIGTERM, as service managers send it, and SIGINT, which is Ctrl-C. From the moment this is made none is missed.
-pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
+    use tokio::signal::unix::{Signal, SignalKind, signal};
 
-impl Signals {
-    pub(super) fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    /// SIGTERM, as service managers send it, and SIGINT, which is Ctrl-C. From the moment this is made none is missed.
+    pub(in crate::server) struct Signals {
+        terminate: Signal,
+        interrupt: Signal,
     }
 
-    /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    impl Signals {
+        pub(in crate::server) fn listen() -> io::Result<Self> {
+            let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            Ok(Self { terminate, interrupt })
+        }
+
+        /// Waits for the next one.
+        pub(in crate::server) async fn next(&mut self) {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        }
+    }
+}
+
+#[cfg(windows)]
+mod windows {
+    use std::io;
+
+    use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, CtrlShutdown};
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+
+    /// Ctrl-C and Ctrl-Break, a console that is closed, and the end of the system.
+    pub(in crate::server) struct Signals {
+        interrupt: CtrlC,
+        stop: CtrlBreak,
+        close: CtrlClose,
+        shutdown: CtrlShutdown,
+    }
+
+    impl Signals {
+        pub(in crate::server) fn listen() -> io::Result<Self> {
+            Ok(Self {
+                interrupt: ctrl_c()?,
+                stop: ctrl_break()?,
+                close: ctrl_close()?,
+                shutdown: ctrl_shutdown()?,
+            })
+        }
+
+        /// Waits for the next one.
+        pub(in crate::server) async fn next(&mut self) {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.stop.recv() => {}
+                _ = self.close.recv() => {}
+                _ = self.shutdown.recv() => {}
+            }
         }
     }
 }
