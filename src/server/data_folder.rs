@@ -1,15 +1,14 @@
 //! The folder of the embedded database and of the local authority: nobody else may look in.
 
-use std::fs::{DirBuilder, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::{files, folder_lock, permissions};
 use crate::config::Config;
-use crate::domain::environment::Mode;
 
-/// In the mode of a folder that everybody may write to, such as /tmp.
-const STICKY: u32 = 0o1000;
+/// Keeps what is in the folder out of the application's repository.
+const GITIGNORE: &str = ".gitignore";
+const IGNORE_ALL: &str = "*\n";
 
 #[derive(Debug, thiserror::Error)]
 pub enum DataFolderError {
@@ -21,6 +20,11 @@ pub enum DataFolderError {
          it, set data_dir_group_access = true"
     )]
     Exposed { path: PathBuf, mode: u32, wanted: u32 },
+    #[error(
+        "the data folder {path} is in use by {holder}. Stop that server, or choose another folder with --data-dir, or \
+         --ephemeral"
+    )]
+    InUse { path: PathBuf, holder: String },
 }
 
 /// Makes the data folder for its owner alone. One that exists is made so in development mode, and in production mode has
@@ -28,8 +32,28 @@ pub enum DataFolderError {
 pub fn prepare(config: &Config) -> Result<(), DataFolderError> {
     let path = &config.data_dir;
     let unusable = |source| DataFolderError::Unusable { path: path.clone(), source };
-    make_private(path).map_err(unusable)?;
-    let about = path.metadata().map_err(unusable)?;
+    permissions::make_folder(path).map_err(unusable)?;
+    let is_shared = holds_other_things(config).map_err(unusable)?;
+    #[cfg(unix)]
+    check_mode(config, is_shared)?;
+    if !is_shared {
+        // Where it cannot be written, the database cannot either, and says more.
+        let _ = ignore_in_git(path);
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn check_mode(config: &Config, is_shared: bool) -> Result<(), DataFolderError> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use crate::domain::environment::Mode;
+
+    /// In the mode of a folder that everybody may write to, such as /tmp.
+    const STICKY: u32 = 0o1000;
+
+    let path = &config.data_dir;
+    let about = path.metadata().map_err(|source| DataFolderError::Unusable { path: path.clone(), source })?;
     let mode = about.permissions().mode() & 0o7777;
     let wanted = mode & if config.data_dir_group_access { 0o7770 } else { 0o7700 };
     if mode == wanted {
@@ -38,47 +62,43 @@ pub fn prepare(config: &Config) -> Result<(), DataFolderError> {
     if config.environment.mode == Mode::Production {
         return Err(DataFolderError::Exposed { path: path.clone(), mode, wanted: wanted & 0o777 });
     }
-    if holds_other_things(config, &about).map_err(unusable)? {
+    if is_shared || mode & STICKY != 0 {
         tracing::warn!(path = %path.display(), "others can read the data folder; it holds other things too, so it is left as it is");
-    } else if let Err(error) = std::fs::set_permissions(path, Permissions::from_mode(wanted)) {
+    } else if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(wanted)) {
         tracing::warn!(path = %path.display(), %error, "others can read the data folder, and its mode cannot be changed");
     }
     Ok(())
 }
 
 /// Is this a folder that others need too, such as a home or /tmp?
-fn holds_other_things(config: &Config, about: &Metadata) -> io::Result<bool> {
-    if about.permissions().mode() & STICKY != 0 {
-        return Ok(true);
-    }
+fn holds_other_things(config: &Config) -> io::Result<bool> {
     let ready_file = config.ready_file.as_ref().and_then(|path| path.file_name());
     for entry in config.data_dir.read_dir()? {
-        let name = entry?.file_name();
-        let is_database = name.to_string_lossy().starts_with("vestibule.db");
-        if !is_database && name != "tls" && Some(name.as_os_str()) != ready_file {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_ours = name.to_string_lossy().starts_with("vestibule.db")
+            || name == "tls"
+            || name == folder_lock::FILE
+            || Some(name.as_os_str()) == ready_file
+            || name == GITIGNORE
+                && std::fs::read_to_string(entry.path()).is_ok_and(|text| text == IGNORE_ALL);
+        if !is_ours {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Makes a folder that only its owner may look into, with those above it. One that exists stays as it is.
-pub fn make_private(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+fn ignore_in_git(folder: &Path) -> io::Result<()> {
+    let path = folder.join(GITIGNORE);
+    files::create(&path, IGNORE_ALL)?;
+    permissions::restrict_file(&path)
 }
 
 /// Makes the files of a folder readable by their owner alone, whoever put them there.
 pub fn keep_files_private(folder: &Path) -> io::Result<()> {
     for entry in folder.read_dir()? {
-        let entry = entry?;
-        if entry.metadata()?.permissions().mode() & 0o077 != 0 {
-            std::fs::set_permissions(entry.path(), Permissions::from_mode(0o600))?;
-        }
+        permissions::restrict_file(&entry?.path())?;
     }
     Ok(())
-}
-
-/// A folder for its owner alone that is deleted when it is dropped.
-pub fn temporary() -> io::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix("vestibule-").permissions(Permissions::from_mode(0o700)).tempdir()
 }

@@ -1,10 +1,8 @@
 //! The certificate authority of one's own machine, made on first use in the data folder, so that TLS works without a
 //! step. Applications trust `ca.pem`; nobody else can, since its key never leaves the folder.
 
-use std::fs::Permissions;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -13,7 +11,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::{data_folder, files};
+use super::{data_folder, files, permissions};
 use crate::domain::clock::UnixMs;
 
 const DAY_MS: i64 = 86_400_000;
@@ -68,8 +66,8 @@ impl LocalCa {
     /// The authority of a data folder for these names, and for no others; made when it is not there yet.
     pub fn open_or_create(data_dir: &Path, names: &[String], now_ms: UnixMs) -> Result<Self, LocalCaError> {
         let folder = data_dir.join("tls");
-        data_folder::make_private(&folder)
-            .and_then(|()| std::fs::set_permissions(&folder, Permissions::from_mode(0o700)))
+        permissions::make_folder(&folder)
+            .and_then(|()| permissions::restrict_folder(&folder))
             .and_then(|()| data_folder::keep_files_private(&folder))
             .map_err(|source| LocalCaError::File { path: folder.clone(), source })?;
         let ca = Self { folder };
@@ -348,8 +346,11 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn keys_are_for_their_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+
         let data = tempfile::tempdir().unwrap();
         let ca = open(&data, &["localhost"], NOW_MS);
         let leaf = ca.leaf(&names(&["localhost"]), NOW_MS).unwrap();

@@ -6,11 +6,13 @@ mod connections;
 mod data_folder;
 mod faulty;
 mod files;
+mod folder_lock;
 mod health;
 mod local_ca;
 mod metrics;
 mod one_port;
 mod open_files;
+mod permissions;
 mod ready_file;
 pub mod routes;
 mod signals;
@@ -19,13 +21,13 @@ mod tls;
 mod upload;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App as ActixApp, web};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -40,7 +42,7 @@ pub use tls::{Tls, TlsError, local_names};
 use crate::api::Grpc;
 use crate::config::{Config, Database};
 use crate::crypto::entropy::SystemEntropy;
-use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::clock::{Clock, SystemClock, rfc3339};
 use crate::domain::entropy::Entropy;
 use crate::domain::environment::Mode;
 use crate::domain::ids::{IdKind, many_ids};
@@ -49,6 +51,7 @@ use crate::runtime::{Access, App, Parts, Provider, StartError};
 use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
 use crate::storage::{PostgresOptions, Store, StoreError};
 use connections::{Connections, Limits, Uptime};
+use folder_lock::FolderLock;
 use one_port::OnePort;
 use ready_file::ReadyFile;
 use signals::Signals;
@@ -90,12 +93,18 @@ pub enum ServeError {
 /// The opened database; an ephemeral one is deleted when this is dropped.
 pub struct OpenStore {
     pub store: Store,
+    _lock: Option<FolderLock>,
     _folder: Option<tempfile::TempDir>,
 }
 
-/// Opens the configured database without asking it anything yet (PostgreSQL may come up later).
+/// Opens the configured database without asking it anything yet (PostgreSQL may come up later). A server may be running
+/// on it: commands read and change what it serves.
 pub async fn open_store(config: &Config) -> Result<OpenStore, ServeError> {
-    use secrecy::ExposeSecret as _;
+    open_store_for(config, None).await
+}
+
+/// The same. With a `server`, which that text describes, no other server may be running on the embedded database.
+async fn open_store_for(config: &Config, server: Option<&str>) -> Result<OpenStore, ServeError> {
     match &config.database {
         Database::Postgres { url, max_connections, timeout_s, is_transaction_pooler } => {
             let options = PostgresOptions {
@@ -104,20 +113,36 @@ pub async fn open_store(config: &Config) -> Result<OpenStore, ServeError> {
                 is_transaction_pooler: *is_transaction_pooler,
             };
             let store = Store::open_postgres(url.expose_secret(), options)?;
-            Ok(OpenStore { store, _folder: None })
+            Ok(OpenStore { store, _lock: None, _folder: None })
         }
         Database::Sqlite => {
             data_folder::prepare(config)?;
-            let store = Store::open_sqlite(&config.data_dir.join("vestibule.db")).await?;
-            Ok(OpenStore { store, _folder: None })
+            open_embedded(&config.data_dir, None, server).await
         }
         Database::Ephemeral => {
             let unusable = |source| DataFolderError::Unusable { path: std::env::temp_dir(), source };
-            let folder = data_folder::temporary().map_err(unusable)?;
-            let store = Store::open_sqlite(&folder.path().join("vestibule.db")).await?;
-            Ok(OpenStore { store, _folder: Some(folder) })
+            let folder = permissions::temporary_folder().map_err(unusable)?;
+            let path = folder.path().to_owned();
+            open_embedded(&path, Some(folder), server).await
         }
     }
+}
+
+async fn open_embedded(
+    path: &Path,
+    temporary: Option<tempfile::TempDir>,
+    server: Option<&str>,
+) -> Result<OpenStore, ServeError> {
+    let lock = server.map(|server| FolderLock::take(path, server)).transpose()?;
+    let store = Store::open_sqlite(&path.join("vestibule.db")).await?;
+    Ok(OpenStore { store, _lock: lock, _folder: temporary })
+}
+
+/// How a server that is refused the data folder names this one.
+fn description(listen: &[SocketAddr]) -> String {
+    let addresses: Vec<String> = listen.iter().map(ToString::to_string).collect();
+    let since = rfc3339(SystemClock.now_ms());
+    format!("the server of process {} on {}, since {since}", std::process::id(), addresses.join(" and "))
 }
 
 /// The parts of a provider as configured, on the machine's clock and randomness.
@@ -257,8 +282,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let Some(opened) = unless_stopped(&mut signals, opening).await else { return Ok(()) };
     let Opened { config, one_port, tls_only, tls } = opened.map_err(std::io::Error::other)??;
     let (listen, listen_tls) = (sockets::addresses(&one_port)?, sockets::addresses(&tls_only)?);
+    let this_server = description(&listen);
     let store = tokio::select! {
-        opened = open_store(&config) => opened?,
+        opened = open_store_for(&config, Some(&this_server)) => opened?,
         () = signals.next() => return Ok(()),
     };
     let provider = Provider::default();

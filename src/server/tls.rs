@@ -71,7 +71,7 @@ impl Tls {
                     // Applications may trust the data folder's authority already; else nothing is kept.
                     Database::Ephemeral if !LocalCa::exists(&config.data_dir) => {
                         let failed = |source| LocalCaError::File { path: std::env::temp_dir(), source };
-                        let made = super::data_folder::temporary().map_err(failed)?;
+                        let made = super::permissions::temporary_folder().map_err(failed)?;
                         folder.insert(made).path().to_owned()
                     }
                     // The embedded database's folder is looked after where it is opened.

@@ -60,7 +60,7 @@ impl Running {
         self.ready["environment_url"].as_str().unwrap()
     }
 
-    fn get(&self, path: &str) -> (u16, String) {
+    pub fn get(&self, path: &str) -> (u16, String) {
         let url = format!("{}{path}", self.url());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

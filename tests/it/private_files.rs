@@ -59,9 +59,15 @@ fn what_a_server_makes_is_for_its_owner_alone_whatever_the_umask() {
         let folder = tempfile::tempdir().unwrap();
         let server = start(folder.path(), arguments);
         let found = below(folder.path());
-        for name in
-            ["vestibule.db", "vestibule.db-wal", "vestibule.db-shm", "ca.key", "leaf.pem", "ready.json"]
-        {
+        for name in [
+            "vestibule.db",
+            "vestibule.db-wal",
+            "vestibule.db-shm",
+            "server.lock",
+            "ca.key",
+            "leaf.pem",
+            "ready.json",
+        ] {
             assert!(names(&found).contains(&name), "{name}: {found:?}");
         }
         assert_private(&found);
@@ -83,6 +89,18 @@ fn a_folder_that_others_could_read_is_theirs_no_more() {
 }
 
 #[test]
+fn git_sees_nothing_of_a_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    start(folder.path(), &[]).stop();
+    let ignored = folder.path().join(".vestibule/.gitignore");
+    assert_eq!(std::fs::read_to_string(&ignored).unwrap(), "*\n");
+    // Whoever wants something of it in a repository says so there.
+    std::fs::write(&ignored, "*\n!tls/\n").unwrap();
+    start(folder.path(), &[]).stop();
+    assert_eq!(std::fs::read_to_string(&ignored).unwrap(), "*\n!tls/\n");
+}
+
+#[test]
 fn a_folder_that_holds_other_things_stays_as_it_is_but_not_our_files() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("project");
@@ -92,9 +110,10 @@ fn a_folder_that_holds_other_things_stays_as_it_is_but_not_our_files() {
     set_mode(&data.join("package.json"), 0o644);
     let server = start(folder.path(), &["--data-dir", "project"]);
     assert_eq!((mode(&data), mode(&data.join("package.json"))), (0o755, 0o644));
-    for name in ["vestibule.db", "vestibule.db-wal", "vestibule.db-shm", "tls/ca.key"] {
+    for name in ["vestibule.db", "vestibule.db-wal", "vestibule.db-shm", "server.lock", "tls/ca.key"] {
         assert_eq!(mode(&data.join(name)), 0o600, "{name}");
     }
+    assert!(!data.join(".gitignore").exists(), "the project's own files are its own");
     let (_, said) = server.stop();
     assert!(said.contains("others can read the data folder"), "{said}");
 }

@@ -405,3 +405,50 @@ fn the_limit_of_open_files_is_raised_and_one_that_cannot_be_is_told() {
     assert_eq!(soft, 300);
     assert!(said.contains("lets this process open 300 files") && said.contains(told), "{said}");
 }
+
+/// What a second server says on the data folder of one that runs, once it has ended.
+fn refused_beside(folder: &Path) -> String {
+    let mut second = vestibule(folder);
+    second.args(["--listen", "localhost:0"]);
+    let (code, said) = ended(second);
+    assert_eq!(code, Some(1), "{said}");
+    said.trim_end().lines().last().unwrap().to_owned()
+}
+
+#[test]
+fn a_second_server_on_a_data_folder_is_refused_and_told_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::start(folder.path(), &[]);
+    let (pid, address) = (&first.ready["pid"], first.ready["listen"].as_str().unwrap());
+    let said = refused_beside(folder.path());
+    let names_it = said
+        .starts_with("vestibule: the data folder .vestibule is in use by the server of process")
+        && said.contains(&format!("process {pid} on {address}"))
+        && said.contains("since 2");
+    assert!(names_it, "{pid} on {address}: {said}");
+    // The first one noticed nothing, and commands work on what it serves.
+    assert_eq!(first.get("/ready").0, 200);
+    for command in [&["migrate"][..], &["keys", "rotate"], &["keys", "list"]] {
+        let ran = vestibule(folder.path()).args(command).output().unwrap();
+        assert!(ran.status.success(), "{command:?}: {}", text(&ran));
+    }
+    // Servers that keep nothing have folders of their own.
+    let beside = Running::start(folder.path(), &["--ephemeral"]);
+    assert_eq!((beside.stop().0, first.stop().0), (Some(0), Some(0)));
+    assert_eq!(Running::start(folder.path(), &[]).stop().0, Some(0));
+}
+
+#[test]
+fn a_server_that_was_killed_gives_its_data_folder_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::start(folder.path(), &[]);
+    let killed = first.ready["pid"].clone();
+    // Dropping it is kill -9: it tidies nothing up.
+    drop(first);
+    let lock = std::fs::read_to_string(folder.path().join(".vestibule/server.lock")).unwrap();
+    assert!(lock.contains(&format!("process {killed} on ")), "{lock}");
+    let second = Running::start(folder.path(), &[]);
+    let said = refused_beside(folder.path());
+    assert!(said.contains(&format!("process {} on ", second.ready["pid"])), "{said}");
+    assert!(!said.contains(&format!("process {killed} on ")), "{said}");
+}
