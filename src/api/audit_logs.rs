@@ -7,8 +7,8 @@ use super::pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsServ
 use super::pb::scalekit::v1::auditlogs::{
     AuthLogRequest, ConnectionDetails, ListAuthLogRequest, ListAuthLogResponse,
 };
+use super::services::context_of;
 use super::status::refused;
-use super::{caller_of, context_of};
 use crate::domain::clock::UnixMs;
 use crate::runtime::Context;
 use crate::service::audit_logs::{self, Asked, Entry};
@@ -24,7 +24,6 @@ impl AuditLogsService for AuditLogs {
     ) -> Result<Response<ListAuthLogResponse>, Status> {
         let answer = async {
             let context = context_of(&request)?;
-            caller_of(&context, &request).await?;
             let asked = request.into_inner();
             let is_about_resources =
                 !asked.resource_id.is_empty() || !asked.connected_account_identifier.is_empty();

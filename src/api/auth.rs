@@ -4,13 +4,13 @@
 use tonic::{Request, Response, Status};
 
 use super::connections::passwordless_type;
-use super::context_of;
 use super::pb::scalekit::v1::auth::auth_service_server::AuthService;
 use super::pb::scalekit::v1::auth::{
     AuthMethod, DiscoveryAuthMethodRequest, DiscoveryAuthMethodResponse, ListAuthMethodsRequest,
     ListAuthMethodsResponse,
 };
 use super::pb::scalekit::v1::connections::ConnectionType;
+use super::services::context_of;
 use super::status::refused;
 use crate::domain::environment::PasswordlessSettings;
 use crate::service::api::ApiRefusal;
@@ -53,5 +53,6 @@ fn method(settings: &PasswordlessSettings) -> AuthMethod {
         auth_initiation_uri: String::new(),
         passwordless_type: Some(passwordless_type(settings).into()),
         code_challenge_length: Some(settings.code_length),
+        ..AuthMethod::default()
     }
 }

@@ -10,8 +10,8 @@ use super::pb::scalekit::v1::connections::{
     ToggleEnvironmentConnectionRequest, UpdateConnectionResponse, UpdateEnvironmentConnectionRequest,
     connection, update_connection,
 };
+use super::services::context_of;
 use super::status::refused;
-use super::{caller_of, context_of};
 use crate::domain::api_error::FieldViolation;
 use crate::domain::environment::{self, PasswordlessSettings};
 use crate::domain::settings_change::PasswordlessChange;
@@ -28,7 +28,6 @@ impl ConnectionService for Connections {
     ) -> Result<Response<GetConnectionResponse>, Status> {
         let answer = async {
             let context = context_of(&request)?;
-            caller_of(&context, &request).await?;
             connections::passwordless(&context, &request.get_ref().connection_id).map(shown)
         };
         let connection = answer.await.map_err(refused)?;
@@ -41,7 +40,6 @@ impl ConnectionService for Connections {
     ) -> Result<Response<ListConnectionsResponse>, Status> {
         let answer = async {
             let context = context_of(&request)?;
-            caller_of(&context, &request).await?;
             let asked = request.get_ref();
             // An organization or a domain has no connections here.
             let narrowed = asked.organization_id.is_some() || asked.domain.is_some();
@@ -58,7 +56,6 @@ impl ConnectionService for Connections {
     ) -> Result<Response<UpdateConnectionResponse>, Status> {
         let answer = async {
             let context = context_of(&request)?;
-            caller_of(&context, &request).await?;
             let request = request.into_inner();
             let config = request.connection.and_then(|c| c.settings);
             let Some(update_connection::Settings::PasswordlessConfig(config)) = config else {
@@ -94,7 +91,6 @@ async fn toggle(
 ) -> Result<Response<ToggleConnectionResponse>, Status> {
     let answer = async {
         let context = context_of(&request)?;
-        caller_of(&context, &request).await?;
         connections::switch(&context, &request.get_ref().connection_id, enabled).await
     };
     let enabled = answer.await.map_err(refused)?;
@@ -152,6 +148,7 @@ fn shown(settings: &PasswordlessSettings) -> Connection {
         enabled: settings.enabled,
         configuration_type: ConfigurationType::Manual.into(),
         settings: Some(connection::Settings::PasswordlessConfig(config)),
+        ..Connection::default()
     }
 }
 
@@ -162,5 +159,6 @@ fn listed(settings: &PasswordlessSettings) -> ListConnection {
         r#type: ConnectionType::Passwordless.into(),
         status: ConnectionStatus::Completed.into(),
         enabled: settings.enabled,
+        ..ListConnection::default()
     }
 }

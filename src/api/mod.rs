@@ -4,30 +4,27 @@ mod audit_logs;
 mod auth;
 mod connections;
 pub mod not_emulated;
+pub mod openapi;
 mod passwordless;
 pub mod rest;
+mod rest_fields;
+mod services;
 mod status;
+pub mod validation;
 
-use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use tonic::Request;
 use tonic::body::Body;
-use tower_service::Service as _;
 use tracing::Span;
 
 use crate::domain::api_error::{ApiError, ApiErrorCode};
-use crate::domain::client::Client;
 use crate::domain::environment::{ENVIRONMENT_PATH, EnvironmentName, PublicUrl};
 use crate::domain::limits::MAX_HEADER_BYTES;
 use crate::domain::scalekit_api::{self, Method};
 use crate::runtime::{Asked, Context, NoContext, Provider};
-use crate::service::api::{ApiRefusal, caller, misdirected, not_emulated};
+use crate::service::api::misdirected;
 use crate::telemetry::request;
-
-/// Largest message taken, in bytes.
-const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 /// The messages of `proto/`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
@@ -51,17 +48,15 @@ pub mod pb {
             pub mod connections {
                 tonic::include_proto!("scalekit.v1.connections");
             }
+            pub mod domains {
+                tonic::include_proto!("scalekit.v1.domains");
+            }
             pub mod errdetails {
                 tonic::include_proto!("scalekit.v1.errdetails");
             }
         }
     }
 }
-
-use pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsServiceServer;
-use pb::scalekit::v1::auth::auth_service_server::AuthServiceServer;
-use pb::scalekit::v1::auth::passwordless::passwordless_service_server::PasswordlessServiceServer;
-use pb::scalekit::v1::connections::connection_service_server::ConnectionServiceServer;
 
 /// Is it gRPC? `application/grpc`, with or without a format behind it, and never `application/grpc-web`.
 pub fn is_grpc(headers: &http::HeaderMap) -> bool {
@@ -73,24 +68,11 @@ pub fn is_grpc(headers: &http::HeaderMap) -> bool {
 #[derive(Clone)]
 pub struct Grpc {
     provider: Provider,
-    passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
-    connections: ConnectionServiceServer<connections::Connections>,
-    auth: AuthServiceServer<auth::Auth>,
-    audit_logs: AuditLogsServiceServer<audit_logs::AuditLogs>,
 }
 
 impl Grpc {
     pub fn new(provider: Provider) -> Self {
-        Self {
-            provider,
-            passwordless: PasswordlessServiceServer::new(passwordless::Passwordless)
-                .max_decoding_message_size(MAX_MESSAGE_BYTES),
-            connections: ConnectionServiceServer::new(connections::Connections)
-                .max_decoding_message_size(MAX_MESSAGE_BYTES),
-            auth: AuthServiceServer::new(auth::Auth).max_decoding_message_size(MAX_MESSAGE_BYTES),
-            audit_logs: AuditLogsServiceServer::new(audit_logs::AuditLogs)
-                .max_decoding_message_size(MAX_MESSAGE_BYTES),
-        }
+        Self { provider }
     }
 
     /// Answers one call. Whatever goes wrong, the answer carries an ErrorInfo: one SDK crashes without.
@@ -120,7 +102,7 @@ impl Grpc {
 
     async fn answer_call<B>(
         &self,
-        mut request: http::Request<B>,
+        request: http::Request<B>,
         name: Option<EnvironmentName>,
         over_tls: bool,
     ) -> http::Response<Body>
@@ -145,9 +127,8 @@ impl Grpc {
             let host = authority.as_deref().unwrap_or_default();
             return status::of(&misdirected(host)).into_http();
         }
-        request.extensions_mut().insert(context.clone());
         let deadline = request.headers().get("grpc-timeout").and_then(|v| parse_timeout(v.to_str().ok()?));
-        let call = self.dispatch(&context, &path, request);
+        let call = dispatch(&context, &path, request);
         let response = match deadline {
             None => call.await,
             Some(time) => match tokio::time::timeout(time, call).await {
@@ -158,33 +139,22 @@ impl Grpc {
                 }
             },
         };
-        status::with_details(response, &context, &path)
+        status::with_details(response)
     }
+}
 
-    async fn dispatch<B>(
-        &self,
-        context: &Context,
-        path: &str,
-        request: http::Request<B>,
-    ) -> http::Response<Body>
-    where
-        B: http_body::Body + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
-    {
-        let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        let answered: Result<_, Infallible> = match service {
-            "scalekit.v1.auth.passwordless.PasswordlessService" => {
-                self.passwordless.clone().call(request).await
-            }
-            "scalekit.v1.connections.ConnectionService" => self.connections.clone().call(request).await,
-            "scalekit.v1.auth.AuthService" => self.auth.clone().call(request).await,
-            "scalekit.v1.auditlogs.AuditLogsService" => self.audit_logs.clone().call(request).await,
-            _ => Ok(status::of(&missing(context, path)).into_http()),
-        };
-        match answered {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+async fn dispatch<B>(context: &Context, path: &str, request: http::Request<B>) -> http::Response<Body>
+where
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    let Some(method) = scalekit_api::by_grpc_path(path) else {
+        return status::of(&unknown(path)).into_http();
+    };
+    let lines = request.headers().get_all(AUTHORIZATION).iter().filter_map(|line| line.to_str().ok());
+    match services::admit(context, method, lines).await {
+        Ok(admitted) => admitted.call(context, request).await,
+        Err(refusal) => status::refused(refusal).into_http(),
     }
 }
 
@@ -226,37 +196,9 @@ fn no_context(refusal: &NoContext) -> ApiError {
     }
 }
 
-/// What is said about a method that is not there.
-fn missing(context: &Context, path: &str) -> ApiError {
-    match scalekit_api::by_grpc_path(path) {
-        Some(method) => not_emulated(context, method),
-        None => {
-            let text = format!("Scalekit's API has no method {}", path.trim_start_matches('/'));
-            ApiError::new(ApiErrorCode::UnknownMethod, text)
-        }
-    }
-}
-
-/// The context that [`Grpc::answer`] put there.
-fn context_of<T>(request: &Request<T>) -> Result<Context, ApiRefusal> {
-    let context = request.extensions().get::<Context>().cloned();
-    context.ok_or_else(|| ApiRefusal::new(ApiErrorCode::Internal, "the call has no context"))
-}
-
-/// The client that calls, by any of its `authorization` entries.
-async fn caller_of<'c, T>(context: &'c Context, request: &Request<T>) -> Result<&'c Client, ApiRefusal> {
-    let entries = request.metadata().get_all(AUTHORIZATION.as_str());
-    let tokens: Vec<String> = entries
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        // Some clients join what they send twice into one line.
-        .flat_map(|line| line.split(','))
-        .filter_map(|value| {
-            let (scheme, token) = value.trim().split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-        })
-        .collect();
-    caller(context, &tokens.iter().map(String::as_str).collect::<Vec<_>>()).await
+fn unknown(path: &str) -> ApiError {
+    let text = format!("Scalekit's API has no method {}", path.trim_start_matches('/'));
+    ApiError::new(ApiErrorCode::UnknownMethod, text)
 }
 
 /// `grpc-timeout`: at most eight digits and a unit.

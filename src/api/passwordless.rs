@@ -8,12 +8,10 @@ use super::pb::scalekit::v1::auth::passwordless::{
     PasswordlessType, ResendPasswordlessRequest, SendPasswordlessRequest, SendPasswordlessResponse,
     TemplateType, VerifyPasswordLessRequest, VerifyPasswordLessResponse,
 };
+use super::services::{caller_of, context_of};
 use super::status::refused;
-use super::{caller_of, context_of};
-use crate::domain::api_error::FieldViolation;
 use crate::domain::environment;
 use crate::domain::headless::{Credential, SendInput, Template, VerifyInput};
-use crate::service::api::ApiRefusal;
 use crate::service::passwordless::headless::{self, Proven, Sent};
 
 #[derive(Clone)]
@@ -27,8 +25,8 @@ impl PasswordlessService for Passwordless {
     ) -> Result<Response<SendPasswordlessResponse>, Status> {
         let answer = async {
             let context = context_of(&request)?;
-            let client = caller_of(&context, &request).await?;
-            headless::send(&context, client, input(request.into_inner())?).await
+            let client = caller_of(&context, &request)?;
+            headless::send(&context, client, input(request.into_inner())).await
         };
         answer.await.map(sent).map_err(refused)
     }
@@ -39,7 +37,6 @@ impl PasswordlessService for Passwordless {
     ) -> Result<Response<SendPasswordlessResponse>, Status> {
         let answer = async {
             let context = context_of(&request)?;
-            caller_of(&context, &request).await?;
             headless::resend(&context, request.into_inner().auth_request_id).await
         };
         answer.await.map(sent).map_err(refused)
@@ -51,7 +48,6 @@ impl PasswordlessService for Passwordless {
     ) -> Result<Response<VerifyPasswordLessResponse>, Status> {
         let answer = async {
             let context = context_of(&request)?;
-            caller_of(&context, &request).await?;
             let request = request.into_inner();
             let credential = request.auth_credential.map(|credential| match credential {
                 AuthCredential::Code(code) => Credential::Code(code),
@@ -64,24 +60,19 @@ impl PasswordlessService for Passwordless {
     }
 }
 
-fn input(request: SendPasswordlessRequest) -> Result<SendInput, ApiRefusal> {
-    let template = match request.template.map(TemplateType::try_from) {
-        None | Some(Ok(TemplateType::Unspecified)) => None,
-        Some(Ok(TemplateType::Signin)) => Some(Template::SignIn),
-        Some(Ok(TemplateType::Signup)) => Some(Template::SignUp),
-        Some(Err(_)) => {
-            let text = "template is invalid: it is neither SIGNIN nor SIGNUP";
-            return Err(vec![FieldViolation::new("template", "defined_only", text)].into());
-        }
-    };
-    Ok(SendInput {
+fn input(request: SendPasswordlessRequest) -> SendInput {
+    SendInput {
+        template: match request.template() {
+            TemplateType::Unspecified => None,
+            TemplateType::Signin => Some(Template::SignIn),
+            TemplateType::Signup => Some(Template::SignUp),
+        },
         email: request.email,
-        template,
         magiclink_auth_uri: request.magiclink_auth_uri,
         state: request.state,
         expires_in: request.expires_in,
         template_variables: request.template_variables.into_iter().collect(),
-    })
+    }
 }
 
 fn sent(sent: Sent) -> Response<SendPasswordlessResponse> {

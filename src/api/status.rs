@@ -8,11 +8,11 @@ use super::pb::google::rpc;
 use super::pb::scalekit::v1::errdetails::help_info::Link;
 use super::pb::scalekit::v1::errdetails::validation_error_info::FieldViolation;
 use super::pb::scalekit::v1::errdetails::{ErrorInfo, HelpInfo, ValidationErrorInfo};
-use crate::domain::api_error::{ApiError, ApiErrorCode};
-use crate::runtime::Context;
+use super::services::MAX_MESSAGE_BYTES;
+use crate::domain::api_error::{self as domain, ApiError, ApiErrorCode};
+use crate::http::api_error::{HELP_TEXT, TYPE_URL};
 use crate::service::api::ApiRefusal;
 
-const TYPE_URL: &str = "type.googleapis.com/scalekit.v1.errdetails.ErrorInfo";
 const RETRY_INFO_URL: &str = "type.googleapis.com/google.rpc.RetryInfo";
 const DETAILS: &str = "grpc-status-details-bin";
 
@@ -34,22 +34,50 @@ pub fn refused(refusal: ApiRefusal) -> Status {
     of(&refusal.into_error())
 }
 
+/// The error that was made into this status.
+pub fn to_error(status: &Status) -> ApiError {
+    let details = rpc::Status::decode(status.details()).unwrap_or_default().details;
+    let find =
+        |url: &str| details.iter().find(|detail| detail.type_url == url).map(|any| any.value.as_slice());
+    let info = find(TYPE_URL).and_then(|bytes| ErrorInfo::decode(bytes).ok()).unwrap_or_default();
+    let retry = find(RETRY_INFO_URL).and_then(|bytes| rpc::RetryInfo::decode(bytes).ok()?.retry_delay);
+    let code = ApiErrorCode::parse(&info.error_code).unwrap_or(ApiErrorCode::Internal);
+    let violations = info.validation_error_info.unwrap_or_default().field_violations;
+    ApiError {
+        violations: violations
+            .into_iter()
+            .map(|violation| domain::FieldViolation {
+                field: violation.field,
+                description: violation.description,
+                constraint: violation.constraint.into(),
+            })
+            .collect(),
+        help_url: info.help_info.and_then(|help| Some(help.links.into_iter().next()?.url)),
+        retry_after_s: retry.map(|delay| delay.seconds),
+        ..ApiError::new(code, status.message())
+    }
+}
+
+/// What is said about a message beyond the limit.
+pub fn too_large() -> ApiError {
+    let text = format!("invalid request: the message is larger than {MAX_MESSAGE_BYTES} bytes");
+    ApiError::new(ApiErrorCode::RequestTooLarge, text)
+}
+
 fn code(error: &ApiError) -> Code {
     Code::from_i32(error.code.grpc_code().number())
 }
 
 fn details(error: &ApiError) -> Vec<u8> {
-    let links = error
-        .help_url
-        .as_ref()
-        .map(|url| vec![Link { description: "What Vestibule emulates".to_owned(), url: url.clone() }]);
+    let links =
+        error.help_url.as_ref().map(|url| vec![Link { description: HELP_TEXT.to_owned(), url: url.clone() }]);
     let violations: Vec<FieldViolation> = error
         .violations
         .iter()
         .map(|v| FieldViolation {
             field: v.field.clone(),
             description: v.description.clone(),
-            constraint: v.constraint.to_owned(),
+            constraint: v.constraint.clone().into_owned(),
         })
         .collect();
     let info = ErrorInfo {
@@ -69,22 +97,16 @@ fn details(error: &ApiError) -> Vec<u8> {
     rpc::Status { code: code(error) as i32, message: error.message.clone(), details }.encode_to_vec()
 }
 
-/// Gives the errors that the framework made (unknown method, broken or too large message) the details that all
-/// others have.
-pub fn with_details(response: http::Response<Body>, context: &Context, path: &str) -> http::Response<Body> {
+/// Gives the errors that the framework made (a broken or too large message) the details that all others have.
+pub fn with_details(response: http::Response<Body>) -> http::Response<Body> {
     if response.headers().contains_key(DETAILS) {
         return response;
     }
     let Some(said) = Status::from_header_map(response.headers()) else { return response };
     let error = match said.code() {
         Code::Ok => return response,
-        Code::Unimplemented if said.message().is_empty() => super::missing(context, path),
         // tonic's word for a message beyond the limit.
-        Code::OutOfRange | Code::ResourceExhausted => {
-            let text =
-                format!("invalid request: the message is larger than {} bytes", super::MAX_MESSAGE_BYTES);
-            ApiError::new(ApiErrorCode::RequestTooLarge, text)
-        }
+        Code::OutOfRange | Code::ResourceExhausted => too_large(),
         // What is left are messages that are no protobuf, or compressed: the caller's to mend.
         _ => ApiError::new(ApiErrorCode::InvalidArgument, format!("invalid request: {}", said.message())),
     };

@@ -1,5 +1,7 @@
 //! Errors of Scalekit's API: one table for gRPC, REST and the documentation.
 
+use std::borrow::Cow;
+
 /// Status codes of gRPC that occur here, with their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
@@ -73,13 +75,14 @@ pub enum ApiErrorCode {
     MisdirectedRequest,
     NotEmulated,
     UnknownMethod,
+    MethodNotAllowed,
     DeadlineExceeded,
     Unavailable,
     Internal,
 }
 
 impl ApiErrorCode {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Unauthenticated,
         Self::PermissionDenied,
         Self::InvalidArgument,
@@ -97,6 +100,7 @@ impl ApiErrorCode {
         Self::MisdirectedRequest,
         Self::NotEmulated,
         Self::UnknownMethod,
+        Self::MethodNotAllowed,
         Self::DeadlineExceeded,
         Self::Unavailable,
         Self::Internal,
@@ -104,6 +108,11 @@ impl ApiErrorCode {
 
     pub fn as_str(self) -> &'static str {
         self.row().0
+    }
+
+    /// The code of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name)
     }
 
     /// SDKs act on it: 16 makes them fetch a new token and try again, 14 makes them try again at once, so both are
@@ -119,6 +128,7 @@ impl ApiErrorCode {
             Self::MisdirectedRequest => 421,
             // A path that Scalekit has not is no missing feature.
             Self::UnknownMethod => 404,
+            Self::MethodNotAllowed => 405,
             other => other.grpc_code().http_status(),
         }
     }
@@ -194,6 +204,11 @@ impl ApiErrorCode {
             Self::UnknownMethod => {
                 ("UNKNOWN_METHOD", G::Unimplemented, "Scalekit has no such method or path")
             }
+            Self::MethodNotAllowed => (
+                "METHOD_NOT_ALLOWED",
+                G::Unimplemented,
+                "the REST path has other HTTP methods; `Allow` names them",
+            ),
             Self::DeadlineExceeded => {
                 ("DEADLINE_EXCEEDED", G::DeadlineExceeded, "the call took longer than its `grpc-timeout`")
             }
@@ -210,12 +225,16 @@ pub struct FieldViolation {
     /// A sentence for people.
     pub description: String,
     /// The rule, in the words of the message's validation: `max_len`, `required`.
-    pub constraint: &'static str,
+    pub constraint: Cow<'static, str>,
 }
 
 impl FieldViolation {
-    pub fn new(field: impl Into<String>, constraint: &'static str, description: impl Into<String>) -> Self {
-        Self { field: field.into(), description: description.into(), constraint }
+    pub fn new(
+        field: impl Into<String>,
+        constraint: impl Into<Cow<'static, str>>,
+        description: impl Into<String>,
+    ) -> Self {
+        Self { field: field.into(), description: description.into(), constraint: constraint.into() }
     }
 }
 

@@ -3,14 +3,17 @@
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 
-const TYPE_URL: &str = "type.googleapis.com/scalekit.v1.errdetails.ErrorInfo";
+/// What the ErrorInfo in the details is called.
+pub const TYPE_URL: &str = "type.googleapis.com/scalekit.v1.errdetails.ErrorInfo";
+
+/// What the link of an error leads to.
+pub const HELP_TEXT: &str = "What Vestibule emulates";
 
 /// An error, as Scalekit's gateway writes it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct ApiErrorBody {
     /// Number of the gRPC status.
     pub code: i32,
@@ -19,7 +22,7 @@ pub struct ApiErrorBody {
 }
 
 /// What programs act upon.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct ErrorInfo {
     #[serde(rename = "@type")]
     pub type_url: &'static str,
@@ -32,26 +35,25 @@ pub struct ErrorInfo {
 }
 
 /// What is wrong with which field.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct ValidationErrorInfo {
     pub field_violations: Vec<FieldViolationBody>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = FieldViolation)]
+#[derive(Debug, Serialize)]
 pub struct FieldViolationBody {
     pub field: String,
     pub description: String,
-    pub constraint: &'static str,
+    pub constraint: String,
 }
 
 /// Where people read more.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct HelpInfo {
     pub links: [HelpLink; 1],
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub struct HelpLink {
     pub description: &'static str,
     pub url: String,
@@ -62,7 +64,7 @@ pub fn response(error: &ApiError) -> HttpResponse {
     let violations = error.violations.iter().map(|v| FieldViolationBody {
         field: v.field.clone(),
         description: v.description.clone(),
-        constraint: v.constraint,
+        constraint: v.constraint.clone().into_owned(),
     });
     let info = ErrorInfo {
         type_url: TYPE_URL,
@@ -72,7 +74,7 @@ pub fn response(error: &ApiError) -> HttpResponse {
         help_info: error
             .help_url
             .clone()
-            .map(|url| HelpInfo { links: [HelpLink { description: "What Vestibule emulates", url }] }),
+            .map(|url| HelpInfo { links: [HelpLink { description: HELP_TEXT, url }] }),
     };
     let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);

@@ -6,12 +6,12 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
-use actix_web::web;
+use actix_web::{HttpMessage as _, web};
 use tracing::Span;
 
 use super::{health, metrics};
-use crate::api::not_emulated;
-use crate::api::rest::{audit_logs, connections, openapi, passwordless};
+use crate::api::rest::PathTemplate;
+use crate::api::{not_emulated, openapi};
 use crate::dashboard::{self, inbox};
 use crate::domain::limits::MAX_HEADER_BYTES;
 use crate::http::assets;
@@ -68,52 +68,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/assets/{file}").get(assets::file).end())
         // Browsers ask for it unasked.
         .service(endpoint("/favicon.ico").get(assets::icon).end())
-        // Scalekit's REST API; every other path of it is answered by the default service.
-        .service(
-            web::scope("/api/v1")
-                .service(
-                    endpoint("/passwordless/email/send")
-                        .post(passwordless::send)
-                        .end_with(not_emulated::fallback),
-                )
-                .service(
-                    endpoint("/passwordless/email/resend")
-                        .post(passwordless::resend)
-                        .end_with(not_emulated::fallback),
-                )
-                .service(
-                    endpoint("/passwordless/email/verify")
-                        .post(passwordless::verify)
-                        .end_with(not_emulated::fallback),
-                )
-                .service(endpoint("/connections").get(connections::list).end_with(not_emulated::fallback))
-                .service(
-                    endpoint("/connections/{id}:enable")
-                        .patch(connections::enable)
-                        .end_with(not_emulated::fallback),
-                )
-                .service(
-                    endpoint("/connections/{id}:disable")
-                        .patch(connections::disable)
-                        .end_with(not_emulated::fallback),
-                )
-                .service(
-                    endpoint("/connections/{id}")
-                        .get(connections::show)
-                        .patch(connections::change)
-                        .end_with(not_emulated::fallback),
-                )
-                .service(endpoint("/authmethods").get(connections::methods).end_with(not_emulated::fallback))
-                .service(
-                    endpoint("/logs/authentication/requests")
-                        .get(audit_logs::list)
-                        .end_with(not_emulated::fallback),
-                )
-                .service(
-                    endpoint("/auth:discovery").post(connections::discover).end_with(not_emulated::fallback),
-                )
-                .service(endpoint("/openapi.json").get(openapi::show).end_with(not_emulated::fallback)),
-        )
+        // Scalekit's REST API: its paths are those of its descriptors, and reach the default service.
+        .service(endpoint("/api/v1/openapi.json").get(openapi::show).end_with(not_emulated::fallback))
         .service(endpoint("/compatibility").get(not_emulated::compatibility).end())
         // The inbox, for people.
         .service(endpoint("/_emulator/inbox").get(inbox::page).end())
@@ -143,7 +99,8 @@ pub async fn observed(
     let begun = Instant::now();
     let answer = next.call(request).await?;
     let asked = answer.request();
-    let (method, route) = (asked.method().as_str(), asked.match_pattern());
+    let template = asked.extensions().get::<PathTemplate>().map(|template| template.0.to_owned());
+    let (method, route) = (asked.method().as_str(), template.or_else(|| asked.match_pattern()));
     if let Some(route) = &route {
         Span::current().record("http.route", route.as_str());
         request::name_span(route, Some(method));

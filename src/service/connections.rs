@@ -14,10 +14,6 @@ pub fn passwordless<'c>(
     connection_id: &str,
 ) -> Result<&'c PasswordlessSettings, ApiRefusal> {
     let settings = &context.environment.passwordless;
-    if connection_id.is_empty() {
-        let text = "connection_id is required";
-        return Err(vec![FieldViolation::new("connection_id", "min_len", text)].into());
-    }
     if connection_id != settings.connection_id {
         return Err(unknown(context, connection_id));
     }

@@ -168,7 +168,7 @@ async fn the_connection_is_listed_and_switched() {
     }
     let discover = "/scalekit.v1.auth.AuthService/DiscoveryAuthMethod";
     let about = |email: &str| DiscoveryAuthMethodRequest {
-        discovery_request: Some(DiscoveryRequest { email: email.into() }),
+        discovery_request: Some(DiscoveryRequest { email: email.into(), ..DiscoveryRequest::default() }),
     };
     let found = server.call_with(Wire::H2c, discover, frame(&about("jane@example.com")), &[]).await;
     let method = found.message::<DiscoveryAuthMethodResponse>().auth_method.unwrap();

@@ -214,7 +214,9 @@ async fn violations_name_their_fields() {
     let server = TestServer::start().await;
     let asked = SendPasswordlessRequest { email: "jane".into(), template: Some(7), ..to("jane") };
     let (_, _, info) = server.call(SEND, &asked).await.error();
-    assert_eq!(info.validation_error_info.unwrap().field_violations[0].field, "template");
+    let fields: Vec<String> =
+        info.validation_error_info.unwrap().field_violations.into_iter().map(|v| v.field).collect();
+    assert_eq!(fields, ["email", "template"], "every mistake at once");
     let asked = SendPasswordlessRequest { state: Some(String::new()), ..to("jane") };
     let (status, message, info) = server.call(SEND, &asked).await.error();
     let fields: Vec<String> =
@@ -268,6 +270,7 @@ fn every_error_code_has_its_status_in_both_shapes() {
             ("MISDIRECTED_REQUEST", 9, 421),
             ("NOT_EMULATED", 12, 501),
             ("UNKNOWN_METHOD", 12, 404),
+            ("METHOD_NOT_ALLOWED", 12, 405),
             ("DEADLINE_EXCEEDED", 4, 504),
             ("UNAVAILABLE", 14, 503),
             ("INTERNAL", 13, 500),

@@ -11,9 +11,7 @@ use crate::domain::client::Client;
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::{Mode, PasswordlessType};
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
-use crate::domain::headless::{
-    Credential, Headless, SendInput, Template, VerifyInput, check_auth_request_id,
-};
+use crate::domain::headless::{Credential, Headless, SendInput, Template, VerifyInput};
 use crate::domain::ids::new_auth_request_id;
 use crate::mail::MailKind;
 use crate::runtime::Context;
@@ -80,8 +78,7 @@ pub async fn send(context: &Context, client: &Client, input: SendInput) -> Resul
 /// Mails again. Whether code and link are new ones is a setting.
 pub async fn resend(context: &Context, auth_request_id: String) -> Result<Sent, ApiRefusal> {
     check_enabled(context)?;
-    let id = check_auth_request_id(auth_request_id)?;
-    let sent = try_send::<Headless>(context, Draft::Stored(&id), None, None).await;
+    let sent = try_send::<Headless>(context, Draft::Stored(&auth_request_id), None, None).await;
     sent_of(&sent.map_err(|failure| refusal(context, failure))?)
 }
 

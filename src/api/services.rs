@@ -1,0 +1,160 @@
+//! The emulated services, called by both edges in the same way: first the caller is known, then the message is decoded and
+//! its field rules are checked, then the handler has it.
+
+use std::convert::Infallible;
+use std::sync::LazyLock;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt as _, Full};
+use tonic::body::Body;
+use tonic::{Code, Request, Status};
+use tower_service::Service as _;
+
+use super::pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsServiceServer;
+use super::pb::scalekit::v1::auth::auth_service_server::AuthServiceServer;
+use super::pb::scalekit::v1::auth::passwordless::passwordless_service_server::PasswordlessServiceServer;
+use super::pb::scalekit::v1::connections::connection_service_server::ConnectionServiceServer;
+use super::{audit_logs, auth, connections, passwordless, status};
+use crate::domain::api_error::{ApiError, ApiErrorCode};
+use crate::domain::client::Client;
+use crate::domain::scalekit_api::Method;
+use crate::runtime::Context;
+use crate::service::api::{ApiRefusal, caller, not_emulated};
+
+/// Largest message taken, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// Bytes in front of a message: whether it is compressed, and its length.
+const FRAME_HEAD_BYTES: usize = 5;
+
+/// Handlers know nothing but their requests, so one of each is enough.
+static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
+    audit_logs: AuditLogsServiceServer::new(audit_logs::AuditLogs)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES),
+    auth: AuthServiceServer::new(auth::Auth).max_decoding_message_size(MAX_MESSAGE_BYTES),
+    connections: ConnectionServiceServer::new(connections::Connections)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES),
+    passwordless: PasswordlessServiceServer::new(passwordless::Passwordless)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES),
+});
+
+struct Services {
+    audit_logs: AuditLogsServiceServer<audit_logs::AuditLogs>,
+    auth: AuthServiceServer<auth::Auth>,
+    connections: ConnectionServiceServer<connections::Connections>,
+    passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
+}
+
+/// The id of the client that calls, in the request's extensions.
+#[derive(Debug, Clone)]
+struct CallerId(String);
+
+/// Who calls; `None` where a method needs nobody. Methods that are not emulated end here.
+#[derive(Debug)]
+pub struct Admitted {
+    method: &'static Method,
+    caller: Option<CallerId>,
+}
+
+/// Lets a call through that has one of these Bearer tokens, or needs none.
+pub async fn admit(
+    context: &Context,
+    method: &'static Method,
+    authorization: impl Iterator<Item = &str>,
+) -> Result<Admitted, ApiRefusal> {
+    if !method.is_emulated {
+        return Err(not_emulated(context, method).into());
+    }
+    if method.is_public {
+        return Ok(Admitted { method, caller: None });
+    }
+    // Some clients join what they send twice into one line.
+    let tokens: Vec<&str> = authorization.flat_map(|line| line.split(',')).filter_map(bearer_token).collect();
+    let client = caller(context, &tokens).await?;
+    Ok(Admitted { method, caller: Some(CallerId(client.client_id.clone())) })
+}
+
+fn bearer_token(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+impl Admitted {
+    /// Calls the service.
+    pub async fn call<B>(self, context: &Context, mut request: http::Request<B>) -> http::Response<Body>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        request.extensions_mut().insert(context.clone());
+        if let Some(caller) = self.caller {
+            request.extensions_mut().insert(caller);
+        }
+        let services = &*SERVICES;
+        let answered: Result<_, Infallible> = match self.method.service {
+            "scalekit.v1.auditlogs.AuditLogsService" => services.audit_logs.clone().call(request).await,
+            "scalekit.v1.auth.AuthService" => services.auth.clone().call(request).await,
+            "scalekit.v1.auth.passwordless.PasswordlessService" => {
+                services.passwordless.clone().call(request).await
+            }
+            "scalekit.v1.connections.ConnectionService" => services.connections.clone().call(request).await,
+            _ => Ok(status::of(&not_emulated(context, self.method)).into_http()),
+        };
+        match answered {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Calls the service with an encoded message, from inside of this process.
+    pub async fn call_with(self, context: &Context, message: &[u8]) -> Result<Bytes, ApiError> {
+        let path = format!("/{}", self.method.path());
+        let length = u32::try_from(message.len()).map_err(|_| status::too_large())?;
+        let mut frame = BytesMut::with_capacity(FRAME_HEAD_BYTES + message.len());
+        frame.put_u8(0);
+        frame.put_u32(length);
+        frame.put_slice(message);
+        let mut request = http::Request::new(Full::new(frame.freeze()));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = path.parse().map_err(|_| internal("the method has no path"))?;
+        request.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
+        let response = status::with_details(self.call(context, request).await);
+        let (parts, body) = response.into_parts();
+        check(&parts.headers)?;
+        let collected = body.collect().await.map_err(|_| internal("the message did not arrive whole"))?;
+        if let Some(trailers) = collected.trailers() {
+            check(trailers)?;
+        }
+        let bytes = collected.to_bytes();
+        if bytes.len() < FRAME_HEAD_BYTES {
+            return Err(internal("the service said nothing"));
+        }
+        Ok(bytes.slice(FRAME_HEAD_BYTES..))
+    }
+}
+
+fn check(headers: &http::HeaderMap) -> Result<(), ApiError> {
+    match Status::from_header_map(headers) {
+        Some(said) if said.code() != Code::Ok => Err(status::to_error(&said)),
+        _ => Ok(()),
+    }
+}
+
+fn internal(why: &str) -> ApiError {
+    tracing::error!(why, "an API call failed");
+    ApiError::new(ApiErrorCode::Internal, "something went wrong; the server's log says what")
+}
+
+/// The context that [`Admitted::call`] put there.
+pub fn context_of<T>(request: &Request<T>) -> Result<Context, ApiRefusal> {
+    let context = request.extensions().get::<Context>().cloned();
+    context.ok_or_else(|| ApiRefusal::new(ApiErrorCode::Internal, "the call has no context"))
+}
+
+/// The client that calls.
+pub fn caller_of<'c, T>(context: &'c Context, request: &Request<T>) -> Result<&'c Client, ApiRefusal> {
+    let id = request.extensions().get::<CallerId>();
+    let client = id.and_then(|id| context.environment.client(&id.0));
+    client.ok_or_else(|| ApiRefusal::new(ApiErrorCode::Unauthenticated, "the call has no client"))
+}
