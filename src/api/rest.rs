@@ -32,7 +32,7 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
 });
 
 /// The descriptors of the API.
-pub(super) fn descriptors() -> &'static DescriptorPool {
+pub fn descriptors() -> &'static DescriptorPool {
     &POOL
 }
 
@@ -121,7 +121,7 @@ fn bind(
     if binding.body != "*" {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let is_elsewhere = |field: &str| name.split('.').next() == Some(field);
-            if !value.is_empty() && !is_elsewhere(binding.body) {
+            if !is_elsewhere(binding.body) {
                 found.extend(rest_fields::set(&mut message, &name, &value).err());
             }
         }
@@ -180,4 +180,112 @@ fn not_allowed(verb: &str, verbs: &[&str]) -> HttpResponse {
         response.headers_mut().insert(header::ALLOW, allowed);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(verb: &str, path: &str, query: &str, body: &str) -> Result<Value, ApiError> {
+        let RestRoute::Found { method, binding, fields } = by_rest(verb, path) else {
+            panic!("{path} is unknown")
+        };
+        let message = bind(message(method.input)?, binding, &fields, query, body.as_bytes())?;
+        let options = SerializeOptions::new().use_proto_field_name(true);
+        Ok(message.serialize_with_options(serde_json::value::Serializer, &options).unwrap())
+    }
+
+    #[test]
+    fn every_message_of_every_method_is_described() {
+        for method in crate::domain::scalekit_api::methods().iter().filter(|method| !method.input.is_empty())
+        {
+            assert!(message(method.input).is_ok() && message(method.output).is_ok(), "{}", method.path());
+        }
+    }
+
+    #[test]
+    fn a_query_names_fields_inside_of_others_and_lists_by_repetition() {
+        let query = "filter.status=ACTIVE&filter.status=EXPIRED&filter.startTime=2026-01-02T03:04:05Z&page_size=5\
+            &unknown=1&filter.unknown=2&page_token=";
+        let message = bound("GET", "/api/v1/users/usr_1/sessions", query, "").unwrap();
+        assert_eq!(
+            message,
+            json!({
+                "user_id": "usr_1",
+                "page_size": 5,
+                "filter": { "status": ["ACTIVE", "EXPIRED"], "start_time": "2026-01-02T03:04:05Z" },
+            })
+        );
+        let message = bound(
+            "POST",
+            "/api/v1/memberships/organizations/org_1/users:external/a%2Fb",
+            "send_invitation_email=false",
+            r#"{"roles":[{"name":"admin"}]}"#,
+        );
+        assert_eq!(
+            message.unwrap(),
+            json!({
+                "organization_id": "org_1",
+                "external_id": "a/b",
+                "send_invitation_email": false,
+                "membership": { "roles": [{ "name": "admin" }] },
+            })
+        );
+    }
+
+    #[test]
+    fn what_stands_in_the_path_outranks_query_and_body() {
+        let message = bound("GET", "/api/v1/users/usr_1", "id=usr_2", "").unwrap();
+        assert_eq!(message, json!({ "id": "usr_1" }));
+        let body = r#"{"id":"usr_2","organizationId":"org_2"}"#;
+        let message =
+            bound("PATCH", "/api/v1/invites/organizations/org_1/users/usr_1/resend", "", body).unwrap();
+        assert_eq!(message, json!({ "id": "usr_1", "organization_id": "org_1" }));
+    }
+
+    #[test]
+    fn a_body_may_be_a_list_and_may_be_missing() {
+        let path = "/api/v1/organizations/org_1/users/usr_1/roles";
+        let message = bound("POST", path, "", r#"[{"role_name":"admin"}]"#).unwrap();
+        assert_eq!(message["roles"], json!([{ "role_name": "admin" }]));
+        assert_eq!(bound("PATCH", "/api/v1/users/usr_1", "", "").unwrap(), json!({ "id": "usr_1" }));
+        let empty = bound("PATCH", "/api/v1/users/usr_1", "", "{}").unwrap();
+        assert_eq!(empty, json!({ "id": "usr_1", "user": {} }));
+    }
+
+    #[test]
+    fn values_of_a_wrong_kind_are_named() {
+        for (verb, path, query, body, field) in [
+            ("GET", "/api/v1/users", "page_size=many", "", "page_size"),
+            ("GET", "/api/v1/users", "page_size=-1", "", "page_size"),
+            ("GET", "/api/v1/users/usr_1/sessions", "filter.end_time=soon", "", "filter.end_time"),
+            ("GET", "/api/v1/users/usr_1/sessions", "filter=1", "", "filter"),
+            ("PATCH", "/api/v1/users/usr_1", "", r#"{"user_profile":{"name":1}}"#, "user.user_profile.name"),
+            (
+                "POST",
+                "/api/v1/organizations/org_1/domains",
+                "",
+                r#"{"domain_type":"WIDE"}"#,
+                "domain.domain_type",
+            ),
+            ("GET", "/api/v1/users/%ff", "", "", "id"),
+        ] {
+            let refused = bound(verb, path, query, body).unwrap_err();
+            assert_eq!(refused.code, ApiErrorCode::InvalidArgument, "{path}?{query}");
+            assert_eq!(refused.violations[0].field, field, "{path}?{query}");
+        }
+        for body in ["{", "[]", "7"] {
+            assert!(bound("PATCH", "/api/v1/users/usr_1", "", body).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn wrapped_values_and_maps_are_plain_in_json() {
+        let body = r#"{"settings":{"maxAllowedUsers":5,"x":{}}}"#;
+        let path = "/api/v1/organizations/org_1/settings/usermanagement";
+        let message = bound("PATCH", path, "", body).unwrap();
+        assert_eq!(message["settings"], json!({ "max_allowed_users": 5 }));
+        let message = bound("PATCH", "/api/v1/users/usr_1", "", r#"{"metadata":{"anyName":"v"}}"#).unwrap();
+        assert_eq!(message["user"]["metadata"], json!({ "anyName": "v" }));
+    }
 }

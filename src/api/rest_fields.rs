@@ -10,8 +10,8 @@ use crate::domain::api_error::FieldViolation;
 pub fn set(message: &mut DynamicMessage, name: &str, text: &str) -> Result<(), FieldViolation> {
     let Some(path) = resolve(&message.descriptor(), name) else { return Ok(()) };
     let Some((field, outer)) = path.split_last() else { return Ok(()) };
-    // Maps have no form in a query.
-    if field.is_map() {
+    // Maps have no form in a query, and an empty value is one for texts alone.
+    if field.is_map() || (text.is_empty() && !matches!(field.kind(), Kind::String)) {
         return Ok(());
     }
     let value = value(&field.kind(), text).ok_or_else(|| not_a_value(name, &field.kind()))?;

@@ -6,6 +6,7 @@ mod support;
 mod abuse;
 mod action;
 mod advisories;
+mod api_parity;
 mod architecture;
 mod audit_logs;
 mod authorize;

@@ -77,3 +77,9 @@ async fn what_it_guards_needs_a_token_and_nothing_else_does() {
         );
     }
 }
+
+#[test]
+fn the_documentation_lists_the_methods_that_are_emulated() {
+    let table = vestibule::api::openapi::emulated_methods_markdown();
+    crate::documents::check_generated("docs/COMPATIBILITY.md", "emulated methods", &table);
+}

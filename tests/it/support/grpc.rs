@@ -57,6 +57,12 @@ impl Answer {
         M::decode(self.message.clone().unwrap()).unwrap()
     }
 
+    /// The message as it was sent.
+    pub fn bytes(&self) -> Bytes {
+        assert_eq!(self.status(), 0, "{:?}", self.headers);
+        self.message.clone().unwrap()
+    }
+
     /// Status, message and ErrorInfo, which must agree with the headers.
     pub fn error(&self) -> (i32, String, ErrorInfo) {
         let details =
