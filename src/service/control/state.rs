@@ -230,7 +230,7 @@ fn check_texts(tables: &Tables) -> Vec<FieldError> {
             match text(r, "stage").as_str() {
                 "awaiting_email" => sent.iter().all(is_null),
                 "awaiting_proof" | "completed" | "dead" => {
-                    !sent.iter().any(|column| is_null(&column))
+                    !sent.iter().any(is_null)
                         && (is_null(&"code_length") != is_null(&"static_code"))
                         && PasswordlessType::parse(&text(r, "passwordless_type")).is_some()
                 }

@@ -117,7 +117,7 @@ async fn try_send<O: Mailed>(
             Ok(budget) if is_source_counted.load(Ordering::Relaxed) || is_test(context, &recipient) => {
                 Ok(budget)
             }
-            Ok(budget) => count_source(context, source.clone(), now_ms).map(|()| budget),
+            Ok(budget) => count_source(context, *source, now_ms).map(|()| budget),
             Err(refused) => Err(refused),
         };
         let budget = match allowed {
