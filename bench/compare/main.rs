@@ -39,7 +39,7 @@ use actix_web::{App, HttpServer, web};
 use sqlx::{AssertSqlSafe, Executor as _};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::crypto::signing::{SigningKey, generate_pkcs8};
-use vestibule::domain::token::SigningAlgorithm;
+use vestibule::domain::signing_algorithm::SigningAlgorithm;
 
 use load::{Client, Outcome, Turn, run, run_over};
 use report::Report;

@@ -12,7 +12,7 @@ use super::pb::scalekit::v1::auth::{
 use super::pb::scalekit::v1::connections::ConnectionType;
 use super::services::context_of;
 use super::status::refused;
-use crate::domain::environment::PasswordlessSettings;
+use crate::domain::settings::PasswordlessSettings;
 use crate::service::api::ApiRefusal;
 use crate::service::connections::{offered, offered_to};
 

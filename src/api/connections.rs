@@ -13,7 +13,8 @@ use super::pb::scalekit::v1::connections::{
 use super::services::context_of;
 use super::status::refused;
 use crate::domain::api_error::FieldViolation;
-use crate::domain::environment::{self, PasswordlessSettings};
+use crate::domain::settings;
+use crate::domain::settings::PasswordlessSettings;
 use crate::domain::settings_change::PasswordlessChange;
 use crate::service::connections::{self, ConfigInput};
 
@@ -100,9 +101,9 @@ async fn toggle(
 fn input(config: &PasswordLessConfig) -> ConfigInput {
     let kind = match config.r#type() {
         PasswordlessType::Unspecified => None,
-        PasswordlessType::Otp => Some(environment::PasswordlessType::Otp),
-        PasswordlessType::Link => Some(environment::PasswordlessType::Link),
-        PasswordlessType::LinkOtp => Some(environment::PasswordlessType::LinkOtp),
+        PasswordlessType::Otp => Some(settings::PasswordlessType::Otp),
+        PasswordlessType::Link => Some(settings::PasswordlessType::Link),
+        PasswordlessType::LinkOtp => Some(settings::PasswordlessType::LinkOtp),
     };
     ConfigInput {
         change: PasswordlessChange {
@@ -122,9 +123,9 @@ fn input(config: &PasswordLessConfig) -> ConfigInput {
 /// Scalekit's number of the kind, which is not the one of the passwordless service.
 pub(super) fn passwordless_type(settings: &PasswordlessSettings) -> PasswordlessType {
     match settings.passwordless_type {
-        environment::PasswordlessType::Otp => PasswordlessType::Otp,
-        environment::PasswordlessType::Link => PasswordlessType::Link,
-        environment::PasswordlessType::LinkOtp => PasswordlessType::LinkOtp,
+        settings::PasswordlessType::Otp => PasswordlessType::Otp,
+        settings::PasswordlessType::Link => PasswordlessType::Link,
+        settings::PasswordlessType::LinkOtp => PasswordlessType::LinkOtp,
     }
 }
 

@@ -19,8 +19,9 @@ use tonic::body::Body;
 use tracing::Span;
 
 use crate::domain::api_error::{ApiError, ApiErrorCode};
-use crate::domain::environment::{ENVIRONMENT_PATH, EnvironmentName, PublicUrl};
+use crate::domain::environment_name::{ENVIRONMENT_PATH, EnvironmentName};
 use crate::domain::limits::MAX_HEADER_BYTES;
+use crate::domain::public_url::PublicUrl;
 use crate::domain::scalekit_api::{self, Method};
 use crate::runtime::{Asked, Context, NoContext, Provider};
 use crate::service::api::misdirected;

@@ -10,8 +10,8 @@ use super::pb::scalekit::v1::auth::passwordless::{
 };
 use super::services::{caller_of, context_of};
 use super::status::refused;
-use crate::domain::environment;
 use crate::domain::headless::{Credential, SendInput, Template, VerifyInput};
+use crate::domain::settings;
 use crate::service::passwordless::headless::{self, Proven, Sent};
 
 #[derive(Clone)]
@@ -97,10 +97,10 @@ fn proven(proven: Proven) -> Response<VerifyPasswordLessResponse> {
     })
 }
 
-fn passwordless_type(kind: environment::PasswordlessType) -> PasswordlessType {
+fn passwordless_type(kind: settings::PasswordlessType) -> PasswordlessType {
     match kind {
-        environment::PasswordlessType::Otp => PasswordlessType::Otp,
-        environment::PasswordlessType::Link => PasswordlessType::Link,
-        environment::PasswordlessType::LinkOtp => PasswordlessType::LinkOtp,
+        settings::PasswordlessType::Otp => PasswordlessType::Otp,
+        settings::PasswordlessType::Link => PasswordlessType::Link,
+        settings::PasswordlessType::LinkOtp => PasswordlessType::LinkOtp,
     }
 }

@@ -13,7 +13,7 @@ use crate::config::{Config, Database, Overrides, Source, example_toml};
 use crate::crypto::client_secrets::hash_secret;
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::{Clock as _, SystemClock, rfc3339};
-use crate::domain::token::SigningAlgorithm;
+use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::server::LocalCa;
 use crate::service::housekeeping::KEYS_PUBLISHED_WITHIN_S;
 use crate::{server, telemetry};

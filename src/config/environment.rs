@@ -11,15 +11,17 @@ use super::source::Source;
 use super::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SPA_CLIENT_ID};
 use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::email::EmailAddress;
-use crate::domain::environment::{
-    Branding, DEFAULT_ENVIRONMENT_ID, Environment, Limits, LoginHintMode, LogoutConfirm, MailFrom, Mode,
-    PasswordlessSettings, PasswordlessType, PublicUrl, SessionSettings, TestUsers, TokenSettings,
-};
+use crate::domain::environment::{DEFAULT_ENVIRONMENT_ID, Environment};
 use crate::domain::limits::MAX_RECENT_SENDS;
 use crate::domain::logout_token::check_backchannel_logout_uri;
+use crate::domain::public_url::PublicUrl;
 use crate::domain::redirect_uri::RedirectPattern;
+use crate::domain::settings::{
+    Branding, Limits, LoginHintMode, LogoutConfirm, MailFrom, Mode, PasswordlessSettings, PasswordlessType,
+    SessionSettings, TestUsers, TokenSettings,
+};
 use crate::domain::settings_change::{CODE_LENGTH, VALIDITY_S};
-use crate::domain::token::SigningAlgorithm;
+use crate::domain::signing_algorithm::SigningAlgorithm;
 
 /// Colour of buttons and links when none is configured.
 const DEFAULT_ACCENT: &str = "#3f4a8a";

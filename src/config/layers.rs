@@ -9,8 +9,10 @@ use super::environment::{self, SeedSettings};
 use super::source::{Problem, Source};
 use super::{DEFAULT_CLIENT_ID, DEFAULT_SPA_CLIENT_ID};
 use crate::domain::client::ClientPlace;
-use crate::domain::environment::{Environment, EnvironmentName, PublicUrl, urls_of};
+use crate::domain::environment::Environment;
+use crate::domain::environment_name::{EnvironmentName, urls_of};
 use crate::domain::field_error::FieldError;
+use crate::domain::public_url::PublicUrl;
 
 /// What may be changed while the server runs: settings and whole tables.
 const CHANGEABLE: &[&str] = &["strict_redirects", "login_hint", "demo", "deterministic_seed"];

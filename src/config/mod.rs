@@ -21,7 +21,9 @@ pub use source::{Location, Problem, Source};
 
 use crate::crypto::client_secrets::is_hash_of;
 use crate::domain::client::{Client, ClientKind, ClientSecret};
-use crate::domain::environment::{Environment, Mode, PublicUrl};
+use crate::domain::environment::Environment;
+use crate::domain::public_url::PublicUrl;
+use crate::domain::settings::Mode;
 use crate::domain::source_address::TrustedProxies;
 use crate::mail::{Encryption, SmtpSettings};
 

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::domain::client::ClientKind;
-use crate::domain::environment::PasswordlessType;
+use crate::domain::settings::PasswordlessType;
 
 fn load_with(toml: &str, variables: &[(&str, &str)]) -> Result<Config, Problems> {
     let mut source = Source::default();

@@ -16,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::entropy::EntropyRng;
 use crate::domain::clock::UnixMs;
 use crate::domain::entropy::Entropy;
-use crate::domain::token::SigningAlgorithm;
+use crate::domain::signing_algorithm::SigningAlgorithm;
 
 /// Key size in bits (RFC 7518 §3.3 asks for 2048 or more).
 const KEY_BITS: usize = 2048;

@@ -16,8 +16,9 @@ use icu_properties::props::GeneralCategory;
 use super::authorization::AuthorizationRequest;
 use super::clock::UnixMs;
 use super::email::EmailAddress;
-use super::environment::{Environment, Limits, PasswordlessSettings, PasswordlessType};
+use super::environment::Environment;
 use super::limits::{FailedAttempts, RecentTimes};
+use super::settings::{Limits, PasswordlessSettings, PasswordlessType};
 
 /// How long an identical wrong code counts as the same attempt, in milliseconds, where repetitions count once.
 pub const REPEATED_GUESS_MS: i64 = 2_000;

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::client::Client;
+use super::client::check_redirect_uri;
 use super::environment::Environment;
 use super::pkce::CodeChallenge;
-use super::redirect_uri::check_redirect_uri;
 
 /// Scopes with a meaning here; others are accepted and dropped (OpenID Connect Core 1.0 §3.1.2.1).
 pub const SUPPORTED_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];

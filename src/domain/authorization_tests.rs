@@ -6,7 +6,8 @@ use crate::domain::redirect_uri::RedirectPattern;
 
 fn environment() -> Environment {
     use crate::domain::email::EmailAddress;
-    use crate::domain::environment::*;
+    use crate::domain::public_url::PublicUrl;
+    use crate::domain::settings::*;
     Environment {
         name: None,
         demo: false,

@@ -1,7 +1,8 @@
 //! Registered applications (OAuth 2.0 clients, RFC 6749 §2).
 
-use super::redirect_uri::RedirectPattern;
-use super::token::SigningAlgorithm;
+use super::redirect_uri::{RedirectPattern, parse_loopback};
+use super::settings::Mode;
+use super::signing_algorithm::SigningAlgorithm;
 
 /// An application that may ask for tokens.
 #[derive(Debug, Clone)]
@@ -90,5 +91,47 @@ impl Client {
     /// Must an authorization request of this client carry a code challenge (RFC 7636)?
     pub fn needs_pkce(&self) -> bool {
         self.is_public() || self.enforce_pkce
+    }
+}
+
+/// Why a `redirect_uri` was let through or not: the words of the redirect checker and of the error page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedirectVerdict {
+    Registered,
+    /// Not registered, but any loopback `http` URL may be used in development.
+    LoopbackInDevelopment,
+    NotRegistered,
+}
+
+impl RedirectVerdict {
+    pub fn is_allowed(self) -> bool {
+        self != Self::NotRegistered
+    }
+}
+
+/// May `client` be sent back to `requested` (RFC 6749 §3.1.2.3)?
+pub fn check_redirect_uri(client: &Client, requested: &str, mode: Mode, strict: bool) -> RedirectVerdict {
+    verdict(client, &client.redirect_uris, requested, mode, strict)
+}
+
+/// May a browser go to `requested` after logout (OpenID Connect RP-Initiated Logout 1.0 §3)?
+pub fn check_post_logout_uri(client: &Client, requested: &str, mode: Mode, strict: bool) -> RedirectVerdict {
+    verdict(client, &client.post_logout_redirect_uris, requested, mode, strict)
+}
+
+fn verdict(
+    client: &Client,
+    registered: &[RedirectPattern],
+    requested: &str,
+    mode: Mode,
+    strict: bool,
+) -> RedirectVerdict {
+    let any_loopback_port = matches!(client.kind, ClientKind::Native);
+    if registered.iter().any(|p| p.allows(requested, any_loopback_port)) {
+        RedirectVerdict::Registered
+    } else if mode == Mode::Development && !strict && parse_loopback(requested).is_some() {
+        RedirectVerdict::LoopbackInDevelopment
+    } else {
+        RedirectVerdict::NotRegistered
     }
 }

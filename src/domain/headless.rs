@@ -7,7 +7,7 @@ use url::Url;
 use super::api_error::FieldViolation;
 use super::auth_request::Origin;
 use super::email::EmailAddress;
-use super::environment::PasswordlessType;
+use super::settings::PasswordlessType;
 use super::uri_scheme;
 
 /// Longest life that may be asked for, in seconds.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::clock::UnixMs;
-use super::environment::Limits;
+use super::settings::Limits;
 use super::source_address::SourceAddress;
 
 /// Most bytes of names and values of all headers of a request together, over HTTP and gRPC alike.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::clock::UnixMs;
-use super::environment::Mode;
+use super::settings::Mode;
 use super::token::seconds;
 
 /// `typ` of the header, so that it is taken for no other token (§2.4).

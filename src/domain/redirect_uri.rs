@@ -8,8 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use super::client::{Client, ClientKind};
-use super::environment::Mode;
+use super::settings::Mode;
 use super::uri_scheme;
 
 /// Longest URI that can be registered, in characters (Scalekit's dashboard).
@@ -123,7 +122,7 @@ impl RedirectPattern {
         self.wildcard.is_some()
     }
 
-    fn allows(&self, requested: &str, any_loopback_port: bool) -> bool {
+    pub(super) fn allows(&self, requested: &str, any_loopback_port: bool) -> bool {
         if self.text == requested {
             return true;
         }
@@ -181,7 +180,7 @@ fn is_host_ascii(text: &str) -> bool {
 }
 
 /// A loopback `http` URL that a development environment may send browsers to.
-fn parse_loopback(text: &str) -> Option<Url> {
+pub(super) fn parse_loopback(text: &str) -> Option<Url> {
     // `http:localhost` is an absolute URL to the parser, and relative to the page it stands on to browsers.
     if text.len() > 2048
         || !text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
@@ -214,51 +213,10 @@ fn split_port(uri: &str) -> Option<(&str, &str)> {
     Some((&uri[..host_end], &uri[end..]))
 }
 
-/// Why a `redirect_uri` was let through or not: the words of the redirect checker and of the error page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RedirectVerdict {
-    Registered,
-    /// Not registered, but any loopback `http` URL may be used in development.
-    LoopbackInDevelopment,
-    NotRegistered,
-}
-
-impl RedirectVerdict {
-    pub fn is_allowed(self) -> bool {
-        self != Self::NotRegistered
-    }
-}
-
-/// May `client` be sent back to `requested` (RFC 6749 §3.1.2.3)?
-pub fn check_redirect_uri(client: &Client, requested: &str, mode: Mode, strict: bool) -> RedirectVerdict {
-    verdict(client, &client.redirect_uris, requested, mode, strict)
-}
-
-/// May a browser go to `requested` after logout (OpenID Connect RP-Initiated Logout 1.0 §3)?
-pub fn check_post_logout_uri(client: &Client, requested: &str, mode: Mode, strict: bool) -> RedirectVerdict {
-    verdict(client, &client.post_logout_redirect_uris, requested, mode, strict)
-}
-
-fn verdict(
-    client: &Client,
-    registered: &[RedirectPattern],
-    requested: &str,
-    mode: Mode,
-    strict: bool,
-) -> RedirectVerdict {
-    let any_loopback_port = matches!(client.kind, ClientKind::Native);
-    if registered.iter().any(|p| p.allows(requested, any_loopback_port)) {
-        RedirectVerdict::Registered
-    } else if mode == Mode::Development && !strict && parse_loopback(requested).is_some() {
-        RedirectVerdict::LoopbackInDevelopment
-    } else {
-        RedirectVerdict::NotRegistered
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::client::{Client, ClientKind, RedirectVerdict, check_redirect_uri};
     use proptest::prelude::*;
 
     fn client(kind: ClientKind, uris: &[&str]) -> Client {

@@ -1,7 +1,7 @@
 //! Browser sessions: what makes the next sign-in silent.
 
 use super::clock::UnixMs;
-use super::environment::SessionSettings;
+use super::settings::SessionSettings;
 
 /// A session of one browser, shared by all applications of the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]

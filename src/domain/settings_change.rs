@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value, json};
 
 use super::api_error::FieldViolation;
-use super::environment::PasswordlessType;
+use super::settings::PasswordlessType;
 
 /// Seconds that code and link may live: the range of Scalekit's panel.
 pub const VALIDITY_S: RangeInclusive<i64> = 60..=3600;

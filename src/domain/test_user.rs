@@ -1,8 +1,8 @@
 //! Test users: addresses that sign in with a fixed code and receive no mail.
 
 use super::email::{EmailAddress, key_pattern};
-use super::environment::{Mode, TestUsers};
 use super::glob::glob;
+use super::settings::{Mode, TestUsers};
 
 /// Is `email` a test user? Never in production mode. Scalekit allows five listed `+sktest` addresses; here any
 /// number may match.

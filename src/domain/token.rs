@@ -7,27 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::UnixMs;
 use super::email;
-use super::environment::{Environment, TokenSettings};
+use super::environment::Environment;
+use super::settings::TokenSettings;
 use super::user::{Organization, User};
-
-/// Algorithms that tokens are signed with (RFC 7518 §3.1). Access tokens have the default, as Scalekit's do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SigningAlgorithm {
-    #[default]
-    Rs256,
-    Es256,
-}
-
-impl SigningAlgorithm {
-    pub const ALL: [Self; 2] = [Self::Rs256, Self::Es256];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Es256 => "ES256",
-        }
-    }
-}
 
 /// Everything the claims of a person's tokens are made of.
 #[derive(Debug, Clone, Copy)]

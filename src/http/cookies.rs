@@ -7,8 +7,8 @@ use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
-use crate::domain::environment::Mode;
 use crate::domain::ids::{IdKind, opened_by};
+use crate::domain::settings::Mode;
 use crate::domain::source_address::SourceAddress;
 use crate::runtime::Context;
 use crate::service::sessions::Browser;

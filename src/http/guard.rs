@@ -9,10 +9,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret as _;
 
 use super::api_error;
-use super::context::{Ctx, authorization, request_authority};
+use super::context::Ctx;
 use super::cookies;
 use super::errors::{Problem, wants_page};
 use super::see_other;
+use super::selector::{authorization, request_authority};
 use crate::crypto::server_secret::constant_time_eq;
 use crate::domain::host::{can_be_rebound, host_of, is_loopback, origin_of};
 use crate::runtime::{Access, Context};

@@ -12,6 +12,7 @@ pub mod guard;
 pub mod not_emulated;
 pub mod params;
 pub mod render;
+pub mod selector;
 pub mod texts;
 pub mod views;
 

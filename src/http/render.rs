@@ -4,10 +4,10 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use askama::Template;
 
+use super::selector::{InEnvironment, selector};
 use super::views::Layout;
-use crate::domain::environment::Branding;
-use crate::http::context::{InEnvironment, OverTls, request_authority};
-use crate::runtime::{Asked, Context, Provider};
+use crate::domain::settings::Branding;
+use crate::runtime::{Context, Provider};
 
 /// What the HTML part of a mail may do in a browser: nothing but open its links.
 pub const EMAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'none'; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
@@ -86,9 +86,7 @@ pub fn layout(context: &Context, title: &str) -> Layout {
 pub fn layout_of_request(request: &HttpRequest, title: &str) -> Layout {
     let provider = request.app_data::<web::Data<Provider>>();
     let name = request.extensions().get::<InEnvironment>().cloned();
-    let over_tls = request.extensions().get::<OverTls>().copied().unwrap_or_default().0;
-    let asked = Asked { over_tls, authority: request_authority(request), name: name.as_ref().map(|n| &n.0) };
-    match provider.and_then(|p| p.context_now(asked)) {
+    match provider.and_then(|p| p.context_now(selector(request, name.as_ref()))) {
         Some(context) => layout(&context, title),
         None => Layout {
             title: title.to_owned(),

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::single_line;
 use crate::domain::email::EmailAddress;
-use crate::domain::environment::Branding;
+use crate::domain::settings::Branding;
 use crate::domain::uri_scheme;
 
 /// What a mail is for.

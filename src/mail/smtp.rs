@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::single_line;
 use crate::domain::email::EmailAddress;
-use crate::domain::environment::MailFrom;
+use crate::domain::settings::MailFrom;
 
 /// Where mail is handed over, and how.
 #[derive(Debug, Clone)]

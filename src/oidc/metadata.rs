@@ -5,7 +5,7 @@ use actix_web::http::header;
 use serde_json::json;
 
 use crate::domain::authorization::SUPPORTED_SCOPES;
-use crate::domain::token::SigningAlgorithm;
+use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::http::context::Ctx;
 
 /// `GET /keys`: the JSON Web Key Set (RFC 7517 §5).

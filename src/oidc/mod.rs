@@ -14,10 +14,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::domain::authorization::{Parameters, RepeatedParameter};
-use crate::http::context::authorization;
 use crate::http::errors::Problem;
 use crate::http::params::ParamsError;
 use crate::http::see_other;
+use crate::http::selector::authorization;
 use crate::runtime::Context;
 use crate::service::client_auth::ClientCredentials;
 

@@ -1,8 +1,8 @@
 //! How an application or an address becomes a registered one: the advice of the pages that refuse it.
 
 use crate::domain::client::{Client, ClientKind, ClientPlace};
-use crate::domain::environment::Mode;
 use crate::domain::redirect_uri::RedirectPattern;
+use crate::domain::settings::Mode;
 use crate::runtime::Context;
 
 /// What an address is for.

@@ -7,8 +7,8 @@ use crate::domain::auth_request::{AuthRequest, Stage};
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
-use crate::domain::environment::Mode;
 use crate::domain::limits::MailLimit;
+use crate::domain::settings::Mode;
 use crate::http::texts;
 use crate::runtime::Context;
 

@@ -6,9 +6,10 @@ use super::{App, Asked, Live, Provider};
 use crate::crypto::server_secret::ServerSecret;
 use crate::domain::clock::{Clock as _, UnixMs};
 use crate::domain::entropy::Entropy;
-use crate::domain::environment::{Environment, PublicUrl};
+use crate::domain::environment::Environment;
 use crate::domain::host::{can_be_rebound, host_of};
 use crate::domain::ids::{IdKind, new_id};
+use crate::domain::public_url::PublicUrl;
 use crate::storage::Store;
 
 /// A request's view of the provider: which environment it is in and under which URL it came.

@@ -13,7 +13,7 @@ use crate::crypto::signing::{self, KeySet, SigningError, SigningKey};
 use crate::domain::clock::UnixMs;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{IdKind, new_id};
-use crate::domain::token::SigningAlgorithm;
+use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::storage::{Store, StoredKey};
 
 /// The signing keys of an environment, as this process last read them.

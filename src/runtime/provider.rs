@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use super::keys::{KeyChest, KeyRing};
 use super::start::server_secret;
 use super::{App, Context, StartError, share_failure};
-use crate::domain::environment::{EnvironmentName, Mode};
+use crate::domain::environment_name::EnvironmentName;
+use crate::domain::settings::Mode;
 use crate::telemetry::metrics::Metrics;
 
 /// The provider as the listener knows it: there from the first connection on, filled once the database answered.

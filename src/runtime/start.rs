@@ -18,8 +18,8 @@ use crate::domain::clock::{Clock, UnixMs};
 use crate::domain::entropy::Entropy;
 use crate::domain::environment::Environment;
 use crate::domain::flow::FlowLog;
+use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::domain::source_address::TrustedProxies;
-use crate::domain::token::SigningAlgorithm;
 use crate::mail::SmtpMailer;
 use crate::storage::{EnvironmentRecord, SeedOrganization, SeedUser, Store, StoreError, StoredFault};
 

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::upload::Upload;
-use crate::domain::environment::EnvironmentName;
-use crate::http::context::{InEnvironment, OverTls};
+use crate::domain::environment_name::EnvironmentName;
+use crate::http::selector::{InEnvironment, OverTls};
 use crate::telemetry::request::RequestId;
 
 /// What the bridge needs to know about the connection.

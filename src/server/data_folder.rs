@@ -47,7 +47,7 @@ pub fn prepare(config: &Config) -> Result<(), DataFolderError> {
 fn check_mode(config: &Config, is_shared: bool) -> Result<(), DataFolderError> {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use crate::domain::environment::Mode;
+    use crate::domain::settings::Mode;
 
     /// In the mode of a folder that everybody may write to, such as /tmp.
     const STICKY: u32 = 0o1000;

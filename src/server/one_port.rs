@@ -6,10 +6,9 @@
 use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_http::body::{BoxBody, MessageBody};
@@ -18,9 +17,6 @@ use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_factory, fn_service,
 };
 use actix_web::dev::AppConfig;
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -33,10 +29,11 @@ use tracing::{Instrument as _, Span};
 
 use super::bridge::{self, Peer};
 use super::connections::{Connection, Connections, Ending, Held, InFlight};
-use super::faulty::{self, Spoilt, Truncated};
+use super::faulty::{self, Spoilt};
+use super::response_body::{Answer, AnswerBody};
 use super::upload::Upload;
 use crate::api::{self, Grpc};
-use crate::domain::environment::EnvironmentName;
+use crate::domain::environment_name::EnvironmentName;
 use crate::domain::fault::Happening;
 use crate::runtime::{Asked, Provider};
 use crate::service::faults::{self, Fired};
@@ -49,9 +46,6 @@ const MAX_STREAMS: u32 = 128;
 /// Bytes of a request's head that are read at all. From [`crate::domain::limits::MAX_HEADER_BYTES`] on it is refused, in
 /// words: see `http::refuse_large_heads` and `grpc::Grpc`.
 const MAX_HEAD_BYTES: u32 = 64 * 1024;
-
-/// Bytes of an answer that leave together. One such part has to be taken in the time of [`Deadlines::answer`].
-const PART_BYTES: usize = 32 * 1024;
 
 /// Bytes of a stream's answer that hyper takes ahead of the connection.
 const MAX_SEND_BYTES: usize = 64 * 1024;
@@ -453,83 +447,6 @@ where
             response.headers_mut().insert(http::header::TRAILER, names);
         }
         response.map(AnswerBody::grpc)
-    }
-}
-
-/// The body of an answer, whoever gave it.
-pub struct AnswerBody(Either<tonic::body::Body, Either<bridge::AnswerBody, Truncated<bridge::AnswerBody>>>);
-
-impl AnswerBody {
-    pub fn grpc(body: tonic::body::Body) -> Self {
-        Self(Either::Left(body))
-    }
-
-    fn app(body: bridge::AnswerBody) -> Self {
-        Self(Either::Right(Either::Left(body)))
-    }
-
-    fn truncated(self, at_most: u64) -> Self {
-        match self.0 {
-            Either::Right(Either::Left(body)) => {
-                Self(Either::Right(Either::Right(Truncated::new(body, at_most))))
-            }
-            other => Self(other),
-        }
-    }
-}
-
-/// An answer on its way. It leaves in parts, keeps the connection busy until the last is out, and is on the connection's
-/// account until each was written.
-pub struct Answer {
-    body: AnswerBody,
-    /// Taken from the body, and not yet given to hyper.
-    rest: Bytes,
-    held: Held,
-    _in_flight: InFlight,
-}
-
-impl Answer {
-    fn new(body: AnswerBody, in_flight: InFlight) -> Self {
-        let bytes = body.0.size_hint().exact().unwrap_or_default();
-        let held = Held::answer(in_flight.connection(), usize::try_from(bytes).unwrap_or(usize::MAX));
-        Self { body, rest: Bytes::new(), held, _in_flight: in_flight }
-    }
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let me = &mut *self;
-        if me.rest.is_empty() {
-            let frame = match ready!(Pin::new(&mut me.body.0).poll_frame(cx)) {
-                Some(Ok(frame)) => frame,
-                other => return Poll::Ready(other),
-            };
-            match frame.into_data() {
-                Ok(data) => me.rest = data,
-                Err(frame) => return Poll::Ready(Some(Ok(frame))),
-            }
-            me.held.grow(me.rest.len().saturating_sub(me.held.bytes()));
-        }
-        let part = me.rest.split_to(me.rest.len().min(PART_BYTES));
-        Poll::Ready(Some(Ok(Frame::data(me.held.part(part)))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let mut hint = self.body.0.size_hint();
-        if let Some(bytes) = hint.exact() {
-            hint.set_exact(bytes + self.rest.len() as u64);
-        }
-        hint
     }
 }
 

@@ -11,10 +11,10 @@ use crate::domain::authorization::{
 };
 use crate::domain::email::{EmailAddress, key_of};
 use crate::domain::entropy::secret_text;
-use crate::domain::environment::LoginHintMode;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::ids::new_auth_request_id;
 use crate::domain::session::Session;
+use crate::domain::settings::LoginHintMode;
 use crate::domain::token::{modular_address, subject_identifier};
 use crate::domain::user::User;
 use crate::runtime::Context;

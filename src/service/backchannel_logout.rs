@@ -14,7 +14,7 @@ use super::Failure;
 use crate::domain::clock::rfc3339;
 use crate::domain::ids::{IdKind, new_id};
 use crate::domain::logout_token::{LOGOUT_TOKEN_TYPE, LogoutDelivery, LogoutTokenClaims};
-use crate::domain::token::SigningAlgorithm;
+use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::mail::retry_delay_ms;
 use crate::runtime::{App, Context, Provider, Site};
 use crate::storage::LogoutNotice;

@@ -2,7 +2,8 @@
 
 use crate::crypto::client_secrets::TooManyChecks;
 use crate::domain::client::{Client, ClientKind};
-use crate::domain::environment::{Environment, Mode};
+use crate::domain::environment::Environment;
+use crate::domain::settings::Mode;
 use crate::runtime::Context;
 
 /// Credentials as a request brought them: in the form body or in a Basic header.

@@ -4,7 +4,7 @@ use super::api::ApiRefusal;
 use super::control::{Refused, settings};
 use crate::domain::api_error::{ApiErrorCode, FieldViolation};
 use crate::domain::email::EmailAddress;
-use crate::domain::environment::PasswordlessSettings;
+use crate::domain::settings::PasswordlessSettings;
 use crate::domain::settings_change::PasswordlessChange;
 use crate::runtime::Context;
 

@@ -5,9 +5,9 @@ use super::sessions::{Browser, live_session};
 use super::token::hinted;
 use crate::domain::authorization::{Parameters, RepeatedParameter, with_query};
 use crate::domain::client::Client;
-use crate::domain::environment::LogoutConfirm;
-use crate::domain::redirect_uri::check_post_logout_uri;
+use crate::domain::client::check_post_logout_uri;
 use crate::domain::session::Session;
+use crate::domain::settings::LogoutConfirm;
 use crate::domain::token::IdTokenClaims;
 use crate::runtime::Context;
 

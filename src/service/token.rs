@@ -10,15 +10,16 @@ use crate::crypto::server_secret::Purpose;
 use crate::crypto::signing::SigningError;
 use crate::domain::authorization::{AuthorizationRequest, scope_words};
 use crate::domain::client::Client;
-use crate::domain::environment::Mode;
 use crate::domain::fault::TokenFault;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::grant::{CodeRedemption, CodeRefusal, Grant, RefreshStanding};
 use crate::domain::ids::{IdKind, opened_by, secret_for, token_id_of_grant};
 use crate::domain::session::Session;
+use crate::domain::settings::Mode;
+use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::domain::token::{
-    self, IdTokenClaims, PersonClaims, SigningAlgorithm, Subject, expires_in_s, half_hash,
-    scope_allows_claim, subject_identifier,
+    self, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim,
+    subject_identifier,
 };
 use crate::domain::user::{Organization, User};
 use crate::runtime::Context;

@@ -3,9 +3,9 @@
 use super::{Batch, Counted, Statement, Store, StoreError, failed_attempts, sql, to_json};
 use crate::domain::auth_request::{AuthRequest, CodeForm, Credentials, Guess, Hosted, Origin, Stage};
 use crate::domain::email::EmailAddress;
-use crate::domain::environment::PasswordlessType;
 use crate::domain::headless::Headless;
 use crate::domain::limits::RecentTimes;
+use crate::domain::settings::PasswordlessType;
 
 /// The columns in which requests of a browser and requests by API differ.
 #[derive(Default, sqlx::FromRow)]

@@ -177,7 +177,7 @@ async fn a_hint_of_another_person_or_session_always_asks() {
 
 #[tokio::test]
 async fn production_asks_by_default_and_development_does_not() {
-    use vestibule::domain::environment::LogoutConfirm;
+    use vestibule::domain::settings::LogoutConfirm;
     let of = |toml: &str| crate::support::configuration(toml).environment.logout_confirm;
     assert_eq!(of(""), LogoutConfirm::Never);
     assert_eq!(of("[logout]\nconfirm = \"without_hint\""), LogoutConfirm::WithoutHint);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use vestibule::domain::email::EmailAddress;
-use vestibule::domain::environment::{Branding, MailFrom};
+use vestibule::domain::settings::{Branding, MailFrom};
 use vestibule::mail::{
     DeliveryError, Encryption, Envelope, MailContent, MailKind, RenderedMail, SmtpMailer, SmtpSettings,
     render,

@@ -7,7 +7,7 @@ use rstest::rstest;
 use serde_json::Value;
 use vestibule::crypto::client_secrets::hash_secret;
 use vestibule::crypto::entropy::SystemEntropy;
-use vestibule::domain::token::SigningAlgorithm;
+use vestibule::domain::signing_algorithm::SigningAlgorithm;
 
 use crate::support::person::{Page, claims, header};
 use crate::support::{CALLBACK, CLIENT_ID, CLIENT_SECRET, Engine, TestServer};
@@ -335,7 +335,7 @@ async fn development_tells_unknown_client_wrong_secret_and_wrong_type_apart() {
 
 #[test]
 fn production_says_the_same_of_every_client_that_is_not_believed() {
-    use vestibule::domain::environment::Mode;
+    use vestibule::domain::settings::Mode;
     use vestibule::service::client_auth::ClientRefusal::*;
     let mut environment = crate::support::configuration("").environment;
     let said = |environment: &_| {

@@ -4,10 +4,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::client::Client;
-use crate::domain::environment::{Environment, Mode};
-use crate::domain::redirect_uri::{
-    RedirectPattern, RedirectVerdict, check_post_logout_uri, check_redirect_uri,
-};
+use crate::domain::client::{RedirectVerdict, check_post_logout_uri, check_redirect_uri};
+use crate::domain::environment::Environment;
+use crate::domain::redirect_uri::RedirectPattern;
+use crate::domain::settings::Mode;
 use crate::runtime::Context;
 
 /// The verdict on a URL for one application.

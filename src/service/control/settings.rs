@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use super::{Refused, change_record};
 use crate::config::merge;
-use crate::domain::environment::{Environment, LoginHintMode, Mode};
+use crate::domain::environment::Environment;
+use crate::domain::settings::{LoginHintMode, Mode};
 use crate::runtime::Context;
 
 /// Settings as they hold now. A change names those it means, and `null` goes back to the configured one.

@@ -16,9 +16,10 @@ use crate::domain::auth_request::{
 };
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::email::EmailAddress;
-use crate::domain::environment::{Environment, Mode, PasswordlessType};
+use crate::domain::environment::Environment;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
 use crate::domain::limits::{FailedAttempts, MailLimit};
+use crate::domain::settings::{Mode, PasswordlessType};
 use crate::domain::source_address::SourceAddress;
 use crate::domain::test_user::is_test_user;
 use crate::mail::{self, MailContent, MailKind};

@@ -10,7 +10,7 @@ use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::crypto::signing::generate_pkcs8;
 use vestibule::domain::clock::UnixMs;
 use vestibule::domain::ids::{IdKind, new_id};
-use vestibule::domain::token::SigningAlgorithm;
+use vestibule::domain::signing_algorithm::SigningAlgorithm;
 use vestibule::storage::{Store, StoredKey};
 
 /// Puts a key into the database of a server that was not started yet, unless it has one or encrypts them.

@@ -1,0 +1,158 @@
+//! What configuration decides about an environment, by subject.
+
+use super::email::EmailAddress;
+
+/// How strict the environment is: Scalekit's two kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Local development, tests and demos: inbox, test users, loopback redirects.
+    Development,
+    /// Real people: no inbox, no test users, only `https` and custom-scheme redirect URIs.
+    Production,
+}
+
+/// What the mail carries: Scalekit's dashboard switch "Magic link & OTP".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub enum PasswordlessType {
+    #[serde(rename = "OTP")]
+    Otp,
+    #[serde(rename = "LINK")]
+    Link,
+    #[serde(rename = "LINK_OTP")]
+    LinkOtp,
+}
+
+impl PasswordlessType {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Otp => "OTP",
+            Self::Link => "LINK",
+            Self::LinkOtp => "LINK_OTP",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Otp, Self::Link, Self::LinkOtp].into_iter().find(|t| t.as_str() == text)
+    }
+
+    pub fn has_code(self) -> bool {
+        self != Self::Link
+    }
+
+    pub fn has_link(self) -> bool {
+        self != Self::Otp
+    }
+}
+
+/// The passwordless panel of Scalekit's dashboard.
+#[derive(Debug, Clone)]
+pub struct PasswordlessSettings {
+    /// Switched off, no e-mail method is offered.
+    pub enabled: bool,
+    pub passwordless_type: PasswordlessType,
+    /// How long a code or link lives, 60..=3600 s.
+    pub validity_s: i64,
+    pub enforce_same_browser_origin: bool,
+    pub regenerate_passwordless_credentials_on_resend: bool,
+    /// Digits of a code. Scalekit uses 6.
+    pub code_length: u32,
+    /// `conn_…`: appears in `amr` and, in the modular profile, in `sub`.
+    pub connection_id: String,
+    /// May unknown addresses sign up?
+    pub sign_up_allowed: bool,
+}
+
+/// What `login_hint` does on the hosted pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginHintMode {
+    /// Mail the address at once and ask for the code.
+    Send,
+    /// Fill the form and let the person press the button.
+    Prefill,
+}
+
+/// When logout asks the person first. A hint that belongs to another session always asks (OpenID Connect RP-Initiated
+/// Logout 1.0 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogoutConfirm {
+    /// Where no valid `id_token_hint` came with the request, as the specification demands (§2, §6).
+    WithoutHint,
+    /// Not for want of a hint: samples and tests call logout without one.
+    Never,
+}
+
+impl LogoutConfirm {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WithoutHint => "without_hint",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// Addresses that sign in with a fixed code and receive no mail.
+#[derive(Debug, Clone)]
+pub struct TestUsers {
+    pub enabled: bool,
+    /// Patterns of addresses; `*` stands for any run of characters. Default `*+sktest*@*`.
+    pub patterns: Vec<String>,
+    /// Six digits, 424242 by default.
+    pub static_code: String,
+}
+
+/// Which claims the tokens carry, and how long they live.
+#[derive(Debug, Clone)]
+pub struct TokenSettings {
+    /// `true`: Scalekit's full-stack profile (`sub` = `usr_…`, `oid`, `sid`); `false`: modular (`conn_…;email`).
+    pub user_management: bool,
+    pub access_token_lifetime_s: i64,
+    pub id_token_lifetime_s: i64,
+    pub client_token_lifetime_s: i64,
+    pub authorization_code_lifetime_s: i64,
+    pub refresh_token_lifetime_s: i64,
+    /// How long a rotated refresh token, repeated, gets the same successor again instead of an alarm.
+    pub refresh_grace_s: i64,
+}
+
+/// How long a browser session lives (single sign-on over the environment's applications).
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    pub absolute_timeout_s: i64,
+    pub idle_timeout_s: i64,
+}
+
+/// Limits against guessing and flooding.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Code attempts judged per authentication request within the window.
+    pub code_attempts: u32,
+    pub code_attempts_window_s: i64,
+    /// Mails per address and window; `None` switches the limit off.
+    pub mails_per_address: Option<u32>,
+    pub mails_window_s: i64,
+    /// Mails that one source may cause within that window; `None` switches the limit off.
+    pub mails_per_source: Option<u32>,
+    /// Mails that all sources together may cause within that window; `None` switches the limit off.
+    pub mails_in_all: Option<u32>,
+    /// Wrong codes per address and 24 hours that are not reached: one fewer is judged. `None` switches the limit off.
+    pub failed_attempts_per_address: Option<u32>,
+    /// How long a started sign-in may take from first page to proof.
+    pub auth_request_lifetime_s: i64,
+}
+
+/// What people see of the environment's owner.
+#[derive(Debug, Clone)]
+pub struct Branding {
+    pub name: String,
+    /// A file, served by ourselves so that pages make no third-party request.
+    pub logo_path: Option<std::path::PathBuf>,
+    /// CSS colour `#rrggbb` of buttons and links.
+    pub accent_color: String,
+    pub support_email: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct MailFrom {
+    pub name: String,
+    pub address: EmailAddress,
+}
