@@ -96,6 +96,8 @@ pub enum Database {
         max_connections: u32,
         /// How long a request waits for a connection, and for each answer, in seconds.
         timeout_s: u64,
+        /// Where our tables are.
+        schema: String,
         /// In between is a pooler in transaction mode.
         is_transaction_pooler: bool,
     },
@@ -437,6 +439,7 @@ fn read_database(source: &mut Source) -> Database {
     let ephemeral = source.boolean("ephemeral", false);
     let max_connections = source.integer("database.max_connections", 1..=1000, 10);
     let timeout_s = source.integer("database.timeout_s", 1..=60, 5);
+    let schema = read_schema(source);
     let is_transaction_pooler = source.boolean("database.transaction_pooler", false);
     let url = source.filled("database.url");
     match url {
@@ -448,6 +451,7 @@ fn read_database(source: &mut Source) -> Database {
                 url: SecretString::from(url),
                 max_connections: u32::try_from(max_connections).unwrap_or(10),
                 timeout_s: u64::try_from(timeout_s).unwrap_or(5),
+                schema,
                 is_transaction_pooler,
             }
         }
@@ -461,6 +465,22 @@ fn read_database(source: &mut Source) -> Database {
         None if ephemeral => Database::Ephemeral,
         None => Database::Sqlite,
     }
+}
+
+/// A plain name: it needs no quotes in PostgreSQL's own tools either.
+fn read_schema(source: &mut Source) -> String {
+    let schema = source.filled("database.schema").unwrap_or_else(|| "vestibule".to_owned());
+    let is_plain = schema.len() <= 63
+        && schema.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && schema.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !schema.starts_with("pg_");
+    if !is_plain {
+        source.problem(
+            "database.schema",
+            "must be a name of lower-case letters, digits and underscores that does not begin with a digit or pg_",
+        );
+    }
+    schema
 }
 
 fn read_tls(source: &mut Source, base: &Path) -> Option<TlsFiles> {

@@ -145,9 +145,14 @@ const SECTIONS: &[Section] = &[
                 "Seconds to wait for a connection, and for each answer, before a request fails with 503.",
             ),
             Setting(
+                "schema",
+                "\"vestibule\"",
+                "Schema of our tables, apart from an application's own in the same database. It is created where it is missing.",
+            ),
+            Setting(
                 "transaction_pooler",
                 "false",
-                "Set it where PgBouncer, or another pooler in transaction mode, stands before the database.",
+                "Set it where PgBouncer, or another pooler, stands before the database.",
             ),
         ],
     },

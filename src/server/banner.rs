@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Addresses;
 use crate::config::application_env::{EnvFormat, env_variables, render_env};
-use crate::config::{Config, DEFAULT_CLIENT_SECRET};
+use crate::config::{Config, DEFAULT_CLIENT_SECRET, Database};
 
 fn environment_url(config: &Config) -> &str {
     config.environment.public_urls.first().map_or("", |u| u.issuer())
@@ -48,6 +48,9 @@ pub fn print(config: &Config, addresses: &Addresses) {
         };
         out.push_str(&format!("    TLS alone        {address} ({note})\n"));
     }
+    if let Some(database) = postgres_of(config) {
+        out.push_str(&format!("    database         {database}\n"));
+    }
     if is_well_known {
         out.push('\n');
         for line in render_env(EnvFormat::Dotenv, &env_variables(config, None)).lines() {
@@ -55,6 +58,15 @@ pub fn print(config: &Config, addresses: &Addresses) {
         }
     }
     let _ = writeln!(std::io::stdout(), "{out}");
+}
+
+/// Which database and schema of PostgreSQL, without what is secret.
+fn postgres_of(config: &Config) -> Option<String> {
+    let Database::Postgres { url, schema, .. } = &config.database else { return None };
+    let url = url::Url::parse(url.expose_secret()).ok()?;
+    let database = Some(url.path().trim_start_matches('/')).filter(|name| !name.is_empty());
+    let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
+    Some(format!("PostgreSQL {} on {host}, schema {schema}", database.unwrap_or(url.username())))
 }
 
 /// What the ready file says.

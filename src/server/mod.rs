@@ -107,10 +107,11 @@ pub async fn open_store(config: &Config) -> Result<OpenStore, ServeError> {
 /// The same. With a `server`, which that text describes, no other server may be running on the embedded database.
 async fn open_store_for(config: &Config, server: Option<&str>) -> Result<OpenStore, ServeError> {
     match &config.database {
-        Database::Postgres { url, max_connections, timeout_s, is_transaction_pooler } => {
+        Database::Postgres { url, max_connections, timeout_s, schema, is_transaction_pooler } => {
             let options = PostgresOptions {
                 max_connections: *max_connections,
                 timeout: Duration::from_secs(*timeout_s),
+                schema: schema.clone(),
                 is_transaction_pooler: *is_transaction_pooler,
             };
             let store = Store::open_postgres(url.expose_secret(), options)?;

@@ -28,7 +28,18 @@ pub enum StoreError {
     #[error("the database file is damaged: {0}. Stop the server and put a backup in its place")]
     Damaged(#[source] sqlx::Error),
     #[error(
-        "the database holds tables of another program: {0}. Give Vestibule a database of its own in database.url (DATABASE_URL) or data_dir"
+        "the schema {schema} is not in the database and cannot be created: {source}. Create it (CREATE SCHEMA {schema} AUTHORIZATION our user), or name another one in database.schema"
+    )]
+    NoSchema { schema: String, source: sqlx::Error },
+    /// A pooler took `search_path` and did nothing with it.
+    #[error(
+        "the tables would not go to the schema {0}: something between us and the database ignores search_path. Set database.transaction_pooler where a pooler is used"
+    )]
+    IgnoredSchema(String),
+    #[error("a pooler before the database refuses our settings: {0}. Set database.transaction_pooler")]
+    Pooler(#[source] sqlx::Error),
+    #[error(
+        "the database holds tables of another program: {0}. Give Vestibule a schema or a database of its own in database.schema, database.url (DATABASE_URL) or data_dir"
     )]
     ForeignTables(#[source] sqlx::Error),
     #[error(
@@ -74,6 +85,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Configuration(_) => Self::BadUrl(error),
             sqlx::Error::Database(db) if db.is_unique_violation() => Self::Exists(error),
             sqlx::Error::Database(db) if db.is_foreign_key_violation() => Self::MissingParent(error),
+            sqlx::Error::Database(db) if is_pooler(&**db) => Self::Pooler(error),
             sqlx::Error::Database(db) if is_refused(db.code().as_deref()) => Self::NoAccess(error),
             sqlx::Error::Database(db) if is_damaged(db.code().as_deref()) => Self::Damaged(error),
             sqlx::Error::Database(db) if is_passing(db.code().as_deref()) => Self::Unavailable(error),
@@ -108,6 +120,11 @@ fn is_refused(code: Option<&str>) -> bool {
 pub(super) fn is_damaged(code: Option<&str>) -> bool {
     let code = code.filter(|code| code.len() != 5).and_then(|code| code.parse::<u32>().ok());
     code.is_some_and(|code| matches!(code & 0xff, 11 | 26))
+}
+
+/// PgBouncer knows only some of what can be set at connecting.
+fn is_pooler(error: &dyn DatabaseError) -> bool {
+    error.code().as_deref() == Some("08P01") && error.message().contains("startup parameter")
 }
 
 /// Is there a table or an index of this name? PostgreSQL has a code for it, duplicate_table; SQLite has words.

@@ -1,13 +1,15 @@
 //! The schema's migrations, which are part of the program, and running them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rust_embed::RustEmbed;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, Connection as _, Error, SqlSafeStr as _, SqlStr};
+use sqlx::{AnyPool, AssertSqlSafe, Connection as _, Error, SqlSafeStr as _};
 use tokio::runtime::Handle;
 
-use super::StoreError;
+use super::pool::Pool;
+use super::{StoreError, postgres};
 
 /// How long all migrations together may take.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -55,22 +57,21 @@ pub(super) async fn run_on_sqlite(pool: &AnyPool) -> Result<(), StoreError> {
     Ok(outcome?)
 }
 
-/// Brings a PostgreSQL database up to date, in one transaction, begun with `begin`, that holds the lock: a lock of the
-/// session, which sqlx would take, stays behind on a connection of a pooler, and so do statements by name.
-pub(super) async fn run_on_postgres(
-    pool: &AnyPool,
-    begin: SqlStr,
-    through_pooler: bool,
-) -> Result<(), StoreError> {
+/// Brings a PostgreSQL database up to date, in one transaction that holds the lock: a lock of the session, which sqlx would
+/// take, stays behind on a connection of a pooler, and so do statements by name.
+pub(super) async fn run_on_postgres(pool: &Pool, schema: Arc<str>) -> Result<(), StoreError> {
     let mut migrator = migrator()?;
     migrator.set_locking(false);
-    let mut connection = pool.acquire().await?.detach();
+    let (begin, through_pooler) = (pool.begin.clone(), pool.through_pooler);
+    let mut connection = pool.inner.acquire().await?.detach();
     let migrate = async move || {
         let mut tx = connection.begin_with(begin).await?;
+        sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
         if through_pooler {
             sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *tx).await?;
         }
         sqlx::raw_sql(LOCK).execute(&mut *tx).await?;
+        postgres::use_schema(&mut tx, &schema).await?;
         migrator.run(&mut tx).await?;
         if through_pooler {
             sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *tx).await?;

@@ -17,6 +17,7 @@ mod mail;
 mod migrations;
 mod organizations;
 mod pool;
+mod postgres;
 mod pushed_requests;
 mod session_clients;
 mod sessions;
@@ -34,7 +35,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::SqlSafeStr as _;
-use sqlx::any::AnyConnectOptions;
 use tokio::sync::Mutex;
 
 pub use auth_requests::StoredOrigin;
@@ -65,11 +65,13 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_CHECK_BYTES: usize = 64 * 1024;
 
 /// How to use a PostgreSQL database.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PostgresOptions {
     pub max_connections: u32,
     /// How long a request waits for a connection, and for each answer.
     pub timeout: Duration,
+    /// Where our tables are: a plain name, made where it is missing.
+    pub schema: String,
     /// In between is a pooler in transaction mode, which gives every transaction another connection.
     pub is_transaction_pooler: bool,
 }
@@ -80,6 +82,8 @@ pub struct Store {
     pool: Pool,
     /// `None`: the database takes many writers.
     embedded: Option<Embedded>,
+    /// Of PostgreSQL.
+    schema: Option<Arc<str>>,
     commits: Arc<AtomicU64>,
     /// A write failed for a reason that others would share, such as a full disk, and none as large as
     /// [`WRITE_CHECK_BYTES`] was made since: a small one may still find room.
@@ -108,34 +112,33 @@ impl Store {
             through_pooler: false,
         };
         let embedded = Some(Embedded { writer, write_lock });
-        Ok(Self { pool, embedded, commits: Arc::default(), writes_fail: Arc::default() })
+        Ok(Self { pool, embedded, schema: None, commits: Arc::default(), writes_fail: Arc::default() })
     }
 
     /// Uses a PostgreSQL database. Connections are made when first needed, so that a server can start before
     /// its database; [`Store::ping`] tells whether it is there.
     pub fn open_postgres(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let connect: AnyConnectOptions = url.parse()?;
         let timeouts = Timeouts { answer: options.timeout, ping: options.timeout / 4 };
+        let postgres::Opened { options: connect, begin } = postgres::open(url, &options)?;
         let pool = Pool {
             inner: pool::with_timeouts(connect, options.max_connections, timeouts),
             timeouts: Some(timeouts),
-            begin: "BEGIN".into_sql_str(),
+            begin,
             through_pooler: options.is_transaction_pooler,
         };
-        Ok(Self { pool, embedded: None, commits: Arc::default(), writes_fail: Arc::default() })
+        let schema = Some(options.schema.into());
+        Ok(Self { pool, embedded: None, schema, commits: Arc::default(), writes_fail: Arc::default() })
     }
 
     /// Brings the schema up to date. Replicas that start together take turns.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let pool = &self.pool;
-        match &self.embedded {
-            Some(embedded) => {
-                let _held = embedded.write_lock.lock().await;
-                migrations::run_on_sqlite(&pool.inner).await
-            }
-            None => migrations::run_on_postgres(&pool.inner, pool.begin.clone(), pool.through_pooler).await,
+        if let Some(embedded) = &self.embedded {
+            let _held = embedded.write_lock.lock().await;
+            return migrations::run_on_sqlite(&self.pool.inner).await;
         }
+        let schema = self.schema.clone().unwrap_or_default();
+        migrations::run_on_postgres(&self.pool, schema).await
     }
 
     /// Is the database there? Answers within the given time.

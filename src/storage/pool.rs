@@ -12,7 +12,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::statement::{Batch, BatchResult, Statement, StatementResult};
 
 /// A connection that was in use so short a time ago is taken without asking whether it lives.
-const TRUSTED: Duration = Duration::from_secs(1);
+const TRUSTED: Duration = Duration::from_millis(100);
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]

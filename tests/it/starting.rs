@@ -17,8 +17,8 @@ use vestibule::runtime::Provider;
 use vestibule::server::{Deadlines, Listeners, Listening, Stop, listening};
 
 use crate::command_line::{Running, text, vestibule};
-use crate::support::postgres::Own;
-use crate::support::{Database, Engine, configuration};
+use crate::support::postgres::{Own, in_schema};
+use crate::support::{Database, Engine, SCHEMA, configuration};
 
 /// Longer than any of this takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,9 +99,12 @@ async fn a_start_that_fails_says_why_and_ends_with_1(#[case] arguments: &[&str],
 async fn a_start_on_a_postgresql_that_refuses_us_says_why_and_ends_with_1() {
     let Some(mut own) = Own::start("20") else { return };
     let mut connection = PgConnection::connect(&own.url()).await.unwrap();
-    for statement in
-        ["CREATE ROLE locked LOGIN PASSWORD 'right'", "CREATE DATABASE newer", "CREATE DATABASE foreigners"]
-    {
+    for statement in [
+        "CREATE ROLE locked LOGIN PASSWORD 'right'",
+        "CREATE ROLE guest LOGIN",
+        "CREATE DATABASE newer",
+        "CREATE DATABASE foreigners",
+    ] {
         connection.execute(statement).await.unwrap();
     }
     drop(connection);
@@ -123,14 +126,17 @@ async fn a_start_on_a_postgresql_that_refuses_us_says_why_and_ends_with_1() {
     let migrated = vestibule(folder.path()).args(["migrate", "--database-url", &newer]).output().unwrap();
     assert!(migrated.status.success(), "{}", text(&migrated));
     let of_tomorrow = NEWER.replace("x'00'", "'\\x00'::bytea");
-    PgConnection::connect(&newer).await.unwrap().execute(AssertSqlSafe(of_tomorrow)).await.unwrap();
+    let ours = in_schema(&newer, SCHEMA);
+    PgConnection::connect(&ours).await.unwrap().execute(AssertSqlSafe(of_tomorrow)).await.unwrap();
     let foreign = to("postgres", "", "foreigners");
-    PgConnection::connect(&foreign).await.unwrap().execute("CREATE TABLE users (name TEXT)").await.unwrap();
+    let theirs = "CREATE SCHEMA vestibule; CREATE TABLE vestibule.users (name TEXT)";
+    PgConnection::connect(&foreign).await.unwrap().execute(theirs).await.unwrap();
 
     for (url, reason) in [
         (to("locked", "wrong", "postgres"), "password authentication failed for user \"locked\""),
         (to("nobody_here", "", "postgres"), "role \"nobody_here\" does not exist"),
         (to("postgres", "", "nothing_here"), "database \"nothing_here\" does not exist"),
+        (to("guest", "", "postgres"), "the schema vestibule is not in the database and cannot be created"),
         (newer, "made by a newer version of Vestibule"),
         (foreign, "tables of another program"),
     ] {

@@ -4,7 +4,9 @@ use std::pin::pin;
 
 use futures_util::future::join_all;
 use rstest::rstest;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
+use sqlx::{
+    AnyConnection, AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqlSafeStr as _,
+};
 
 use vestibule::domain::authorization::{AuthorizationRequest, Parameters, Prompt, RequestedClaims};
 use vestibule::domain::email::EmailAddress;
@@ -88,6 +90,36 @@ async fn every_statement_prepares(#[values(Engine::Sqlite, Engine::Postgres)] en
         let prepared = connection.prepare(AssertSqlSafe(statement.clone()).into_sql_str()).await;
         assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
     }
+}
+
+/// Tables of a schema.
+async fn tables_in(connection: &mut PgConnection, schema: &str) -> Vec<String> {
+    let query = sqlx::query_scalar(
+        "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = $1 ORDER BY tablename",
+    );
+    query.bind(schema).fetch_all(connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn tables_of_an_application_in_the_same_database_stay_untouched() {
+    let Some(database) = Database::fresh(Engine::Postgres).await else { return };
+    let mut application = PgConnection::connect(database.application_url()).await.unwrap();
+    let theirs = "CREATE TABLE users (name TEXT); INSERT INTO users VALUES ('theirs'); \
+                  CREATE TABLE _sqlx_migrations (name TEXT)";
+    application.execute(theirs).await.unwrap();
+    let store = store_with_jane(&database).await;
+    assert!(store.user(ENV, "usr_1").await.unwrap().is_some());
+    // Another one in the same database knows nothing of it.
+    let other = database.open_schema("other").await;
+    other.migrate().await.unwrap();
+    assert!(other.user(ENV, "usr_1").await.unwrap().is_none());
+    assert_eq!(tables_in(&mut application, "public").await, ["_sqlx_migrations", "users"]);
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM users").fetch_all(&mut application).await.unwrap();
+    assert_eq!(names, ["theirs"]);
+    let ours = tables_in(&mut application, "vestibule").await;
+    assert!(ours.iter().any(|table| table == "users"), "{ours:?}");
+    assert_eq!(tables_in(&mut application, "other").await, ours);
 }
 
 /// Anything else reads a whole table for every batch, and people wait for it.

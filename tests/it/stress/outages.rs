@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::Value;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::proxy::{Proxy, Way};
 use super::*;
@@ -256,6 +256,13 @@ async fn three_servers_share_few_connections_through_pgbouncer_in_transaction_mo
     let Some(database) = Own::start("100") else { return };
     let Some(pooler) = PgBouncer::before(&database) else { return };
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres", pooler.port);
+    let mut application = PgConnection::connect(&database.url()).await.unwrap();
+    application.execute("CREATE TABLE users (name TEXT)").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut unset = crate::command_line::vestibule(folder.path());
+    let unset = unset.args(["migrate", "--database-url", &url]).output().unwrap();
+    let said = String::from_utf8_lossy(&unset.stderr);
+    assert!(!unset.status.success() && said.contains("Set database.transaction_pooler"), "{said}");
     let toml = "[database]\ntransaction_pooler = true";
     // All at once: they take turns with the migrations, and none leaves a lock behind.
     let mut servers = [
@@ -279,18 +286,26 @@ async fn three_servers_share_few_connections_through_pgbouncer_in_transaction_mo
         assert!(!server.said().contains("ERROR"), "{}", server.said());
     }
     let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+    // Beside that of the application.
     let used: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
     )
     .fetch_one(&mut connection)
     .await
     .unwrap();
+    let used = used - 1;
     assert!((1..=3).contains(&used), "{used} connections");
     let locks: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         .fetch_one(&mut connection)
         .await
         .unwrap();
     assert_eq!(locks, 0);
+    let theirs: Vec<String> =
+        sqlx::query_scalar("SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public'")
+            .fetch_all(&mut application)
+            .await
+            .unwrap();
+    assert_eq!(theirs, ["users"], "an application's own tables are let be");
 }
 
 /// Largest size of files that a process may write; the soft limit, which can be lifted again.

@@ -24,6 +24,9 @@ pub const CLIENT_ID: &str = vestibule::config::DEFAULT_CLIENT_ID;
 pub const CLIENT_SECRET: &str = vestibule::config::DEFAULT_CLIENT_SECRET;
 pub const CALLBACK: &str = "http://localhost:3000/auth/callback";
 
+/// Where our tables are in a PostgreSQL database, when nothing else is said.
+pub const SCHEMA: &str = "vestibule";
+
 /// The databases every rule is tested on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -54,19 +57,33 @@ impl Database {
         }
     }
 
-    /// What sqlx connects to.
+    /// What sqlx connects to, and finds our tables at.
     pub fn connect_url(&self) -> String {
         match self.engine {
-            Engine::Postgres => self.url.clone(),
+            Engine::Postgres => postgres::in_schema(&self.url, SCHEMA),
             Engine::Sqlite => format!("sqlite://{}", self.url),
         }
     }
 
+    /// What an application that uses the same database connects to.
+    pub fn application_url(&self) -> &str {
+        &self.url
+    }
+
     pub async fn open(&self) -> Store {
+        self.open_schema(SCHEMA).await
+    }
+
+    pub async fn open_schema(&self, schema: &str) -> Store {
         match self.engine {
             Engine::Postgres => {
                 let timeout = std::time::Duration::from_secs(5);
-                let options = PostgresOptions { max_connections: 8, timeout, is_transaction_pooler: false };
+                let options = PostgresOptions {
+                    max_connections: 8,
+                    timeout,
+                    schema: schema.to_owned(),
+                    is_transaction_pooler: false,
+                };
                 Store::open_postgres(&self.url, options).unwrap()
             }
             Engine::Sqlite => Store::open_sqlite(Path::new(&self.url)).await.unwrap(),

@@ -25,6 +25,13 @@ pub async fn fresh_database() -> Option<String> {
     Some(url.into())
 }
 
+/// The same database, of which a connection sees this schema.
+pub fn in_schema(url: &str, schema: &str) -> String {
+    let mut url = Url::parse(url).unwrap();
+    url.query_pairs_mut().append_pair("options[search_path]", schema);
+    url.into()
+}
+
 /// URL of a database on the server from which others can be created: `VESTIBULE_TEST_POSTGRES_URL`, or our own.
 fn server() -> Option<&'static String> {
     static SERVER: OnceLock<Option<String>> = OnceLock::new();
