@@ -1,92 +1,158 @@
-//! The control API's description, made from its handlers and their types.
+//! The control API's description and its routes, made of one list of handlers.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use actix_web::HttpResponse;
 use actix_web::web::Bytes;
+use actix_web::{HttpResponse, web};
 use serde::Serialize;
-use utoipa::openapi::{OpenApi as Document, Ref, RefOr};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, HttpMethod, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::{clients, clock, environments, faults, flows, inbox, people, sign_in, state, tokens};
 use crate::http::described::{name, operations, retype, say};
+use crate::http::endpoint::{Endpoint, endpoint};
 use crate::http::errors::PROBLEM_JSON;
 
-/// OpenAPI 3.1.
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Vestibule control API",
-        description = "Read codes without a mailbox, move time, break things on purpose, start clean. It is there in \
-            development mode; on loopback it needs no token, elsewhere `Authorization: Bearer TOKEN`. Every path works \
-            in an isolated environment too: `http://NAME.localhost:6870/_emulator/v1/…` or \
-            `http://localhost:6870/e/NAME/_emulator/v1/…`.",
-    ),
-    paths(
-        environments::current,
-        environments::list,
-        environments::create,
-        environments::delete_all,
-        environments::show,
-        environments::delete,
-        environments::show_settings,
-        environments::change_settings,
-        environments::check_redirect,
-        clients::list,
-        clients::create,
-        clients::show,
-        clients::change,
-        clients::delete,
-        people::users,
-        people::create_user,
-        people::user,
-        people::change_user,
-        people::delete_user,
-        people::organizations,
-        people::create_organization,
-        people::organization,
-        people::change_organization,
-        people::delete_organization,
-        people::sessions,
-        people::end_session,
-        people::logout_notices,
-        inbox::list,
-        inbox::latest,
-        inbox::show,
-        inbox::delete,
-        inbox::delete_one,
-        inbox::html,
-        inbox::raw,
-        inbox::events,
-        clock::show,
-        clock::change,
-        clock::reset,
-        state::reset,
-        state::snapshot,
-        state::restore,
-        state::seed,
-        state::scenarios,
-        state::load_scenario,
-        faults::list,
-        faults::create,
-        faults::delete,
-        faults::delete_all,
-        flows::list,
-        flows::show,
-        tokens::mint,
-        tokens::decode,
-        sign_in::sign_in,
-    ),
-    components(schemas(super::ProblemDocument)),
-    modifiers(&Common)
-)]
-struct Api;
+/// Makes of one list of handlers the description and the routes: path and method stand at each handler
+/// (`#[utoipa::path]`), and nowhere else.
+macro_rules! control_api {
+    ($($module:ident::$handler:ident),* $(,)?) => {
+        /// OpenAPI 3.1.
+        #[derive(OpenApi)]
+        #[openapi(
+            info(
+                title = "Vestibule control API",
+                description = "Read codes without a mailbox, move time, break things on purpose, start clean. It is there in \
+                    development mode; on loopback it needs no token, elsewhere `Authorization: Bearer TOKEN`. Every path \
+                    works in an isolated environment too: `http://NAME.localhost:6870/_emulator/v1/…` or \
+                    `http://localhost:6870/e/NAME/_emulator/v1/…`.",
+            ),
+            // Relative to this document, so that it is right under every name and in every environment.
+            servers((url = "../..", description = "The environment that this document is from")),
+            security((), ("control_token" = [])),
+            paths($($module::$handler),*),
+            components(schemas(super::ProblemDocument)),
+            modifiers(&Common)
+        )]
+        struct Api;
+
+        fn endpoints() -> Endpoints {
+            let mut endpoints = Endpoints::default();
+            $(endpoints.add::<pastey::paste!($module::[<__path_ $handler>]), _, _>($module::$handler);)*
+            endpoints
+        }
+    };
+}
+
+control_api![
+    environments::current,
+    environments::list,
+    environments::create,
+    environments::delete_all,
+    environments::show,
+    environments::delete,
+    environments::show_settings,
+    environments::change_settings,
+    environments::check_redirect,
+    clients::list,
+    clients::create,
+    clients::show,
+    clients::change,
+    clients::delete,
+    people::users,
+    people::create_user,
+    people::user,
+    people::change_user,
+    people::delete_user,
+    people::organizations,
+    people::create_organization,
+    people::organization,
+    people::change_organization,
+    people::delete_organization,
+    people::sessions,
+    people::end_session,
+    people::logout_notices,
+    inbox::list,
+    inbox::latest,
+    inbox::show,
+    inbox::delete,
+    inbox::delete_one,
+    inbox::html,
+    inbox::raw,
+    inbox::events,
+    clock::show,
+    clock::change,
+    clock::reset,
+    state::reset,
+    state::snapshot,
+    state::restore,
+    state::seed,
+    state::scenarios,
+    state::load_scenario,
+    faults::list,
+    faults::create,
+    faults::delete,
+    faults::delete_all,
+    flows::list,
+    flows::show,
+    tokens::mint,
+    tokens::decode,
+    sign_in::sign_in,
+];
+
+/// Handlers by their paths. In the order of paths, what is spelled out stands before a placeholder.
+#[derive(Default)]
+struct Endpoints(BTreeMap<String, Endpoint>);
+
+impl Endpoints {
+    /// Adds a handler at the path and under the method of its description `P`.
+    fn add<P, F, Args>(&mut self, handler: F)
+    where
+        P: utoipa::Path,
+        F: actix_web::Handler<Args> + Clone,
+        Args: actix_web::FromRequest + 'static,
+        F::Output: actix_web::Responder + 'static,
+    {
+        let path = P::path();
+        let mut found = self.0.remove(&path).unwrap_or_else(|| endpoint(&path));
+        for method in P::methods() {
+            found = match method {
+                HttpMethod::Get => found.get(handler.clone()),
+                HttpMethod::Post => found.post(handler.clone()),
+                HttpMethod::Put => found.put(handler.clone()),
+                HttpMethod::Patch => found.patch(handler.clone()),
+                HttpMethod::Delete => found.delete(handler.clone()),
+                // The control API has no others.
+                HttpMethod::Options | HttpMethod::Head | HttpMethod::Trace => found,
+            };
+        }
+        self.0.insert(path, found);
+    }
+}
+
+/// Every route of the control API.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config.service(endpoint("/_emulator/v1/openapi.json").get(show).end());
+    for endpoint in endpoints().0.into_values() {
+        config.service(endpoint.end());
+    }
+}
 
 /// What all operations have in common.
 struct Common;
 
 impl Modify for Common {
     fn modify(&self, document: &mut Document) {
+        let token = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("`control.token`. On loopback none is needed."))
+            .build();
+        document
+            .components
+            .get_or_insert_with(Components::default)
+            .add_security_scheme("control_token", SecurityScheme::Http(token));
         let problem = RefOr::Ref(Ref::from_schema_name("ProblemDocument"));
         for (_, operation) in operations(document) {
             name(operation);

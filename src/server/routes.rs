@@ -79,7 +79,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/_emulator/").get(dashboard::control_api::show).end())
         .service(endpoint("/_emulator/v1").get(dashboard::control_api::show).end())
         .service(endpoint("/_emulator/v1/").get(dashboard::control_api::show).end())
-        .configure(control_routes)
+        .configure(emulator::openapi::routes)
         .configure(dashboard::routes)
         // Operation.
         .service(endpoint("/live").get(health::live).end())
@@ -128,83 +128,4 @@ pub async fn refuse_large_heads<B: MessageBody + 'static>(
     let problem = Problem::new(status, "invalid_request", "This request is too large", text);
     let response = problem.response_for(request.request());
     Ok(request.into_response(response).map_into_right_body())
-}
-
-/// The control API, for tests.
-fn control_routes(config: &mut web::ServiceConfig) {
-    use emulator::{
-        clients, clock, environments, faults, flows, inbox, openapi, people, sign_in, state, tokens,
-    };
-    config.service(
-        web::scope("/_emulator/v1")
-            .service(endpoint("/openapi.json").get(openapi::show).end())
-            .service(endpoint("/messages").get(inbox::list).delete(inbox::delete).end())
-            .service(endpoint("/messages/latest").get(inbox::latest).end())
-            .service(endpoint("/messages/events").get(inbox::events).end())
-            .service(endpoint("/messages/{id}").get(inbox::show).delete(inbox::delete_one).end())
-            .service(endpoint("/messages/{id}/html").get(inbox::html).end())
-            .service(endpoint("/messages/{id}/raw").get(inbox::raw).end())
-            .service(endpoint("/clock").get(clock::show).put(clock::change).delete(clock::reset).end())
-            .service(endpoint("/reset").post(state::reset).end())
-            .service(endpoint("/snapshot").get(state::snapshot).put(state::restore).end())
-            .service(endpoint("/seed").post(state::seed).end())
-            .service(endpoint("/scenarios").get(state::scenarios).end())
-            .service(endpoint("/scenarios/{name}/load").post(state::load_scenario).end())
-            .service(
-                endpoint("/faults").get(faults::list).post(faults::create).delete(faults::delete_all).end(),
-            )
-            .service(endpoint("/faults/{id}").delete(faults::delete).end())
-            .service(endpoint("/flows").get(flows::list).end())
-            .service(endpoint("/flows/{id}").get(flows::show).end())
-            .service(endpoint("/tokens").post(tokens::mint).end())
-            .service(endpoint("/tokens/decode").post(tokens::decode).end())
-            .service(endpoint("/sign-in").post(sign_in::sign_in).end())
-            .service(endpoint("/environment").get(environments::current).end())
-            .service(
-                endpoint("/environments")
-                    .get(environments::list)
-                    .post(environments::create)
-                    .delete(environments::delete_all)
-                    .end(),
-            )
-            .service(
-                endpoint("/environments/{name}").get(environments::show).delete(environments::delete).end(),
-            )
-            .service(
-                endpoint("/settings")
-                    .get(environments::show_settings)
-                    .patch(environments::change_settings)
-                    .end(),
-            )
-            .service(endpoint("/redirects/check").get(environments::check_redirect).end())
-            .service(endpoint("/clients").get(clients::list).post(clients::create).end())
-            .service(
-                endpoint("/clients/{id}")
-                    .get(clients::show)
-                    .patch(clients::change)
-                    .delete(clients::delete)
-                    .end(),
-            )
-            .service(endpoint("/users").get(people::users).post(people::create_user).end())
-            .service(
-                endpoint("/users/{id}")
-                    .get(people::user)
-                    .patch(people::change_user)
-                    .delete(people::delete_user)
-                    .end(),
-            )
-            .service(
-                endpoint("/organizations").get(people::organizations).post(people::create_organization).end(),
-            )
-            .service(
-                endpoint("/organizations/{id}")
-                    .get(people::organization)
-                    .patch(people::change_organization)
-                    .delete(people::delete_organization)
-                    .end(),
-            )
-            .service(endpoint("/logout-notices").get(people::logout_notices).end())
-            .service(endpoint("/sessions").get(people::sessions).end())
-            .service(endpoint("/sessions/{id}").delete(people::end_session).end()),
-    );
 }
