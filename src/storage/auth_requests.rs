@@ -1,19 +1,21 @@
 //! Authentication requests.
 
-use super::{Batch, Counted, Statement, Store, StoreError, failed_attempts, sql, to_json};
+use super::{Batch, Counted, Statement, Store, StoreError, failed_attempts, row::row, sql, to_json};
 use crate::domain::auth_request::{AuthRequest, CodeForm, Credentials, Guess, Hosted, Origin, Stage};
 use crate::domain::email::EmailAddress;
 use crate::domain::headless::Headless;
 use crate::domain::limits::RecentTimes;
 use crate::domain::settings::PasswordlessType;
 
-/// The columns in which requests of a browser and requests by API differ.
-#[derive(Default, sqlx::FromRow)]
-pub struct OriginColumns {
-    authorization_json: String,
-    browser_digest: String,
-    issuer: String,
-    headless_json: Option<String>,
+row! {
+    /// The columns in which requests of a browser and requests by API differ.
+    #[derive(Default)]
+    pub struct OriginColumns {
+        authorization_json: String,
+        browser_digest: String,
+        issuer: String,
+        headless_json: Option<String>,
+    }
 }
 
 /// A kind of request as stored.
@@ -59,33 +61,34 @@ impl StoredOrigin for Headless {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    version: i64,
-    stage: String,
-    #[sqlx(flatten)]
-    origin: OriginColumns,
-    #[sqlx(flatten)]
-    credentials: CredentialColumns,
-    attempts_at_ms: String,
-    last_guess_digest: Option<String>,
-    last_guess_at_ms: Option<i64>,
-    created_at_ms: i64,
-    expires_at_ms: i64,
+row! {
+    struct Row {
+        id: String,
+        version: i64,
+        stage: String,
+        origin: OriginColumns,
+        credentials: CredentialColumns,
+        attempts_at_ms: String,
+        last_guess_digest: Option<String>,
+        last_guess_at_ms: Option<i64>,
+        created_at_ms: i64,
+        expires_at_ms: i64,
+    }
 }
 
-/// What the last email carried; all are null where there was none.
-#[derive(Default, sqlx::FromRow)]
-struct CredentialColumns {
-    email: Option<String>,
-    passwordless_type: Option<String>,
-    generation: Option<i64>,
-    /// One of these two is null.
-    code_length: Option<i64>,
-    static_code: Option<String>,
-    sent_at_ms: Option<i64>,
-    credentials_expire_at_ms: Option<i64>,
+row! {
+    /// What the last email carried; all are null where there was none.
+    #[derive(Default)]
+    struct CredentialColumns {
+        email: Option<String>,
+        passwordless_type: Option<String>,
+        generation: Option<i64>,
+        /// One of these two is null.
+        code_length: Option<i64>,
+        static_code: Option<String>,
+        sent_at_ms: Option<i64>,
+        credentials_expire_at_ms: Option<i64>,
+    }
 }
 
 impl CredentialColumns {

@@ -1,6 +1,6 @@
 //! Environments: the default one, isolated ones, and for each the template that a reset goes back to.
 
-use super::{Statement, Store, StoreError, Transaction, like_pattern, sql};
+use super::{Statement, Store, StoreError, Transaction, like_pattern, row::row, sql};
 use crate::domain::clock::{ClockSetting, UnixMs};
 
 /// The id under which the template of an environment is kept: one statement copies its rows.
@@ -27,15 +27,16 @@ pub struct EnvironmentRecord {
     pub created_at_ms: UnixMs,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    name: Option<String>,
-    version: i64,
-    resets: i64,
-    settings: Vec<u8>,
-    clock_json: String,
-    created_at_ms: i64,
+row! {
+    struct Row {
+        id: String,
+        name: Option<String>,
+        version: i64,
+        resets: i64,
+        settings: Vec<u8>,
+        clock_json: String,
+        created_at_ms: i64,
+    }
 }
 
 impl TryFrom<Row> for EnvironmentRecord {

@@ -1,6 +1,6 @@
 //! Rules for faults, with their counts.
 
-use super::{EnvironmentRecord, Store, StoreError, environments::write_record, sql};
+use super::{EnvironmentRecord, Store, StoreError, environments::write_record, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::fault::FaultRule;
 
@@ -14,13 +14,14 @@ pub struct StoredFault {
     pub created_at_ms: UnixMs,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    rule_json: String,
-    matched: i64,
-    fired: i64,
-    created_at_ms: i64,
+row! {
+    struct Row {
+        id: String,
+        rule_json: String,
+        matched: i64,
+        fired: i64,
+        created_at_ms: i64,
+    }
 }
 
 impl Store {

@@ -4,22 +4,24 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Statement, Store, StoreError, sql};
+use super::{Statement, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::email::key_of;
 use crate::domain::flow::{About, FlowEvent, FlowStatus, Step};
 
-/// A sign-in as listed.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct FlowRow {
-    pub id: String,
-    pub email: Option<String>,
-    pub client_id: Option<String>,
-    pub user_id: Option<String>,
-    pub status: String,
-    pub why: String,
-    pub started_at_ms: UnixMs,
-    pub changed_at_ms: UnixMs,
+row! {
+    /// A sign-in as listed.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct FlowRow {
+        pub id: String,
+        pub email: Option<String>,
+        pub client_id: Option<String>,
+        pub user_id: Option<String>,
+        pub status: String,
+        pub why: String,
+        pub started_at_ms: UnixMs,
+        pub changed_at_ms: UnixMs,
+    }
 }
 
 impl FlowRow {

@@ -1,26 +1,27 @@
 //! Grants: authorization codes, refresh token families and revocations.
 
-use super::{Batch, SessionClient, Statement, Store, StoreError, session_clients, sql, to_json};
+use super::{Batch, SessionClient, Statement, Store, StoreError, row::row, session_clients, sql, to_json};
 use crate::domain::clock::UnixMs;
 use crate::domain::grant::Grant;
 use crate::domain::session::Session;
 use crate::domain::user::{Organization, User};
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    authorization_json: String,
-    issuer: String,
-    user_id: String,
-    session_id: String,
-    authenticated_at_ms: i64,
-    code_expires_at_ms: i64,
-    code_used_at_ms: Option<i64>,
-    refresh_generation: Option<i64>,
-    refresh_rotated_at_ms: i64,
-    refresh_expires_at_ms: i64,
-    revoked_at_ms: Option<i64>,
-    expires_at_ms: i64,
+row! {
+    struct Row {
+        id: String,
+        authorization_json: String,
+        issuer: String,
+        user_id: String,
+        session_id: String,
+        authenticated_at_ms: i64,
+        code_expires_at_ms: i64,
+        code_used_at_ms: Option<i64>,
+        refresh_generation: Option<i64>,
+        refresh_rotated_at_ms: i64,
+        refresh_expires_at_ms: i64,
+        revoked_at_ms: Option<i64>,
+        expires_at_ms: i64,
+    }
 }
 
 impl TryFrom<Row> for Grant {
@@ -56,27 +57,27 @@ pub struct GrantStanding {
     pub organizations: Vec<Organization>,
 }
 
-/// The grant and those behind it, once per organization.
-#[derive(sqlx::FromRow)]
-struct StandingRow {
-    #[sqlx(flatten)]
-    grant: Row,
-    session_authenticated_at_ms: i64,
-    last_active_at_ms: i64,
-    absolute_expires_at_ms: i64,
-    ended_at_ms: Option<i64>,
-    email: String,
-    name: Option<String>,
-    given_name: Option<String>,
-    family_name: Option<String>,
-    picture: Option<String>,
-    locale: Option<String>,
-    external_id: Option<String>,
-    created_at_ms: i64,
-    updated_at_ms: i64,
-    organization_id: Option<String>,
-    display_name: Option<String>,
-    organization_external_id: Option<String>,
+row! {
+    /// The grant and those behind it, once per organization.
+    struct StandingRow {
+        grant: Row,
+        session_authenticated_at_ms: i64,
+        last_active_at_ms: i64,
+        absolute_expires_at_ms: i64,
+        ended_at_ms: Option<i64>,
+        email: String,
+        name: Option<String>,
+        given_name: Option<String>,
+        family_name: Option<String>,
+        picture: Option<String>,
+        locale: Option<String>,
+        external_id: Option<String>,
+        created_at_ms: i64,
+        updated_at_ms: i64,
+        organization_id: Option<String>,
+        display_name: Option<String>,
+        organization_external_id: Option<String>,
+    }
 }
 
 impl StandingRow {

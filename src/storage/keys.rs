@@ -1,17 +1,19 @@
 //! Server secrets and signing keys. The first process to need one makes it; all others read what it made.
 
-use super::{Store, StoreError, sql};
+use super::{Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 
-/// A signing key as stored; the private part may be encrypted by the caller.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct StoredKey {
-    pub sequence: i64,
-    pub kid: String,
-    pub private_key: Vec<u8>,
-    pub created_at_ms: UnixMs,
-    /// From when on the key signs; before, it is only published.
-    pub signs_from_ms: UnixMs,
+row! {
+    /// A signing key as stored; the private part may be encrypted by the caller.
+    #[derive(Debug, Clone)]
+    pub struct StoredKey {
+        pub sequence: i64,
+        pub kid: String,
+        pub private_key: Vec<u8>,
+        pub created_at_ms: UnixMs,
+        /// From when on the key signs; before, it is only published.
+        pub signs_from_ms: UnixMs,
+    }
 }
 
 impl Store {

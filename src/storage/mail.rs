@@ -1,6 +1,6 @@
 //! The inbox and the outbox.
 
-use super::{Batch, Statement, Store, StoreError, sql};
+use super::{Batch, Statement, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 
 /// No mail is put off for longer, by a claim or a retry, in milliseconds.
@@ -25,23 +25,25 @@ pub struct NewMail {
     pub sealed: Option<Vec<u8>>,
 }
 
-/// A mail of the inbox.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct InboxMessage {
-    pub id: String,
-    pub to_address: String,
-    pub subject: String,
-    pub text_body: String,
-    pub html_body: String,
-    pub code: Option<String>,
-    pub link: Option<String>,
-    pub auth_request_id: String,
-    pub kind: String,
-    /// `test_user` or `person`.
-    pub recipient_kind: String,
-    pub created_at_ms: UnixMs,
-    /// Why its delivery by SMTP was given up.
-    pub delivery_error: Option<String>,
+row! {
+    /// A mail of the inbox.
+    #[derive(Debug, Clone)]
+    pub struct InboxMessage {
+        pub id: String,
+        pub to_address: String,
+        pub subject: String,
+        pub text_body: String,
+        pub html_body: String,
+        pub code: Option<String>,
+        pub link: Option<String>,
+        pub auth_request_id: String,
+        pub kind: String,
+        /// `test_user` or `person`.
+        pub recipient_kind: String,
+        pub created_at_ms: UnixMs,
+        /// Why its delivery by SMTP was given up.
+        pub delivery_error: Option<String>,
+    }
 }
 
 /// Which mails to list.
@@ -59,17 +61,19 @@ pub struct InboxFilter {
     pub limit: i64,
 }
 
-/// A mail waiting for the SMTP server.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct OutboxMail {
-    pub environment_id: String,
-    pub id: String,
-    pub to_address: String,
-    /// See [`NewMail::sealed`].
-    pub sealed: Vec<u8>,
-    pub auth_request_id: String,
-    pub attempts: i64,
-    pub created_at_ms: UnixMs,
+row! {
+    /// A mail waiting for the SMTP server.
+    #[derive(Debug, Clone)]
+    pub struct OutboxMail {
+        pub environment_id: String,
+        pub id: String,
+        pub to_address: String,
+        /// See [`NewMail::sealed`].
+        pub sealed: Vec<u8>,
+        pub auth_request_id: String,
+        pub attempts: i64,
+        pub created_at_ms: UnixMs,
+    }
 }
 
 /// Puts a mail where it is to go.

@@ -19,6 +19,7 @@ mod organizations;
 mod pool;
 mod postgres;
 mod pushed_requests;
+mod row;
 mod session_clients;
 mod sessions;
 mod sign_in;

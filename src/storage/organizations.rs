@@ -1,6 +1,6 @@
 //! Organizations and who belongs to them.
 
-use super::{PeopleFilter, Store, StoreError, Transaction, sql};
+use super::{PeopleFilter, Store, StoreError, Transaction, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::user::Organization;
 
@@ -15,26 +15,29 @@ pub struct SeedOrganization {
     pub external_id: Option<String>,
 }
 
-/// An organization with what lists show.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct ListedOrganization {
-    /// Its id.
-    pub id: String,
-    /// Grows with every change; see [`Store::update_organization`].
-    pub version: i64,
-    /// What people read.
-    pub display_name: String,
-    /// The application's own id for it.
-    pub external_id: Option<String>,
-    /// How many users belong to it.
-    pub members: i64,
+row! {
+    /// An organization with what lists show.
+    #[derive(Debug, Clone)]
+    pub struct ListedOrganization {
+        /// Its id.
+        pub id: String,
+        /// Grows with every change; see [`Store::update_organization`].
+        pub version: i64,
+        /// What people read.
+        pub display_name: String,
+        /// The application's own id for it.
+        pub external_id: Option<String>,
+        /// How many users belong to it.
+        pub members: i64,
+    }
 }
 
-#[derive(sqlx::FromRow)]
-struct OrganizationRow {
-    id: String,
-    display_name: String,
-    external_id: Option<String>,
+row! {
+    struct OrganizationRow {
+        id: String,
+        display_name: String,
+        external_id: Option<String>,
+    }
 }
 
 impl From<OrganizationRow> for Organization {

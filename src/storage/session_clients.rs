@@ -1,6 +1,6 @@
 //! Which applications hear of the end of a session, and whether they were told (OpenID Connect Back-Channel Logout 1.0).
 
-use super::{Batch, Statement, Store, StoreError, sql};
+use super::{Batch, Statement, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 
 /// An application that gets tokens in a session and wants to hear of its end.
@@ -15,21 +15,23 @@ pub struct SessionClient {
     pub expires_at_ms: UnixMs,
 }
 
-/// A session's end that an application has to be told, or was.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct LogoutNotice {
-    pub environment_id: String,
-    pub session_id: String,
-    pub client_id: String,
-    pub issuer: String,
-    pub subject: String,
-    /// When to try next; `None`: the matter is closed.
-    pub notify_at_ms: Option<UnixMs>,
-    pub attempts: i64,
-    /// How it ended: the caller's words.
-    pub outcome: Option<String>,
-    /// What the application said last.
-    pub last_answer: Option<String>,
+row! {
+    /// A session's end that an application has to be told, or was.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct LogoutNotice {
+        pub environment_id: String,
+        pub session_id: String,
+        pub client_id: String,
+        pub issuer: String,
+        pub subject: String,
+        /// When to try next; `None`: the matter is closed.
+        pub notify_at_ms: Option<UnixMs>,
+        pub attempts: i64,
+        /// How it ended: the caller's words.
+        pub outcome: Option<String>,
+        /// What the application said last.
+        pub last_answer: Option<String>,
+    }
 }
 
 /// Notes that an application gets tokens in a session of a user known by id or by the key of an address.

@@ -1,17 +1,18 @@
 //! Browser sessions.
 
-use super::{PeopleFilter, Store, StoreError, sql};
+use super::{PeopleFilter, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::session::Session;
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    user_id: String,
-    authenticated_at_ms: i64,
-    last_active_at_ms: i64,
-    absolute_expires_at_ms: i64,
-    ended_at_ms: Option<i64>,
+row! {
+    struct Row {
+        id: String,
+        user_id: String,
+        authenticated_at_ms: i64,
+        last_active_at_ms: i64,
+        absolute_expires_at_ms: i64,
+        ended_at_ms: Option<i64>,
+    }
 }
 
 impl From<Row> for Session {
@@ -34,11 +35,11 @@ pub struct SessionRow {
     pub email: Option<String>,
 }
 
-#[derive(sqlx::FromRow)]
-struct ListedRow {
-    #[sqlx(flatten)]
-    session: Row,
-    email: Option<String>,
+row! {
+    struct ListedRow {
+        session: Row,
+        email: Option<String>,
+    }
 }
 
 impl Store {

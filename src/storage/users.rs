@@ -3,7 +3,7 @@
 use super::environments::template_id;
 use super::{
     Batch, SeedOrganization, Statement, Store, StoreError, Transaction, like_key_pattern, like_pattern,
-    organizations, sql,
+    organizations, row::row, sql,
 };
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
@@ -24,18 +24,19 @@ pub struct SeedUser {
     pub organization_ids: Vec<String>,
 }
 
-#[derive(sqlx::FromRow)]
-pub(super) struct UserRow {
-    id: String,
-    email: String,
-    name: Option<String>,
-    given_name: Option<String>,
-    family_name: Option<String>,
-    picture: Option<String>,
-    locale: Option<String>,
-    external_id: Option<String>,
-    created_at_ms: i64,
-    updated_at_ms: i64,
+row! {
+    pub(super) struct UserRow {
+        id: String,
+        email: String,
+        name: Option<String>,
+        given_name: Option<String>,
+        family_name: Option<String>,
+        picture: Option<String>,
+        locale: Option<String>,
+        external_id: Option<String>,
+        created_at_ms: i64,
+        updated_at_ms: i64,
+    }
 }
 
 impl From<UserRow> for User {
@@ -65,14 +66,14 @@ pub struct ListedUser {
     pub organization_ids: Vec<String>,
 }
 
-/// A user of a page, once for each organization.
-#[derive(sqlx::FromRow)]
-struct ListedUserRow {
-    #[sqlx(flatten)]
-    user: UserRow,
-    version: i64,
-    last_sign_in_at_ms: Option<i64>,
-    organization_id: Option<String>,
+row! {
+    /// A user of a page, once for each organization.
+    struct ListedUserRow {
+        user: UserRow,
+        version: i64,
+        last_sign_in_at_ms: Option<i64>,
+        organization_id: Option<String>,
+    }
 }
 
 /// Which people, organizations or sessions to list.
