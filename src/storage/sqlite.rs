@@ -1,8 +1,7 @@
 //! The embedded database: its file, and how it is opened.
 
-use std::fs::{OpenOptions, Permissions};
+use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -66,7 +65,14 @@ async fn set_up(connection: &mut AnyConnection) -> Result<(), Error> {
 
 /// Makes the database file, where it is missing, and whatever is left beside it, readable by its owner alone. SQLite gives
 /// the files that it makes beside a database the mode of the database.
+#[cfg(unix)]
 fn keep_private(path: &Path) -> io::Result<()> {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+
+    /// Mode of a file that its owner alone may read.
+    const PRIVATE: u32 = 0o600;
+
     OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)?;
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut name = path.as_os_str().to_owned();
@@ -82,5 +88,8 @@ fn keep_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Mode of a file that its owner alone may read.
-const PRIVATE: u32 = 0o600;
+/// Makes the database file where it is missing, with the access that its folder gives.
+#[cfg(not(unix))]
+fn keep_private(path: &Path) -> io::Result<()> {
+    OpenOptions::new().create(true).append(true).open(path).map(drop)
+}
