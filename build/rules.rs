@@ -111,12 +111,15 @@ fn of_presence(
     Ok(())
 }
 
-/// The check of one value, given the name of a reference to it.
+/// Writes the check of one value, given the name of a reference to it.
+type Check<'f> = Box<dyn Fn(&str) -> String + 'f>;
+
+/// The check of one value.
 fn scalar<'f>(
     field: &'f FieldDescriptor,
     rules: Option<&DynamicMessage>,
     is_required: bool,
-) -> Option<Box<dyn Fn(&str) -> String + 'f>> {
+) -> Option<Check<'f>> {
     let (name, rules) = (field.name(), rules?);
     let is_required = is_required && !has_presence(field);
     let kind = match field.kind() {
@@ -131,7 +134,9 @@ fn scalar<'f>(
                 refused.push(0);
             }
             return Some(Box::new(move |value| {
-                format!("checks.choice({name:?}, *{value}, &{known:?}, &{refused:?});")
+                // A reference to a field, or the name of one.
+                let number = value.strip_prefix('&').map_or_else(|| format!("*{value}"), str::to_owned);
+                format!("checks.choice({name:?}, {number}, &{known:?}, &{refused:?});")
             }));
         }
         kind => format!("{kind:?}"),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const TICKS_PER_S: f64 = 100.0;
 
 /// How long a server may take to its first answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server with its children, killed when dropped.
 pub struct Process {

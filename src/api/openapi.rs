@@ -157,6 +157,7 @@ fn operation(method: &Method, binding: &Binding, number: usize, schemas: &mut Sc
     operation
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for it alone")]
 fn body(schema: Value, is_required: bool) -> Value {
     json!({ "required": is_required, "content": { "application/json": { "schema": schema } } })
 }

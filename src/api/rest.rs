@@ -130,7 +130,7 @@ fn bind(
         match value {
             Some(value) => found.extend(rest_fields::set_one(&mut message, name, value).err()),
             None => {
-                found.push(FieldViolation::new(*name, "utf8", format!("{name} is invalid: it is no UTF-8")))
+                found.push(FieldViolation::new(*name, "utf8", format!("{name} is invalid: it is no UTF-8")));
             }
         }
     }

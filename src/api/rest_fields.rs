@@ -112,7 +112,9 @@ pub fn drop_unknown(json: &mut serde_json::Value, kind: &Kind) {
         let Some(field) = by_either_name(message, name) else { return false };
         match value {
             serde_json::Value::Array(items) if field.is_list() => {
-                items.iter_mut().for_each(|item| drop_unknown(item, &field.kind()));
+                for item in items {
+                    drop_unknown(item, &field.kind());
+                }
             }
             serde_json::Value::Object(pairs) if field.is_map() => {
                 if let Kind::Message(entry) = field.kind() {

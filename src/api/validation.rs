@@ -378,7 +378,10 @@ mod tests {
         assert_eq!(rules(&|c| c.items("i", 0, 1, 2)), ["min_items"]);
         assert_eq!(rules(&|c| c.items("i", 3, 1, 2)), ["max_items"]);
         assert_eq!(rules(&|c| c.unique("i", &["a".into(), "a".into()])), ["unique"]);
-        assert_eq!(rules(&|c| c.texts("i", &["".into()], &Text { min_len: 1, ..Text::ANY })), ["min_len"]);
+        assert_eq!(
+            rules(&|c| c.texts("i", &[String::new()], &Text { min_len: 1, ..Text::ANY })),
+            ["min_len"]
+        );
         assert_eq!(rules(&|c| c.choice("e", 0, &[0, 1], &[0])), ["not_in"]);
         assert_eq!(rules(&|c| c.choice("e", 7, &[0, 1], &[])), ["defined_only"]);
     }

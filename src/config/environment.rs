@@ -366,7 +366,7 @@ fn read_client(
         (KindName::Web, _) => source.problem(&key("client_secrets"), "holds more than two secrets"),
         (_, 0) => {}
         _ => {
-            source.problem(&key("client_secret"), "must be left out: public clients (spa, native) have none")
+            source.problem(&key("client_secret"), "must be left out: public clients (spa, native) have none");
         }
     }
     let pattern = |text: &str| RedirectPattern::parse(text, mode);

@@ -61,7 +61,9 @@ impl Layers {
     ) -> Result<Environment, Vec<FieldError>> {
         let mut source = self.source.clone();
         if changes.get("clients").is_some_and(|c| !c.is_null()) {
-            SHORT_CLIENT.iter().for_each(|key| source.remove(key));
+            for key in SHORT_CLIENT {
+                source.remove(key);
+            }
         }
         source.add_json(changes);
         let mut errors: Vec<FieldError> = source

@@ -70,12 +70,9 @@ pub async fn keep<B: MessageBody + 'static>(
         return Ok(ServiceResponse::new(request, answered));
     }
     let (head, body) = answered.into_parts();
-    let body = match to_bytes_limited(body, MAX_PAGE_BYTES).await {
-        Ok(Ok(body)) => body,
-        _ => {
-            let text = "The page that answers this form is too large to be shown.";
-            return Ok(ServiceResponse::new(request, HttpResponse::PayloadTooLarge().body(text)));
-        }
+    let Ok(Ok(body)) = to_bytes_limited(body, MAX_PAGE_BYTES).await else {
+        let text = "The page that answers this form is too large to be shown.";
+        return Ok(ServiceResponse::new(request, HttpResponse::PayloadTooLarge().body(text)));
     };
     let key = secret_text(&*context.app.site.entropy);
     let location = context.public_url.join(&format!("/dashboard/result/{key}"));

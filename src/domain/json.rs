@@ -147,7 +147,7 @@ mod tests {
     #[case(r#"{"name":"x","is_on":"yes"}"#, "is_on", "must be true or false")]
     #[case(r#"{"name":1}"#, "name", "must be a string")]
     #[case(r#"{"name":null}"#, "name", "must be a string")]
-    #[case(r#"{}"#, "name", "is missing")]
+    #[case(r"{}", "name", "is missing")]
     #[case(r#"{"name":"x","name":"y"}"#, "name", "must be there once only")]
     #[case(r#"{"name":"x","list":{}}"#, "list", "must be a list")]
     #[case(r#"{"name":"x","list":[3]}"#, "list[0]", "must be an object")]

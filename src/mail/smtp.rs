@@ -108,7 +108,7 @@ enum Stage {
 /// Idle connections kept at most.
 const MAX_IDLE: usize = 4;
 /// Idle connections older than this are closed: servers close theirs after some minutes (RFC 5321 §4.5.3.2.7).
-const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
+const MAX_IDLE_TIME: Duration = Duration::from_mins(1);
 /// Words of a server's answer that are reported at most.
 const MAX_REPORTED_WORDS: usize = 24;
 

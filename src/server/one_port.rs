@@ -85,7 +85,7 @@ impl Default for Deadlines {
             request_head: Duration::from_secs(30),
             request_body: Duration::from_secs(30),
             answer: Duration::from_secs(30),
-            idle: Duration::from_secs(600),
+            idle: Duration::from_mins(10),
             ping: Duration::from_secs(20),
             start: Duration::from_secs(5),
         }
@@ -486,7 +486,7 @@ async fn starts_tls(tcp: &TcpStream) -> io::Result<bool> {
 /// Peers that vanish are noticed by TCP itself: when nothing comes, and when nothing is taken.
 fn prepare(tcp: &TcpStream, deadlines: &Deadlines) {
     let socket = socket2::SockRef::from(tcp);
-    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
+    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_mins(1));
     let _ = tcp.set_nodelay(true);
     let _ = socket.set_tcp_keepalive(&keepalive);
     #[cfg(target_os = "linux")]

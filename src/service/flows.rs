@@ -58,7 +58,9 @@ pub async fn write(site: &Site) -> bool {
     if let Err(error) = &outcome {
         tracing::warn!(%error, steps = events.len(), "the log of sign-ins could not be written");
         if matches!(error, crate::storage::StoreError::Unavailable(_)) {
-            events.into_iter().for_each(|event| site.flows.push(event));
+            for event in events {
+                site.flows.push(event);
+            }
         }
     }
     outcome.is_ok()

@@ -13,7 +13,7 @@ pub const KEYS_PUBLISHED_WITHIN_S: u32 = 10;
 const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(KEYS_PUBLISHED_WITHIN_S as u64 / 2);
 
 /// How often expired rows are looked for.
-const CLEAN_EVERY: Duration = Duration::from_secs(60);
+const CLEAN_EVERY: Duration = Duration::from_mins(1);
 
 /// Rows deleted per statement.
 const BATCH: i64 = 500;

@@ -94,7 +94,7 @@ async fn claim_and_deliver(
             // Its environment is gone.
             Ok(None) => site.store.remove_mail(mail).await?,
             Err(error) => {
-                tracing::error!(%error, message_id = mail.id, "the environment of a mail cannot be read")
+                tracing::error!(%error, message_id = mail.id, "the environment of a mail cannot be read");
             }
         }
     }

@@ -77,12 +77,7 @@ row! {
 }
 
 /// Puts a mail where it is to go.
-pub(super) fn insert(
-    batch: &mut Batch,
-    environment_id: &str,
-    mail: &NewMail,
-    now_ms: UnixMs,
-) -> Result<(), StoreError> {
+pub(super) fn insert(batch: &mut Batch, environment_id: &str, mail: &NewMail, now_ms: UnixMs) {
     if mail.into_inbox {
         let query = sql(
             "INSERT INTO messages (environment_id, id, to_address, to_key, subject, text_body, html_body, code, link, \
@@ -117,7 +112,6 @@ pub(super) fn insert(
         .bind(&mail.auth_request_id);
         batch.write(query);
     }
-    Ok(())
 }
 
 fn removing(mail: &OutboxMail) -> Statement {

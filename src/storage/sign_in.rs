@@ -91,7 +91,7 @@ impl Store {
         if let Some((email, budget, expires_at_ms)) = budget {
             batch.require_one_row(writing_budget(environment_id, email, budget, expires_at_ms));
         }
-        mail::insert(&mut batch, environment_id, mail, now_ms)?;
+        mail::insert(&mut batch, environment_id, mail, now_ms);
         Ok(self.commit(batch).await?.is_some())
     }
 

@@ -126,7 +126,7 @@ impl Store {
         for row in rows {
             match listed.last_mut() {
                 Some(last) if last.user.id == row.user.id => {
-                    last.organization_ids.extend(row.organization_id)
+                    last.organization_ids.extend(row.organization_id);
                 }
                 _ => listed.push(ListedUser {
                     user: User::from(row.user),

@@ -225,7 +225,9 @@ mod tests {
 
     fn batch(ids: &[&str]) -> Batch {
         let mut batch = Batch::default();
-        ids.iter().for_each(|id| batch.write(inserting(id)));
+        for id in ids {
+            batch.write(inserting(id));
+        }
         batch
     }
 

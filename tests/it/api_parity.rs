@@ -86,7 +86,7 @@ impl Outcome {
                 }
                 Self::Done(json)
             }
-            refused => refused,
+            refused @ Self::Refused { .. } => refused,
         }
     }
 
@@ -236,7 +236,7 @@ fn escaped(value: &str) -> String {
 fn flatten(name: &str, value: &Value, query: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => {
-            fields.iter().for_each(|(inner, value)| flatten(&format!("{name}.{inner}"), value, query))
+            fields.iter().for_each(|(inner, value)| flatten(&format!("{name}.{inner}"), value, query));
         }
         Value::Array(items) => items.iter().for_each(|item| flatten(name, item, query)),
         Value::String(text) => query.push((name.to_owned(), text.clone())),
@@ -396,10 +396,10 @@ fn bad_values(field: &FieldDescriptor) -> Vec<Option<Field>> {
             .map(|n| (prost_reflect::MapKey::String(format!("name_{n}")), Field::String(value.clone())));
         bad.push(Some(Field::Map(many.collect())));
     }
-    if let Some(list) = part(&rules, "repeated") {
-        if let Some(max) = bound(&list, "max_items") {
-            bad.push(Some(Field::List((0..=max).map(|n| Field::String(format!("item_{n}"))).collect())));
-        }
+    if let Some(list) = part(&rules, "repeated")
+        && let Some(max) = bound(&list, "max_items")
+    {
+        bad.push(Some(Field::List((0..=max).map(|n| Field::String(format!("item_{n}"))).collect())));
     }
     for kind in ["uint32", "int32"] {
         if let Some(numbers) = part(&rules, kind).filter(|numbers| numbers.has_field_by_name("lte")) {

@@ -83,7 +83,7 @@ async fn a_cursor_from_before_a_sign_in_never_gives_an_email_of_another(
         let cursor = server.get(list).await.json()["cursor"].as_str().unwrap().to_owned();
         let latest = format!("/_emulator/v1/messages/latest?to=jane@example.com&since={cursor}");
         // Nobody waits for the submit: the question is there before the email is.
-        let (mail, _) = tokio::join!(server.get(&latest), async {
+        let (mail, ()) = tokio::join!(server.get(&latest), async {
             let asked = server.get(&format!("{latest}&wait_ms=0")).await;
             assert_eq!(asked.status, 404, "an email of an earlier sign-in: {}", asked.body);
             server.person().start("jane@example.com").await;

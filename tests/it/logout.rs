@@ -70,7 +70,7 @@ async fn without_an_address_people_stay_on_a_page_that_leads_back_to_the_applica
     let person = server.person();
     let tokens = person.tokens("jane@example.com").await;
     let hint = tokens["id_token"].as_str().unwrap();
-    for query in ["".to_owned(), format!("?id_token_hint={hint}"), format!("?client_id={CLIENT_ID}&state=s")]
+    for query in [String::new(), format!("?id_token_hint={hint}"), format!("?client_id={CLIENT_ID}&state=s")]
     {
         let page = person.get(&format!("/oidc/logout{query}")).await;
         assert_eq!((page.status, page.location.as_deref()), (200, None), "{query}");
@@ -105,7 +105,7 @@ async fn an_address_of_another_application_is_never_used() {
     let page =
         person.get(&format!("/oidc/logout?id_token_hint={hint}&post_logout_redirect_uri={TWO_BYE}")).await;
     assert_eq!((page.status, page.location.as_deref()), (400, None));
-    for query in ["".to_owned(), "client_id=one".to_owned(), format!("id_token_hint={hint}")] {
+    for query in [String::new(), "client_id=one".to_owned(), format!("id_token_hint={hint}")] {
         let page = person.get(&format!("/oidc/logout?{query}&post_logout_redirect_uri={ONE_BYE}")).await;
         assert_eq!(page.location.as_deref(), Some(ONE_BYE), "{query}");
     }

@@ -419,9 +419,10 @@ async fn everything_of_a_sign_in_names_the_issuer_that_it_began_under(
     };
     let person = server.person();
     for parameters in [vec![], vec![("prompt", "none")]] {
-        let back = match parameters.is_empty() {
-            true => person.sign_in_with("jane@example.com", &[]).await,
-            false => person.authorize(&parameters).await,
+        let back = if parameters.is_empty() {
+            person.sign_in_with("jane@example.com", &[]).await
+        } else {
+            person.authorize(&parameters).await
         };
         assert_eq!(back.answer("iss").as_deref(), Some(server.url.as_str()));
         let code = back.answer("code").unwrap();

@@ -49,7 +49,7 @@ fn names(paths: &[PathBuf]) -> Vec<&str> {
 fn assert_private(paths: &[PathBuf]) {
     for path in paths {
         let wanted = if path.is_dir() { 0o700 } else { 0o600 };
-        assert_eq!(mode(path), wanted, "{path:?} has mode {:o}", mode(path));
+        assert_eq!(mode(path), wanted, "{} has mode {:o}", path.display(), mode(path));
     }
 }
 

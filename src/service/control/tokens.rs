@@ -208,7 +208,7 @@ async fn decode_jwt(context: &Context, token: &str, audience: Option<&str>) -> R
     let number = |name: &str| claims.get(name).and_then(Value::as_i64);
     match number("exp") {
         Some(exp) if exp > now_s => {
-            checks.push(check("expiry", true, format!("{} s are left.", exp - now_s)))
+            checks.push(check("expiry", true, format!("{} s are left.", exp - now_s)));
         }
         Some(exp) => checks.push(check("expiry", false, format!("It expired {} s ago.", now_s - exp))),
         None => checks.push(check("expiry", false, "It has no exp.")),

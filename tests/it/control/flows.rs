@@ -94,7 +94,7 @@ async fn facts_have_the_words_of_the_specification() {
     for (prompt, told) in
         [("select_account", Value::from("select_account")), ("login", "login".into()), ("", Value::Null)]
     {
-        let email = format!("{prompt}@example.com").replace("@", "x@");
+        let email = format!("{prompt}@example.com").replace('@', "x@");
         let mut parameters = vec![("login_hint", email.as_str())];
         if !prompt.is_empty() {
             parameters.push(("prompt", prompt));

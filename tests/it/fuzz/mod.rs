@@ -192,7 +192,9 @@ impl Change {
 fn mutated(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let changes = prop::collection::vec(Change::any(), 0..8);
     (prop::sample::select(seeds), changes).prop_map(|(mut text, changes)| {
-        changes.iter().for_each(|change| change.apply(&mut text));
+        for change in &changes {
+            change.apply(&mut text);
+        }
         text
     })
 }

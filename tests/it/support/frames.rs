@@ -10,7 +10,6 @@ use tokio::sync::Mutex;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -78,7 +77,6 @@ impl Client {
                         its_answers.fetch_add(1, Ordering::Relaxed);
                         continue;
                     }
-                    (DATA, _) => continue,
                     _ => continue,
                 };
                 if its_writer.lock().await.write_all(&reply).await.is_err() {

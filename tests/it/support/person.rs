@@ -82,6 +82,7 @@ impl TestServer {
     }
 
     /// An HTTP client without cookies, with a connection of its own for each request.
+    #[expect(clippy::unused_self, reason = "tests ask the server for it")]
     pub fn http(&self) -> Client {
         HTTP.clone()
     }
