@@ -1,7 +1,8 @@
 //! `cargo bench --bench one_port`: what one port for everything costs, as ratios inside one run.
 //!
 //! `GET /keys` of the whole server against a plain actix server with the same routes (load by `wrk`, which has to be
-//! installed), and headless send and verify by gRPC against their REST twins. One worker each. Prints Markdown.
+//! installed), and reading a connection and headless send and verify by gRPC against REST, which is made
+//! of it. One worker each. Prints Markdown.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,6 +28,7 @@ use vestibule::api::pb::scalekit::v1::auth::passwordless::verify_password_less_r
 use vestibule::api::pb::scalekit::v1::auth::passwordless::{
     SendPasswordlessRequest, SendPasswordlessResponse, VerifyPasswordLessRequest, VerifyPasswordLessResponse,
 };
+use vestibule::api::pb::scalekit::v1::connections::{GetConnectionResponse, GetEnvironmentConnectionRequest};
 use vestibule::config::{Config, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::SystemClock;
@@ -37,6 +39,11 @@ use vestibule::server::{Deadlines, Listeners, listening, open_store, parts};
 const ROUNDS: usize = 5;
 const MEASURE: Duration = Duration::from_secs(4);
 const TASKS: usize = 8;
+
+const SEND: &str = "auth.passwordless.PasswordlessService/SendPasswordlessEmail";
+const VERIFY: &str = "auth.passwordless.PasswordlessService/VerifyPasswordlessEmail";
+const CONNECTION: &str = "connections.ConnectionService/GetEnvironmentConnection";
+const CONNECTION_ID: &str = "conn_687000000000000001";
 
 /// The same provider behind our listener and behind actix's own; returns their addresses.
 fn servers(folder: &std::path::Path) -> (String, String) {
@@ -138,8 +145,7 @@ impl Caller {
     }
 
     async fn grpc<M: Message + Default>(&self, method: &str, message: &impl Message) -> M {
-        let url =
-            format!("http://{}/scalekit.v1.auth.passwordless.PasswordlessService/{method}", self.address);
+        let url = format!("http://{}/scalekit.v1.{method}", self.address);
         let request = self.http.post(url).bearer_auth(&self.token).header("content-type", "application/grpc");
         let body = request
             .header("te", "trailers")
@@ -168,13 +174,26 @@ impl Caller {
 
     async fn prove_by_grpc(&self, email: String) {
         let asked = SendPasswordlessRequest { email: email.clone(), ..SendPasswordlessRequest::default() };
-        let sent: SendPasswordlessResponse = self.grpc("SendPasswordlessEmail", &asked).await;
+        let sent: SendPasswordlessResponse = self.grpc(SEND, &asked).await;
         let verify = VerifyPasswordLessRequest {
             auth_credential: Some(AuthCredential::Code(self.code_of(&email).await)),
             auth_request_id: Some(sent.auth_request_id),
         };
-        let proven: VerifyPasswordLessResponse = self.grpc("VerifyPasswordlessEmail", &verify).await;
+        let proven: VerifyPasswordLessResponse = self.grpc(VERIFY, &verify).await;
         assert_eq!(proven.email, email);
+    }
+
+    async fn read_by_grpc(&self) {
+        let asked = GetEnvironmentConnectionRequest { connection_id: CONNECTION_ID.to_owned() };
+        let read: GetConnectionResponse = self.grpc(CONNECTION, &asked).await;
+        assert!(read.connection.is_some());
+    }
+
+    async fn read_by_rest(&self) {
+        let url = format!("http://{}/api/v1/connections/{CONNECTION_ID}", self.address);
+        let answer = self.http.get(url).bearer_auth(&self.token).send().await.unwrap();
+        let read: Value = answer.json().await.unwrap();
+        assert!(read["connection"].is_object());
     }
 
     async fn prove_by_rest(&self, email: String) {
@@ -209,16 +228,27 @@ fn main() {
     runtime.block_on(async {
         let caller = Caller::new(&ours).await;
         let mut rounds = vec![];
+        for _ in 0..ROUNDS {
+            let grpc = rate(|_| caller.read_by_grpc()).await;
+            let rest = rate(|_| caller.read_by_rest()).await;
+            rounds.push((grpc, rest));
+        }
+        print_rounds("read a connection: gRPC, REST", &rounds);
+        let mut rounds = vec![];
         for round in 0..ROUNDS {
             let grpc = rate(|email| caller.prove_by_grpc(format!("grpc-{round}-{email}"))).await;
             let rest = rate(|email| caller.prove_by_rest(format!("rest-{round}-{email}"))).await;
             rounds.push((grpc, rest));
         }
-        println!(
-            "| headless send and verify: gRPC, REST | {:.0}/s | {:.0}/s | {:.2} |",
-            median(rounds.iter().map(|r| r.0).collect()),
-            median(rounds.iter().map(|r| r.1).collect()),
-            median(rounds.iter().map(|r| r.0 / r.1).collect()),
-        );
+        print_rounds("headless send and verify: gRPC, REST", &rounds);
     });
+}
+
+fn print_rounds(measure: &str, rounds: &[(f64, f64)]) {
+    println!(
+        "| {measure} | {:.0}/s | {:.0}/s | {:.2} |",
+        median(rounds.iter().map(|r| r.0).collect()),
+        median(rounds.iter().map(|r| r.1).collect()),
+        median(rounds.iter().map(|r| r.0 / r.1).collect()),
+    );
 }

@@ -41,7 +41,10 @@ pub fn retype(operation: &mut Operation, schema: &str, content_type: &str) {
         let found = response.content.get("application/json").is_some_and(
             |content| matches!(&content.schema, Some(RefOr::Ref(found)) if found.ref_location == wanted),
         );
-        if let Some(content) = response.content.shift_remove("application/json").filter(|_| found) {
+        if !found {
+            continue;
+        }
+        if let Some(content) = response.content.shift_remove("application/json") {
             response.content.insert(content_type.to_owned(), content);
         }
     }

@@ -28,6 +28,12 @@ async fn the_description_names_every_call_that_is_served_and_no_other() {
                 operation["summary"].as_str().or(operation["description"].as_str()).is_some(),
                 "{method} {path}"
             );
+            let responses = operation["responses"].as_object().unwrap();
+            for (status, response) in
+                responses.iter().filter(|(status, _)| ["200", "201"].contains(&status.as_str()))
+            {
+                assert!(response["content"].is_object(), "what {method} {path} answers with {status}");
+            }
         }
     }
 }
