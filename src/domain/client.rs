@@ -1,11 +1,13 @@
 //! Registered applications (OAuth 2.0 clients, RFC 6749 §2).
 
+use secrecy::ExposeSecret as _;
+
 use super::redirect_uri::{RedirectPattern, parse_loopback};
 use super::settings::Mode;
 use super::signing_algorithm::SigningAlgorithm;
 
 /// An application that may ask for tokens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     pub client_id: String,
     /// What people read on pages and in mails.
@@ -31,7 +33,7 @@ pub struct Client {
 }
 
 /// Kinds of client and, for the confidential one, how its secrets are checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientKind {
     /// Confidential: authenticates with a secret. At most two are active at once, so that one can be replaced.
     Web { secrets: Vec<ClientSecret> },
@@ -60,6 +62,19 @@ pub enum ClientSecret {
     /// An argon2id hash in PHC text form.
     Argon2(String),
 }
+
+impl PartialEq for ClientSecret {
+    /// Of what is configured with what is stored; secrets that are shown are compared elsewhere, in constant time.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(a), Self::Plain(b)) => a.expose_secret() == b.expose_secret(),
+            (Self::Argon2(a), Self::Argon2(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for ClientSecret {}
 
 impl std::fmt::Debug for ClientSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

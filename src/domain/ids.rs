@@ -27,6 +27,7 @@ pub enum IdKind {
     Environment,
     /// A rule for faults.
     Fault,
+    ClientSecret,
     /// A sign-in that never became an authentication request.
     Flow,
 }
@@ -43,6 +44,7 @@ impl IdKind {
             Self::Message => "msg",
             Self::Environment => "env",
             Self::Fault => "flt",
+            Self::ClientSecret => "sks",
             Self::Flow => "flw",
         }
     }

@@ -2,6 +2,7 @@
 //! environments of a process share, an [`App`] is one environment at work, a [`Provider`] finds the one a request
 //! is for.
 
+mod clients;
 mod context;
 mod keys;
 mod mail_room;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+pub use clients::ClientSeal;
 pub use context::Context;
 pub use keys::KeyRing;
 pub use mail_room::MailRoom;
@@ -34,7 +36,7 @@ use crate::domain::environment::Environment;
 use crate::domain::environment_name::EnvironmentName;
 use crate::domain::field_error::FieldError;
 use crate::domain::signing_algorithm::SigningAlgorithm;
-use crate::storage::{EnvironmentRecord, Store, StoreError, StoredFault};
+use crate::storage::{ClientRecord, EnvironmentRecord, Store, StoreError, StoredFault};
 use keys::KeyChest;
 use start::server_secret;
 
@@ -75,9 +77,10 @@ impl App {
         record: &EnvironmentRecord,
         secret: ServerSecret,
         keys: KeyRing,
+        clients: &[ClientRecord],
         faults: Vec<StoredFault>,
     ) -> Result<Self, StartError> {
-        let environment = changed_environment(&site, name.as_ref(), record)?;
+        let environment = changed_environment(&site, name.as_ref(), record, clients)?;
         let live = Live::new(&site, environment, record, secret, faults, None)?;
         Ok(Self {
             id: record.id.clone(),
@@ -154,7 +157,8 @@ impl App {
             )
             .await?;
             let faults = self.store().faults(&self.id).await?;
-            let environment = changed_environment(&self.site, self.name.as_ref(), &record)?;
+            let clients = self.store().clients(&self.id).await?;
+            let environment = changed_environment(&self.site, self.name.as_ref(), &record, &clients)?;
             let next = Live::new(&self.site, environment, &record, secret, faults, Some(&known))?;
             let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
             // A slow reader must not bring an older version back.
@@ -214,11 +218,12 @@ fn changed_environment(
     site: &Site,
     name: Option<&EnvironmentName>,
     record: &EnvironmentRecord,
+    clients: &[ClientRecord],
 ) -> Result<Environment, StartError> {
     let changes = site.open_settings(&record.settings)?;
     let bare = Value::Object(serde_json::Map::new());
     let environment = |changes: &Value| site.layers.environment(&record.id, name.cloned(), changes);
-    environment(&changes)
+    let changed = environment(&changes)
         .or_else(|errors: Vec<FieldError>| {
             tracing::error!(
                 ?errors,
@@ -227,7 +232,8 @@ fn changed_environment(
             );
             environment(&bare)
         })
-        .map_err(|_| StoreError::Unreadable("setting").into())
+        .map_err(|_| StoreError::Unreadable("setting"))?;
+    Ok(Environment { clients: site.clients().open_all(clients)?, ..changed })
 }
 
 impl Live {

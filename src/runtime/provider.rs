@@ -177,7 +177,9 @@ impl Provider {
         let chest = KeyChest { store: &site.store, environment_id: &record.id, at_rest: &site.at_rest };
         keys.reload(chest).await?;
         let faults = site.store.faults(&record.id).await.map_err(StartError::from)?;
-        let app = Arc::new(App::new(site.clone(), Some(name.clone()), &record, secret, keys, faults)?);
+        let clients = site.store.clients(&record.id).await.map_err(StartError::from)?;
+        let app = App::new(site.clone(), Some(name.clone()), &record, secret, keys, &clients, faults)?;
+        let app = Arc::new(app);
         self.0.named.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), app.clone());
         Ok(app)
     }

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::StartError;
+use super::{ClientSeal, StartError};
 use crate::config::Layers;
 use crate::crypto::at_rest::AtRest;
 use crate::crypto::client_secrets::SecretChecks;
@@ -109,6 +109,11 @@ impl Site {
     pub fn open_settings(&self, sealed: &[u8]) -> Result<Value, StartError> {
         let bytes = self.at_rest.open(SETTINGS, sealed)?;
         Ok(serde_json::from_slice(&bytes).map_err(|_| StoreError::Unreadable("setting"))?)
+    }
+
+    /// Seals and opens the secrets of clients.
+    pub fn clients(&self) -> ClientSeal<'_> {
+        ClientSeal { at_rest: &self.at_rest, entropy: &*self.entropy, mode: self.mode }
     }
 
     pub fn seal_secret(&self, secret: &[u8]) -> Result<Vec<u8>, StartError> {

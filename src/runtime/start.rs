@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, Once};
 use secrecy::SecretString;
 use tokio::sync::Notify;
 
-use super::App;
 use super::keys::{KeyChest, KeyRing};
 use super::site::{Access, SERVER_SECRET, SETTINGS, Site};
+use super::{App, ClientSeal};
 use crate::config::Layers;
 use crate::crypto::at_rest::{AtRest, AtRestError};
 use crate::crypto::server_secret::ServerSecret;
@@ -21,7 +21,9 @@ use crate::domain::flow::FlowLog;
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::domain::source_address::TrustedProxies;
 use crate::mail::SmtpMailer;
-use crate::storage::{EnvironmentRecord, SeedOrganization, SeedUser, Store, StoreError, StoredFault};
+use crate::storage::{
+    ClientRecord, EnvironmentRecord, SeedOrganization, SeedUser, Store, StoreError, StoredFault,
+};
 
 /// No changed settings, as stored before they are sealed.
 const NO_SETTINGS: &[u8] = b"{}";
@@ -80,7 +82,8 @@ impl Parts {
         let now_ms = self.clock.now_ms();
         let at_rest = AtRest::new(self.master_key.as_ref())?;
         self.store.migrate().await?;
-        let record = self.record(&at_rest, now_ms).await?;
+        self.ensure_environment(&at_rest, now_ms).await?;
+        self.seed_clients(&at_rest, now_ms).await?;
         let secret = server_secret(&self.store, id, &at_rest, &*self.entropy, now_ms).await?;
         let keys = KeyRing::default();
         let chest = KeyChest { store: &self.store, environment_id: id, at_rest: &at_rest };
@@ -94,23 +97,36 @@ impl Parts {
         self.store
             .seed(id, &self.seed.organizations, &self.seed.users, self.control.is_off(), now_ms)
             .await?;
+        let record = self.store.environment_record(id).await?.ok_or(StoreError::Unreadable("environment"))?;
+        if at_rest.open(SETTINGS, &record.settings)? != NO_SETTINGS {
+            tracing::info!("settings were changed by API; those changes outrank the configuration");
+        }
+        let clients = self.store.clients(id).await?;
         let faults = self.store.faults(id).await?;
-        Ok(Started { secret, keys, record, faults })
+        Ok(Started { secret, keys, record, clients, faults })
     }
 
-    /// The record of the default environment, made where this is the first start.
-    async fn record(&self, at_rest: &AtRest, now_ms: UnixMs) -> Result<EnvironmentRecord, StartError> {
+    /// Makes the row of the default environment at the first start.
+    async fn ensure_environment(&self, at_rest: &AtRest, now_ms: UnixMs) -> Result<(), StartError> {
         let id = &self.environment.id;
-        if let Some(record) = self.store.environment_record(id).await? {
-            if at_rest.open(SETTINGS, &record.settings)? != NO_SETTINGS {
-                tracing::info!("settings were changed by API; those changes outrank the configuration");
-            }
-            return Ok(record);
+        if self.store.environment_record(id).await?.is_none() {
+            let settings = at_rest.seal(SETTINGS, NO_SETTINGS, &*self.entropy)?;
+            self.store.ensure_environment(id, &settings, now_ms).await?;
         }
-        let settings = at_rest.seal(SETTINGS, NO_SETTINGS, &*self.entropy)?;
-        self.store.ensure_environment(id, &settings, now_ms).await?;
-        let record = self.store.environment_record(id).await?;
-        Ok(record.ok_or(StoreError::Unreadable("environment"))?)
+        Ok(())
+    }
+
+    /// Writes the configured clients where the configuration changed since the last start. What the control API did to
+    /// the others stays.
+    async fn seed_clients(&self, at_rest: &AtRest, now_ms: UnixMs) -> Result<(), StartError> {
+        let id = &self.environment.id;
+        let seal = ClientSeal { at_rest, entropy: &*self.entropy, mode: self.environment.mode };
+        let changes =
+            seal.changes(&self.store.template_clients(id).await?, &self.environment.clients, now_ms)?;
+        if !changes.put.is_empty() || !changes.delete.is_empty() {
+            self.store.seed_clients(id, &changes, now_ms).await?;
+        }
+        Ok(())
     }
 
     /// The provider, with what [`Parts::start`] found.
@@ -138,7 +154,7 @@ impl Parts {
             flows: FlowLog::default(),
             writing_flows: tokio::sync::Mutex::default(),
         });
-        App::new(site, None, &started.record, started.secret, started.keys, started.faults)
+        App::new(site, None, &started.record, started.secret, started.keys, &started.clients, started.faults)
     }
 }
 
@@ -147,6 +163,7 @@ pub struct Started {
     secret: ServerSecret,
     keys: KeyRing,
     record: EnvironmentRecord,
+    clients: Vec<ClientRecord>,
     faults: Vec<StoredFault>,
 }
 

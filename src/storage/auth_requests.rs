@@ -15,6 +15,7 @@ row! {
         browser_digest: String,
         issuer: String,
         headless_json: Option<String>,
+        client_id: String,
     }
 }
 
@@ -33,6 +34,7 @@ impl StoredOrigin for Hosted {
             browser_digest: self.browser_digest.clone(),
             issuer: self.issuer.clone(),
             headless_json: None,
+            client_id: self.authorization.client_id.clone(),
         })
     }
 
@@ -52,7 +54,8 @@ impl StoredOrigin for Hosted {
 impl StoredOrigin for Headless {
     fn to_columns(&self) -> Result<OriginColumns, StoreError> {
         let json = serde_json::to_string(self).map_err(|_| StoreError::Unreadable("auth request"))?;
-        Ok(OriginColumns { headless_json: Some(json), ..OriginColumns::default() })
+        let client_id = self.client_id.clone();
+        Ok(OriginColumns { headless_json: Some(json), client_id, ..OriginColumns::default() })
     }
 
     fn from_columns(columns: OriginColumns) -> Result<Option<Self>, StoreError> {
@@ -171,7 +174,7 @@ impl Store {
         environment_id: &str,
         id: &str,
     ) -> Result<Option<AuthRequest<O>>, StoreError> {
-        sql("SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, email, \
+        sql("SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, client_id, email, \
              passwordless_type, generation, code_length, static_code, sent_at_ms, credentials_expire_at_ms, \
              attempts_at_ms, last_guess_digest, last_guess_at_ms, created_at_ms, expires_at_ms \
              FROM auth_requests WHERE environment_id = $1 AND id = $2")
@@ -188,7 +191,7 @@ impl Store {
         environment_id: &str,
         link_digest: &str,
     ) -> Result<Option<AuthRequest<O>>, StoreError> {
-        sql("SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, email, \
+        sql("SELECT id, version, stage, authorization_json, browser_digest, issuer, headless_json, client_id, email, \
              passwordless_type, generation, code_length, static_code, sent_at_ms, credentials_expire_at_ms, \
              attempts_at_ms, last_guess_digest, last_guess_at_ms, created_at_ms, expires_at_ms \
              FROM auth_requests WHERE environment_id = $1 AND link_digest = $2")
@@ -225,9 +228,9 @@ pub(super) fn inserting(
     let origin = request.origin.to_columns()?;
     let query = sql(
         "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, browser_digest, issuer, \
-         headless_json, link_digest, attempts_at_ms, created_at_ms, expires_at_ms, email, passwordless_type, \
+         headless_json, link_digest, attempts_at_ms, created_at_ms, expires_at_ms, client_id, email, passwordless_type, \
          generation, code_length, static_code, sent_at_ms, credentials_expire_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
     )
     .bind(environment_id)
     .bind(&request.id)
@@ -240,7 +243,8 @@ pub(super) fn inserting(
     .bind(link_digest.map(str::to_owned))
     .bind(request.attempts.to_text())
     .bind(request.created_at_ms)
-    .bind(request.expires_at_ms);
+    .bind(request.expires_at_ms)
+    .bind(origin.client_id);
     Ok(CredentialColumns::of(request).bind_to(query))
 }
 

@@ -1,6 +1,6 @@
 //! Environments: the default one, isolated ones, and for each the template that a reset goes back to.
 
-use super::{Statement, Store, StoreError, Transaction, like_pattern, row::row, sql};
+use super::{ClientChanges, Statement, Store, StoreError, Transaction, clients, like_pattern, row::row, sql};
 use crate::domain::clock::{ClockSetting, UnixMs};
 
 /// The id under which the template of an environment is kept: one statement copies its rows.
@@ -135,11 +135,15 @@ impl Store {
         record: &EnvironmentRecord,
         keys_of: &str,
         secret: (&str, &[u8]),
+        clients: &ClientChanges,
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin_write().await?;
         if !insert(&mut tx, record).await? {
             tx.rollback().await?;
             return Ok(false);
+        }
+        for id in [&template_id(&record.id), &record.id] {
+            clients::apply(&mut tx, id, clients, record.created_at_ms).await?;
         }
         sql(
             "INSERT INTO server_secrets (environment_id, name, value, created_at_ms) VALUES ($1, $2, $3, $4)",

@@ -43,9 +43,15 @@ pub enum StoreError {
     )]
     ForeignTables(#[source] sqlx::Error),
     #[error(
-        "the database was made by a newer version of Vestibule: its migration {0} is not known here. Run that version, or use another database"
+        "the database was made by a newer version of Vestibule: it has migration {database}, and this is Vestibule {}, which knows migrations up to {known}. Run the newer version, or use another database",
+        env!("CARGO_PKG_VERSION")
     )]
-    Newer(i64),
+    Newer {
+        /// The migration that is not known here.
+        database: i64,
+        /// The newest one that is.
+        known: i64,
+    },
     #[error(
         "the database was made by another version of Vestibule: its migration {0} is not the one of this version. Run that version, or use another database"
     )]

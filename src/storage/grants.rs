@@ -293,7 +293,7 @@ pub(super) fn inserting(
     Ok(sql(
         "INSERT INTO grants (environment_id, id, code_digest, authorization_json, session_id, issuer, \
          authenticated_at_ms, code_expires_at_ms, refresh_rotated_at_ms, refresh_expires_at_ms, created_at_ms, \
-         expires_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11)",
+         expires_at_ms, client_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11, $12)",
     )
     .bind(environment_id)
     .bind(&grant.id)
@@ -305,5 +305,6 @@ pub(super) fn inserting(
     .bind(grant.code_expires_at_ms)
     .bind(now_ms)
     .bind(grant.refresh_expires_at_ms)
-    .bind(grant.kept_until_ms))
+    .bind(grant.kept_until_ms)
+    .bind(&grant.authorization.client_id))
 }

@@ -5,6 +5,7 @@
 //! by its row count whether it happened: nothing is lost between replicas, on either engine.
 
 mod auth_requests;
+mod clients;
 mod environments;
 mod error;
 mod failed_attempts;
@@ -39,6 +40,7 @@ use sqlx::SqlSafeStr as _;
 use tokio::sync::Mutex;
 
 pub use auth_requests::StoredOrigin;
+pub use clients::{ClientChanges, ClientRecord, ClientSecretRecord};
 pub use environments::EnvironmentRecord;
 pub use error::StoreError;
 pub use failed_attempts::Counted;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sqlx::Row as _;
 
 use super::environments::{template_id, write_record};
-use super::{EnvironmentRecord, Store, StoreError, sql};
+use super::{ClientChanges, EnvironmentRecord, Store, StoreError, clients, sql};
 use crate::domain::clock::{TIMES_MS, UnixMs};
 
 /// How a column's values look.
@@ -50,7 +50,7 @@ macro_rules! table {
     };
 }
 
-/// Every table that belongs to an environment but its own row, secrets and keys; each behind those it refers to.
+/// Every table that belongs to an environment but its own row, clients, secrets and keys; each behind those it refers to.
 pub static TABLES: &[Table] = &[
     table!(
         "users",
@@ -112,6 +112,7 @@ pub static TABLES: &[Table] = &[
             (19, "code_length", OptionalInteger),
             (20, "static_code", OptionalText),
             (21, "sent_at_ms", OptionalInteger),
+            (22, "client_id", Text),
         ]
     ),
     table!(
@@ -187,6 +188,7 @@ pub static TABLES: &[Table] = &[
             (13, "revoked_at_ms", OptionalInteger),
             (14, "created_at_ms", Integer),
             (15, "expires_at_ms", Integer),
+            (16, "client_id", Text),
         ]
     ),
     table!(
@@ -365,6 +367,7 @@ impl Store {
         &self,
         record: &EnvironmentRecord,
         tables: &Tables,
+        clients: &ClientChanges,
         secret: (&str, &[u8]),
         keys: &[super::StoredKey],
         now_ms: UnixMs,
@@ -375,6 +378,7 @@ impl Store {
             return Ok(false);
         }
         delete_rows(&mut tx, &record.id).await?;
+        clients::apply(&mut tx, &record.id, clients, now_ms).await?;
         for table in TABLES {
             for row in tables.get(table.name).into_iter().flatten() {
                 let mut query = sql(table.insert).bind(record.id.clone());
@@ -414,10 +418,11 @@ impl Store {
     }
 
     /// Brings an environment back to its seed, and commits the record. `false`, and nothing written, when the record
-    /// was changed meanwhile. `keeps_faults` leaves the fault rules.
+    /// was changed meanwhile. `keeps_clients` leaves clients, `keeps_faults` the fault rules.
     pub async fn reset(
         &self,
         record: &EnvironmentRecord,
+        keeps_clients: bool,
         keeps_faults: bool,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
@@ -428,6 +433,9 @@ impl Store {
         }
         for table in TABLES.iter().rev().filter(|t| !(keeps_faults && t.name == "fault_rules")) {
             sql(table.delete).bind(&record.id).execute(&mut tx).await?;
+        }
+        if !keeps_clients {
+            clients::reset(&mut tx, &record.id).await?;
         }
         for statement in [
             "INSERT INTO users (environment_id, id, email, email_key, name, given_name, family_name, picture, locale, \
@@ -447,7 +455,7 @@ impl Store {
     }
 }
 
-/// Deletes every row of an environment but its own, its secrets and its keys: first those that refer to others.
+/// Deletes every row of an environment but its own, its clients, its secrets and its keys: first those that refer to others.
 pub(super) async fn delete_rows(
     connection: &mut super::Transaction,
     environment_id: &str,

@@ -164,7 +164,8 @@ async fn no_code_is_judged_beside_the_count_not_even_a_right_one(
     let Some(server) = TestServer::on(engine, UNLIMITED_MAILS).await else { return };
     let (store, id) = (server.app.store(), &server.app.id);
     let email = EmailAddress::parse("jane@example.com").unwrap();
-    let (session, grant) = (session("ses_1"), grant("grt_1", "", "ses_1"));
+    let (session, mut grant) = (session("ses_1"), grant("grt_1", "", "ses_1"));
+    grant.authorization.client_id = crate::support::CLIENT_ID.into();
     // Somebody reads the count, and others judge a wrong code before it is written back: the first of all, and another one.
     for right in [true, false, false, true] {
         let page = server.person().start("jane@example.com").await;

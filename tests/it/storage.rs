@@ -13,7 +13,10 @@ use vestibule::domain::email::EmailAddress;
 use vestibule::domain::flow::{About, FlowEvent, FlowStatus, Step, Verdict};
 use vestibule::domain::grant::Grant;
 use vestibule::domain::session::Session;
-use vestibule::storage::{InboxFilter, SeedOrganization, SeedUser, Store, StoreError, StoredKey};
+use vestibule::storage::{
+    ClientChanges, ClientRecord, ClientSecretRecord, InboxFilter, SeedOrganization, SeedUser, Store,
+    StoreError, StoredKey,
+};
 
 use crate::support::{Database, Engine};
 
@@ -24,7 +27,41 @@ async fn store_in(database: &Database) -> Store {
     let store = database.open().await;
     store.migrate().await.unwrap();
     store.ensure_environment(ENV, b"{}", 1).await.unwrap();
+    let changes = ClientChanges { put: vec![client("skc_1")], delete: vec![] };
+    store.seed_clients(ENV, &changes, 1).await.unwrap();
     store
+}
+
+fn client(id: &str) -> ClientRecord {
+    ClientRecord {
+        id: id.into(),
+        position: 0,
+        kind: "web".into(),
+        name: "App".into(),
+        redirect_uris: vec!["https://app.example.com/cb".into()],
+        post_logout_redirect_uris: vec![],
+        initiate_login_uri: None,
+        backchannel_logout_uri: None,
+        enforce_pkce: false,
+        require_pushed_authorization_requests: true,
+        id_token_signed_response_alg: "RS256".into(),
+        access_token_lifetime_s: Some(60),
+        instant_sign_in: false,
+        secrets: vec![
+            ClientSecretRecord {
+                id: "sks_1".into(),
+                hash: Some("h".into()),
+                sealed: None,
+                suffix: "".into(),
+            },
+            ClientSecretRecord {
+                id: "sks_2".into(),
+                hash: None,
+                sealed: Some(vec![1]),
+                suffix: "abcd".into(),
+            },
+        ],
+    }
 }
 
 /// A store in whose environment Jane belongs to two organizations.
@@ -466,9 +503,9 @@ async fn tables_of_environments(connection: &mut AnyConnection, engine: Engine) 
 const ROWS: &[&str] = &[
     "INSERT INTO server_secrets VALUES ('env_1', 's', 'value', 1)",
     "INSERT INTO signing_keys VALUES ('env_1', 1, 'kid', 'key', 1, 1)",
-    "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, browser_digest, issuer, \
-     attempts_at_ms, created_at_ms, expires_at_ms) \
-     VALUES ('env_1', 'ar', 0, 'awaiting_email', '{}', '', '', '', 0, 0)",
+    "INSERT INTO auth_requests (environment_id, id, client_id, version, stage, authorization_json, browser_digest, \
+     issuer, attempts_at_ms, created_at_ms, expires_at_ms) \
+     VALUES ('env_1', 'ar', 'skc_1', 0, 'awaiting_email', '{}', '', '', '', 0, 0)",
     "INSERT INTO pushed_requests VALUES ('env_1', 'digest', 'skc_1', '[]', NULL, 1)",
     "INSERT INTO mail_budgets VALUES ('env_1', 'jane', 1, '1', 1)",
     "INSERT INTO failed_attempts VALUES ('env_1', 'jane', 1, '1', 1)",
@@ -502,7 +539,7 @@ async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
     // A start of a later version migrates a database with data in it.
     store.migrate().await.unwrap();
     let tables = tables_of_environments(&mut connection, engine).await;
-    assert!(tables.len() >= 17, "{tables:?}");
+    assert!(tables.len() >= 19, "{tables:?}");
     for table in &tables {
         assert!(count(&mut connection, table).await > 0, "{table} is empty: add a row of it to ROWS");
     }
@@ -535,6 +572,9 @@ async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
 #[case::kind_of_environment("UPDATE environments SET kind = 'other'")]
 #[case::isolated_environment_without_a_name("UPDATE environments SET kind = 'isolated'")]
 #[case::template_of_nothing("UPDATE environments SET template_of = NULL")]
+#[case::kind_of_client("UPDATE clients SET kind = 'robot'")]
+#[case::secret_without_a_value("UPDATE client_secrets SET hash = NULL, sealed = NULL")]
+#[case::grant_of_no_client("UPDATE grants SET client_id = 'skc_2'")]
 #[case::session_of_nobody("UPDATE sessions SET user_id = 'usr_2'")]
 #[case::member_of_nothing("UPDATE memberships SET organization_id = 'org_3' WHERE organization_id = 'org_1'")]
 #[tokio::test]
@@ -545,6 +585,7 @@ async fn the_schema_refuses_what_makes_no_sense(
     let Some(database) = Database::fresh(engine).await else { return };
     let store = store_with_jane(&database).await;
     store.insert_session(ENV, &session("ses_1"), "cookie").await.unwrap();
+    store.insert_grant(ENV, &grant("grt_1", "usr_1", "ses_1"), "code", None, 20).await.unwrap();
     let mut connection = AnyConnection::connect(&database.connect_url()).await.unwrap();
     for row in ROWS {
         connection.execute(*row).await.unwrap();
@@ -577,4 +618,41 @@ async fn every_reference_has_an_index() {
             "{child}: {condition}: {plan:?}"
         );
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn clients_are_rows_with_secrets_of_their_own(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = store_with_jane(&database).await;
+    let clients = async || store.clients(ENV).await.unwrap();
+    assert_eq!(clients().await, [client("skc_1")]);
+    store.insert_session(ENV, &session("ses_1"), "cookie").await.unwrap();
+    store.insert_grant(ENV, &grant("grt_1", "usr_1", "ses_1"), "code", None, 20).await.unwrap();
+
+    let first = client("skc_1");
+    let changed =
+        ClientRecord { name: "Other".into(), secrets: first.secrets[1..].to_vec(), ..client("skc_1") };
+    let second = ClientRecord { position: 1, ..client("skc_2") };
+    let changes = ClientChanges { put: vec![changed.clone(), second.clone()], delete: vec![] };
+    let record = store.environment_record(ENV).await.unwrap().unwrap();
+    assert!(store.change_clients(&record, &changes, 2).await.unwrap());
+    assert!(!store.change_clients(&record, &changes, 2).await.unwrap(), "somebody was faster");
+    assert_eq!(clients().await, [changed.clone(), second]);
+    assert!(store.grant(ENV, "grt_1").await.unwrap().is_some(), "what was granted stays");
+    assert_eq!(store.template_clients(ENV).await.unwrap(), [client("skc_1")], "what a reset goes back to");
+
+    let record = store.environment_record(ENV).await.unwrap().unwrap();
+    let deletion = ClientChanges { put: vec![], delete: vec!["skc_1".into()] };
+    assert!(store.change_clients(&record, &deletion, 3).await.unwrap());
+    assert_eq!(store.grant(ENV, "grt_1").await.unwrap(), None, "what was granted to it went with it");
+
+    let record = store.environment_record(ENV).await.unwrap().unwrap();
+    assert!(store.reset(&record, true, false, 4).await.unwrap());
+    assert_eq!(clients().await.len(), 1);
+    let record = store.environment_record(ENV).await.unwrap().unwrap();
+    assert!(store.reset(&record, false, false, 5).await.unwrap());
+    assert_eq!(clients().await, [client("skc_1")]);
 }

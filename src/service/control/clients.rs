@@ -11,6 +11,7 @@ use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::entropy::Entropy;
 use crate::domain::field_error::FieldError;
 use crate::runtime::Context;
+use crate::storage::StoreError;
 
 /// An application as the control API shows it, secrets included: it is a tool of those who run the server.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -174,8 +175,8 @@ async fn edit(
     change: impl Fn(&mut Vec<Value>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
     let edited_at = std::cell::Cell::new(None);
-    let outcome = settings::change_with(context, |changes| {
-        let mut clients = listed(context, changes)?;
+    let outcome = settings::change_with(context, |changes, clients| {
+        let mut clients = described(clients)?;
         change(&mut clients)?;
         let is_edited = |c: &Value| c.get("client_id").and_then(Value::as_str) == Some(client_id);
         edited_at.set(clients.iter().position(is_edited));
@@ -197,18 +198,19 @@ async fn edit(
     }
 }
 
-/// The clients with these changes, each in the configuration's words.
-fn listed(context: &Context, changes: &Value) -> Result<Vec<Value>, Refused> {
-    if let Some(Value::Array(clients)) = changes.get("clients") {
-        return Ok(clients.clone());
-    }
-    let site = &context.app.site;
-    let environment = site
-        .layers
-        .environment(&context.app.id, context.app.name.clone(), changes)
-        .map_err(Refused::Invalid)?;
-    let views = environment.clients.iter().map(|c| serde_json::to_value(ClientView::from(c)));
-    views
-        .collect::<Result<_, _>>()
-        .map_err(|_| Refused::Failure(crate::storage::StoreError::Unreadable("client").into()))
+/// Clients in the configuration's words.
+pub(super) fn described(clients: &[Client]) -> Result<Vec<Value>, Refused> {
+    let views = clients.iter().map(|c| serde_json::to_value(ClientView::from(c)));
+    views.collect::<Result<_, _>>().map_err(|_| Refused::Failure(StoreError::Unreadable("client").into()))
+}
+
+/// The clients that a reset goes back to, in the configuration's words.
+pub(super) async fn first(context: &Context) -> Result<Value, Refused> {
+    let stored = context.store().template_clients(context.environment_id()).await?;
+    Ok(described(&context.app.site.clients().open_all(&stored)?)?.into())
+}
+
+/// Takes the clients out of changed settings: they are rows. Were there any?
+pub(super) fn take(changes: &mut Value) -> bool {
+    changes.as_object_mut().is_some_and(|changes| changes.remove("clients").is_some())
 }

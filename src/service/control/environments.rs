@@ -157,7 +157,10 @@ pub async fn create(context: &Context, wanted: Wanted) -> Result<EnvironmentView
         merge(&mut settings, &wanted.settings);
     }
     let id = new_id(IdKind::Environment, machine_ms, entropy);
-    site.layers.environment(&id, Some(name.clone()), &settings).map_err(|e| within("settings", e))?;
+    let environment =
+        site.layers.environment(&id, Some(name.clone()), &settings).map_err(|e| within("settings", e))?;
+    let clients = site.clients().changes(&[], &environment.clients, machine_ms)?;
+    clients::take(&mut settings);
     let people = seed_from_json(&object_or_nothing(&wanted.seed)).map_err(|e| within("seed", e))?;
     let mut secret = [0; 32];
     entropy.fill(&mut secret);
@@ -176,7 +179,7 @@ pub async fn create(context: &Context, wanted: Wanted) -> Result<EnvironmentView
     let sealed_secret = site.seal_secret(&secret)?;
     let made = context
         .store()
-        .insert_environment(&record, site.default_id(), (SERVER_SECRET, &sealed_secret))
+        .insert_environment(&record, site.default_id(), (SERVER_SECRET, &sealed_secret), &clients)
         .await?;
     if !made {
         let error = crate::domain::field_error::FieldError::new("name", "is used by another environment");

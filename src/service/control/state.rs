@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::{Refused, people, settings, settle};
+use super::{Refused, clients, people, settings, settle};
+use crate::config::merge;
 use crate::crypto::signing::SigningKey;
 use crate::domain::authorization::AuthorizationRequest;
 use crate::domain::clock::{ClockSetting, TIMES_MS, rfc3339};
@@ -45,7 +46,7 @@ pub async fn reset(context: &Context, keep: Keep) -> Result<(), Refused> {
         }
         record.resets += 1;
         let now_ms = context.app.clock.machine_ms();
-        let is_done = context.store().reset(&record, keep.faults, now_ms).await?;
+        let is_done = context.store().reset(&record, keep.settings, keep.faults, now_ms).await?;
         Ok::<_, Refused>(is_done.then_some(()))
     })
     .await?;
@@ -104,10 +105,13 @@ pub async fn snapshot(context: &Context) -> Result<Snapshot, Refused> {
             signs_from_ms: key.signs_from_ms,
         });
     }
+    let mut settings = site.open_settings(&record.settings)?;
+    let clients = site.clients().open_all(&store.clients(id).await?)?;
+    merge(&mut settings, &json!({ "clients": clients::described(&clients)? }));
     Ok(Snapshot {
         format: FORMAT.to_owned(),
         created_at: rfc3339(context.now_ms()),
-        settings: site.open_settings(&record.settings)?,
+        settings,
         clock: record.clock,
         server_secret: STANDARD.encode(site.open_secret(&secret)?),
         signing_keys,
@@ -135,23 +139,28 @@ pub async fn restore(context: &Context, snapshot: &Snapshot) -> Result<(), Refus
         errors.push(FieldError::new("clock", "must show a time from 1970 to 9999"));
     }
     let keys = read_keys(context, &snapshot.signing_keys, &mut errors);
-    if let Err(found) = site.layers.environment(&context.app.id, context.app.name.clone(), &snapshot.settings)
-    {
+    let environment = site.layers.environment(&context.app.id, context.app.name.clone(), &snapshot.settings);
+    let wanted = environment.map(|environment| environment.clients).unwrap_or_else(|found| {
         errors.extend(found.into_iter().map(|e| FieldError::new(format!("settings.{}", e.field), e.reason)));
-    }
+        vec![]
+    });
     if !errors.is_empty() {
         return Err(Refused::Invalid(errors));
     }
     let secret = site.seal_secret(&secret.unwrap_or_default())?;
+    let mut settings = snapshot.settings.clone();
+    clients::take(&mut settings);
     retry_on_conflict(|| async {
         let mut record = context.app.record().await?;
-        record.settings = site.seal_settings(&snapshot.settings)?;
+        record.settings = site.seal_settings(&settings)?;
         record.clock = snapshot.clock;
         record.resets += 1;
         let now_ms = context.app.clock.machine_ms();
+        let stored = context.store().clients(&record.id).await?;
+        let clients = site.clients().changes(&stored, &wanted, now_ms)?;
         let done = context
             .store()
-            .restore(&record, &snapshot.tables, (SERVER_SECRET, &secret), &keys, now_ms)
+            .restore(&record, &snapshot.tables, &clients, (SERVER_SECRET, &secret), &keys, now_ms)
             .await
             .map_err(|error| match error {
                 StoreError::MissingParent(_) => {

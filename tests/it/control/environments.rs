@@ -163,8 +163,8 @@ async fn bad_input_makes_no_environment() {
         (
             json!({ "name": "x", "seed": { "users": [
             { "email": "a@b.io", "id": "usr_123456789012345" }, { "email": "c@b.io", "id": "usr_123456789012345" }] } }),
-            409,
-            "users",
+            400,
+            "seed.users[1].id",
         ),
         (json!({ "name": "x", "clock": { "now": "soon" } }), 400, "now"),
         (json!({ "nmae": "x" }), 400, "nmae"),
@@ -346,4 +346,38 @@ async fn a_grpc_call_finds_its_environment_by_the_issuer_of_its_token() {
     let refused =
         server.call_with(Wire::H2c, path, frame(&message), &[("authorization", forged.as_str())]).await;
     assert_eq!(refused.status(), 16);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_start_brings_what_changed_in_the_configuration_of_clients_and_leaves_the_rest(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let toml = |first: &str, others: &[&str]| {
+        let client = |id: &str, name: &str| {
+            format!(
+                "[[clients]]\nclient_id = \"{id}\"\nname = \"{name}\"\nclient_secret = \"a secret of {id}\"\n"
+            )
+        };
+        let others = others.iter().map(|id| client(id, "As configured"));
+        std::iter::once(client("skc_a", first)).chain(others).collect::<String>()
+    };
+    let Some(server) = TestServer::on(engine, &toml("First", &["skc_b", "skc_c"])).await else { return };
+    server.do_control("PATCH", "/clients/skc_b", json!({ "name": "Changed by API" })).await;
+    server.do_control("POST", "/clients", json!({ "client_id": "skc_made", "name": "Made by API" })).await;
+    let secret = server.do_control("GET", "/clients/skc_made", Value::Null).await["client_secrets"].clone();
+    let names = async |server: &TestServer| {
+        let listed = server.do_control("GET", "/clients", Value::Null).await;
+        let clients = listed["clients"].as_array().unwrap().clone();
+        let name = |client: &Value| format!("{} {}", client["client_id"], client["name"]).replace('"', "");
+        clients.iter().map(name).collect::<Vec<_>>()
+    };
+    let same = server.beside(&toml("First", &["skc_b", "skc_c"])).await;
+    let all = ["skc_a First", "skc_b Changed by API", "skc_c As configured", "skc_made Made by API"];
+    assert_eq!(names(&same).await, all);
+    let next = server.beside(&toml("Second", &["skc_b"])).await;
+    assert_eq!(names(&next).await, ["skc_a Second", "skc_b Changed by API", "skc_made Made by API"]);
+    assert_eq!(next.do_control("GET", "/clients/skc_made", Value::Null).await["client_secrets"], secret);
+    next.do_control("POST", "/reset", Value::Null).await;
+    assert_eq!(names(&next).await, ["skc_a Second", "skc_b As configured"]);
 }

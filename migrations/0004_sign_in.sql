@@ -1,7 +1,8 @@
 -- Sign-ins under way. A row is found by its key, by the digest of the link in its mail, or by its age.
 CREATE TABLE auth_requests (
-    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    environment_id TEXT NOT NULL,
     id TEXT NOT NULL,
+    client_id TEXT NOT NULL,
     version BIGINT NOT NULL,
     stage TEXT NOT NULL CHECK (stage IN ('awaiting_email', 'awaiting_proof', 'completed', 'dead')),
     -- Of a browser's request. These are empty in a request by API, which has `headless_json`.
@@ -25,8 +26,10 @@ CREATE TABLE auth_requests (
     last_guess_at_ms BIGINT,
     created_at_ms BIGINT NOT NULL,
     expires_at_ms BIGINT NOT NULL,
-    PRIMARY KEY (environment_id, id)
+    PRIMARY KEY (environment_id, id),
+    FOREIGN KEY (environment_id, client_id) REFERENCES clients (environment_id, id) ON DELETE CASCADE
 );
+CREATE INDEX auth_requests_by_client ON auth_requests (environment_id, client_id);
 CREATE UNIQUE INDEX auth_requests_by_link ON auth_requests (environment_id, link_digest)
     WHERE link_digest IS NOT NULL;
 -- Rows are cleaned up environment by environment: an index on the time alone would not serve that.
@@ -34,14 +37,16 @@ CREATE INDEX auth_requests_by_expiry ON auth_requests (environment_id, expires_a
 
 -- Authorization requests that clients pushed (RFC 9126), found by the digest of their request_uri.
 CREATE TABLE pushed_requests (
-    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    environment_id TEXT NOT NULL,
     request_digest TEXT NOT NULL,
     client_id TEXT NOT NULL,
     parameters_json TEXT NOT NULL,
     used_at_ms BIGINT,
     expires_at_ms BIGINT NOT NULL,
-    PRIMARY KEY (environment_id, request_digest)
+    PRIMARY KEY (environment_id, request_digest),
+    FOREIGN KEY (environment_id, client_id) REFERENCES clients (environment_id, id) ON DELETE CASCADE
 );
+CREATE INDEX pushed_requests_by_client ON pushed_requests (environment_id, client_id);
 CREATE INDEX pushed_requests_by_expiry ON pushed_requests (environment_id, expires_at_ms);
 
 -- How many emails an address received lately.

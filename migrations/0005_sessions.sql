@@ -19,6 +19,7 @@ CREATE TABLE grants (
     environment_id TEXT NOT NULL,
     id TEXT NOT NULL,
     session_id TEXT NOT NULL,
+    client_id TEXT NOT NULL,
     code_digest TEXT NOT NULL,
     authorization_json TEXT NOT NULL,
     issuer TEXT NOT NULL,
@@ -32,8 +33,10 @@ CREATE TABLE grants (
     created_at_ms BIGINT NOT NULL,
     expires_at_ms BIGINT NOT NULL,
     PRIMARY KEY (environment_id, id),
-    FOREIGN KEY (environment_id, session_id) REFERENCES sessions (environment_id, id) ON DELETE CASCADE
+    FOREIGN KEY (environment_id, session_id) REFERENCES sessions (environment_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (environment_id, client_id) REFERENCES clients (environment_id, id) ON DELETE CASCADE
 );
+CREATE INDEX grants_by_client ON grants (environment_id, client_id);
 CREATE INDEX grants_by_session ON grants (environment_id, session_id);
 CREATE INDEX grants_by_expiry ON grants (environment_id, expires_at_ms);
 
