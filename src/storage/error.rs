@@ -110,7 +110,9 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
                 sqlx::Error::Database(db) if is_taken(&**db) => Self::ForeignTables(error),
                 _ => error.into(),
             },
-            MigrateError::VersionMissing(version) => Self::Newer(version),
+            MigrateError::VersionMissing(database) => {
+                Self::Newer { database, known: super::migrations::newest() }
+            }
             MigrateError::VersionMismatch(version) => Self::OtherVersion(version),
             other => Self::Migration(other),
         }

@@ -20,7 +20,7 @@ const LOCK: &str = "DO $$ BEGIN PERFORM pg_advisory_xact_lock(853021994361487089
 /// How often a migration of a shared SQLite file is tried again, beside once for each that somebody else did.
 const RETRIES: usize = 5;
 
-/// `0001_sign_in.sql` and so on.
+/// `0001_environments.sql` and so on.
 #[derive(RustEmbed)]
 #[folder = "migrations"]
 struct Files;
@@ -28,6 +28,12 @@ struct Files;
 fn migrator() -> Result<Migrator, StoreError> {
     let migrations = Files::iter().map(|name| read(&name).ok_or(StoreError::Unreadable("migration")));
     Ok(Migrator::with_migrations(migrations.collect::<Result<_, _>>()?))
+}
+
+/// The number of the newest migration that this program knows.
+pub(super) fn newest() -> i64 {
+    let numbers = Files::iter().filter_map(|name| Some(read(&name)?.version));
+    numbers.max().unwrap_or_default()
 }
 
 /// A file's name begins with the number of the migration.

@@ -60,7 +60,14 @@ const NEWER: &str = "INSERT INTO _sqlx_migrations (version, description, install
 )]
 #[case::ready_file_that_is_a_folder(&["--ready-file", "."], "cannot remove the ready file . of an earlier start")]
 #[case::other_master_key(&["--data-dir", "sealed"], "VESTIBULE_MASTER_KEY")]
-#[case::newer_schema(&["--data-dir", "newer"], "made by a newer version of Vestibule")]
+#[case::newer_schema(
+    &["--data-dir", "newer"],
+    concat!(
+        "made by a newer version of Vestibule: it has migration 99990101, and this is Vestibule ",
+        env!("CARGO_PKG_VERSION"),
+        ", which knows migrations up to 7."
+    )
+)]
 #[case::tables_of_somebody_else(&["--data-dir", "foreign"], "tables of another program")]
 #[case::damaged_database(&["--data-dir", "damaged"], "damaged/vestibule.db is damaged")]
 #[case::database_that_is_a_folder(&["--data-dir", "folder"], "folder/vestibule.db")]
