@@ -40,7 +40,7 @@ macro_rules! control_api {
 
         fn endpoints() -> Endpoints {
             let mut endpoints = Endpoints::default();
-            $(endpoints.add::<pastey::paste!($module::[<__path_ $handler>]), _, _>($module::$handler);)*
+            $(endpoints.add::<pastey::paste!($module::[<__path_ $handler>]), _, _>(&$module::$handler);)*
             endpoints
         }
     };
@@ -108,7 +108,7 @@ struct Endpoints(BTreeMap<String, Endpoint>);
 
 impl Endpoints {
     /// Adds a handler at the path and under the method of its description `P`.
-    fn add<P, F, Args>(&mut self, handler: F)
+    fn add<P, F, Args>(&mut self, handler: &F)
     where
         P: utoipa::Path,
         F: actix_web::Handler<Args> + Clone,
