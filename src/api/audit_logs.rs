@@ -3,11 +3,11 @@
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
+use super::call::context_of;
 use super::pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsService;
 use super::pb::scalekit::v1::auditlogs::{
     AuthLogRequest, ConnectionDetails, ListAuthLogRequest, ListAuthLogResponse,
 };
-use super::services::context_of;
 use super::status::refused;
 use crate::domain::clock::UnixMs;
 use crate::runtime::Context;

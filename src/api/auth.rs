@@ -3,6 +3,7 @@
 
 use tonic::{Request, Response, Status};
 
+use super::call::context_of;
 use super::connections::passwordless_type;
 use super::pb::scalekit::v1::auth::auth_service_server::AuthService;
 use super::pb::scalekit::v1::auth::{
@@ -10,7 +11,6 @@ use super::pb::scalekit::v1::auth::{
     ListAuthMethodsResponse,
 };
 use super::pb::scalekit::v1::connections::ConnectionType;
-use super::services::context_of;
 use super::status::refused;
 use crate::domain::settings::PasswordlessSettings;
 use crate::service::api::ApiRefusal;

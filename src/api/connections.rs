@@ -2,6 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
+use super::call::context_of;
 use super::pb::scalekit::v1::connections::connection_service_server::ConnectionService;
 use super::pb::scalekit::v1::connections::{
     CodeChallengeType, ConfigurationType, Connection, ConnectionProvider, ConnectionStatus, ConnectionType,
@@ -10,7 +11,6 @@ use super::pb::scalekit::v1::connections::{
     ToggleEnvironmentConnectionRequest, UpdateConnectionResponse, UpdateEnvironmentConnectionRequest,
     connection, update_connection,
 };
-use super::services::context_of;
 use super::status::refused;
 use crate::domain::api_error::FieldViolation;
 use crate::domain::settings;

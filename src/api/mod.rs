@@ -2,6 +2,7 @@
 
 mod audit_logs;
 mod auth;
+mod call;
 mod connections;
 pub mod not_emulated;
 pub mod openapi;

@@ -2,13 +2,13 @@
 
 use tonic::{Request, Response, Status};
 
+use super::call::{caller_of, context_of};
 use super::pb::scalekit::v1::auth::passwordless::passwordless_service_server::PasswordlessService;
 use super::pb::scalekit::v1::auth::passwordless::verify_password_less_request::AuthCredential;
 use super::pb::scalekit::v1::auth::passwordless::{
     PasswordlessType, ResendPasswordlessRequest, SendPasswordlessRequest, SendPasswordlessResponse,
     TemplateType, VerifyPasswordLessRequest, VerifyPasswordLessResponse,
 };
-use super::services::{caller_of, context_of};
 use super::status::refused;
 use crate::domain::headless::{Credential, SendInput, Template, VerifyInput};
 use crate::domain::settings;

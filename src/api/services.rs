@@ -8,22 +8,19 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, Full};
 use tonic::body::Body;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 use tower_service::Service as _;
 
+use super::call::{CallerId, MAX_MESSAGE_BYTES};
 use super::pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsServiceServer;
 use super::pb::scalekit::v1::auth::auth_service_server::AuthServiceServer;
 use super::pb::scalekit::v1::auth::passwordless::passwordless_service_server::PasswordlessServiceServer;
 use super::pb::scalekit::v1::connections::connection_service_server::ConnectionServiceServer;
 use super::{audit_logs, auth, connections, passwordless, status};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
-use crate::domain::client::Client;
 use crate::domain::scalekit_api::Method;
 use crate::runtime::Context;
 use crate::service::api::{ApiRefusal, caller, not_emulated};
-
-/// Largest message taken, in bytes.
-pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 /// Bytes in front of a message: whether it is compressed, and its length.
 const FRAME_HEAD_BYTES: usize = 5;
@@ -45,10 +42,6 @@ struct Services {
     connections: ConnectionServiceServer<connections::Connections>,
     passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
 }
-
-/// The id of the client that calls, in the request's extensions.
-#[derive(Debug, Clone)]
-struct CallerId(String);
 
 /// Who calls; `None` where a method needs nobody. Methods that are not emulated end here.
 #[derive(Debug)]
@@ -144,17 +137,4 @@ fn check(headers: &http::HeaderMap) -> Result<(), ApiError> {
 fn internal(why: &str) -> ApiError {
     tracing::error!(why, "an API call failed");
     ApiError::new(ApiErrorCode::Internal, "something went wrong; the server's log says what")
-}
-
-/// The context that [`Admitted::call`] put there.
-pub fn context_of<T>(request: &Request<T>) -> Result<Context, ApiRefusal> {
-    let context = request.extensions().get::<Context>().cloned();
-    context.ok_or_else(|| ApiRefusal::new(ApiErrorCode::Internal, "the call has no context"))
-}
-
-/// The client that calls.
-pub fn caller_of<'c, T>(context: &'c Context, request: &Request<T>) -> Result<&'c Client, ApiRefusal> {
-    let id = request.extensions().get::<CallerId>();
-    let client = id.and_then(|id| context.environment.client(&id.0));
-    client.ok_or_else(|| ApiRefusal::new(ApiErrorCode::Unauthenticated, "the call has no client"))
 }

@@ -4,11 +4,11 @@ use prost::Message as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::call::MAX_MESSAGE_BYTES;
 use super::pb::google::rpc;
 use super::pb::scalekit::v1::errdetails::help_info::Link;
 use super::pb::scalekit::v1::errdetails::validation_error_info::FieldViolation;
 use super::pb::scalekit::v1::errdetails::{ErrorInfo, HelpInfo, ValidationErrorInfo};
-use super::services::MAX_MESSAGE_BYTES;
 use crate::domain::api_error::{self as domain, ApiError, ApiErrorCode};
 use crate::http::api_error::{HELP_TEXT, TYPE_URL};
 use crate::service::api::ApiRefusal;

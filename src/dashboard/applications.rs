@@ -10,8 +10,8 @@ use super::{Answer, Desk, Posted, again, back, gone, lines, one, page, posted, s
 use crate::domain::authorization::Parameters;
 use crate::http::params;
 use crate::runtime::Context;
-use crate::service::control::clients::{self, ClientView};
-use crate::service::control::redirects::{self, Verdict};
+use crate::service::clients::{self, ClientView};
+use crate::service::redirect_check::{self, Verdict};
 
 const FORM: &str = "application";
 const NAMES: &[&str] = &[
@@ -83,7 +83,7 @@ fn checker(context: &Context, request: &HttpRequest) -> Vec<Block> {
         let cell = |v: &Verdict| {
             Cell::verdict(format!("{}: {}", if v.allowed { "yes" } else { "no" }, v.why), v.allowed)
         };
-        let rows = redirects::check(context, &url, None).into_iter().map(|c| {
+        let rows = redirect_check::check(context, &url, None).into_iter().map(|c| {
             Row::new(vec![
                 Cell::text(&c.client_id),
                 cell(&c.here),

@@ -8,8 +8,8 @@ use super::blocks::{Block, Cell, Form, Page, Row, Section, Table, Typed, hidden}
 use super::{Answer, Desk, Posted, again, back, gone, one, page, posted, show_with};
 use crate::http::see_other;
 use crate::runtime::Context;
-use crate::service::control::environments::{self, Wanted};
-use crate::service::control::state::{self, Keep};
+use crate::service::environments::{self, Wanted};
+use crate::service::state::{self, Keep};
 
 const FORM: &str = "environment";
 
@@ -153,7 +153,8 @@ async fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> 
 
 /// `POST /dashboard/state`
 pub async fn change_state(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    use crate::service::control::{Refused, people};
+    use crate::service::changes::Refused;
+    use crate::service::people;
     let params = posted(&request, form)?;
     match one(&params, "act") {
         SEED => {

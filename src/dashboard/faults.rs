@@ -10,7 +10,7 @@ use super::{Answer, Desk, Posted, again, back, gone, one, page, posted, show_wit
 use crate::domain::authorization::Parameters;
 use crate::domain::fault::FaultRule;
 use crate::runtime::Context;
-use crate::service::control::Refused;
+use crate::service::changes::Refused;
 use crate::service::faults;
 
 const FORM: &str = "fault";

@@ -9,7 +9,7 @@ use crate::domain::auth_request::LinkOutcome;
 use crate::domain::clock::rfc3339;
 use crate::domain::flow::{FlowStatus, Verdict};
 use crate::http::params;
-use crate::service::control::Refused;
+use crate::service::changes::Refused;
 use crate::service::flows::FlowFilter;
 use crate::service::passwordless::{Refusal, preview_link};
 use crate::service::sessions::Browser;

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::blocks::{Block, Fact, Form, Section};
 use super::{Desk, page};
 use crate::runtime::{Access, Context};
-use crate::service::control::environments::{EnvironmentView, view};
+use crate::service::environments::{EnvironmentView, view};
 
 /// `GET /dashboard`
 pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {

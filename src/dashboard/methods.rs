@@ -8,7 +8,7 @@ use super::blocks::{Block, Fact, Form, Page, Section, Typed};
 use super::{Answer, Desk, Posted, again, back, one, page, posted, show_with};
 use crate::domain::authorization::Parameters;
 use crate::runtime::Context;
-use crate::service::control::settings;
+use crate::service::settings;
 
 const FORM: &str = "methods";
 const NAMES: &[&str] = &[

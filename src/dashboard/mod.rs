@@ -34,7 +34,7 @@ use crate::http::render;
 use crate::http::views::{self, Layout};
 use crate::http::{cookies, guard, see_other};
 use crate::runtime::{Access, Context};
-use crate::service::control::Refused;
+use crate::service::changes::Refused;
 use blocks::{Block, Form, Page, Section, Typed};
 pub use kept_pages::KeptPages;
 

@@ -9,8 +9,8 @@ use super::listing::{Listing, PAGE_SIZE};
 use super::{Answer, Desk, Posted, again, back, gone, lines, one, page, posted, show_with};
 use crate::domain::authorization::Parameters;
 use crate::runtime::Context;
-use crate::service::control::people::PeopleFilter;
-use crate::service::control::people::{self, UserView};
+use crate::service::people::PeopleFilter;
+use crate::service::people::{self, UserView};
 use crate::service::{Failure, backchannel_logout};
 
 const USER: &str = "user";

@@ -8,7 +8,8 @@ use super::{Answer, Desk, Posted, again, back, gone, one, page, posted, show_wit
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::{ClockChange, parse_rfc3339};
 use crate::runtime::Context;
-use crate::service::control::{Refused, clock};
+use crate::service::changes::Refused;
+use crate::service::clock;
 
 const FORM: &str = "set";
 

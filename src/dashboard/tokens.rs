@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::blocks::{Block, Cell, Form, Page, Row, Section, Table, Typed};
 use super::{Answer, Desk, Posted, again, one, page, posted, show_with};
 use crate::runtime::Context;
-use crate::service::control::Refused;
-use crate::service::control::tokens::{self, Wanted};
+use crate::service::changes::Refused;
+use crate::service::test_tokens::{self, Wanted};
 
 const DECODE: &str = "decode";
 const MINT: &str = "mint";
@@ -70,7 +70,7 @@ async fn decode(context: &Context, params: &Params) -> Result<Vec<Section>, Refu
         return Err(Refused::field("token", "is empty"));
     }
     let audience = Some(one(params, "client_id")).filter(|c| !c.is_empty());
-    let decoded = tokens::decode(context, token, audience).await?;
+    let decoded = test_tokens::decode(context, token, audience).await?;
     let rows =
         decoded.checks.iter().map(|c| Row::new(vec![Cell::verdict(c.name, c.ok), Cell::text(&c.text)]));
     let table = Table { columns: &["Check", "Result"], rows: rows.collect() };
@@ -104,7 +104,7 @@ async fn mint(context: &Context, params: &Params) -> Result<Vec<Section>, Refuse
         access_token_lifetime_s: lifetime,
         ..Wanted::default()
     };
-    let made = tokens::mint(context, wanted).await?;
+    let made = test_tokens::mint(context, wanted).await?;
     let mut blocks = vec![Block::Code { name: "Access token".to_owned(), text: made.access_token }];
     let others = [("ID token", made.id_token), ("Refresh token", made.refresh_token)];
     blocks.extend(

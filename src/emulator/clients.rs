@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, ProblemDocument, created, gone, json, refuse};
-use crate::service::control::clients::{self, ClientView};
+use crate::service::clients::{self, ClientView};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ClientList {

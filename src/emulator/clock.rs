@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, json, refuse};
 use crate::domain::clock::{ClockChange, parse_rfc3339};
-use crate::service::control::Refused;
-use crate::service::control::clock::{self, ClockView};
+use crate::service::changes::Refused;
+use crate::service::clock::{self, ClockView};
 
 /// Furthest jump, in seconds: ten years.
 const MAX_ADVANCE_S: i64 = 315_360_000;

@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use super::clock::ClockInput;
 use super::{Answer, Body, Control, Deleted, ProblemDocument, Query, created, gone, json, refuse};
-use crate::service::control::environments::{self, EnvironmentView, Wanted};
-use crate::service::control::redirects::{self, RedirectCheck};
-use crate::service::control::settings::{self, Settings};
+use crate::service::environments::{self, EnvironmentView, Wanted};
+use crate::service::redirect_check::{self, RedirectCheck};
+use crate::service::settings::{self, Settings};
 
 /// What a new environment is to be. Everything may be left out.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -115,7 +115,7 @@ pub struct RedirectChecks {
 pub async fn check_redirect(request: HttpRequest, Control(context): Control) -> Answer {
     let query = Query::of(&request).map_err(refuse)?;
     let url = query.text("url").map_err(refuse)?;
-    let url = url.ok_or_else(|| refuse(crate::service::control::Refused::field("url", "is missing")))?;
+    let url = url.ok_or_else(|| refuse(crate::service::changes::Refused::field("url", "is missing")))?;
     let client_id = query.text("client_id").map_err(refuse)?;
-    Ok(json(&RedirectChecks { checks: redirects::check(&context, url, client_id) }))
+    Ok(json(&RedirectChecks { checks: redirect_check::check(&context, url, client_id) }))
 }

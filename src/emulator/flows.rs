@@ -8,7 +8,7 @@ use super::{Answer, Control, ProblemDocument, Query, json, refuse};
 use crate::domain::clock::rfc3339;
 use crate::domain::flow::{FlowStatus, Step};
 use crate::http::params::with_lost_plus;
-use crate::service::control::Refused;
+use crate::service::changes::Refused;
 use crate::service::flows;
 use crate::service::flows::{FlowFilter, FlowRow, LoggedStep};
 

@@ -12,7 +12,7 @@ use crate::domain::clock::rfc3339;
 use crate::http::render::EMAIL_POLICY;
 use crate::mail::{Envelope, source};
 use crate::runtime::Context;
-use crate::service::control::Refused;
+use crate::service::changes::Refused;
 use crate::service::inbox;
 use crate::service::inbox::{InboxFilter, InboxMessage};
 

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::http::context::Ctx;
 use crate::http::guard;
-use crate::service::control::environments::view;
+use crate::service::environments::view;
 
 /// `GET /llms.txt`. Credentials are told to those who may use the control API.
 pub async fn show(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {

@@ -34,7 +34,7 @@ use crate::http::guard;
 use crate::http::params;
 use crate::runtime::Context;
 use crate::service::NOT_TEXT;
-use crate::service::control::Refused;
+use crate::service::changes::Refused;
 
 /// Largest body: a snapshot can be long.
 const MAX_BODY_BYTES: usize = 64 << 20;

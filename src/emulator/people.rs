@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, Page, ProblemDocument, Query, created, gone, json, refuse};
 use crate::service::backchannel_logout::{self, LogoutNoticeView};
-use crate::service::control::Refused;
-use crate::service::control::people::PeopleFilter;
-use crate::service::control::people::{self, OrganizationView, SessionView, UserView};
+use crate::service::changes::Refused;
+use crate::service::people::PeopleFilter;
+use crate::service::people::{self, OrganizationView, SessionView, UserView};
 
 /// Notices listed at most.
 const LOGOUT_NOTICES: i64 = 500;

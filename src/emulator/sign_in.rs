@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, ProblemDocument, json, refuse};
 use crate::domain::authorization::Parameters;
-use crate::service::control::Refused;
-use crate::service::control::sign_in::{self, InstantSignIn};
+use crate::service::changes::Refused;
+use crate::service::instant_sign_in::{self, InstantSignIn};
 
 /// Whom to sign in, and what for.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -36,6 +36,6 @@ pub async fn sign_in(Control(context): Control, Body(input): Body<SignInInput>) 
     };
     pairs.extend(input.parameters);
     let done: InstantSignIn =
-        sign_in::sign_in(&context, &input.email, &Parameters::new(pairs)).await.map_err(refuse)?;
+        instant_sign_in::sign_in(&context, &input.email, &Parameters::new(pairs)).await.map_err(refuse)?;
     Ok(json(&done))
 }

@@ -6,8 +6,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, ProblemDocument, Query, gone, json, refuse};
-use crate::service::control::people;
-use crate::service::control::state::{self, Keep, Snapshot};
+use crate::service::people;
+use crate::service::state::{self, Keep, Snapshot};
 
 /// What a reset is to leave as it is.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, ProblemDocument, json, refuse};
-use crate::service::control::Refused;
-use crate::service::control::tokens::{self, DecodedToken, Wanted};
+use crate::service::changes::Refused;
+use crate::service::test_tokens::{self, DecodedToken, Wanted};
 
 /// What tokens to mint.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -46,7 +46,7 @@ pub async fn mint(Control(context): Control, Body(input): Body<MintInput>) -> An
         access_token_lifetime_s: input.access_token_lifetime_s,
         id_token_lifetime_s: input.id_token_lifetime_s,
     };
-    Ok(json(&tokens::mint(&context, wanted).await.map_err(refuse)?))
+    Ok(json(&test_tokens::mint(&context, wanted).await.map_err(refuse)?))
 }
 
 /// A token to look into.
@@ -65,6 +65,6 @@ pub async fn decode(Control(context): Control, Body(input): Body<DecodeInput>) -
     if input.token.trim().is_empty() {
         return Err(refuse(Refused::field("token", "is empty")));
     }
-    let decoded = tokens::decode(&context, &input.token, input.client_id.as_deref()).await;
+    let decoded = test_tokens::decode(&context, &input.token, input.client_id.as_deref()).await;
     Ok(json(&decoded.map_err(refuse)?))
 }

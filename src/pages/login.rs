@@ -17,7 +17,7 @@ use crate::http::render::{self, FormsLead, page, page_with_forms};
 use crate::http::texts;
 use crate::http::{cookies, guard, path_segment, see_other};
 use crate::runtime::Context;
-use crate::service::authorize::named_address;
+use crate::service::authorize::{self, named_address};
 use crate::service::flows;
 use crate::service::passwordless::{self, CodeResult, Refusal, app_name};
 use crate::service::sessions::{Browser, live_session};
@@ -316,7 +316,7 @@ pub async fn restart(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Stri
         return problem.page(&request);
     }
     let browser = cookies::browser(&request, &context);
-    match passwordless::restart(&context, &browser, &id).await {
+    match authorize::restart(&context, &browser, &id).await {
         Ok(new_id) => see_other(&url_of(&context, &new_id, "")),
         Err(refusal) => refused(&request, &context, &id, &refusal),
     }

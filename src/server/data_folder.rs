@@ -3,8 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{files, folder_lock, permissions};
+use super::{files, permissions};
 use crate::config::Config;
+
+/// The lock of the folder. Its text names the server that has the folder. It stays when that one ends; the lock on it does not.
+pub(super) const LOCK_FILE: &str = "server.lock";
 
 /// Keeps what is in the folder out of the application's repository.
 const GITIGNORE: &str = ".gitignore";
@@ -78,7 +81,7 @@ fn holds_other_things(config: &Config) -> io::Result<bool> {
         let name = entry.file_name();
         let is_ours = name.to_string_lossy().starts_with("vestibule.db")
             || name == "tls"
-            || name == folder_lock::FILE
+            || name == LOCK_FILE
             || Some(name.as_os_str()) == ready_file
             || name == GITIGNORE
                 && std::fs::read_to_string(entry.path()).is_ok_and(|text| text == IGNORE_ALL);

@@ -5,11 +5,8 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
-use super::data_folder::DataFolderError;
+use super::data_folder::{DataFolderError, LOCK_FILE};
 use super::permissions;
-
-/// Its text names the server that has the folder. It stays when that one ends; the lock on it does not.
-pub(super) const FILE: &str = "server.lock";
 
 /// Longest text of it that is shown, in bytes.
 const MAX_SHOWN: u64 = 500;
@@ -22,7 +19,7 @@ impl FolderLock {
     /// Locks a folder for the server that `holder` describes: its process, address and start.
     pub(super) fn take(folder: &Path, holder: &str) -> Result<Self, DataFolderError> {
         let unusable = |source| DataFolderError::Unusable { path: folder.to_owned(), source };
-        let path = folder.join(FILE);
+        let path = folder.join(LOCK_FILE);
         let mut file = permissions::open_file(&path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {}

@@ -1,5 +1,6 @@
 //! `/oauth/authorize`: silent sign-in when a session allows it, otherwise the start of a sign-in.
 
+use super::authorization_response::{error_url, may_answer};
 use super::pushed_requests::{self, NoPushedRequest};
 use super::sessions::{Browser, live_session};
 use super::token::hinted;
@@ -128,17 +129,6 @@ fn accepted(request: &AuthorizationRequest) -> Step {
         .with("login_hint", request.login_hint.is_some())
 }
 
-/// The address of the application with an error (RFC 6749 §4.1.2.1, RFC 9207).
-pub(super) fn error_url(
-    issuer: &str,
-    request: &AuthorizationRequest,
-    code: ErrorCode,
-    description: &str,
-) -> String {
-    let parameters = [("error", code.as_str()), ("error_description", description)];
-    response_url(&request.redirect_uri, &parameters, request.state.as_deref(), issuer)
-}
-
 fn refuse(context: &Context, request: &AuthorizationRequest, code: ErrorCode, text: &str) -> Authorized {
     Authorized::Redirect { location: error_url(context.issuer(), request, code, text) }
 }
@@ -148,20 +138,6 @@ fn may_be_silent(context: &Context, request: &AuthorizationRequest, session: &Se
     let prompt_allows = matches!(request.prompt, Prompt::Auto | Prompt::None);
     let recent = session.satisfies_max_age(context.now_ms(), request.max_age_s);
     prompt_allows && recent && is_hinted_user(context, request, user)
-}
-
-/// May the answer to a request be about this person? `claims` and `id_token_hint` may name the one that it has to be
-/// about: then nobody else's code or token may be given, however they signed in (OpenID Connect Core 1.0 §3.1.2.2).
-/// `subject` is their `sub`; `None`: somebody who is new here.
-pub(super) fn may_answer(context: &Context, request: &AuthorizationRequest, subject: Option<&str>) -> bool {
-    // A hint that is none of ours names nobody.
-    let hinted = request.id_token_hint.as_deref().and_then(|token| hinted(context, token));
-    match subject {
-        Some(subject) => {
-            request.claims.allows_subject(subject) && hinted.is_none_or(|claims| claims.sub == subject)
-        }
-        None => request.claims.subjects.is_none() && hinted.is_none(),
-    }
 }
 
 /// The address of the one person who may answer a request, for the form, as far as the application's words tell it.
@@ -215,4 +191,19 @@ pub(super) async fn start(
         None => context.store().insert_auth_request(context.environment_id(), &auth_request).await?,
     }
     Ok(Authorized::ShowPages { auth_request_id, new_browser_cookie })
+}
+
+/// Starts over with the same application request: "Not you?" and "Start again". The hint is dropped, since it is
+/// what the person wants to change.
+pub async fn restart(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+) -> Result<String, passwordless::Refusal> {
+    let request = passwordless::request_of_browser(context, browser, id).await?;
+    let authorization = AuthorizationRequest { login_hint: None, ..request.origin.authorization };
+    match start(context, authorization, browser).await? {
+        Authorized::ShowPages { auth_request_id, .. } => Ok(auth_request_id),
+        Authorized::Redirect { location } => Ok(location),
+    }
 }

@@ -1,7 +1,8 @@
 //! The one connection that an environment has, its passwordless one, and its settings.
 
 use super::api::ApiRefusal;
-use super::control::{Refused, settings};
+use super::changes::Refused;
+use super::settings;
 use crate::domain::api_error::{ApiErrorCode, FieldViolation};
 use crate::domain::email::EmailAddress;
 use crate::domain::settings::PasswordlessSettings;

@@ -1,6 +1,6 @@
 //! Faults that testers asked for: which rule fires now?
 
-use super::control::Refused;
+use super::changes::Refused;
 use super::{Failure, retry_on_conflict};
 use crate::domain::fault::{FaultEffect, FaultRule, Happening, TokenFault};
 use crate::domain::ids::{IdKind, new_id};
@@ -102,7 +102,7 @@ async fn create_all(context: &Context, faults: &[StoredFault]) -> Result<(), Ref
         Ok::<_, Refused>(is_done.then_some(()))
     })
     .await?;
-    super::control::settle(context).await
+    super::changes::settle(context).await
 }
 
 /// Deletes one rule, or all; tells how many went.
@@ -113,7 +113,7 @@ pub async fn delete(context: &Context, id: Option<&str>) -> Result<u64, Refused>
         Ok::<_, Refused>(context.store().delete_faults(&record, id, now_ms).await?)
     })
     .await?;
-    super::control::settle(context).await?;
+    super::changes::settle(context).await?;
     match id {
         Some(id) if deleted == 0 => Err(Refused::NotFound(format!("there is no fault {id}"))),
         _ => Ok(deleted),

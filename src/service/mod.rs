@@ -3,25 +3,35 @@
 
 pub mod api;
 pub mod audit_logs;
+mod authorization_response;
 pub mod authorize;
 pub mod backchannel_logout;
+pub mod changes;
 pub mod client_auth;
+pub mod clients;
+pub mod clock;
 pub mod connections;
-pub mod control;
 pub mod end_session;
+pub mod environments;
 pub mod faults;
 pub mod files;
 pub mod flows;
 pub mod housekeeping;
 pub mod inbox;
+pub mod instant_sign_in;
 pub mod introspection;
 pub mod outbox;
 pub mod passwordless;
+pub mod people;
 pub mod pushed_requests;
 pub mod readings;
+pub mod redirect_check;
 pub mod seed;
 pub mod sessions;
+pub mod settings;
 pub mod sign_in;
+pub mod state;
+pub mod test_tokens;
 pub mod token;
 pub mod userinfo;
 

@@ -14,7 +14,7 @@ use crate::domain::session::Session;
 use crate::domain::token::modular_subject;
 use crate::domain::user::Organization;
 use crate::runtime::Context;
-use crate::service::authorize::{error_url, may_answer};
+use crate::service::authorization_response::{error_url, may_answer};
 use crate::storage::{Completion, Counted, SessionChange, SessionClient};
 
 /// A finished sign-in.

@@ -9,7 +9,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Error, SqlSafeStr, SqlStr};
 use tokio::sync::OwnedMutexGuard;
 
-use super::statement::{Batch, BatchResult, Statement, StatementResult};
+use super::statement::{Batch, BatchResult, Run, Statement, StatementResult};
 
 /// A connection that was in use so short a time ago is taken without asking whether it lives.
 const TRUSTED: Duration = Duration::from_millis(100);
@@ -63,11 +63,6 @@ pub(super) struct Pool {
     /// A pooler in between gives every transaction another connection of its own: nothing may stay prepared on it, and
     /// what a statement needs to be set is set in its transaction.
     pub(super) through_pooler: bool,
-}
-
-/// What a statement can run on: the pool, which lends a connection for it, or a transaction.
-pub(super) trait Run: Send {
-    fn run(self, statement: Statement) -> impl Future<Output = Result<StatementResult, Error>> + Send;
 }
 
 impl Pool {

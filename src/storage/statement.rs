@@ -9,7 +9,10 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, Either, Encode, Error, Executor as _, FromRow, Type};
 use tracing::{Instrument as _, Span};
 
-use super::pool::Run;
+/// What a statement can run on: the pool, which lends a connection for it, or a transaction.
+pub(super) trait Run: Send {
+    fn run(self, statement: Statement) -> impl Future<Output = Result<StatementResult, Error>> + Send;
+}
 
 /// A statement with the values of its places.
 pub(super) struct Statement {

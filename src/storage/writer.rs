@@ -9,8 +9,8 @@ use sqlx::{AnyConnection, Connection as _, Error};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{Instrument as _, Span};
 
-use super::pool::Run;
 use super::sqlite;
+use super::statement::Run;
 use super::statement::{Batch, BatchResult, Statement, StatementResult};
 
 /// Most batches that share a commit.

@@ -1,6 +1,6 @@
 //! The layers: imports point one way. What a file imports is read from its syntax tree, so that no spelling hides it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
@@ -193,6 +193,48 @@ fn imports_point_one_way() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Parents and children may know each other; siblings that do belong in one file, or have a third thing in common.
+#[test]
+fn siblings_do_not_import_each_other_in_circles() {
+    let modules = modules();
+    let all: BTreeSet<&ModulePath> = modules.iter().map(|m| &m.path).collect();
+    let mut imports: BTreeMap<ModulePath, BTreeSet<ModulePath>> = BTreeMap::new();
+    for module in &modules {
+        for target in module.imports(&all) {
+            let shared = module.path.iter().zip(&target).take_while(|(a, b)| a == b).count();
+            if shared > 0 && shared < module.path.len() && shared < target.len() {
+                let (from, to) = (module.path[..=shared].to_vec(), target[..=shared].to_vec());
+                imports.entry(from).or_default().insert(to);
+            }
+        }
+    }
+    let mut circles = Vec::new();
+    for start in imports.keys() {
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<&ModulePath> = imports[start].iter().collect();
+        while let Some(next) = open.pop() {
+            if reached.insert(next) {
+                open.extend(imports.get(next).into_iter().flatten());
+            }
+        }
+        if reached.contains(start) {
+            let among = imports[start].iter().filter(|to| {
+                let mut seen = BTreeSet::new();
+                let mut open = vec![*to];
+                while let Some(next) = open.pop() {
+                    if seen.insert(next) {
+                        open.extend(imports.get(next).into_iter().flatten());
+                    }
+                }
+                seen.contains(start)
+            });
+            let among: Vec<String> = among.map(|to| to.join("::")).collect();
+            circles.push(format!("{} ⇄ {}", start.join("::"), among.join(", ")));
+        }
+    }
+    assert!(circles.is_empty(), "{circles:#?}");
 }
 
 #[test]

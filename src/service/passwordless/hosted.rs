@@ -6,7 +6,7 @@ use super::{
 };
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome, ascii_digits};
-use crate::domain::authorization::{AuthorizationRequest, Prompt};
+use crate::domain::authorization::Prompt;
 use crate::domain::email::{EmailAddress, EmailError};
 use crate::domain::environment::Environment;
 use crate::domain::flow::{About, FlowStatus, Step, Verdict};
@@ -17,7 +17,7 @@ use crate::mail::MailKind;
 use crate::runtime::Context;
 use crate::service::sessions::Browser;
 use crate::service::sign_in::{Proof, SignedIn, complete};
-use crate::service::{Failure, authorize, flows, retry_on_conflict};
+use crate::service::{Failure, authorization_response, flows, retry_on_conflict};
 use crate::storage::Counted;
 
 /// Why something about an authentication request was not done.
@@ -258,17 +258,6 @@ async fn request_by_link(context: &Context, link_token: &str) -> Result<AuthRequ
     request.filter(had_link).ok_or(Refusal::NotYours)
 }
 
-/// Starts over with the same application request: "Not you?" and "Start again". The hint is dropped, since it is
-/// what the person wants to change.
-pub async fn restart(context: &Context, browser: &Browser, id: &str) -> Result<String, Refusal> {
-    let request = request_of_browser(context, browser, id).await?;
-    let authorization = AuthorizationRequest { login_hint: None, ..request.origin.authorization };
-    match authorize::start(context, authorization, browser).await? {
-        authorize::Authorized::ShowPages { auth_request_id, .. } => Ok(auth_request_id),
-        authorize::Authorized::Redirect { location } => Ok(location),
-    }
-}
-
 /// "Continue as …" of the account chooser: the live session answers a request that asked to choose.
 pub async fn continue_with_session(
     context: &Context,
@@ -285,7 +274,7 @@ pub async fn continue_with_session(
     let subject = subject_identifier(&context.environment, &user);
     if request.origin.authorization.prompt != Prompt::SelectAccount
         || !session.satisfies_max_age(context.now_ms(), request.origin.authorization.max_age_s)
-        || !authorize::may_answer(context, &request.origin.authorization, Some(&subject))
+        || !authorization_response::may_answer(context, &request.origin.authorization, Some(&subject))
     {
         return Ok(None);
     }

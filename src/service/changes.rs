@@ -1,15 +1,5 @@
-//! What the control API and the dashboard do to an environment: change its settings, clock and people, break things
-//! on purpose, start clean. Every change is there for the next request, on every server of the database.
-
-pub mod clients;
-pub mod clock;
-pub mod environments;
-pub mod people;
-pub mod redirects;
-pub mod settings;
-pub mod sign_in;
-pub mod state;
-pub mod tokens;
+//! What all changes of an environment have in common: how they are refused, and when they hold. Every change is there for
+//! the next request, on every server of the database.
 
 use super::{Failure, retry_on_conflict};
 use crate::domain::field_error::FieldError;
@@ -62,7 +52,7 @@ pub(super) fn exists(error: StoreError, field: &str, reason: &str) -> Refused {
 }
 
 /// Changes the environment's record, again and again while others change it, and waits until every server knows.
-async fn change_record(
+pub(super) async fn change_record(
     context: &Context,
     change: impl Fn(&mut EnvironmentRecord) -> Result<(), Refused>,
 ) -> Result<(), Refused> {

@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Refused, settings};
+use super::changes::Refused;
+use super::settings;
 use crate::config::merge;
 use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::entropy::Entropy;

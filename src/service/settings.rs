@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Refused, clients, settle};
+use super::changes::{Refused, settle};
+use super::clients;
 use crate::config::merge;
 use crate::domain::client::Client;
 use crate::domain::environment::Environment;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Refused;
+use super::changes::Refused;
 use crate::domain::authorization::Parameters;
 use crate::domain::email::EmailAddress;
 use crate::runtime::Context;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::{Refused, clients, people, settings, settle};
+use super::changes::{Refused, settle};
+use super::{clients, people, settings};
 use crate::config::merge;
 use crate::crypto::signing::SigningKey;
 use crate::domain::authorization::AuthorizationRequest;
@@ -166,7 +167,7 @@ pub async fn restore(context: &Context, snapshot: &Snapshot) -> Result<(), Refus
                 StoreError::MissingParent(_) => {
                     Refused::field("tables", "holds a row that refers to a missing one")
                 }
-                error => super::exists(error, "tables", "holds two rows with the same key"),
+                error => super::changes::exists(error, "tables", "holds two rows with the same key"),
             })?;
         Ok::<_, Refused>(done.then_some(()))
     })

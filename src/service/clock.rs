@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Refused, change_record};
+use super::changes::{Refused, change_record};
 use crate::domain::clock::{ClockChange, ClockSetting, rfc3339};
 use crate::runtime::Context;
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Refused, exists};
+use super::changes::{Refused, exists};
 use crate::config::{merge, seed_from_json};
 use crate::domain::clock::rfc3339;
 use crate::domain::field_error::FieldError;

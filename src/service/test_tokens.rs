@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::Refused;
+use super::changes::Refused;
 use crate::crypto::signing::TokenRejection;
 use crate::domain::authorization::{AuthorizationRequest, Prompt, RequestedClaims};
 use crate::domain::email::EmailAddress;

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Refused, clients, people, settings::Settings};
+use super::changes::Refused;
+use super::{clients, people, settings::Settings};
 use crate::config::{merge, seed_from_json};
 use crate::domain::clock::{ClockChange, ClockSetting, rfc3339};
 use crate::domain::environment::Environment;
