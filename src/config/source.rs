@@ -204,11 +204,8 @@ impl Source {
                 "OTEL_EXPORTER_OTLP_ENDPOINT" => "traces.endpoint".to_owned(),
                 "OTEL_SERVICE_NAME" => "traces.service_name".to_owned(),
                 // Which file to read, and what only the tests read.
-                "VESTIBULE_CONFIG"
-                | "VESTIBULE_BIN"
-                | "VESTIBULE_FUZZ_S"
-                | "VESTIBULE_TEST_POSTGRES_URL"
-                | "VESTIBULE_TEST_PYTHON" => continue,
+                "VESTIBULE_CONFIG" | "VESTIBULE_BIN" | "VESTIBULE_FUZZ_S" => continue,
+                name if name.starts_with("VESTIBULE_TEST_") => continue,
                 _ => match name.strip_prefix("VESTIBULE_") {
                     Some(rest) => rest.to_lowercase().replace("__", "."),
                     None => continue,

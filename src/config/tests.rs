@@ -92,6 +92,13 @@ fn a_file_that_is_no_toml_is_named_with_its_line() {
 }
 
 #[test]
+fn variables_of_the_tests_are_no_settings() {
+    assert!(
+        load_with("", &[("VESTIBULE_TEST_SKIPPED", "skipped.txt"), ("VESTIBULE_BIN", "vestibule")]).is_ok()
+    );
+}
+
+#[test]
 fn a_wrong_variable_is_named() {
     let found = load_with("", &[("VESTIBULE_LIMITS__CODE_ATTEMPTS", "many"), ("VESTIBULE_LISTENN", "x")])
         .unwrap_err();

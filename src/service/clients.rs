@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::changed_settings::change_with;
 use super::changes::Refused;
-use super::settings;
 use crate::config::merge;
 use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::entropy::Entropy;
@@ -176,7 +176,7 @@ async fn edit(
     change: impl Fn(&mut Vec<Value>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
     let edited_at = std::cell::Cell::new(None);
-    let outcome = settings::change_with(context, |changes, clients| {
+    let outcome = change_with(context, |changes, clients| {
         let mut clients = described(clients)?;
         change(&mut clients)?;
         let is_edited = |c: &Value| c.get("client_id").and_then(Value::as_str) == Some(client_id);
@@ -209,9 +209,4 @@ pub(super) fn described(clients: &[Client]) -> Result<Vec<Value>, Refused> {
 pub(super) async fn first(context: &Context) -> Result<Value, Refused> {
     let stored = context.store().template_clients(context.environment_id()).await?;
     Ok(described(&context.app.site.clients().open_all(&stored)?)?.into())
-}
-
-/// Takes the clients out of changed settings: they are rows. Were there any?
-pub(super) fn take(changes: &mut Value) -> bool {
-    changes.as_object_mut().is_some_and(|changes| changes.remove("clients").is_some())
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::changed_settings::take_clients;
 use super::changes::Refused;
 use super::{clients, people, settings::Settings};
 use crate::config::{merge, seed_from_json};
@@ -161,7 +162,7 @@ pub async fn create(context: &Context, wanted: Wanted) -> Result<EnvironmentView
     let environment =
         site.layers.environment(&id, Some(name.clone()), &settings).map_err(|e| within("settings", e))?;
     let clients = site.clients().changes(&[], &environment.clients, machine_ms)?;
-    clients::take(&mut settings);
+    take_clients(&mut settings);
     let people = seed_from_json(&object_or_nothing(&wanted.seed)).map_err(|e| within("seed", e))?;
     let mut secret = [0; 32];
     entropy.fill(&mut secret);

@@ -6,6 +6,7 @@ pub mod audit_logs;
 mod authorization_response;
 pub mod authorize;
 pub mod backchannel_logout;
+mod changed_settings;
 pub mod changes;
 pub mod client_auth;
 pub mod clients;

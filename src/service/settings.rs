@@ -6,14 +6,13 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::changes::{Refused, settle};
+use super::changed_settings::change_with;
+use super::changes::Refused;
 use super::clients;
 use crate::config::merge;
-use crate::domain::client::Client;
 use crate::domain::environment::Environment;
 use crate::domain::settings::{LoginHintMode, Mode};
 use crate::runtime::Context;
-use crate::service::retry_on_conflict;
 
 /// Settings as they hold now. A change names those it means, and `null` goes back to the configured one.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -199,36 +198,4 @@ pub async fn change(context: &Context, patch: &Value) -> Result<Arc<Environment>
         Ok(())
     })
     .await
-}
-
-/// Changes the changes. `edit` is also given the clients as they are; where it lists clients among the changes, those
-/// take their place.
-pub(super) async fn change_with(
-    context: &Context,
-    edit: impl Fn(&mut Value, &[Client]) -> Result<(), Refused>,
-) -> Result<Arc<Environment>, Refused> {
-    let (site, store, edit) = (&context.app.site, context.store(), &edit);
-    retry_on_conflict(|| async move {
-        let mut record = context.app.record().await?;
-        let stored = store.clients(&record.id).await?;
-        let mut changes = site.open_settings(&record.settings)?;
-        edit(&mut changes, &site.clients().open_all(&stored)?)?;
-        let environment = site
-            .layers
-            .environment(&record.id, context.app.name.clone(), &changes)
-            .map_err(Refused::Invalid)?;
-        let now_ms = context.app.clock.machine_ms();
-        let is_done = if clients::take(&mut changes) {
-            let clients = site.clients().changes(&stored, &environment.clients, now_ms)?;
-            record.settings = site.seal_settings(&changes)?;
-            store.change_clients(&record, &clients, now_ms).await?
-        } else {
-            record.settings = site.seal_settings(&changes)?;
-            store.change_environment(&record, now_ms).await?
-        };
-        Ok::<_, Refused>(is_done.then_some(()))
-    })
-    .await?;
-    settle(context).await?;
-    Ok(context.app.live().environment.clone())
 }

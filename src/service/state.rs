@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::changed_settings::take_clients;
 use super::changes::{Refused, settle};
 use super::{clients, people, settings};
 use crate::config::merge;
@@ -141,16 +142,21 @@ pub async fn restore(context: &Context, snapshot: &Snapshot) -> Result<(), Refus
     }
     let keys = read_keys(context, &snapshot.signing_keys, &mut errors);
     let environment = site.layers.environment(&context.app.id, context.app.name.clone(), &snapshot.settings);
-    let wanted = environment.map(|environment| environment.clients).unwrap_or_else(|found| {
-        errors.extend(found.into_iter().map(|e| FieldError::new(format!("settings.{}", e.field), e.reason)));
-        vec![]
-    });
+    let wanted = match environment {
+        Ok(environment) => environment.clients,
+        Err(found) => {
+            errors.extend(
+                found.into_iter().map(|e| FieldError::new(format!("settings.{}", e.field), e.reason)),
+            );
+            vec![]
+        }
+    };
     if !errors.is_empty() {
         return Err(Refused::Invalid(errors));
     }
     let secret = site.seal_secret(&secret.unwrap_or_default())?;
     let mut settings = snapshot.settings.clone();
-    clients::take(&mut settings);
+    take_clients(&mut settings);
     retry_on_conflict(|| async {
         let mut record = context.app.record().await?;
         record.settings = site.seal_settings(&settings)?;

@@ -1,6 +1,6 @@
 //! Applications (OAuth clients) and their secrets.
 
-use super::environments::{template_id, write_record};
+use super::environment_record::{template_id, write_record};
 use super::{EnvironmentRecord, Store, StoreError, Transaction, row::row, sql};
 use crate::domain::clock::UnixMs;
 

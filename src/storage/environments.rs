@@ -1,63 +1,8 @@
 //! Environments: the default one, isolated ones, and for each the template that a reset goes back to.
 
-use super::{ClientChanges, Statement, Store, StoreError, Transaction, clients, like_pattern, row::row, sql};
+use super::environment_record::{EnvironmentRecord, Row, clock_json, template_id, writing_record};
+use super::{ClientChanges, Store, StoreError, Transaction, clients, like_pattern, sql};
 use crate::domain::clock::{ClockSetting, UnixMs};
-
-/// The id under which the template of an environment is kept: one statement copies its rows.
-pub(super) fn template_id(environment_id: &str) -> String {
-    format!("{environment_id}~seed")
-}
-
-/// What is stored of an environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnvironmentRecord {
-    /// Its id.
-    pub id: String,
-    /// `None`: the default one.
-    pub name: Option<String>,
-    /// Grows with every change; a later change is committed only over the version that was read.
-    pub version: i64,
-    /// How often it was reset: makes repeatable randomness start over.
-    pub resets: i64,
-    /// Changed settings in the configuration's words, sealed.
-    pub settings: Vec<u8>,
-    /// How its clock stands to the machine's.
-    pub clock: ClockSetting,
-    /// When it was made, by the machine's clock.
-    pub created_at_ms: UnixMs,
-}
-
-row! {
-    struct Row {
-        id: String,
-        name: Option<String>,
-        version: i64,
-        resets: i64,
-        settings: Vec<u8>,
-        clock_json: String,
-        created_at_ms: i64,
-    }
-}
-
-impl TryFrom<Row> for EnvironmentRecord {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            clock: serde_json::from_str(&row.clock_json).map_err(|_| StoreError::Unreadable("clock"))?,
-            id: row.id,
-            name: row.name,
-            version: row.version,
-            resets: row.resets,
-            settings: row.settings,
-            created_at_ms: row.created_at_ms,
-        })
-    }
-}
-
-fn clock_json(clock: &ClockSetting) -> Result<String, StoreError> {
-    serde_json::to_string(clock).map_err(|_| StoreError::Unreadable("clock"))
-}
 
 impl Store {
     /// Makes the row of the default environment and of its template, where they are missing. `settings` are none,
@@ -223,27 +168,4 @@ async fn insert(tx: &mut Transaction, record: &EnvironmentRecord) -> Result<bool
         }
     }
     Ok(true)
-}
-
-/// Writes a change over the version in `record`; `false` when somebody else changed it meanwhile.
-pub(super) async fn write_record(
-    tx: &mut Transaction,
-    record: &EnvironmentRecord,
-    now_ms: UnixMs,
-) -> Result<bool, StoreError> {
-    Ok(writing_record(record, now_ms)?.execute(tx).await? == 1)
-}
-
-/// Touches no row when somebody else changed it meanwhile.
-fn writing_record(record: &EnvironmentRecord, now_ms: UnixMs) -> Result<Statement, StoreError> {
-    let query =
-        sql("UPDATE environments SET version = version + 1, resets = $3, settings = $4, clock_json = $5, \
-         updated_at_ms = $6 WHERE id = $1 AND version = $2");
-    Ok(query
-        .bind(&record.id)
-        .bind(record.version)
-        .bind(record.resets)
-        .bind(record.settings.clone())
-        .bind(clock_json(&record.clock)?)
-        .bind(now_ms))
 }

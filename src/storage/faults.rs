@@ -1,6 +1,6 @@
 //! Rules for faults, with their counts.
 
-use super::{EnvironmentRecord, Store, StoreError, environments::write_record, row::row, sql};
+use super::{EnvironmentRecord, Store, StoreError, environment_record::write_record, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::fault::FaultRule;
 

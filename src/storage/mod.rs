@@ -6,6 +6,7 @@
 
 mod auth_requests;
 mod clients;
+mod environment_record;
 mod environments;
 mod error;
 mod failed_attempts;
@@ -41,7 +42,7 @@ use tokio::sync::Mutex;
 
 pub use auth_requests::StoredOrigin;
 pub use clients::{ClientChanges, ClientRecord, ClientSecretRecord};
-pub use environments::EnvironmentRecord;
+pub use environment_record::EnvironmentRecord;
 pub use error::StoreError;
 pub use failed_attempts::Counted;
 pub use faults::StoredFault;

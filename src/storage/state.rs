@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value};
 use sqlx::Row as _;
 
-use super::environments::{template_id, write_record};
+use super::environment_record::{template_id, write_record};
 use super::{ClientChanges, EnvironmentRecord, Store, StoreError, clients, sql};
 use crate::domain::clock::{TIMES_MS, UnixMs};
 

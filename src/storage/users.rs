@@ -1,6 +1,6 @@
 //! Users and the organizations they belong to.
 
-use super::environments::template_id;
+use super::environment_record::template_id;
 use super::{
     Batch, SeedOrganization, Statement, Store, StoreError, Transaction, like_key_pattern, like_pattern,
     organizations, row::row, sql,

@@ -395,7 +395,12 @@ fn with_open_files(limit: &str) -> (u64, String) {
     let line =
         format!("ulimit {limit} && exec {program} --listen localhost:0 --ready-file ready.json --ephemeral");
     let mut command = Command::new("sh");
-    command.args(["-c", &line]).current_dir(folder.path()).env("TMPDIR", folder.path());
+    command
+        .args(["-c", &line])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("TMPDIR", folder.path())
+        .current_dir(folder.path());
     let server = Running::of(folder.path(), command);
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.ready["pid"])).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();

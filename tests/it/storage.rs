@@ -52,7 +52,7 @@ fn client(id: &str) -> ClientRecord {
                 id: "sks_1".into(),
                 hash: Some("h".into()),
                 sealed: None,
-                suffix: "".into(),
+                suffix: String::new(),
             },
             ClientSecretRecord {
                 id: "sks_2".into(),
