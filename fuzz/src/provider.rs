@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http_body_util::{BodyExt as _, Full};
 use tokio::runtime::{Builder, Runtime};
-use vestibule::runtime::{Asked, Provider};
+use vestibule::api::Grpc;
 use vestibule::config::{Config, DEFAULT_CLIENT_ID, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::SystemClock;
-use vestibule::api::Grpc;
+use vestibule::runtime::{Asked, Provider};
 use vestibule::server::{OpenStore, open_store, parts};
 use vestibule::service::token::client_credentials;
 
