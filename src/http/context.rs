@@ -8,7 +8,7 @@ use futures_util::future::{Either, LocalBoxFuture};
 
 use super::errors::Problem;
 use super::selector::{InEnvironment, selector};
-use crate::runtime::{Asked, Context, Provider};
+use crate::runtime::{Context, Provider};
 
 /// The context of a request, resolved here and nowhere else.
 pub struct Ctx(pub Context);
@@ -22,15 +22,12 @@ impl FromRequest for Ctx {
             return Either::Left(ready(Err(Problem::starting())));
         };
         let name = request.extensions().get::<InEnvironment>().cloned();
-        let asked = selector(request, name.as_ref());
-        let (over_tls, authority) = (asked.over_tls, asked.authority.map(str::to_owned));
-        if let Some(context) = provider.context_now(asked) {
+        if let Some(context) = provider.context_now(selector(request, name.as_ref())) {
             return Either::Left(ready(Ok(Self(context))));
         }
-        let provider = provider.clone();
+        let (provider, request) = (provider.clone(), request.clone());
         Either::Right(Box::pin(async move {
-            let asked =
-                Asked { over_tls, authority: authority.as_deref(), name: name.as_ref().map(|n| &n.0) };
+            let asked = selector(&request, name.as_ref());
             Ok(Self(provider.context(asked).await.map_err(|refusal| Problem::no_context(&refusal))?))
         }))
     }
