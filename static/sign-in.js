@@ -1,5 +1,5 @@
-// Sign-in works without this file. With it: pasted codes lose their spaces and words, "send it again" counts
-// down, the waiting tab moves on by itself, and a link opened where it was asked for needs no click.
+// Sign-in works without this file. With it: pasted codes lose their spaces and words, "Resend" counts
+// down, the waiting tab continues by itself, and a link opened where the sign-in started needs no click.
 (function () {
   'use strict';
 
@@ -7,13 +7,13 @@
     Array.prototype.forEach.call(document.querySelectorAll(selector), act);
   }
 
-  // A form of this page is on its way: its answer decides where to go, not what the waiting tab would notice.
+  // A form of this page was submitted: its response decides where to go, not the status that is polled.
   var leaving = false;
 
   each('[data-submitting]', function (text) { text.textContent = text.getAttribute('data-submitting'); });
   each('form[data-submit-now]', function (form) { form.submit(); });
 
-  // A double click must not cost a second mail or a second attempt; a lost answer may be asked for again.
+  // A double click must not cost a second email or a second attempt; a lost response may be requested again.
   each('form[method=post]', function (form) {
     var sent_at_ms = 0;
     form.addEventListener('submit', function (event) {
@@ -52,7 +52,7 @@
         return;
       }
       button.disabled = true;
-      button.textContent = button.getAttribute('data-resend-text') + ' ' + left + ' s';
+      button.textContent = button.getAttribute('data-resend-text') + ' 0:' + (left < 10 ? '0' : '') + left;
       window.setTimeout(tick, 1000);
     })();
   });
@@ -64,10 +64,10 @@
     var timer;
     function later() {
       window.clearTimeout(timer);
-      timer = window.setTimeout(ask, pause);
+      timer = window.setTimeout(poll, pause);
     }
-    function ask() {
-      // A hidden tab does not ask; it does so when it is looked at again.
+    function poll() {
+      // A hidden tab does not poll; it does so when it is shown again.
       if (document.hidden || leaving) { return; }
       fetch(url, { credentials: 'same-origin', cache: 'no-store' })
         .then(function (response) { return response.json(); })

@@ -3,7 +3,8 @@
 //!
 //! Names of parts choose among them: `cargo bench --bench compare -- sign-in`. `BENCH_S` is how long each load lasts, in
 //! seconds, and `BENCH_ROUNDS` how often each part is repeated; `BENCH_PAUSE_MS` is how long people of the part `soak` rest
-//! before each sign-in. A whole run writes docs/BENCHMARKS.md.
+//! before each sign-in. `BENCH_BEFORE` is another build of the program, which the part `before` compares with this one.
+//! A whole run writes docs/BENCHMARKS.md.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -82,6 +83,10 @@ fn main() {
         if bench.only.is_empty() || bench.only.iter().any(|wanted| wanted == name) {
             part(&mut bench);
         }
+    }
+    // Needs another build of the program.
+    if bench.only.iter().any(|wanted| wanted == "before") {
+        before(&mut bench);
     }
     // Takes too long for every run.
     if bench.only.iter().any(|wanted| wanted == "soak") {
@@ -424,19 +429,25 @@ fn fill(folder: &Path, count: u64) {
     sqlx::any::install_default_drivers();
     let numbers =
         format!("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}) ");
-    let users = "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
-                 last_sign_in_at_ms) SELECT (SELECT environment_id FROM signing_keys LIMIT 1), printf('usr_%018d', i), \
-                 printf('u%d@example.org', i), printf('u%d@example.org', i), 1, 1, 1 FROM n";
+    let environment = "(SELECT id FROM environments WHERE kind = 'default')";
+    let users = format!(
+        "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, last_sign_in_at_ms) \
+         SELECT {environment}, printf('usr_%018d', i), printf('u%d@example.org', i), printf('u%d@example.org', i), \
+         1, 1, 1 FROM n"
+    );
     // Not long expired: the server's clean-up leaves them for an hour.
-    let requests = "INSERT INTO auth_requests (environment_id, id, version, stage, authorization_json, \
-                    browser_digest, issuer, passwordless_type, generation, credentials_expire_at_ms, attempts_at_ms, \
-                    created_at_ms, expires_at_ms) SELECT (SELECT environment_id FROM signing_keys LIMIT 1), printf('%012x%038d', 1700000000000 + i, i), 1, 'sent', \
-                    '{}', printf('digest%d', i), 'http://localhost', 'OTP', 1, 1, '', 1, \
-                    CAST(strftime('%s', 'now') AS INTEGER) * 1000 - 60000 FROM n";
+    let requests = format!(
+        "INSERT INTO auth_requests (environment_id, id, client_id, version, stage, authorization_json, browser_digest, \
+         issuer, attempts_at_ms, created_at_ms, expires_at_ms) \
+         SELECT {environment}, printf('%012x%038d', 1700000000000 + i, i), \
+         (SELECT id FROM clients WHERE environment_id = {environment} LIMIT 1), 1, 'awaiting_email', '{{}}', \
+         printf('digest%d', i), 'http://localhost', '', 1, \
+         CAST(strftime('%s', 'now') AS INTEGER) * 1000 - 60000 FROM n"
+    );
     load::on_this_thread(async {
         let pool = sqlx::AnyPool::connect(&url).await.unwrap();
         for insert in [users, requests] {
-            pool.execute(AssertSqlSafe(format!("{numbers}{insert}"))).await.unwrap();
+            pool.execute(AssertSqlSafe(numbers.clone() + &insert)).await.unwrap();
         }
         pool.close().await;
     });
@@ -481,6 +492,69 @@ fn unread(bench: &mut Bench) {
         ));
         runtime.shutdown_background();
     }
+}
+
+/// Another build of the program beside this one, in rounds that take turns.
+fn before(bench: &mut Bench) {
+    let Some(program) = std::env::var_os("BENCH_BEFORE") else {
+        return println!("BENCH_BEFORE names no program to compare with");
+    };
+    let programs = [Path::new(&program), Path::new(ours::PROGRAM)];
+    bench
+        .report
+        .title("Before and now", "| | at once | before, per second | now | ratio | p99 before | p99 now |");
+    {
+        let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let servers: [Process; 2] =
+            std::array::from_fn(|at| ours::start_program(programs[at], folders[at].path(), &[]));
+        in_turns(bench, "sign-in, SQLite", 1, &servers, ours::sign_in);
+        in_turns(bench, "sign-in, SQLite", TASKS, &servers, ours::sign_in);
+        in_turns(bench, "client_credentials", TASKS, &servers, ours::client_credentials);
+        in_turns(bench, "refresh", TASKS, &servers, ours::refresh);
+        in_turns(bench, "introspection", TASKS, &servers, ours::introspection);
+        in_turns(bench, "userinfo", TASKS, &servers, ours::userinfo);
+        in_turns(bench, "keys", TASKS, &servers, ours::keys);
+        in_turns(bench, "headless send and verify, REST", TASKS, &servers, ours::headless);
+        in_turns(bench, "headless send and verify, gRPC", TASKS, &servers, ours::headless_by_grpc);
+    }
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let Some(urls) = database().zip(database()) else {
+        return bench.report.line("| sign-in, PostgreSQL: not installed here | | | | | | |");
+    };
+    let urls = [urls.0, urls.1];
+    let servers: [Process; 2] = std::array::from_fn(|at| {
+        ours::start_program(programs[at], folders[at].path(), &[("DATABASE_URL", &urls[at])])
+    });
+    in_turns(bench, "sign-in, PostgreSQL", 1, &servers, ours::sign_in);
+    in_turns(bench, "sign-in, PostgreSQL", TASKS, &servers, ours::sign_in);
+}
+
+fn in_turns<F: Future<Output = Client>>(
+    bench: &mut Bench,
+    name: &str,
+    tasks: usize,
+    servers: &[Process; 2],
+    step: impl Fn(Client, Turn) -> F,
+) {
+    // The first round fills caches and prepares statements.
+    let both = |round: usize| {
+        let apart = |turn: Turn| Turn { task: turn.task + 1000 * (round + tasks), ..turn };
+        let outcomes: [Outcome; 2] = std::array::from_fn(|at| {
+            run(&servers[at].authority, tasks, bench.measure, |client, turn| step(client, apart(turn)))
+        });
+        outcomes
+    };
+    both(1000);
+    let rounds = quietest(bench.rounds, both);
+    let of = |at: usize, figure: fn(&Outcome) -> f64| median(rounds.iter().map(|r| figure(&r[at])).collect());
+    let ratio = median(rounds.iter().map(|[before, now]| now.per_s / before.per_s).collect());
+    bench.report.line(&format!(
+        "| {name} | {tasks} | {:.0} | {:.0} | {ratio:.2} | {:.1} ms | {:.1} ms |",
+        of(0, |o| o.per_s),
+        of(1, |o| o.per_s),
+        of(0, |o| o.p99_ms),
+        of(1, |o| o.p99_ms),
+    ));
 }
 
 /// One person after the other, for as long as is asked, with a short log of sign-ins that is cleaned up all the time.

@@ -25,8 +25,13 @@ const CLIENT: [(&str, &str); 2] =
 /// Starts the program with one worker, so that about one core is its own and the load has another. What it keeps, it
 /// keeps in the folder.
 pub fn start(folder: &Path, settings: &[(&str, &str)]) -> Process {
+    start_program(Path::new(PROGRAM), folder, settings)
+}
+
+/// The same with another build of it.
+pub fn start_program(program: &Path, folder: &Path, settings: &[(&str, &str)]) -> Process {
     let port = free_port();
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program);
     command
         .args(["--listen", &format!("127.0.0.1:{port}")])
         .current_dir(folder)

@@ -44,7 +44,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Healthcheck { url, settings }) => block_on(healthcheck(url, settings)),
         Some(Command::Config { action: ConfigAction::Check(settings) }) => {
             load(settings)?;
-            print("The configuration has no mistake.\n")
+            print("Configuration OK\n")
         }
         Some(Command::Config { action: ConfigAction::HashSecret }) => hash(),
         Some(Command::Config { action: ConfigAction::Example }) => print(&example_toml()),
@@ -118,7 +118,7 @@ async fn list_keys(config: Config) -> anyhow::Result<()> {
     opened.store.migrate().await?;
     let keys = opened.store.signing_keys(&config.environment.id).await?;
     let lines = keys.iter().map(|k| {
-        format!("{}  made {}  signs from {}\n", k.kid, rfc3339(k.created_at_ms), rfc3339(k.signs_from_ms))
+        format!("{}  created {}  signs from {}\n", k.kid, rfc3339(k.created_at_ms), rfc3339(k.signs_from_ms))
     });
     print(&lines.collect::<String>())
 }
@@ -134,7 +134,7 @@ async fn rotate_keys(config: Config, delay_ms: i64) -> anyhow::Result<()> {
         if app.keys.current().signing_key(algorithm, now_ms).is_ok() {
             let key = app.add_key(algorithm, delay_ms).await?;
             print(&format!(
-                "{} ({}) is published by every server within {KEYS_PUBLISHED_WITHIN_S} s and signs from {}; earlier keys go on verifying.\n",
+                "{} ({}) is published by every server within {KEYS_PUBLISHED_WITHIN_S} s and signs from {}; earlier keys still verify.\n",
                 key.kid(),
                 algorithm.as_str(),
                 rfc3339(key.signs_from_ms),
@@ -172,7 +172,7 @@ async fn healthcheck(url: Option<String>, settings: Settings) -> anyhow::Result<
         anyhow::Ok(answer)
     };
     let answer =
-        tokio::time::timeout(Duration::from_secs(5), ask).await.context("no answer within 5 s")??;
+        tokio::time::timeout(Duration::from_secs(5), ask).await.context("no response within 5 s")??;
     let status = answer.split(' ').nth(1).unwrap_or_default();
     if status == "200" { print("ready\n") } else { bail!("not ready (HTTP {status})") }
 }

@@ -23,33 +23,33 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server (what happens without a command, too).
+    /// Run the server (default).
     Serve(Settings),
-    /// Print what an application needs, ready to paste.
+    /// Print the credentials an application needs.
     Env {
         #[arg(long, value_enum, default_value_t = EnvFormat::Dotenv)]
         format: EnvFormat,
         #[command(flatten)]
         settings: Settings,
     },
-    /// Print the local certificate authority's file, and how each SDK is told to trust it.
+    /// Print the path of the local certificate authority and how each SDK trusts it.
     Ca(Settings),
     /// List or rotate the signing keys.
     Keys {
         #[command(subcommand)]
         action: KeysAction,
     },
-    /// Bring the database up to date and stop.
+    /// Apply database migrations and exit.
     Migrate(Settings),
-    /// Ask a running server whether it is ready; exits with 0 or 1.
+    /// Check whether a running server is ready. Exits with 0 or 1.
     Healthcheck {
-        /// Base URL of the server; by default its own address from the configuration.
+        /// Base URL of the server [default: from the configuration]
         #[arg(long)]
         url: Option<String>,
         #[command(flatten)]
         settings: Settings,
     },
-    /// Check the configuration, or make values for it.
+    /// Check the configuration, or generate values for it.
     Config {
         #[command(subcommand)]
         action: ConfigAction,
@@ -58,9 +58,9 @@ pub enum Command {
 
 #[derive(Debug, Subcommand)]
 pub enum KeysAction {
-    /// Show the keys and since when they sign.
+    /// Show the keys and the time from which each signs.
     List(Settings),
-    /// Add a key: published by every server within ten seconds, signing a minute from now, so that everybody knows it
+    /// Add a key. Every server publishes it within ten seconds; it signs after a minute, so that clients know it
     /// by then.
     Rotate {
         /// Seconds until the new key signs, at least 10.
@@ -73,39 +73,39 @@ pub enum KeysAction {
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigAction {
-    /// Name every mistake at once, with file and line.
+    /// Report every error in the configuration, with file and line.
     Check(Settings),
     /// Read a client secret from standard input and print its argon2id hash.
     HashSecret,
-    /// Print an example file with every setting.
+    /// Print an example configuration with every setting.
     Example,
 }
 
-/// Flags that set what the configuration can set as well.
+/// Flags that override the configuration.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Settings {
-    /// Configuration file [default: vestibule.toml, if it is there]
+    /// Configuration file [default: vestibule.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address to listen on; port 0 takes a free one [default: localhost:6870]
+    /// Address to listen on; port 0 picks a free port [default: localhost:6870]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
-    /// A second address, for TLS alone; port 443 for Scalekit's Java SDK
+    /// Second address, TLS only; Scalekit's Java SDK needs port 443
     #[arg(long, value_name = "HOST:PORT")]
     pub listen_tls: Option<String>,
-    /// Keep nothing: use a private temporary database that is deleted at the end
+    /// Use a temporary database, deleted on exit
     #[arg(long)]
     pub ephemeral: bool,
-    /// Write address and credentials there as JSON once the server answers; removed at the start and at the end
+    /// Write URL and credentials to this file as JSON when ready; removed on start and exit
     #[arg(long, value_name = "PATH")]
     pub ready_file: Option<PathBuf>,
     /// Folder of the embedded database [default: .vestibule]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// PostgreSQL database, postgres://…
+    /// PostgreSQL URL, postgres://…
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
-    /// URL under which the server is reached; may be repeated
+    /// Public URL of the server; may be repeated
     #[arg(long = "public-url", value_name = "URL")]
     pub public_urls: Vec<String>,
 }

@@ -50,23 +50,25 @@ fn listed(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
     });
     let rows: Vec<_> = rows.collect();
     let table = if rows.is_empty() {
-        listing
-            .empty("None yet", "An application is a client: an id, a secret, and where browsers may be sent.")
+        listing.empty(
+            "No applications yet",
+            "An application is a client: an ID, a secret and its redirect URIs.",
+        )
     } else {
-        Block::Table(Table { columns: &["Name", "Client id", "Type", "Callbacks"], rows })
+        Block::Table(Table { columns: &["Name", "Client ID", "Type", "Callbacks"], rows })
     };
     let fields = vec![
         typed.text(FORM, "name", "Name", ""),
         typed.choice(FORM, "type", "Type", "web", &TYPES),
         typed
             .long(FORM, "redirect_uris", "Allowed callback URLs", "")
-            .hint("One a line. In development loopback http URLs need none."),
+            .hint("One per line. In development, http URLs on this computer need not be listed."),
     ];
     page.problem = typed.rest(NAMES);
-    let form = Form::post("New application", context.path(HERE), fields, "Make it");
+    let form = Form::post("New application", context.path(HERE), fields, "Create");
     page.sections = vec![
-        Section::new("Registered", vec![listing.search(context, HERE, "Name or client id"), table, pager]),
-        Section::new("Would this URL be allowed?", checker(context, request)),
+        Section::new("Applications", vec![listing.search(context, HERE, "Name or client ID"), table, pager]),
+        Section::new("Check a redirect URI", checker(context, request)),
         Section::new("New application", vec![Block::Form(form)]),
     ];
     page
@@ -77,7 +79,8 @@ fn checker(context: &Context, request: &HttpRequest) -> Vec<Block> {
     let query = params::query(request).unwrap_or_default();
     let url = one(&query, "url").to_owned();
     let field = Typed::default().search("check", "url", "URL", url.as_str());
-    let form = Form::get("Redirect checker", context.path("/dashboard/applications"), vec![field], "Check");
+    let form =
+        Form::get("Check a redirect URI", context.path("/dashboard/applications"), vec![field], "Check");
     let mut blocks = vec![Block::Form(form)];
     if !url.is_empty() {
         let cell = |v: &Verdict| {
@@ -105,7 +108,7 @@ pub async fn create(request: HttpRequest, Desk(context): Desk, form: Posted) -> 
         "name": one(&params, "name"), "type": one(&params, "type"), "redirect_uris": lines(one(&params, "redirect_uris")),
     });
     match clients::create(&context, fields).await {
-        Ok(made) => Ok(back(&context, &format!("/dashboard/applications/{}", made.client_id), "made")),
+        Ok(made) => Ok(back(&context, &format!("/dashboard/applications/{}", made.client_id), "created")),
         Err(refused) => {
             let typed = again(&request, FORM, &params, refused)?;
             Ok(show_with(StatusCode::BAD_REQUEST, &listed(&context, &request, &typed)))
@@ -122,16 +125,16 @@ pub async fn show(request: HttpRequest, Desk(context): Desk, id: web::Path<Strin
 fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: &Typed) -> Page {
     let mut page = page(context, request, "/dashboard/applications", &client.name);
     let path = context.path(&format!("/dashboard/applications/{}", client.client_id));
-    let mut facts = vec![Fact::code("Client id", &client.client_id), Fact::text("Type", client.r#type)];
+    let mut facts = vec![Fact::code("Client ID", &client.client_id), Fact::text("Type", client.r#type)];
     facts.extend(client.client_secrets.iter().map(|secret| Fact::code("Client secret", secret)));
     if client.client_secret_argon2.is_some() {
-        facts.push(Fact::text("Client secret", "as configured; only its hash is known here"));
+        facts.push(Fact::text("Client secret", "As configured. Only its hash is stored."));
     }
     let fields = vec![
         typed.text(FORM, "name", "Name", &client.name),
         typed
             .long(FORM, "redirect_uris", "Allowed callback URLs", client.redirect_uris.join("\n"))
-            .hint("One a line."),
+            .hint("One per line."),
         typed
             .long(
                 FORM,
@@ -147,7 +150,7 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: 
                 "Initiate login URL",
                 client.initiate_login_uri.clone().unwrap_or_default(),
             )
-            .hint("Where a browser goes that lost its sign-in."),
+            .hint("Where a browser is sent when its sign-in cookie is gone."),
         typed
             .text(
                 FORM,
@@ -156,10 +159,10 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: 
                 client.backchannel_logout_uri.clone().unwrap_or_default(),
             )
             .hint("Where logout tokens are sent when a session ends."),
-        typed.check(FORM, "enforce_pkce", "Demand PKCE", client.enforce_pkce),
+        typed.check(FORM, "enforce_pkce", "Require PKCE", client.enforce_pkce),
         typed
             .check(FORM, "instant_sign_in", "Instant sign-in", client.instant_sign_in)
-            .hint("The control API may sign people in without a mail."),
+            .hint("The control API may sign users in without an email."),
     ];
     page.problem = typed.rest(NAMES);
     page.sections = vec![
@@ -170,7 +173,7 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: 
             vec![Block::Form(Form::dangerous(
                 "Delete this application",
                 format!("{path}/delete"),
-                "Its secret and its redirects are gone then; tokens that it holds are refused.",
+                "This deletes its secrets and redirect URIs. Its tokens are refused.",
             ))],
         ),
     ];

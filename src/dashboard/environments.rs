@@ -32,17 +32,17 @@ async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Resul
         context.path(&format!("/dashboard/environments?{query}"))
     });
     let mut page = page(context, request, "/dashboard/environments", "Environments");
-    page.lead = Some("Isolated from one another: people, mail, clock, faults and credentials. Made for tests that run in parallel.".to_owned());
+    page.lead = Some("Each environment has its own users, emails, clock, faults and credentials, so that tests can run in parallel.".to_owned());
     let rows = found.into_iter().map(|environment| {
         let name = environment.name.clone();
         Row {
             action: name.as_ref().map(|name| {
                 let action = context.path(&format!("/dashboard/environments/{name}/delete"));
-                Form::dangerous("Delete", action, "Everything in it is gone then.")
+                Form::dangerous("Delete", action, "This deletes everything in it.")
             }),
             cells: vec![
                 Cell::link(
-                    name.unwrap_or_else(|| "(default)".to_owned()),
+                    name.unwrap_or_else(|| "Default".to_owned()),
                     format!("{}/dashboard", environment.path_url),
                 ),
                 Cell::text(environment.path_url),
@@ -51,9 +51,10 @@ async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Resul
             ],
         }
     });
-    let table = Table { columns: &["Name", "URL", "Client id", "Made", "Action"], rows: rows.collect() };
-    let field =
-        typed.text(FORM, "name", "Name", "").hint("Letters, digits and hyphens; made up when left empty.");
+    let table = Table { columns: &["Name", "URL", "Client ID", "Created", "Action"], rows: rows.collect() };
+    let field = typed
+        .text(FORM, "name", "Name", "")
+        .hint("Letters, digits and hyphens. Leave empty for a random name.");
     page.problem = typed.rest(&["name"]);
     let search = Typed::default().search("filter", "q", "Name", q);
     let filter = Form::get("Filter", context.path("/dashboard/environments"), vec![search], "Show");
@@ -66,7 +67,7 @@ async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Resul
                 "New environment",
                 context.path("/dashboard/environments"),
                 vec![field],
-                "Make it",
+                "Create",
             ))],
         ),
     ];
@@ -78,7 +79,7 @@ pub async fn create(request: HttpRequest, Desk(context): Desk, form: Posted) -> 
     let params = posted(&request, form)?;
     let name = Some(one(&params, "name").to_owned()).filter(|n| !n.is_empty());
     match environments::create(&context, Wanted { name, ..Wanted::default() }).await {
-        Ok(made) => Ok(see_other(&format!("{}/dashboard?done=made", made.path_url))),
+        Ok(made) => Ok(see_other(&format!("{}/dashboard?done=created", made.path_url))),
         Err(refused) => {
             let typed = again(&request, FORM, &params, refused)?;
             Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &typed).await?))
@@ -112,7 +113,7 @@ async fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> 
         ..Form::dangerous(
             "Reset",
             path.clone(),
-            "People go back to the seed; sessions, mails, log, settings, clock and faults are as at the start.",
+            "Deletes all sessions, emails, logs and faults, and restores users, settings and clock to the seed.",
         )
     };
     let example = json!({ "users": [{ "email": "jane@example.com", "name": "Jane" }] });
@@ -120,7 +121,7 @@ async fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> 
         hidden("act", SEED),
         typed
             .long(SEED, "seed", "Users and organizations", format!("{example:#}"))
-            .hint("In the words of the configuration; resets go back to them too."),
+            .hint("Same schema as vestibule.toml. A reset restores them too."),
     ];
     let names = state::scenarios(context).await;
     let scenarios = if names.is_empty() {
@@ -134,18 +135,18 @@ async fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> 
     } else {
         let forms = names.into_iter().map(|name| {
             let form =
-                Form::dangerous(&format!("Load {name}"), path.clone(), "The environment is reset first.");
+                Form::dangerous(&format!("Load {name}"), path.clone(), "This resets the environment first.");
             Block::Form(Form { fields: vec![hidden("act", "scenario"), hidden("name", name)], ..form })
         });
         forms.collect()
     };
     page.problem = typed.rest(&["seed"]);
     let snapshot =
-        ("Download a snapshot (it holds private keys)".to_owned(), context.path("/_emulator/v1/snapshot"));
+        ("Download a snapshot (contains private keys)".to_owned(), context.path("/_emulator/v1/snapshot"));
     page.sections = vec![
-        Section::new("Start clean", vec![Block::Form(reset)]),
+        Section::new("Reset", vec![Block::Form(reset)]),
         Section::new("Snapshot", vec![Block::Links(vec![snapshot])]),
-        Section::new("Seed", vec![Block::Form(Form::post("Seed", path, fields, "Add them"))]),
+        Section::new("Seed", vec![Block::Form(Form::post("Seed", path, fields, "Add"))]),
         Section::new("Scenarios", scenarios),
     ];
     page
@@ -160,10 +161,10 @@ pub async fn change_state(request: HttpRequest, Desk(context): Desk, form: Poste
         SEED => {
             let outcome = match serde_json::from_str(one(&params, "seed")) {
                 Ok(value) => people::seed_from(&context, &value, false).await.map(|_| ()),
-                Err(error) => Err(Refused::field("seed", format!("is no JSON: {error}"))),
+                Err(error) => Err(Refused::field("seed", format!("is not valid JSON: {error}"))),
             };
             match outcome {
-                Ok(()) => Ok(back(&context, "/dashboard/users", "made")),
+                Ok(()) => Ok(back(&context, "/dashboard/users", "created")),
                 Err(refused) => {
                     let typed = again(&request, SEED, &params, refused)?;
                     Ok(show_with(StatusCode::BAD_REQUEST, &state_page(&context, &request, &typed).await))

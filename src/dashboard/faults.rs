@@ -17,18 +17,18 @@ const FORM: &str = "fault";
 const NAMES: &[&str] =
     &["method", "path", "grpc", "nth", "count", "probability", "latency_ms", "effect", "status", "code"];
 const EFFECTS: [(&str, &str); 12] = [
-    ("", "Only wait"),
+    ("", "Delay only"),
     ("status", "HTTP status"),
     ("oauth_error", "OAuth error"),
     ("grpc_status", "gRPC status"),
-    ("connection_reset", "The connection ends"),
-    ("truncated_body", "The answer breaks off"),
-    ("smtp", "SMTP refuses the mail for now"),
-    ("smtp_permanent", "SMTP refuses the mail for good"),
-    ("wrong_issuer", "Tokens of a wrong issuer"),
-    ("bad_signature", "Tokens with a bad signature"),
-    ("expired", "Tokens that have expired"),
-    ("unknown_kid", "Tokens of an unknown key"),
+    ("connection_reset", "Connection reset"),
+    ("truncated_body", "Truncated response"),
+    ("smtp", "SMTP: temporary failure"),
+    ("smtp_permanent", "SMTP: permanent failure"),
+    ("wrong_issuer", "Token with a wrong issuer"),
+    ("bad_signature", "Token with a bad signature"),
+    ("expired", "Expired token"),
+    ("unknown_kid", "Token with an unknown key ID"),
 ];
 
 /// `GET /dashboard/faults`
@@ -46,10 +46,10 @@ async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Resul
     });
     let pager = listing.pager(context, HERE, &mut found);
     let mut page = page(context, request, HERE, "Faults");
-    page.lead = Some("Break things on purpose, and see what your application makes of it.".to_owned());
+    page.lead = Some("Make requests fail, to test how your application handles it.".to_owned());
     let path = context.path(HERE);
     let table = if found.is_empty() {
-        listing.empty("Nothing is broken", "A rule says which requests go wrong, when and how. Answers that it touches carry x-vestibule-fault.")
+        listing.empty("No faults", "A fault rule says which requests fail, when and how. Affected responses carry x-vestibule-fault.")
     } else {
         let rows = found.into_iter().map(|fault| {
             let rule = serde_json::to_value(&fault.rule).unwrap_or_default();
@@ -64,29 +64,31 @@ async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Resul
             }
         });
         Block::Table(Table {
-            columns: &["Requests", "Effect", "When", "Fired", "Action"],
+            columns: &["Requests", "Effect", "When", "Triggered", "Action"],
             rows: rows.collect(),
         })
     };
     let fields = vec![
-        typed.text(FORM, "method", "HTTP method", "").hint("Empty: any."),
-        typed.text(FORM, "path", "Path", "/oauth/token").hint("* stands for any characters; empty: any."),
+        typed.text(FORM, "method", "HTTP method", "").hint("Leave empty for any."),
+        typed
+            .text(FORM, "path", "Path", "/oauth/token")
+            .hint("* matches any characters. Leave empty for any."),
         typed
             .text(FORM, "grpc", "gRPC method", "")
-            .hint("Instead of a path, such as *PasswordlessService/Send*."),
-        typed.choice(FORM, "effect", "What goes wrong", "status", &EFFECTS),
+            .hint("Use instead of a path, for example *PasswordlessService/Send*."),
+        typed.choice(FORM, "effect", "Effect", "status", &EFFECTS),
         typed
             .text(FORM, "code", "Status, error or code", "503")
-            .hint("503, temporarily_unavailable, UNAVAILABLE; bytes for an answer that breaks off."),
-        typed.number(FORM, "nth", "From which request on", "").hint("1 is the first."),
-        typed.number(FORM, "count", "How often", "1").hint("Empty: until it is deleted."),
-        typed.text(FORM, "probability", "How likely", "").hint("0 to 1; empty: always."),
-        typed.number(FORM, "latency_ms", "Wait first, in milliseconds", ""),
+            .hint("503, temporarily_unavailable or UNAVAILABLE. For a truncated response: bytes."),
+        typed.number(FORM, "nth", "Start at request #", "").hint("1 is the first request."),
+        typed.number(FORM, "count", "Limit", "1").hint("Leave empty for no limit."),
+        typed.text(FORM, "probability", "Probability", "").hint("0 to 1. Leave empty for always."),
+        typed.number(FORM, "latency_ms", "Delay (milliseconds)", ""),
     ];
     page.problem = typed.rest(NAMES);
     page.sections = vec![
         Section::new("Rules", vec![listing.search(context, HERE, "Path, method or effect"), table, pager]),
-        Section::new("New rule", vec![Block::Form(Form::post("New rule", path, fields, "Make it"))]),
+        Section::new("New rule", vec![Block::Form(Form::post("New rule", path, fields, "Create"))]),
     ];
     Ok(page)
 }
@@ -102,10 +104,10 @@ fn plain(value: &Value) -> String {
 
 fn when(rule: &FaultRule) -> String {
     let mut parts = vec![];
-    parts.extend(rule.nth.map(|n| format!("from the {n}. on")));
+    parts.extend(rule.nth.map(|n| format!("from request {n}")));
     parts.extend(rule.count.map(|n| if n == 1 { "once".to_owned() } else { format!("{n} times") }));
-    parts.extend(rule.probability.map(|p| format!("by chance {p}")));
-    parts.extend(rule.latency_ms.map(|ms| format!("after {ms} ms")));
+    parts.extend(rule.probability.map(|p| format!("probability {p}")));
+    parts.extend(rule.latency_ms.map(|ms| format!("delay {ms} ms")));
     if parts.is_empty() { "always".to_owned() } else { parts.join(", ") }
 }
 
@@ -163,7 +165,7 @@ pub async fn create(request: HttpRequest, Desk(context): Desk, form: Posted) -> 
         Err(refused) => Err(refused),
     };
     match outcome {
-        Ok(_) => Ok(back(&context, "/dashboard/faults", "made")),
+        Ok(_) => Ok(back(&context, "/dashboard/faults", "created")),
         Err(refused) => {
             let typed = again(&request, FORM, &params, refused)?;
             Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &typed).await?))

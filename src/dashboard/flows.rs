@@ -31,19 +31,17 @@ pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
     };
     let (found, total) = flows::list(&context, &filter).await.map_err(|f| gone(&request, f.into()))?;
     let mut page = page(&context, &request, "/dashboard/flows", "Flows");
-    page.lead = Some(
-        "Every sign-in, and what was decided on its way: the answer to \"why did it fail?\".".to_owned(),
-    );
+    page.lead = Some("Every sign-in and what happened in it, to find out why it failed.".to_owned());
     let typed = Typed::default();
     let statuses = [
         ("", "Any"),
-        ("INITIATED", "Begun"),
-        ("PENDING", "Mail sent"),
+        ("INITIATED", "Started"),
+        ("PENDING", "Email sent"),
         ("SUCCESS", "Signed in"),
         ("FAILED", "Failed"),
     ];
     let fields = vec![
-        typed.search("filter", "email", "Address", email.as_str()),
+        typed.search("filter", "email", "Email", email.as_str()),
         typed.choice("filter", "status", "Status", &status, &statuses),
     ];
     let form = Form::get("Filter", context.path("/dashboard/flows"), fields, "Show");
@@ -58,12 +56,12 @@ pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
     });
     let table = if found.is_empty() {
         Block::Empty {
-            title: "Nothing was logged".to_owned(),
-            text: "Sign in from your application, and its way appears here step by step.".to_owned(),
+            title: "No sign-ins yet".to_owned(),
+            text: "Sign in from your application to see each step here.".to_owned(),
         }
     } else {
         let rows = found.into_iter().map(|row| {
-            let who = row.email.clone().unwrap_or_else(|| "(no address yet)".to_owned());
+            let who = row.email.clone().unwrap_or_else(|| "(no email yet)".to_owned());
             let status = row.status();
             Row::new(vec![
                 Cell::link(who, context.path(&format!("/dashboard/flows/{}", row.id))),
@@ -72,7 +70,7 @@ pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
                 Cell::text(rfc3339(row.started_at_ms)),
             ])
         });
-        Block::Table(Table { columns: &["Who", "Status", "Last decision", "Began"], rows: rows.collect() })
+        Block::Table(Table { columns: &["User", "Status", "Last event", "Started"], rows: rows.collect() })
     };
     page.sections = vec![Section::new("Sign-ins", vec![Block::Form(form), table, Block::Pager { next }])];
     Ok(super::show(&page))
@@ -90,9 +88,9 @@ fn tone_of(status: FlowStatus) -> &'static str {
 pub async fn show(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
     let found = flows::show(&context, &id).await.map_err(|f| gone(&request, f.into()))?;
     let unknown =
-        || gone(&request, Refused::NotFound("There is no such sign-in; it may have been reset".to_owned()));
+        || gone(&request, Refused::NotFound("There is no such sign-in. It may have been deleted".to_owned()));
     let (row, steps) = found.ok_or_else(unknown)?;
-    let title = row.email.clone().unwrap_or_else(|| "A sign-in".to_owned());
+    let title = row.email.clone().unwrap_or_else(|| "Sign-in".to_owned());
     let mut page = page(&context, &request, "/dashboard/flows", &title);
     let moments = steps.into_iter().map(|logged| Moment {
         at: rfc3339(logged.at_ms),
@@ -108,7 +106,7 @@ pub async fn show(request: HttpRequest, Desk(context): Desk, id: web::Path<Strin
     let facts = vec![
         Fact::text("Status", row.status().as_str()),
         Fact::text("Application", row.client_id.unwrap_or_default()),
-        Fact::code("Id", row.id),
+        Fact::code("ID", row.id),
     ];
     page.sections = vec![
         Section::new("", vec![Block::Facts(facts)]),
@@ -126,26 +124,26 @@ fn plain(value: &Value) -> String {
 pub async fn other_browser(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
     let found = inbox::message(&context, &id).await.map_err(|f| gone(&request, f.into()))?;
     let link = found.and_then(|m| m.link).ok_or_else(|| {
-        gone(&request, Refused::NotFound("There is no such mail, or it has no link".to_owned()))
+        gone(&request, Refused::NotFound("There is no such email, or it has no link".to_owned()))
     })?;
     let token = link.rsplit('=').next().unwrap_or_default();
     let text = match preview_link(&context, &Browser::default(), token).await {
         Ok(preview) => match preview.outcome {
-            LinkOutcome::Accepted => "It would sign in there: same-browser enforcement is off.",
+            LinkOutcome::Accepted => "It would sign in: same-browser enforcement is off.",
             LinkOutcome::WrongBrowser => {
-                "It would be refused: same-browser enforcement is on, and the sign-in began elsewhere. The link still works where it began."
+                "It would be refused: same-browser enforcement is on. The link still works in the browser that started the sign-in."
             }
-            LinkOutcome::Expired => "It would be refused: the link is too old.",
-            LinkOutcome::Closed(_) => "It would be refused: the sign-in is over.",
+            LinkOutcome::Expired => "It would be refused: the link has expired.",
+            LinkOutcome::Closed(_) => "It would be refused: the sign-in has ended.",
         },
         Err(Refusal::Failure(failure)) => return Err(gone(&request, failure.into())),
         Err(_) => {
-            "It would be refused: a newer mail replaced the link, or it leads to a page of the application's own."
+            "It would be refused: a newer email replaced the link, or it leads to the application's own page."
         }
     };
     let mut page = page(&context, &request, "/_emulator/inbox", "The link, opened in another browser");
     page.lead = Some(text.to_owned());
-    let links = vec![("Back to the mail".to_owned(), context.path(&format!("/_emulator/inbox/{id}")))];
+    let links = vec![("Back to the email".to_owned(), context.path(&format!("/_emulator/inbox/{id}")))];
     page.sections = vec![Section::new("", vec![Block::Links(links)])];
     Ok(super::show(&page))
 }

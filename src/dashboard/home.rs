@@ -14,15 +14,15 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
     let id = shown.client_id.clone().unwrap_or_default();
     let secret = shown.client_secret.clone();
     let mut page = page(&context, &request, "/dashboard", "Dashboard");
-    page.lead = Some("Put these where Scalekit's were, and change nothing else.".to_owned());
-    let mut facts = vec![Fact::code("Environment URL", &url), Fact::code("Client id", &id)];
+    page.lead = Some("Use these in place of your Scalekit credentials. Nothing else changes.".to_owned());
+    let mut facts = vec![Fact::code("Environment URL", &url), Fact::code("Client ID", &id)];
     facts.push(match &secret {
         Some(secret) => Fact::code("Client secret", secret),
-        None => Fact::text("Client secret", "as configured; only its hash is known here"),
+        None => Fact::text("Client secret", "As configured. Only its hash is stored."),
     });
     let public = context.environment.first_public_client().map(|client| client.client_id.as_str());
     if let Some(public) = public {
-        facts.push(Fact::code("Public client id", public));
+        facts.push(Fact::code("Public client ID", public));
     }
     let secret = secret.unwrap_or_else(|| "…".to_owned());
     let mut variables = format!(
@@ -38,23 +38,23 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
     let mut credentials = vec![Block::Facts(facts)];
     if public.is_some() {
         let text =
-            "The public client has no secret and uses PKCE: it is for applications that run in a browser.";
+            "The public client has no secret and uses PKCE. Use it for applications that run in a browser.";
         credentials.push(Block::Text(text.to_owned()));
     }
     credentials.push(Block::Code { name: ".env".to_owned(), text: variables });
     page.sections = vec![
         Section::new("Credentials", credentials),
         Section::new("In your application", snippets),
-        Section::new("Addresses", vec![Block::Facts(addresses(&shown))]),
+        Section::new("URLs", vec![Block::Facts(addresses(&shown))]),
         Section::new("Health", vec![Block::Facts(health(&context).await)]),
         Section::new(
             "For tests",
             vec![
-                Block::Text("Everything here is an API too, described in OpenAPI.".to_owned()),
+                Block::Text("Everything here is also available as an API.".to_owned()),
                 Block::Links(vec![
                     ("OpenAPI 3.1".to_owned(), context.path("/_emulator/v1/openapi.json")),
                     ("Discovery document".to_owned(), context.path("/.well-known/openid-configuration")),
-                    ("What is emulated".to_owned(), context.path("/compatibility")),
+                    ("Compatibility".to_owned(), context.path("/compatibility")),
                 ]),
             ],
         ),
@@ -71,21 +71,21 @@ fn addresses(shown: &EnvironmentView) -> Vec<Fact> {
         .urls
         .iter()
         .enumerate()
-        .map(|(n, url)| Fact::code(if n == 0 { "First" } else { "Also" }, url))
+        .map(|(n, url)| Fact::code(if n == 0 { "Issuer" } else { "Also at" }, url))
         .collect()
 }
 
 async fn health(context: &Context) -> Vec<Fact> {
     let patience = std::time::Duration::from_secs(2);
     let database = match context.app.ping(patience).await {
-        Ok(()) => "answers",
-        Err(_) => "does not answer",
+        Ok(()) => "Connected",
+        Err(_) => "Not connected",
     };
     let smtp = match &context.app.site.smtp {
-        None => "not configured: the inbox alone receives",
+        None => "Not configured: emails stay in the inbox",
         Some(smtp) => match tokio::time::timeout(patience, smtp.check()).await {
-            Ok(Ok(())) => "accepts us",
-            _ => "unreachable: mails wait in the outbox",
+            Ok(Ok(())) => "Connected",
+            _ => "Unreachable: emails wait in the outbox",
         },
     };
     vec![

@@ -109,7 +109,7 @@ pub async fn message_page(request: HttpRequest, Ctx(context): Ctx, id: web::Path
         guard::control(&request, &context)?;
         let message = find(&request, &context, &id).await?;
         let view = InboxMessagePage {
-            layout: super::layout(&context, "Mail", "/_emulator/inbox"),
+            layout: super::layout(&context, "Email", "/_emulator/inbox"),
             text: message.text_body.clone(),
             html_url: context.path(&format!("/_emulator/inbox/{}/html", message.id)),
             row: row(message),
@@ -136,7 +136,7 @@ pub async fn message_html(request: HttpRequest, Ctx(context): Ctx, id: web::Path
 async fn find(request: &HttpRequest, context: &Context, id: &str) -> Result<InboxMessage, HttpResponse> {
     let found = inbox::message(context, id).await.map_err(failed)?;
     found.ok_or_else(|| {
-        let text = "There is no such mail; it may have been deleted.";
-        Problem::new(StatusCode::NOT_FOUND, "not_found", "No such mail", text).response_for(request)
+        let text = "There is no such email. It may have been deleted.";
+        Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", text).response_for(request)
     })
 }

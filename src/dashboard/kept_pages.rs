@@ -71,7 +71,7 @@ pub async fn keep<B: MessageBody + 'static>(
     }
     let (head, body) = answered.into_parts();
     let Ok(Ok(body)) = to_bytes_limited(body, MAX_PAGE_BYTES).await else {
-        let text = "The page that answers this form is too large to be shown.";
+        let text = "The result is too large to show.";
         return Ok(ServiceResponse::new(request, HttpResponse::PayloadTooLarge().body(text)));
     };
     let key = secret_text(&*context.app.site.entropy);

@@ -51,9 +51,8 @@ impl Listing {
             return Block::Empty { title: title.to_owned(), text: text.to_owned() };
         }
         Block::Empty {
-            title: "Nothing fits".to_owned(),
-            text: "Nothing here contains what you search for. Search for less, or for nothing to see all."
-                .to_owned(),
+            title: "No results".to_owned(),
+            text: "Nothing matches your search. Clear it to see everything.".to_owned(),
         }
     }
 

@@ -42,9 +42,7 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
         ("LINK_OTP", "Magic link + verification code"),
     ];
     let fields = vec![
-        typed
-            .check(FORM, "enabled", "Magic link & OTP", settings.enabled)
-            .hint("Offer sign-in by e-mail at all."),
+        typed.check(FORM, "enabled", "Magic link & OTP", settings.enabled).hint("Allow sign-in by email."),
         typed.choice(FORM, "type", "Passwordless method", settings.passwordless_type.as_str(), &types),
         typed
             .number(FORM, "validity_s", "Expiry period, in seconds", settings.validity_s)
@@ -56,7 +54,7 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
                 "Enforce same browser origin",
                 settings.enforce_same_browser_origin,
             )
-            .hint("A link signs in only in the browser that asked for it."),
+            .hint("A link works only in the browser that requested it."),
         typed
             .check(
                 FORM,
@@ -64,37 +62,32 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
                 "Issue new credentials on resend",
                 settings.regenerate_passwordless_credentials_on_resend,
             )
-            .hint("A resend makes a new code and link, and the earlier ones die."),
-        typed.number(FORM, "code_length", "Digits of a code", settings.code_length).hint("Scalekit uses 6."),
-        typed.check(FORM, "sign_up_allowed", "Unknown addresses may sign up", settings.sign_up_allowed),
-        typed.number(FORM, "code_attempts", "Codes judged per sign-in", limits.code_attempts),
-        typed.number(
-            FORM,
-            "code_attempts_window_s",
-            "within this many seconds",
-            limits.code_attempts_window_s,
-        ),
+            .hint("A resend creates a new code and link and invalidates the earlier ones."),
+        typed.number(FORM, "code_length", "Code length", settings.code_length).hint("Scalekit uses 6."),
+        typed.check(FORM, "sign_up_allowed", "Allow sign-up", settings.sign_up_allowed),
+        typed.number(FORM, "code_attempts", "Code attempts per sign-in", limits.code_attempts),
+        typed.number(FORM, "code_attempts_window_s", "per (seconds)", limits.code_attempts_window_s),
         typed
             .number(
                 FORM,
                 "mails_per_address",
-                "Mails per address",
+                "Emails per address",
                 limits.mails_per_address.unwrap_or_default(),
             )
-            .hint("0: as many as are asked for."),
-        typed.number(FORM, "mails_window_s", "within this many seconds", limits.mails_window_s),
+            .hint("0: no limit."),
+        typed.number(FORM, "mails_window_s", "per (seconds)", limits.mails_window_s),
         typed
             .check(FORM, "user_management", "Full-stack tokens", environment.tokens.user_management)
-            .hint("`sub` is usr_…, with oid and sid; otherwise it is conn_…;address."),
+            .hint("`sub` is usr_…, with oid and sid. Otherwise it is conn_…;email."),
         typed
-            .check(FORM, "demo", "Demonstration", environment.demo)
-            .hint("Show the code on the page, so that no inbox is needed."),
+            .check(FORM, "demo", "Demo", environment.demo)
+            .hint("Show the code on the page. No email needed."),
     ];
     page.problem = typed.rest(NAMES);
     let form = Form::post("Settings", context.path("/dashboard/methods"), fields, "Save");
     page.sections = vec![
         Section::new("Settings", vec![Block::Form(form)]),
-        Section::new("The same in Scalekit's dashboard", vec![Block::Facts(clicks(context))]),
+        Section::new("Same settings in Scalekit's dashboard", vec![Block::Facts(clicks(context))]),
     ];
     page
 }
@@ -102,7 +95,7 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
 /// What to click for an environment of Scalekit's that behaves like this one.
 fn clicks(context: &Context) -> Vec<Fact> {
     let settings = &context.environment.passwordless;
-    let switch = |on: bool| if on { "switched on" } else { "switched off" };
+    let switch = |on: bool| if on { "on" } else { "off" };
     let method = match settings.passwordless_type.as_str() {
         "OTP" => "Verification code",
         "LINK" => "Magic link",

@@ -167,12 +167,12 @@ fn page(context: &Context, request: &HttpRequest, current: &'static str, title: 
 fn done(request: &HttpRequest) -> Option<&'static str> {
     let query = params::query(request).ok()?;
     Some(match query.one("done").ok()?? {
-        "saved" => "Saved. It holds for the next request.",
-        "made" => "Made.",
+        "saved" => "Saved. The next request uses it.",
+        "created" => "Created.",
         "deleted" => "Deleted.",
-        "reset" => "Everything is as it was seeded.",
-        "ended" => "The session has ended.",
-        "not_kept" => "The page you asked for is no longer kept. Fill in its form again.",
+        "reset" => "Reset to the seed.",
+        "ended" => "Session revoked.",
+        "not_kept" => "That page is no longer available. Fill in the form again.",
         _ => return None,
     })
 }
@@ -195,9 +195,7 @@ fn back(context: &Context, path: &str, done: &str) -> HttpResponse {
 fn posted(request: &HttpRequest, form: Posted) -> Result<Parameters, actix_web::Error> {
     form.0.map_err(|error| {
         let text = format!("{error}.");
-        end_with(
-            Problem::new(error.status(), "invalid_request", "This form does not work", text).page(request),
-        )
+        end_with(Problem::new(error.status(), "invalid_request", "Invalid form", text).page(request))
     })
 }
 
@@ -220,13 +218,12 @@ fn gone(request: &HttpRequest, refused: Refused) -> actix_web::Error {
     let text = refused.to_string();
     end_with(match refused {
         Refused::NotFound(_) => {
-            Problem::new(StatusCode::NOT_FOUND, "not_found", "It is not there", format!("{text}."))
-                .page(request)
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("{text}.")).page(request)
         }
         Refused::Failure(failure) => Problem::failure(&failure).page(request),
         _ => {
             let text = format!("{text}.");
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "This does not work", text).page(request)
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", text).page(request)
         }
     })
 }
@@ -248,7 +245,7 @@ async fn sign_in_page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
             if !matches!(query.one("error"), Ok(Some("wrong_token"))) {
                 return show(&asking(&context, &request, &Typed::default()));
             }
-            let error = FieldError::new("token", "This is not the token.");
+            let error = FieldError::new("token", "Incorrect token.");
             let typed = Typed::new("sign-in", &Parameters::default(), vec![error]);
             show_with(StatusCode::UNAUTHORIZED, &asking(&context, &request, &typed))
         }
@@ -259,7 +256,7 @@ async fn sign_in_page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
 fn asking(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
     let mut page = page(context, request, "", "Sign in to the dashboard");
     page.lead =
-        Some("This server demands its control token (control.token, VESTIBULE_CONTROL__TOKEN).".to_owned());
+        Some("This server requires its control token (control.token, VESTIBULE_CONTROL__TOKEN).".to_owned());
     let field = typed.text("sign-in", "token", "Control token", "");
     let form = Form::post("Sign in", context.path("/dashboard/sign-in"), vec![field], "Sign in");
     page.sections = vec![Section::new("", vec![Block::Form(form)])];

@@ -46,24 +46,24 @@ async fn listed_users(
     let pager = listing.pager(context, path, &mut found);
     let mut page = page(context, request, path, "Users");
     let table = if found.is_empty() {
-        listing.empty("Nobody yet", "People appear here with their first sign-in, from [[users]] of the configuration, or from the form below.")
+        listing.empty("No users yet", "Users appear here after their first sign-in, from [[users]] in the configuration, or from the form below.")
     } else {
         let rows = found.into_iter().map(|user| {
             Row::new(vec![
                 Cell::link(&user.email, context.path(&format!("{path}/{}", user.id))),
                 Cell::text(user.name.unwrap_or_default()),
                 Cell::text(user.id),
-                Cell::text(user.last_sign_in_at.unwrap_or_else(|| "never".to_owned())),
+                Cell::text(user.last_sign_in_at.unwrap_or_else(|| "Never".to_owned())),
             ])
         });
-        Block::Table(Table { columns: &["Address", "Name", "Id", "Last sign-in"], rows: rows.collect() })
+        Block::Table(Table { columns: &["Email", "Name", "ID", "Last sign-in"], rows: rows.collect() })
     };
     page.problem = typed.rest(USER_NAMES);
-    let form = Form::post("New user", context.path(path), user_fields(typed, None), "Make it");
+    let form = Form::post("New user", context.path(path), user_fields(typed, None), "Create");
     page.sections = vec![
         Section::new(
-            "People",
-            vec![listing.search(context, path, "Address, name or external id"), table, pager],
+            "Users",
+            vec![listing.search(context, path, "Email, name or external ID"), table, pager],
         ),
         Section::new("New user", vec![Block::Form(form)]),
     ];
@@ -78,8 +78,8 @@ fn user_fields(typed: &Typed, user: Option<&UserView>) -> Vec<super::blocks::Fie
         typed.text(USER, "given_name", "Given name", text(user.map(|u| &u.given_name))),
         typed.text(USER, "family_name", "Family name", text(user.map(|u| &u.family_name))),
         typed
-            .text(USER, "external_id", "External id", text(user.map(|u| &u.external_id)))
-            .hint("Your own id: xuid in tokens."),
+            .text(USER, "external_id", "External ID", text(user.map(|u| &u.external_id)))
+            .hint("Your own ID, in tokens as xuid."),
         typed
             .long(
                 USER,
@@ -87,7 +87,7 @@ fn user_fields(typed: &Typed, user: Option<&UserView>) -> Vec<super::blocks::Fie
                 "Organizations",
                 user.map(|u| u.organizations.join("\n")).unwrap_or_default(),
             )
-            .hint("Ids or external ids, one a line."),
+            .hint("IDs or external IDs, one per line."),
     ]
 }
 
@@ -110,7 +110,7 @@ fn user_patch(params: &Parameters) -> Value {
 pub async fn create_user(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
     let params = posted(&request, form)?;
     match people::create_user(&context, user_patch(&params)).await {
-        Ok(made) => Ok(back(&context, &format!("/dashboard/users/{}", made.id), "made")),
+        Ok(made) => Ok(back(&context, &format!("/dashboard/users/{}", made.id), "created")),
         Err(refused) => {
             let typed = again(&request, USER, &params, refused)?;
             Ok(show_with(StatusCode::BAD_REQUEST, &listed_users(&context, &request, &typed).await?))
@@ -134,15 +134,15 @@ async fn user_page(
     let path = context.path(&format!("/dashboard/users/{id}"));
     page.problem = typed.rest(USER_NAMES);
     let facts = vec![
-        Fact::code("Id", &user.id),
-        Fact::text("Made", &user.created_at),
-        Fact::text("Last sign-in", user.last_sign_in_at.clone().unwrap_or_else(|| "never".to_owned())),
+        Fact::code("ID", &user.id),
+        Fact::text("Created", &user.created_at),
+        Fact::text("Last sign-in", user.last_sign_in_at.clone().unwrap_or_else(|| "Never".to_owned())),
     ];
     let form = Form::post("User", path.clone(), user_fields(typed, Some(&user)), "Save");
     let delete = Form::dangerous(
         "Delete this user",
         format!("{path}/delete"),
-        "Sessions and tokens of this person end with it.",
+        "This ends the user's sessions and tokens.",
     );
     let encoded: String = url::form_urlencoded::byte_serialize(user.email.as_bytes()).collect();
     page.sections = vec![
@@ -152,7 +152,7 @@ async fn user_page(
             vec![Block::Links(vec![
                 ("Sessions".to_owned(), context.path(&format!("/dashboard/sessions?q={encoded}"))),
                 ("Flows".to_owned(), context.path(&format!("/dashboard/flows?email={encoded}"))),
-                ("Mails".to_owned(), context.path(&format!("/_emulator/inbox?to={encoded}"))),
+                ("Emails".to_owned(), context.path(&format!("/_emulator/inbox?to={encoded}"))),
             ])],
         ),
         Section::new("Delete", vec![Block::Form(delete)]),
@@ -199,13 +199,13 @@ async fn listed_organizations(
     let pager = listing.pager(context, path, &mut found);
     let mut page = page(context, request, path, "Organizations");
     let table = if found.is_empty() {
-        listing.empty("None yet", "An organization is a customer of your application. With full-stack tokens every sign-up makes one.")
+        listing.empty("No organizations yet", "An organization is a customer of your application. With full-stack tokens, every sign-up creates one.")
     } else {
         let rows = found.into_iter().map(|o| Row {
             action: Some(Form::dangerous(
                 "Delete",
                 context.path(&format!("{path}/{}/delete", o.id)),
-                "Its members stay, without it.",
+                "Its members are kept.",
             )),
             cells: vec![
                 Cell::text(o.display_name),
@@ -215,18 +215,18 @@ async fn listed_organizations(
             ],
         });
         Block::Table(Table {
-            columns: &["Name", "Id", "External id", "Members", "Action"],
+            columns: &["Name", "ID", "External ID", "Members", "Action"],
             rows: rows.collect(),
         })
     };
     let fields = vec![
         typed.text(ORGANIZATION, "display_name", "Name", ""),
-        typed.text(ORGANIZATION, "external_id", "External id", "").hint("Your own id: xoid in tokens."),
+        typed.text(ORGANIZATION, "external_id", "External ID", "").hint("Your own ID, in tokens as xoid."),
     ];
     page.problem = typed.rest(&["display_name", "external_id"]);
-    let form = Form::post("New organization", context.path(path), fields, "Make it");
+    let form = Form::post("New organization", context.path(path), fields, "Create");
     page.sections = vec![
-        Section::new("All", vec![listing.search(context, path, "Name or external id"), table, pager]),
+        Section::new("All", vec![listing.search(context, path, "Name or external ID"), table, pager]),
         Section::new("New organization", vec![Block::Form(form)]),
     ];
     Ok(page)
@@ -241,7 +241,7 @@ pub async fn create_organization(request: HttpRequest, Desk(context): Desk, form
         fields["external_id"] = external_id.into();
     }
     match people::create_organization(&context, fields).await {
-        Ok(_) => Ok(back(&context, "/dashboard/organizations", "made")),
+        Ok(_) => Ok(back(&context, "/dashboard/organizations", "created")),
         Err(refused) => {
             let typed = again(&request, ORGANIZATION, &params, refused)?;
             Ok(show_with(StatusCode::BAD_REQUEST, &listed_organizations(&context, &request, &typed).await?))
@@ -264,29 +264,29 @@ pub async fn sessions(request: HttpRequest, Desk(context): Desk) -> Answer {
     let mut page = page(&context, &request, path, "Sessions");
     let table = if found.is_empty() {
         listing.empty(
-            "No sessions",
-            "A session begins when somebody signs in, and makes the next sign-in in that browser silent.",
+            "No sessions yet",
+            "A session starts with a sign-in. While it is active, that browser signs in without a code.",
         )
     } else {
         let rows = found.into_iter().map(|s| Row {
             action: s.live.then(|| {
                 let action = context.path(&format!("{path}/{}/end", s.id));
-                Form::dangerous("End", action, "The next sign-in in that browser asks for proof again.")
+                Form::dangerous("Revoke", action, "The next sign-in in that browser asks for a code again.")
             }),
             cells: vec![
                 Cell::text(s.email.unwrap_or_default()),
-                Cell::verdict(if s.live { "lives" } else { "ended" }, s.live),
+                Cell::verdict(if s.live { "active" } else { "ended" }, s.live),
                 Cell::text(s.authenticated_at),
                 Cell::text(s.expires_at),
                 Cell::text(s.id),
             ],
         });
         Block::Table(Table {
-            columns: &["Person", "State", "Proven", "Ends at the latest", "Id", "Action"],
+            columns: &["User", "Status", "Signed in", "Expires", "ID", "Action"],
             rows: rows.collect(),
         })
     };
-    page.sections = vec![Section::new("All", vec![listing.search(&context, path, "Address"), table, pager])];
+    page.sections = vec![Section::new("All", vec![listing.search(&context, path, "Email"), table, pager])];
     page.sections.extend(logout_notices(&context).await.map_err(|f| gone(&request, f.into()))?);
     Ok(super::show(&page))
 }
@@ -306,7 +306,7 @@ async fn logout_notices(context: &Context) -> Result<Option<Section>, Failure> {
             Cell::text(n.session_id),
         ])
     });
-    let columns = &["Application", "State", "Attempts", "Last answer", "Session"];
+    let columns = &["Application", "Status", "Attempts", "Last response", "Session"];
     let table = Block::Table(Table { columns, rows: rows.collect() });
     Ok(Some(Section::new("Back-channel logout", vec![table])))
 }

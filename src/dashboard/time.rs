@@ -29,29 +29,29 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
 
 fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
     let mut page = page(context, request, "/dashboard/clock", "Clock");
-    page.lead = Some("Everything obeys it: codes, windows, limits, sessions and tokens.".to_owned());
+    page.lead = Some("Codes, limits, sessions and tokens all use this clock.".to_owned());
     let path = context.path("/dashboard/clock");
     let view = clock::show(context);
     let facts = vec![
-        Fact::text("Here it is", &view.now),
-        Fact::text("Really it is", &view.real_now),
-        Fact::text("Ahead", format!("{} s", view.ahead_s)),
-        Fact::text("State", if view.frozen { "stands still" } else { "runs" }),
+        Fact::text("Server time", &view.now),
+        Fact::text("Real time", &view.real_now),
+        Fact::text("Offset", format!("{} s", view.ahead_s)),
+        Fact::text("State", if view.frozen { "Frozen" } else { "Running" }),
     ];
     let choice = Typed::default().choice(
         "advance",
         "advance_s",
-        "Move on by",
+        "Advance by",
         "300",
         &STEPS.map(|(label, s)| (s, label)),
     );
-    let advance = Form::post("Move on", path.clone(), vec![choice], "Move on");
+    let advance = Form::post("Advance", path.clone(), vec![choice], "Advance");
     let frozen = if view.frozen { "false" } else { "true" };
     let freeze = Form::post(
-        "Stand still",
+        "Freeze",
         path.clone(),
         vec![hidden("frozen", frozen)],
-        if view.frozen { "Run on" } else { "Stand still" },
+        if view.frozen { "Unfreeze" } else { "Freeze" },
     );
     let set = Form::post(
         "Set the time",
@@ -59,11 +59,11 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
         vec![typed.text(FORM, "now", "Time", &view.now).hint("RFC 3339, such as 2030-01-01T00:00:00Z.")],
         "Set",
     );
-    let reset = Form::post("Real time", path, vec![hidden("reset", "on")], "Back to real time");
+    let reset = Form::post("Real time", path, vec![hidden("reset", "on")], "Use real time");
     page.problem = typed.rest(&["now"]);
     page.sections = vec![
         Section::new("Now", vec![Block::Facts(facts), Block::Form(freeze), Block::Form(reset)]),
-        Section::new("Move on", vec![Block::Form(advance)]),
+        Section::new("Advance", vec![Block::Form(advance)]),
         Section::new("Set the time", vec![Block::Form(set)]),
     ];
     page

@@ -23,23 +23,25 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed, answer: Vec<Se
     let decode = vec![
         super::blocks::hidden("act", DECODE),
         typed.long(DECODE, "token", "Token", "").hint("A JWT or a refresh token."),
-        typed.text(DECODE, "client_id", "Meant for the client", "").hint("May be left empty."),
+        typed.text(DECODE, "client_id", "Expected audience", "").hint("Optional."),
     ];
     let mint = vec![
         super::blocks::hidden("act", MINT),
-        typed.text(MINT, "user", "User", "").hint("Id or address."),
-        typed.text(MINT, "client_id", "Client", "").hint("The first one when left empty."),
+        typed.text(MINT, "user", "User", "").hint("ID or email."),
+        typed.text(MINT, "client_id", "Client", "").hint("Leave empty for the first client."),
         typed.text(MINT, "scope", "Scope", "openid profile email offline_access"),
-        typed.long(MINT, "claims", "Further claims", "{}").hint("JSON, laid over access and ID token."),
         typed
-            .number(MINT, "access_token_lifetime_s", "Access token lives, in seconds", "")
-            .hint("Negative: expired already. Empty: as set."),
+            .long(MINT, "claims", "Extra claims", "{}")
+            .hint("JSON. Overrides the claims of the access and ID token."),
+        typed
+            .number(MINT, "access_token_lifetime_s", "Access token lifetime (seconds)", "")
+            .hint("Negative for an expired token. Leave empty for the default."),
     ];
     page.problem = typed.rest(&["token", "client_id", "user", "scope", "claims", "access_token_lifetime_s"]);
     page.sections = answer;
     page.sections.push(Section::new(
         "Decode",
-        vec![Block::Form(Form::post("Decode", path.clone(), decode, "Look into it"))],
+        vec![Block::Form(Form::post("Decode", path.clone(), decode, "Decode"))],
     ));
     page.sections.push(Section::new("Mint", vec![Block::Form(Form::post("Mint", path, mint, "Mint"))]));
     page
@@ -74,7 +76,7 @@ async fn decode(context: &Context, params: &Params) -> Result<Vec<Section>, Refu
     let rows =
         decoded.checks.iter().map(|c| Row::new(vec![Cell::verdict(c.name, c.ok), Cell::text(&c.text)]));
     let table = Table { columns: &["Check", "Result"], rows: rows.collect() };
-    let title = if decoded.valid { "It is valid here and now" } else { "It would be refused here and now" };
+    let title = if decoded.valid { "Valid" } else { "Not valid" };
     let mut blocks = vec![Block::Table(table)];
     for (name, value) in [("Header", decoded.header), ("Claims", decoded.claims)] {
         if let Some(value) = value {
@@ -88,7 +90,7 @@ async fn mint(context: &Context, params: &Params) -> Result<Vec<Section>, Refuse
     let claims = match one(params, "claims") {
         "" => serde_json::Map::new(),
         text => serde_json::from_str(text)
-            .map_err(|error| Refused::field("claims", format!("is no JSON object: {error}")))?,
+            .map_err(|error| Refused::field("claims", format!("is not a JSON object: {error}")))?,
     };
     let lifetime = match one(params, "access_token_lifetime_s") {
         "" => None,

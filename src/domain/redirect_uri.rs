@@ -56,7 +56,8 @@ pub enum RedirectUriError {
 }
 
 impl RedirectPattern {
-    /// Checks a URI for registration (product rules S-11 to S-13).
+    /// Checks a URI for registration: absolute, without a fragment or credentials, and in production mode with https
+    /// or a scheme of the application's own (RFC 6749, section 3.1.2; RFC 8252, section 7.1).
     ///
     /// A query is accepted although Scalekit's dashboard refuses one: OpenID Connect allows it and compares it
     /// byte for byte.

@@ -104,7 +104,7 @@ impl Endpoint {
         self
     }
 
-    /// Any origin may call it. No cookie is ever sent along, so nothing is given away (product rule B-11).
+    /// Any origin may call it. No cookie is ever sent along, so nothing is given away.
     pub fn cross_origin(mut self) -> Self {
         self.is_cross_origin = true;
         self

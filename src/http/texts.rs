@@ -2,16 +2,19 @@
 
 use crate::domain::email::EmailError;
 use crate::domain::limits::MailLimit;
+use crate::domain::settings::PasswordlessType;
 
 pub const TITLE_SIGN_IN: &str = "Sign in";
 pub const TITLE_SIGN_UP: &str = "Create your account";
 pub const TITLE_CODE: &str = "Enter your code";
-pub const TITLE_CHECK_MAIL: &str = "Check your mail";
+pub const TITLE_CHECK_EMAIL: &str = "Check your email";
 pub const TITLE_LINK: &str = "Finish signing in";
 pub const TITLE_WRONG_BROWSER: &str = "Open this link where you started";
 pub const TITLE_TOO_MANY: &str = "Too many incorrect codes";
-pub const TITLE_EXPIRED: &str = "This has expired";
-pub const TITLE_DONE: &str = "You are signed in";
+pub const TITLE_SIGN_IN_EXPIRED: &str = "This sign-in has expired";
+pub const TITLE_CODE_EXPIRED: &str = "This code has expired";
+pub const TITLE_LINK_EXPIRED: &str = "This link has expired";
+pub const TITLE_DONE: &str = "You're signed in";
 pub const TITLE_CHOOSE_ACCOUNT: &str = "Choose an account";
 pub const TITLE_SIGN_OUT: &str = "Sign out?";
 pub const TITLE_SIGNED_OUT: &str = "You're signed out";
@@ -23,65 +26,61 @@ pub const TITLE_DASHBOARD: &str = "Dashboard";
 pub const CONTINUE: &str = "Continue";
 
 pub const EMAIL_LABEL: &str = "Email address";
-pub const SIGN_IN_INTRO: &str = "We will mail you a way in. No password needed.";
-pub const SIGN_UP_INTRO: &str =
-    "Tell us your email address. We will check that it is yours; no password needed.";
 pub const CODE_LABEL: &str = "Code";
 pub const CODE_SENT_TO: &str = "We sent a code to";
-pub const CODE_OR_LINK: &str = "Enter the code, or open the link in the mail in this browser.";
+pub const CODE_OR_LINK: &str = "Enter the code, or open the link from the email in this browser.";
 pub const LINK_SENT_TO: &str = "We sent a sign-in link to";
-pub const LINK_OPEN_HERE: &str = "Open it in this browser. This page notices and moves on.";
+pub const LINK_OPEN_HERE: &str = "Open it in this browser. This page will continue automatically.";
 pub const NOT_YOU: &str = "Not you?";
-pub const NO_MAIL: &str = "No mail?";
-pub const RESEND: &str = "Send it again";
-pub const RESEND_IN: &str = "You can send it again in";
-pub const SENT_AGAIN: &str = "Sent. Look for the newest mail.";
-pub const CODE_MISSING: &str = "Enter the code from the mail.";
-pub const CODE_EXPIRED: &str = "This code has expired. Send a new one and enter that.";
+pub const NO_EMAIL: &str = "Didn't get it?";
+pub const RESEND: &str = "Resend";
+pub const RESEND_IN: &str = "Resend in";
+pub const CODE_MISSING: &str = "Enter the code from the email.";
+pub const CODE_EXPIRED: &str = "This code has expired. Resend it to get a new one.";
 pub const START_AGAIN: &str = "Start again";
 pub const TOO_MANY_TEXT: &str = "Too many incorrect codes were entered. Start again to get a new one.";
-pub const EXPIRED_TEXT: &str = "This code or link no longer works: it expired, or a newer mail replaced it.";
-pub const EXPIRED_HINT: &str = "Use the newest mail, or go back to the application and sign in again.";
+pub const EXPIRED_TEXT: &str = "It was valid for a short time only, or a newer email replaced it.";
+pub const EXPIRED_HINT: &str = "Use the latest email, or go back to the application and sign in again.";
 pub const LINK_AUTO: &str = "One moment, we're signing you in.";
 pub const LINK_CLICK: &str = "Press Continue to finish signing in.";
 pub const WRONG_BROWSER_TEXT: &str =
-    "For your safety a sign-in link works only in the browser in which the sign-in was started.";
-pub const WRONG_BROWSER_HINT: &str = "The link is still good. Copy it from the mail and open it in that browser, or start again here from the application.";
-pub const DONE_TEXT: &str = "Go on in the other tab. You can close this one.";
+    "For your security, a sign-in link works only in the browser where you started signing in.";
+pub const WRONG_BROWSER_HINT: &str = "The link still works. Copy it from the email and open it in that browser, or start again from the application.";
+pub const DONE_TEXT: &str = "You can close this tab.";
+pub const DONE_ELSEWHERE_TEXT: &str = "Continue in your other tab. You can close this one.";
 pub const CONTINUE_AS: &str = "Continue as";
 pub const USE_ANOTHER: &str = "Use another account";
 pub const SIGN_OUT_AS: &str = "You're signed in as";
 pub const SIGN_OUT_ASKED_BY: &str = "Sign-out was requested by";
-pub const SIGN_OUT_EVERYWHERE: &str = "Signing out ends your session for all applications in this browser.";
+pub const SIGN_OUT_EVERYWHERE: &str = "This ends your session for all applications in this browser.";
 pub const SIGN_OUT: &str = "Sign out";
 pub const STAY_SIGNED_IN: &str = "To stay signed in, close this page.";
 pub const SIGNED_OUT_TEXT: &str = "You can close this page.";
 pub const RETURN_TO: &str = "Return to";
-pub const NOT_EMULATED_TEXT: &str = "Vestibule does not emulate this address.";
-pub const LOST_HEADING: &str = "This sign-in is not open here";
-pub const LOST_TEXT: &str =
-    "It was started in another browser, or its cookie is gone. Go back to the application and sign in again.";
-pub const STUCK: &str = "Stuck? Write to";
-pub const GOES_ON_TO: &str = "You go on to";
+pub const NOT_EMULATED_TEXT: &str = "Vestibule doesn't emulate this address.";
+pub const LOST_HEADING: &str = "We couldn't find this sign-in";
+pub const LOST_TEXT: &str = "It was started in another browser, or its cookie was deleted. Go back to the application and sign in again.";
+pub const NEED_HELP: &str = "Need help? Contact";
+pub const CONTINUE_TO: &str = "Continue to";
 pub const APPLICATION: &str = "Application:";
 pub const HOW_TO: &str = "How to fix this";
-pub const LISTS_EMULATED: &str = "lists what it does emulate.";
+pub const LISTS_EMULATED: &str = "lists what it emulates.";
 pub const DEVELOPMENT_NOTICE: &str = "Development server";
 
 pub const MAIL_OTHER_BROWSER: &str = "What would another browser see of this link?";
 
-pub const DEMO_BANNER: &str = "Demonstration: no mail is needed, codes are shown on the page.";
+pub const DEMO_BANNER: &str = "Demo: codes are shown on the page. No email needed.";
 pub const DEMO_CODE: &str = "Your code is";
-pub const DEMO_LINK: &str = "This is a demonstration, so you need no mail:";
+pub const DEMO_LINK: &str = "This is a demo, so you don't need the email:";
 pub const DEMO_OPEN_LINK: &str = "open the link";
 
 pub const INBOX_RECIPIENT: &str = "Recipient";
 pub const INBOX_FILTER: &str = "Filter";
-pub const INBOX_EMPTY: &str = "No mail yet.";
-pub const INBOX_EMPTY_TO: &str = "No mail to";
-pub const INBOX_LEAD: &str = "Every mail this server sends appears here, by itself. Start a sign-in from your application, or wait for the code in a test:";
+pub const INBOX_EMPTY: &str = "No emails yet.";
+pub const INBOX_EMPTY_TO: &str = "No emails to";
+pub const INBOX_LEAD: &str = "Every email this server sends appears here automatically. Start a sign-in from your application, or wait for the code in a test:";
 pub const INBOX_REQUEST: &str = "Example request";
-pub const INBOX_TEST_USER: &str = "test user, not sent";
+pub const INBOX_TEST_USER: &str = "Test user";
 pub const INBOX_NOT_DELIVERED: &str = "Not delivered";
 pub const INBOX_SIGN_UP: &str = "sign-up";
 pub const INBOX_TO: &str = "to";
@@ -93,10 +92,45 @@ pub const MAIL_TO: &str = "To";
 pub const MAIL_SENT: &str = "Sent";
 pub const MAIL_CODE: &str = "Code";
 pub const MAIL_LINK: &str = "Link";
-pub const MAIL_HTML: &str = "As people see it";
-pub const MAIL_HTML_FRAME: &str = "HTML part of the mail";
+pub const MAIL_HTML: &str = "HTML";
+pub const MAIL_HTML_FRAME: &str = "HTML part of the email";
 pub const MAIL_TEXT: &str = "Text part";
-pub const MAIL_TEXT_FRAME: &str = "Text part of the mail";
+pub const MAIL_TEXT_FRAME: &str = "Text part of the email";
+
+/// What the address form promises.
+pub fn sign_in_intro(passwordless_type: PasswordlessType) -> &'static str {
+    match passwordless_type {
+        PasswordlessType::Otp => "We'll email you a sign-in code.",
+        PasswordlessType::Link => "We'll email you a sign-in link.",
+        PasswordlessType::LinkOtp => "We'll email you a sign-in code and link.",
+    }
+}
+
+/// The same of a sign-up.
+pub fn sign_up_intro(passwordless_type: PasswordlessType) -> &'static str {
+    match passwordless_type {
+        PasswordlessType::Otp => "Enter your email and we'll send you a code to verify it.",
+        PasswordlessType::Link => "Enter your email and we'll send you a link to verify it.",
+        PasswordlessType::LinkOtp => "Enter your email and we'll send you a code and a link to verify it.",
+    }
+}
+
+/// What an email brought has expired.
+pub fn expired(sent: Option<PasswordlessType>) -> &'static str {
+    match sent {
+        None => TITLE_SIGN_IN_EXPIRED,
+        Some(PasswordlessType::Link) => TITLE_LINK_EXPIRED,
+        Some(PasswordlessType::Otp | PasswordlessType::LinkOtp) => TITLE_CODE_EXPIRED,
+    }
+}
+
+/// A newer email was sent.
+pub fn resent(passwordless_type: PasswordlessType) -> &'static str {
+    match passwordless_type {
+        PasswordlessType::Link => "New link sent. Use the latest email.",
+        PasswordlessType::Otp | PasswordlessType::LinkOtp => "New code sent. Use the latest email.",
+    }
+}
 
 /// Why an address was refused, and what to do.
 pub fn email_error(error: EmailError) -> String {
@@ -120,17 +154,17 @@ pub fn wrong_code(attempts_left: usize) -> String {
 /// The limit of wrong codes per address and day.
 pub fn address_spent(has_link: bool) -> &'static str {
     if has_link {
-        "Too many wrong codes were entered for this address. Open the link in the mail instead, or try a code again tomorrow."
+        "Too many incorrect codes were entered for this address. Open the link from the email instead, or try a code again tomorrow."
     } else {
-        "Too many wrong codes were entered for this address. Try again tomorrow."
+        "Too many incorrect codes were entered for this address. Try again tomorrow."
     }
 }
 
 /// A limit of emails, with how long to wait, and in development how to lift it.
 pub fn too_many_emails(limit: MailLimit, retry_after_s: i64, is_development: bool) -> String {
     let what = match limit {
-        MailLimit::Address => "This address has just been sent several emails.",
-        MailLimit::Source | MailLimit::Total => "Too many emails were asked for just now.",
+        MailLimit::Address => "We've just sent several emails to this address.",
+        MailLimit::Source | MailLimit::Total => "Too many emails were requested.",
     };
     let unit = if retry_after_s == 1 { "second" } else { "seconds" };
     let setting = limit.setting();

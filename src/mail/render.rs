@@ -104,6 +104,11 @@ pub fn render(content: &MailContent<'_>) -> Result<RenderedMail, RenderError> {
         to: &content.to.to_unicode(),
         code: content.code,
         link: content.link,
+        credential: match (content.code, content.link) {
+            (Some(_), Some(_)) => "code or link",
+            (Some(_), None) => "code",
+            (None, _) => "link",
+        },
         expiry: &expiry,
         support_email: support_email.as_deref(),
     };
@@ -206,6 +211,8 @@ struct Words<'a> {
     to: &'a str,
     code: Option<&'a str>,
     link: Option<&'a str>,
+    /// What not to share.
+    credential: &'a str,
     expiry: &'a str,
     support_email: Option<&'a str>,
 }
@@ -301,9 +308,7 @@ mod tests {
     /// The whole text part, because its blank lines are what template edits break.
     fn assert_text_of_both(text: &str) {
         let expected = "\
-Hello,
-
-enter this code to sign in to Acme:
+Hi, here's your sign-in code for Acme:
 
 482913
 
@@ -311,12 +316,12 @@ Or open this link:
 
 http://localhost:6870/login/link?link_token=0b9f2c1e-5a77-4d1c-9a51-0f6f6f7a2b11_l&state=a%20b
 
-They work once, within 5 minutes. Do not pass them on: whoever has them can sign in as you.
+Expires in 5 minutes. Don't share this code or link with anyone.
 
-This mail went to jane@example.com because someone asked to sign in to Acme with this address. \
-If that was not you, ignore it and nothing happens.
+We sent this email to jane@example.com because someone asked to sign in to Acme with this address. \
+If this wasn't you, you can ignore this email.
 
-Questions? help@acme.example
+Need help? Contact help@acme.example
 ";
         assert_eq!(text, expected);
     }
@@ -385,7 +390,7 @@ Questions? help@acme.example
         };
         let mail = render(&content(&given)).unwrap();
         assert_eq!(mail.subject, "482913 is your Beta sign-in code");
-        assert!(mail.text.starts_with("Hello Jane,\n") && mail.html.contains("Hello Jane,"));
+        assert!(mail.text.starts_with("Hi Jane, here's") && mail.html.contains("Hi Jane, here"));
         assert!(!mail.text.contains("000000") && !mail.html.contains("http://e"));
         let blank = variables(&[("app_name", "\r\n"), ("user_name", "  ")]);
         let mail = render(&content(&blank)).unwrap();
@@ -393,7 +398,7 @@ Questions? help@acme.example
             mail.subject, "482913 is your Acme sign-in code",
             "the branding's name is the last resort"
         );
-        assert!(mail.text.starts_with("Hello,\n"));
+        assert!(mail.text.starts_with("Hi, here's"));
     }
 
     #[test]

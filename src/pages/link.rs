@@ -74,7 +74,7 @@ pub async fn sign_in(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) 
 
 /// A link that never was, or that a newer one replaced.
 fn gone(context: &Context) -> HttpResponse {
-    let layout = render::layout(context, texts::TITLE_EXPIRED);
+    let layout = render::layout(context, texts::TITLE_LINK_EXPIRED);
     page(StatusCode::GONE, &views::Expired { layout, restart_action: None })
 }
 
@@ -91,7 +91,7 @@ fn refused(
         }
         LinkOutcome::Closed(Closed::Completed) => {
             let layout = render::layout(context, texts::TITLE_DONE);
-            page(StatusCode::OK, &views::Done { layout, app_name })
+            page(StatusCode::OK, &views::Done { layout, text: texts::DONE_ELSEWHERE_TEXT, app_name })
         }
         LinkOutcome::Closed(Closed::TooManyAttempts) if restart.is_some() => {
             let layout = render::layout(context, texts::TITLE_TOO_MANY);
@@ -99,7 +99,7 @@ fn refused(
             page(StatusCode::TOO_MANY_REQUESTS, &views::TooManyAttempts { layout, restart_action })
         }
         LinkOutcome::Accepted | LinkOutcome::Expired | LinkOutcome::Closed(_) => {
-            let layout = render::layout(context, texts::TITLE_EXPIRED);
+            let layout = render::layout(context, texts::TITLE_LINK_EXPIRED);
             page(StatusCode::GONE, &views::Expired { layout, restart_action: restart })
         }
     }

@@ -10,6 +10,7 @@ use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials,
 use crate::domain::authorization::{Parameters, Prompt};
 use crate::domain::clock::rfc3339;
 use crate::domain::flow::{About, Step, Verdict};
+use crate::domain::settings::PasswordlessType;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form, ParamsError};
@@ -58,7 +59,9 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
         Some(error) => error.said(&context, &auth_request, cookies::typed_email(&request, &context)),
         None => {
             let is_sent_again = matches!(query.one("sent"), Ok(Some("again")));
-            Said { notice: is_sent_again.then(|| texts::SENT_AGAIN.to_owned()), ..Said::default() }
+            let resent = auth_request.credentials().filter(|_| is_sent_again);
+            let notice = resent.map(|sent| texts::resent(sent.passwordless_type).to_owned());
+            Said { notice, ..Said::default() }
         }
     };
     show_state(&context, &auth_request, said)
@@ -113,7 +116,12 @@ fn note_page(context: &Context, auth_request: &AuthRequest, what: &str) {
 
 fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
     let sign_up = auth_request.origin.authorization.prompt == Prompt::Create;
-    let title = if sign_up { texts::TITLE_SIGN_UP } else { texts::TITLE_SIGN_IN };
+    let passwordless_type = context.environment.passwordless.passwordless_type;
+    let (title, intro) = if sign_up {
+        (texts::TITLE_SIGN_UP, texts::sign_up_intro(passwordless_type))
+    } else {
+        (texts::TITLE_SIGN_IN, texts::sign_in_intro(passwordless_type))
+    };
     let view = views::SignIn {
         layout: render::layout(context, title),
         action: path_of(context, &auth_request.id, "/email"),
@@ -124,7 +132,7 @@ fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
             .unwrap_or_default(),
         error: said.error,
         app_name: app_name(&context.environment, auth_request).to_owned(),
-        sign_up,
+        intro,
     };
     page(said.status, &view)
 }
@@ -157,7 +165,7 @@ fn check_mail_page(
 ) -> HttpResponse {
     let id = &auth_request.id;
     let view = views::CheckMail {
-        layout: render::layout(context, texts::TITLE_CHECK_MAIL),
+        layout: render::layout(context, texts::TITLE_CHECK_EMAIL),
         email: sent.email.to_unicode(),
         resend_action: path_of(context, id, "/resend"),
         restart_action: path_of(context, id, "/restart"),
@@ -180,11 +188,12 @@ fn resend_after_s(context: &Context, sent: &Credentials) -> i64 {
 
 fn closed_page(context: &Context, auth_request: &AuthRequest, closed: Closed) -> HttpResponse {
     let restart_action = path_of(context, &auth_request.id, "/restart");
+    let sent = auth_request.credentials().map(|sent| sent.passwordless_type);
     match closed {
         Closed::Expired => page(
             StatusCode::GONE,
             &views::Expired {
-                layout: render::layout(context, texts::TITLE_EXPIRED),
+                layout: render::layout(context, texts::expired(sent)),
                 restart_action: Some(restart_action),
             },
         ),
@@ -199,6 +208,12 @@ fn closed_page(context: &Context, auth_request: &AuthRequest, closed: Closed) ->
             StatusCode::OK,
             &views::Done {
                 layout: render::layout(context, texts::TITLE_DONE),
+                // A link opens a tab of its own.
+                text: if sent.is_some_and(PasswordlessType::has_link) {
+                    texts::DONE_ELSEWHERE_TEXT
+                } else {
+                    texts::DONE_TEXT
+                },
                 app_name: app_name(&context.environment, auth_request).to_owned(),
             },
         ),
@@ -231,7 +246,7 @@ fn not_yours() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not_found", texts::LOST_HEADING, texts::LOST_TEXT)
 }
 
-/// A sign-in that this browser lost goes back to where its application starts one (product rule B-06).
+/// A sign-in that this browser lost goes back to where its application starts one by `initiate_login_uri` (OpenID Connect Core 1.0, section 4).
 async fn lost(context: &Context, id: &str) -> Option<HttpResponse> {
     let uri = passwordless::initiate_login_uri(context, id).await.ok()??;
     Some(see_other(&uri))

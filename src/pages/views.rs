@@ -14,7 +14,7 @@ pub struct SignIn {
     pub email: String,
     pub error: Option<String>,
     pub app_name: String,
-    pub sign_up: bool,
+    pub intro: &'static str,
 }
 
 /// The code form.
@@ -91,6 +91,7 @@ pub struct Expired {
 #[template(path = "pages/done.html")]
 pub struct Done {
     pub layout: Layout,
+    pub text: &'static str,
     pub app_name: String,
 }
 

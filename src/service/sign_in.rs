@@ -110,7 +110,7 @@ fn note_success(context: &Context, flow_id: &str, grant: &Grant, user_id: &str, 
     flows::note(context, flow_id, about, step);
 }
 
-/// In the full-stack profile a sign-up makes an organization too (product rule B-27), named after the address's
+/// In the full-stack profile a sign-up makes an organization too, named after the address's
 /// domain.
 fn new_organization(context: &Context, email: &EmailAddress) -> Option<Organization> {
     context.environment.tokens.user_management.then(|| Organization {

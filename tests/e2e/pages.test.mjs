@@ -154,8 +154,8 @@ Object.assign(pages, {
     await page.getByRole('button', { name: 'Mint' }).click();
     const token = await page.getByLabel('Access token', { exact: true }).textContent();
     await page.getByLabel('Token', { exact: true }).fill(token);
-    await page.getByRole('button', { name: 'Look into it' }).click();
-    await page.getByText('It is valid here and now').waitFor();
+    await page.getByRole('button', { name: 'Decode' }).click();
+    await page.getByRole('heading', { name: 'Valid', exact: true }).waitFor();
   }),
   'desk-clock': desk('/clock'),
   'desk-faults': desk('/faults'),
@@ -244,7 +244,7 @@ test('the keyboard alone is enough for the dashboard', async () => {
   await tabTo(page.getByLabel('Email address', { exact: true }));
   await page.keyboard.type('keys@example.com');
   await page.keyboard.press('Enter');
-  await page.getByText('Made.').waitFor();
+  await page.getByText('Created.').waitFor();
   await page.goto(`${vestibule.url}/dashboard/users?q=keys@`);
   await tabTo(page.getByRole('link', { name: 'keys@example.com' }));
   await page.keyboard.press('Enter');

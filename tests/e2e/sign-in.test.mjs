@@ -169,7 +169,7 @@ test('a link opened in the same browser signs in by itself, and the waiting tab 
   await second.waitForURL(`${application.callback}**`);
   assertSignedIn(second);
   await page.bringToFront();
-  await page.getByRole('heading', { name: 'You are signed in' }).waitFor();
+  await page.getByRole('heading', { name: "You're signed in" }).waitFor();
   assert.deepEqual(faults, []);
   await context.close();
 });
@@ -221,7 +221,7 @@ test('without enforcement another browser finishes after a click, not before', a
   await press(theirs.page);
   await theirs.page.waitForURL(`${application.callback}**`);
   assertSignedIn(theirs.page);
-  await mine.page.getByRole('heading', { name: 'You are signed in' }).waitFor();
+  await mine.page.getByRole('heading', { name: "You're signed in" }).waitFor();
   await Promise.all([mine.context.close(), theirs.context.close()]);
   await lenient.stop();
 });
@@ -325,7 +325,7 @@ test('a mail appears in the open inbox by itself', async () => {
   const { context, page, faults } = await freshPage(browser);
   const address = newAddress();
   await page.goto(`${vestibule.url}/_emulator/inbox?to=${address}`);
-  await page.getByText(`No mail to ${address}`).waitFor();
+  await page.getByText(`No emails to ${address}`).waitFor();
   await fetch(vestibule.authorizeUrl(application.callback, { login_hint: address }), { redirect: 'manual' });
   await page.getByText((await vestibule.mailTo(address)).code, { exact: true }).first().waitFor();
   assert.deepEqual(faults, []);

@@ -62,7 +62,7 @@ async fn a_refused_form_of_a_sign_in_leads_to_a_page_that_survives_a_reload_and_
     assert_eq!(server.mails_to("jane@example.com").await.len(), 2);
     let done = person.enter_code(&sign_in, &server.code_for("jane@example.com").await).await;
     assert!(done.answer("code").is_some(), "reloads used no attempt up");
-    assert_eq!(person.get(&location).await.heading(), "You are signed in");
+    assert_eq!(person.get(&location).await.heading(), "You're signed in");
 }
 
 #[tokio::test]

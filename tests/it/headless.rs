@@ -87,7 +87,7 @@ async fn a_server_sends_and_verifies_a_code_by_grpc(
     let again = server.call(VERIFY, &verify).await;
     assert_eq!(again.refusal(), (3, "AUTH_REQUEST_ALREADY_USED".to_owned()));
 
-    // A proof by API makes no user and no session (product rule H-09).
+    // A proof by API makes no user and no session.
     let app = &server.app;
     let email = vestibule::domain::email::EmailAddress::parse("jane@example.com").unwrap();
     assert!(app.store().user_by_email(&app.id, &email).await.unwrap().is_none());

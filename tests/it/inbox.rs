@@ -180,7 +180,7 @@ async fn bad_queries_are_named() {
 async fn the_pages_show_mails_and_their_html_part_can_do_nothing() {
     let server = TestServer::start().await;
     let empty = server.get("/_emulator/inbox").await;
-    assert!(empty.body.contains("No mail yet"));
+    assert!(empty.body.contains("No emails yet"));
     server.person().start("jane@example.com").await;
     let mail = server.mail_to("jane@example.com").await;
     let list = server.get("/_emulator/inbox").await;

@@ -31,7 +31,7 @@ async fn a_link_signs_in_where_the_sign_in_was_started(
     assert!(done.answer("code").is_some(), "{}", done.body);
     // The tab that waits notices and moves on.
     assert_eq!(person.get(&format!("{sign_in}/status")).await.json()["state"], "moved");
-    assert_eq!(person.get(&sign_in).await.heading(), "You are signed in");
+    assert_eq!(person.get(&sign_in).await.heading(), "You're signed in");
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn without_enforcement_another_browser_finishes_after_a_click() {
     assert_eq!(landing.status, 200);
     assert!(!landing.body.contains("data-submit-now"), "nothing happens without a click");
     assert!(follow(&elsewhere, &link).await.answer("code").is_some());
-    assert_eq!(person.get(&sign_in).await.heading(), "You are signed in");
+    assert_eq!(person.get(&sign_in).await.heading(), "You're signed in");
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_used_expired_or_invented_link_says_so() {
     person.start("jane@example.com").await;
     let link = server.link_for("jane@example.com").await;
     assert_eq!(follow(&person, &link).await.status, 303);
-    assert_eq!(person.get(&link).await.heading(), "You are signed in");
+    assert_eq!(person.get(&link).await.heading(), "You're signed in");
     assert_eq!(follow(&person, &link).await.location, None);
     let late = server.person();
     late.start("late@example.com").await;

@@ -123,7 +123,7 @@ async fn a_sign_in_left_alone_expires() {
     let sign_in = person.start("jane@example.com").await;
     server.advance_s(3600);
     let page = person.get(&sign_in).await;
-    assert_eq!((page.status, page.heading().as_str()), (410, "This has expired"));
+    assert_eq!((page.status, page.heading().as_str()), (410, "This code has expired"));
 }
 
 #[rstest]
@@ -204,7 +204,7 @@ async fn each_type_mails_what_it_says() {
         assert_eq!((mail["code"].is_string(), mail["link"].is_string()), (has_code, has_link), "{kind}");
         let page = person.get(&sign_in).await;
         assert_eq!(page.body.contains("name=\"code\""), has_code, "{kind}");
-        assert_eq!(page.heading(), if has_code { "Enter your code" } else { "Check your mail" });
+        assert_eq!(page.heading(), if has_code { "Enter your code" } else { "Check your email" });
     }
 }
 

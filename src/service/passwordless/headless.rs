@@ -1,5 +1,5 @@
 //! Headless passwordless: an application's server sends, resends and verifies, and keeps its own sessions. A proof
-//! makes no user and no session here (product rule H-09).
+//! makes no user and no session here.
 
 use super::{
     Draft, Mailed, SendFailure, expected_code, failed_attempts, guess_digest, note_code, note_link, try_send,

@@ -102,7 +102,7 @@ async fn lists_show_a_page_at_a_time_and_find_what_is_searched_for() {
         assert_eq!(rows(&found.body), 1, "{list}: {}", found.body);
         assert!(found.body.contains(&format!(">{one}")), "{list}");
         let nothing = server.get(&format!("/dashboard/{list}?q=nowhere")).await.body;
-        assert!(nothing.contains("Nothing fits") && rows(&nothing) == 0, "{list}");
+        assert!(nothing.contains("No results") && rows(&nothing) == 0, "{list}");
     }
 }
 
@@ -148,7 +148,7 @@ async fn applications_users_faults_and_environments_are_made_and_deleted_by_form
     assert!(beside(&wrong, "fault-code-error").contains("whole number"), "{}", wrong.body);
 
     let made = server.post("/dashboard/environments", &[("name", "one")]).await;
-    assert_eq!(made.location.unwrap(), format!("{}/e/one/dashboard?done=made", server.url));
+    assert_eq!(made.location.unwrap(), format!("{}/e/one/dashboard?done=created", server.url));
     assert!(server.get("/e/one/dashboard").await.body.contains("/e/one/dashboard/methods"));
     server.post("/dashboard/environments", &[("name", "two")]).await;
     let found = server.get("/dashboard/environments?q=TW").await.body;
