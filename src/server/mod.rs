@@ -428,6 +428,7 @@ async fn run_provider(
     tasks.spawn(outbox::run(provider.clone()));
     tasks.spawn(backchannel_logout::run(provider.clone()));
     tasks.spawn(housekeeping::reload_keys(provider.clone()));
+    tasks.spawn(housekeeping::analyze_new_tables(provider.clone()));
     tasks.spawn(housekeeping::clean_up(provider));
     tasks.spawn(flows::write_always(app));
     while tasks.join_next().await.is_some() {}

@@ -62,3 +62,17 @@ async fn clean(app: &App) -> Result<u64, StoreError> {
         }
     }
 }
+
+/// How often tables without statistics are looked for.
+const ANALYZE_EVERY: Duration = Duration::from_secs(2);
+
+/// Has the database gather statistics of new tables, until the task is dropped.
+pub async fn analyze_new_tables(provider: Provider) {
+    loop {
+        tokio::time::sleep(ANALYZE_EVERY).await;
+        let Some(app) = provider.get() else { continue };
+        if let Err(error) = app.store().analyze_new_tables().await {
+            tracing::warn!(%error, "statistics of new tables could not be gathered");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use sqlx::any::AnyConnectOptions;
 use sqlx::{Any, AssertSqlSafe, SqlSafeStr as _, SqlStr, Transaction};
 
-use super::{PostgresOptions, StoreError};
+use super::{PostgresOptions, Store, StoreError, sql};
 
 /// How to connect, and how a transaction begins.
 pub(super) struct Opened {
@@ -45,4 +45,21 @@ pub(super) async fn use_schema(tx: &mut Transaction<'_, Any>, schema: &str) -> R
         return Err(StoreError::IgnoredSchema(schema.to_owned()));
     }
     Ok(())
+}
+
+impl Store {
+    /// Has PostgreSQL gather statistics of tables that it knows nothing of. Before that it takes any index that begins with
+    /// an environment for as good as the primary key, and reads every user to find one. Autovacuum does the same, a
+    /// minute later. The embedded engine needs none.
+    pub async fn analyze_new_tables(&self) -> Result<(), StoreError> {
+        if self.embedded.is_some() {
+            return Ok(());
+        }
+        let analyze = "DO $$ DECLARE new_table record; BEGIN \
+             FOR new_table IN SELECT schemaname, relname FROM pg_stat_user_tables \
+             WHERE schemaname = current_schema() AND last_analyze IS NULL AND last_autoanalyze IS NULL AND n_live_tup >= 50 \
+             LOOP EXECUTE format('ANALYZE %I.%I', new_table.schemaname, new_table.relname); END LOOP; END $$";
+        sql(analyze).execute(&self.pool).await?;
+        Ok(())
+    }
 }

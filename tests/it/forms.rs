@@ -163,7 +163,7 @@ async fn the_dashboard_leads_to_what_a_form_came_to() {
     }
     let gone = person.get(&location).await;
     assert_eq!(gone.location, Some(format!("{}/dashboard?done=not_kept", server.url)));
-    assert!(person.get(&gone.location.unwrap()).await.body.contains("no longer kept"));
+    assert!(person.get(&gone.location.unwrap()).await.body.contains("no longer available"));
     // In an isolated environment it stays there.
     server.do_control("POST", "/environments", json!({ "name": "a1" })).await;
     let moved = person.send("/e/a1/dashboard/methods", &bad).await.location.unwrap();

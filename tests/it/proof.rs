@@ -320,7 +320,7 @@ async fn a_demonstration_shows_the_code_and_the_link_and_no_other_page_does() {
     let page = person.start("jane@example.com").await;
     let shown = person.get(&page).await;
     let code = server.code_for("jane@example.com").await;
-    assert!(shown.body.contains(&code) && shown.body.contains("Demonstration"), "{}", shown.body);
+    assert!(shown.body.contains(&code) && shown.body.contains("Demo: codes"), "{}", shown.body);
     assert_eq!(person.enter_code(&page, &code).await.status, 303);
     let links = TestServer::with("demo = true\n[passwordless]\ntype = \"LINK\"").await;
     let person = links.person();

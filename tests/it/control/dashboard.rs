@@ -196,7 +196,7 @@ async fn the_clock_and_the_state_are_changed_by_forms() {
         .await;
     assert_eq!(seeded.status, 303, "{}", seeded.body);
     let bad = server.post("/dashboard/state", &[("act", "seed"), ("seed", "{")]).await;
-    assert!(beside(&bad, "seed-seed-error").contains("no JSON"), "{}", bad.body);
+    assert!(beside(&bad, "seed-seed-error").contains("not valid JSON"), "{}", bad.body);
     assert_eq!(server.post("/dashboard/state", &[("act", "reset")]).await.status, 303);
     assert_eq!(server.do_control("GET", "/clock", Value::Null).await["ahead_s"], 0);
 }
@@ -210,7 +210,7 @@ async fn where_a_token_is_demanded_people_sign_in_with_it() {
     assert_eq!(refused.location.unwrap(), format!("{}/dashboard/sign-in", server.url));
     let wrong = person.post("/dashboard/sign-in", &[("token", "open")]).await;
     assert_eq!(wrong.status, 401);
-    assert!(beside(&wrong, "sign-in-token-error").contains("not the token"));
+    assert!(beside(&wrong, "sign-in-token-error").contains("Incorrect token"));
     assert!(!wrong.body.contains("value=\"open\""), "what was typed is not shown again");
     let right = person.post("/dashboard/sign-in", &[("token", "open, sesame, open")]).await;
     let cookie = right.header("set-cookie").to_owned();
