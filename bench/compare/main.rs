@@ -384,8 +384,8 @@ fn database() -> Option<String> {
 /// that is slow for a while is slow for all.
 fn people(bench: &mut Bench) {
     bench.report.title(
-        "Many people",
-        "| people, and as many expired requests | per second | p50 | p99 | p99 to that of none |",
+        "Scaling with users",
+        "| users, and as many expired requests | per second | p50 | p99 | p99 to that of none |",
     );
     let counts = [0_u64, 100_000, 1_000_000];
     let folders = counts.map(|_| tempfile::tempdir().unwrap());
