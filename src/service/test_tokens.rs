@@ -16,7 +16,7 @@ use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::domain::token::seconds;
 use crate::domain::user::User;
 use crate::runtime::Context;
-use crate::service::token::{Extras, TokenRefusal, TokenResponse, issue_for_test};
+use crate::service::token::{TokenOverrides, TokenRefusal, TokenResponse, issue_for_test};
 
 /// What tokens to mint.
 #[derive(Debug, Clone, Default)]
@@ -80,13 +80,14 @@ pub async fn mint(context: &Context, wanted: Wanted) -> Result<TokenResponse, Re
         organization_id: wanted.organization_id,
         claims: RequestedClaims::default(),
     };
-    let extras = Extras {
+    let overrides = TokenOverrides {
         claims: wanted.claims,
         access_token_lifetime_s: wanted.access_token_lifetime_s,
         id_token_lifetime_s: wanted.id_token_lifetime_s,
         fault: None,
     };
-    issue_for_test(context, client, session, authorization, &extras).await.map_err(|refusal| match refusal {
+    issue_for_test(context, client, session, authorization, &overrides).await.map_err(|refusal| match refusal
+    {
         TokenRefusal::Failure(failure) => Refused::Failure(failure),
         other => Refused::NotAllowed(other.to_string()),
     })

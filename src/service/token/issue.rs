@@ -1,0 +1,131 @@
+//! The tokens of a grant: access token, ID token, refresh token.
+
+use super::overrides::TokenOverrides;
+use super::{TokenRefusal, TokenResponse, access_token_lifetime_s};
+use crate::domain::client::Client;
+use crate::domain::grant::Grant;
+use crate::domain::ids::token_id_of_grant;
+use crate::domain::signing_algorithm::SigningAlgorithm;
+use crate::domain::token::{
+    self, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim,
+    subject_identifier,
+};
+use crate::domain::user::{Organization, User};
+use crate::runtime::Context;
+
+/// Whom the tokens of a grant are about.
+pub(super) struct TokenSubject {
+    user: User,
+    organization: Option<Organization>,
+}
+
+impl TokenSubject {
+    /// The user, in the organization that the application asked for, or else the first one's.
+    pub(super) fn choose(grant: &Grant, user: User, mut organizations: Vec<Organization>) -> Self {
+        let chosen = grant.authorization.organization_id.as_deref();
+        let position = organizations
+            .iter()
+            .position(|o| chosen.is_none_or(|c| o.id == c || o.external_id.as_deref() == Some(c)));
+        Self { user, organization: position.map(|i| organizations.swap_remove(i)) }
+    }
+
+    /// The same for the claims of the grant's tokens.
+    fn in_session<'a>(&'a self, grant: &'a Grant) -> Subject<'a> {
+        Subject {
+            user: &self.user,
+            organization: self.organization.as_ref(),
+            session_id: &grant.session_id,
+            authenticated_at_ms: grant.authenticated_at_ms,
+        }
+    }
+}
+
+/// The issuer that a grant's tokens name: the one its sign-in began under, so that they agree with the `iss` of its
+/// callback. Where that is no URL of ours any more, such as after a start on another port, the one asked now.
+fn issuer_of<'a>(context: &'a Context, grant: &'a Grant) -> &'a str {
+    if context.environment.is_issuer(&grant.issuer) { &grant.issuer } else { context.issuer() }
+}
+
+/// Signs the tokens of a grant. `code` is there when they answer a code, for `c_hash`.
+pub(super) async fn issue(
+    context: &Context,
+    client: &Client,
+    grant: &Grant,
+    subject: &TokenSubject,
+    scope: &[String],
+    code: Option<&str>,
+    overrides: &TokenOverrides,
+) -> Result<TokenResponse, TokenRefusal> {
+    let subject = subject.in_session(grant);
+    let configured_s = access_token_lifetime_s(context, client);
+    let lifetime_s = overrides.access_token_lifetime_s.unwrap_or(configured_s);
+    let jti = token_id_of_grant(&grant.id, context.entropy());
+    let claims = token::access_token(
+        &token::AccessTokenRequest {
+            environment: &context.environment,
+            issuer: issuer_of(context, grant),
+            client_id: &client.client_id,
+            scope,
+            lifetime_s,
+            jti: &jti,
+            dated_at_ms: context.token_date_ms(),
+            now_ms: context.now_ms(),
+        },
+        &subject,
+    );
+    let access_token = overrides.sign(context, SigningAlgorithm::default(), &claims).await?;
+    let id_token = if scope.iter().any(|s| s == "openid") {
+        let mut claims = id_token_claims(context, grant, &subject, scope, &access_token, code);
+        if let Some(lifetime_s) = overrides.id_token_lifetime_s {
+            claims.exp = token::seconds(context.now_ms()) + lifetime_s;
+        }
+        Some(overrides.sign(context, client.id_token_signed_response_alg, &claims).await?)
+    } else {
+        None
+    };
+    Ok(TokenResponse {
+        access_token,
+        token_type: "Bearer",
+        expires_in: expires_in_s(lifetime_s),
+        id_token,
+        refresh_token: grant.refresh_generation.map(|g| context.secret().refresh_token(&grant.id, g)),
+        scope: scope.join(" "),
+    })
+}
+
+fn id_token_claims(
+    context: &Context,
+    grant: &Grant,
+    subject: &Subject<'_>,
+    scope: &[String],
+    access_token: &str,
+    code: Option<&str>,
+) -> IdTokenClaims {
+    let environment = &context.environment;
+    let client_id = &grant.authorization.client_id;
+    let now_s = token::seconds(context.now_ms());
+    let dated_s = token::seconds(context.token_date_ms());
+    let asked = &grant.authorization.claims.id_token;
+    let allows = |claim: &str| {
+        // Scalekit's ID tokens carry the address whatever the scope.
+        claim.starts_with("email") || scope_allows_claim(scope, claim) || asked.iter().any(|c| c == claim)
+    };
+    IdTokenClaims {
+        iss: issuer_of(context, grant).to_owned(),
+        sub: subject_identifier(environment, subject.user),
+        aud: vec![client_id.clone()],
+        azp: client_id.clone(),
+        client_id: client_id.clone(),
+        iat: dated_s,
+        exp: now_s + environment.tokens.id_token_lifetime_s,
+        auth_time: token::seconds(subject.authenticated_at_ms).min(dated_s),
+        amr: vec![environment.passwordless.connection_id.clone()],
+        sid: subject.session_id.to_owned(),
+        oid: subject.organization.filter(|_| environment.tokens.user_management).map(|o| o.id.clone()),
+        nonce: grant.authorization.nonce.clone(),
+        at_hash: Some(half_hash(access_token)),
+        c_hash: code.map(half_hash),
+        person: PersonClaims::of(subject.user, allows),
+        xoid: subject.organization.and_then(|o| o.external_id.clone()),
+    }
+}

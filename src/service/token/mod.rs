@@ -1,0 +1,113 @@
+//! `/oauth/token`: what the three grants share. Each has a file of its own.
+
+mod authorization_code;
+mod client_credentials;
+mod for_test;
+mod issue;
+mod overrides;
+mod refresh_token;
+
+use serde::Serialize;
+
+pub use authorization_code::{exchange_code, note_refused_client};
+pub use client_credentials::client_credentials;
+pub use for_test::issue_for_test;
+pub use overrides::TokenOverrides;
+pub use refresh_token::refresh;
+
+use super::{Failure, flows};
+use crate::domain::authorization::{AuthorizationRequest, scope_words};
+use crate::domain::client::Client;
+use crate::domain::flow::{About, FlowStatus, Step, Verdict};
+use crate::domain::token::IdTokenClaims;
+use crate::runtime::Context;
+
+/// A successful answer (RFC 6749 §5.1, OpenID Connect Core 1.0 §3.1.3.3).
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct TokenResponse {
+    pub access_token: String,
+    pub token_type: &'static str,
+    /// Whole seconds left.
+    pub expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    pub scope: String,
+}
+
+/// Why no token is given (RFC 6749 §5.2).
+#[derive(Debug, thiserror::Error)]
+pub enum TokenRefusal {
+    #[error("{0}")]
+    InvalidGrant(String),
+    #[error("{0}")]
+    InvalidScope(String),
+    #[error("{0}")]
+    UnauthorizedClient(&'static str),
+    #[error("{0}")]
+    Failure(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for TokenRefusal {
+    fn from(error: E) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+fn invalid_grant(reason: impl Into<String>) -> TokenRefusal {
+    TokenRefusal::InvalidGrant(reason.into())
+}
+
+/// The claims of an `id_token_hint`, if this environment issued it. It may be long expired (OpenID Connect Core 1.0
+/// §3.1.2.1): hints come late.
+pub fn hinted(context: &Context, token: &str) -> Option<IdTokenClaims> {
+    let claims = context.app.keys.current().verify::<IdTokenClaims>(token).ok()?;
+    context.environment.is_issuer(&claims.iss).then_some(claims)
+}
+
+/// Notes what a client got, or why not.
+fn note_tokens(
+    context: &Context,
+    client: &Client,
+    grant_id: Option<String>,
+    shown: &str,
+    outcome: &Result<TokenResponse, TokenRefusal>,
+) {
+    let step = match outcome {
+        Ok(_) => Step::new("token", Verdict::Ok, format!("{shown} was exchanged for tokens.")),
+        Err(TokenRefusal::InvalidGrant(why)) => {
+            Step::new("token", Verdict::Refused, format!("{shown} was refused with invalid_grant: {why}."))
+        }
+        Err(why @ (TokenRefusal::InvalidScope(_) | TokenRefusal::UnauthorizedClient(_))) => {
+            Step::new("token", Verdict::Refused, format!("{shown} was refused: {why}."))
+        }
+        Err(TokenRefusal::Failure(_)) => return,
+    };
+    let step = step.with("client_id", client.client_id.as_str());
+    match grant_id {
+        Some(id) => flows::note(context, &id, About::default(), step),
+        None => {
+            let about = About::status(FlowStatus::Failed).client(&client.client_id);
+            flows::note(context, &flows::new_flow_id(context), about, step);
+        }
+    }
+}
+
+fn scope_list(scope: &str) -> Result<Vec<String>, TokenRefusal> {
+    let words = scope_words(scope).map_err(|error| TokenRefusal::InvalidScope(error.to_string()))?;
+    Ok(words.into_iter().map(str::to_owned).collect())
+}
+
+/// How long the tokens of an authorization may live, in seconds.
+pub(super) fn lifetime_s(context: &Context, client: &Client, authorization: &AuthorizationRequest) -> i64 {
+    if authorization.has_scope("offline_access") {
+        context.environment.tokens.refresh_token_lifetime_s
+    } else {
+        access_token_lifetime_s(context, client)
+    }
+}
+
+fn access_token_lifetime_s(context: &Context, client: &Client) -> i64 {
+    client.access_token_lifetime_s.unwrap_or(context.environment.tokens.access_token_lifetime_s)
+}
