@@ -5,23 +5,15 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::environment::{self, SeedSettings};
-use super::source::{Problem, Source};
-use super::{DEFAULT_CLIENT_ID, DEFAULT_SPA_CLIENT_ID};
+use super::problem::Problem;
+use super::seed::{self, SeedSettings};
+use super::source::Source;
+use super::{clients, default_client, environment};
 use crate::domain::client::ClientPlace;
 use crate::domain::environment::Environment;
 use crate::domain::environment_name::{EnvironmentName, urls_of};
 use crate::domain::field_error::FieldError;
 use crate::domain::public_url::PublicUrl;
-
-/// What may be changed while the server runs: settings and whole tables.
-const CHANGEABLE: &[&str] = &["strict_redirects", "login_hint", "demo", "deterministic_seed"];
-const CHANGEABLE_TABLES: &[&str] =
-    &["passwordless", "test_users", "tokens", "sessions", "limits", "branding", "mail", "flows", "logout"];
-
-/// Settings of the one client that needs no table; gone where clients are listed.
-const SHORT_CLIENT: &[&str] =
-    &["client_id", "client_secret", "redirect_uris", "post_logout_redirect_uris", "instant_sign_in"];
 
 impl From<Problem> for FieldError {
     fn from(problem: Problem) -> Self {
@@ -61,9 +53,7 @@ impl Layers {
     ) -> Result<Environment, Vec<FieldError>> {
         let mut source = self.source.clone();
         if changes.get("clients").is_some_and(|c| !c.is_null()) {
-            for key in SHORT_CLIENT {
-                source.remove(key);
-            }
+            default_client::remove(&mut source);
         }
         source.add_json(changes);
         let mut errors: Vec<FieldError> = source
@@ -92,41 +82,38 @@ impl Layers {
         environment.name = name;
         Ok(environment)
     }
-}
 
-impl Layers {
     /// Where the configuration file speaks of this client of the default environment.
     pub fn place_of_client(&self, client_id: &str) -> ClientPlace {
         let mut source = self.source.clone();
-        let tables = source.tables("clients");
-        let is_listed =
-            |i: usize| source.filled(&format!("clients[{i}].client_id")).as_deref() == Some(client_id);
-        if (0..tables).any(is_listed) {
-            return ClientPlace::Table;
+        if clients::is_listed(&mut source, client_id) {
+            ClientPlace::Table
+        } else if default_client::is_described(&mut source, client_id) {
+            ClientPlace::TopLevel
+        } else {
+            ClientPlace::Elsewhere
         }
-        let is_short = match self.source.clone().filled("client_id") {
-            Some(id) => id == client_id,
-            None => tables == 0 && [DEFAULT_CLIENT_ID, DEFAULT_SPA_CLIENT_ID].contains(&client_id),
-        };
-        if is_short { ClientPlace::TopLevel } else { ClientPlace::Elsewhere }
     }
 }
 
+/// May this be changed while the server runs? What is no setting at all, the reader says.
 fn is_changeable(key: &str) -> bool {
-    let (table, inner) = key.split_once('.').unwrap_or((key, ""));
-    // A logo is a file of this machine, which is nothing to be named from outside.
-    let is_file = table == "branding" && inner == "logo";
-    CHANGEABLE.contains(&key)
-        || (CHANGEABLE_TABLES.contains(&table) && !inner.is_empty() && !is_file)
-        || table == "clients"
-        || (table.starts_with("clients[") && table.ends_with(']'))
+    let table = key.split_once('.').map_or("", |(table, _)| table);
+    // The list of clients is replaced as a whole.
+    if key.split(['.', '[']).next() == Some("clients") {
+        return true;
+    }
+    match super::all().find(|setting| setting.key == key) {
+        Some(setting) => setting.is_changeable(),
+        None => !table.is_empty() && super::all().any(|s| s.table_and_name().0 == table && s.is_changeable()),
+    }
 }
 
-/// People and organizations as the control API sends them, by the rules of the configuration.
+/// Users and organizations as the control API sends them, by the rules of the configuration.
 pub fn seed_from_json(value: &Value) -> Result<SeedSettings, Vec<FieldError>> {
     let mut source = Source::default();
     source.add_json(value);
-    let seed = environment::read_seed(&mut source);
+    let seed = seed::read(&mut source);
     let errors = source.finish_api();
     if errors.is_empty() { Ok(seed) } else { Err(errors.into_iter().map(FieldError::from).collect()) }
 }

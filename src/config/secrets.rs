@@ -1,7 +1,12 @@
 //! Which secrets are good enough.
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use super::DEFAULT_CLIENT_SECRET;
+use super::setting::Setting;
+use super::source::Source;
 use crate::crypto::client_secrets::is_hash_of;
+use crate::domain::client::{Client, ClientKind, ClientSecret};
 
 /// Characters that a secret has at least.
 const MIN_LENGTH: usize = 16;
@@ -14,8 +19,20 @@ const WELL_KNOWN: &str = "is the well-known development secret, which is accepte
     `openssl rand -base64 32` makes one";
 const EASY_TO_GUESS: &str = "is too easy to guess: it needs at least 16 characters, 8 of them different; `openssl rand -base64 32` makes one";
 
+/// A secret of the operator's own, which has to be hard to guess wherever the server listens.
+pub(super) fn read_secret(
+    source: &mut Source,
+    setting: &Setting<Option<&'static str>>,
+) -> Option<SecretString> {
+    let secret = source.optional_text(setting)?;
+    if let Some(weakness) = weakness(&secret) {
+        source.problem(setting.key(), weakness);
+    }
+    Some(SecretString::from(secret))
+}
+
 /// What is wrong with a secret that has to keep others out.
-pub(super) fn weakness(secret: &str) -> Option<&'static str> {
+fn weakness(secret: &str) -> Option<&'static str> {
     if secret == DEFAULT_CLIENT_SECRET {
         return Some(WELL_KNOWN);
     }
@@ -25,8 +42,43 @@ pub(super) fn weakness(secret: &str) -> Option<&'static str> {
 }
 
 /// The same of one whose argon2 hash is all there is.
-pub(super) fn weakness_of_hash(hash: &str) -> Option<&'static str> {
+fn weakness_of_hash(hash: &str) -> Option<&'static str> {
     is_hash_of(hash, DEFAULT_CLIENT_SECRET).then_some(WELL_KNOWN)
+}
+
+/// Which client secrets are good enough.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SecretRules {
+    /// Only this machine can connect, and nobody real signs in.
+    Any,
+    HardToGuess,
+}
+
+impl SecretRules {
+    pub(super) fn check(self, source: &mut Source, key: &str, secret: &str) {
+        self.check_with(source, key, || weakness(secret));
+    }
+
+    pub(super) fn check_hash(self, source: &mut Source, key: &str, hash: &str) {
+        self.check_with(source, key, || weakness_of_hash(hash));
+    }
+
+    fn check_with(self, source: &mut Source, key: &str, weakness: impl Fn() -> Option<&'static str>) {
+        if self == Self::HardToGuess
+            && let Some(weakness) = weakness()
+        {
+            source.problem(key, weakness);
+        }
+    }
+}
+
+/// Does this client authenticate with the secret that everybody knows? For a hash, this takes as long as computing one.
+pub fn has_well_known_secret(client: &Client) -> bool {
+    let ClientKind::Web { secrets } = &client.kind else { return false };
+    secrets.iter().any(|secret| match secret {
+        ClientSecret::Plain(secret) => secret.expose_secret() == DEFAULT_CLIENT_SECRET,
+        ClientSecret::Argon2(hash) => is_hash_of(hash, DEFAULT_CLIENT_SECRET),
+    })
 }
 
 #[cfg(test)]

@@ -1,69 +1,16 @@
-//! Settings from every layer, each remembering where it was written, and a reader that collects all mistakes.
+//! What is written in every layer, and where. `reader.rs` reads settings out of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-/// Names of the lists of tables.
-const TABLES: [&str; 3] = ["clients", "users", "organizations"];
-
-/// Where a setting was written.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Location {
-    File {
-        path: PathBuf,
-        line: usize,
-    },
-    Variable(String),
-    Flag(&'static str),
-    /// The control API.
-    Api,
-    /// Nobody wrote it: a default, or something missing.
-    Unwritten,
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Self::Variable(name) => f.write_str(name),
-            Self::Flag(name) => f.write_str(name),
-            Self::Api | Self::Unwritten => Ok(()),
-        }
-    }
-}
-
-/// One mistake in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    pub location: Location,
-    /// Dotted name of the setting.
-    pub key: String,
-    /// What was written, where the message is about that.
-    pub value: Option<String>,
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.location {
-            Location::Api | Location::Unwritten => {}
-            written => write!(f, "{written}: ")?,
-        }
-        match &self.value {
-            Some(value) => write!(f, "{} = {value:?}: {}", self.key, self.message),
-            None if self.key.is_empty() => f.write_str(&self.message),
-            None => write!(f, "{} {}", self.key, self.message),
-        }
-    }
-}
+use super::problem::{Location, Problem};
+use super::spelling::nearest;
 
 /// A value as written.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub(super) enum Value {
     Text(String),
     Integer(i64),
     Boolean(bool),
@@ -72,13 +19,10 @@ pub enum Value {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
-    value: Value,
-    location: Location,
+pub(super) struct Entry {
+    pub(super) value: Value,
+    pub(super) location: Location,
 }
-
-/// Neither databases nor systems take one.
-const NUL: &str = "must not contain a NUL character (\\u0000)";
 
 /// All layers laid over one another: the last one written wins, setting by setting.
 #[derive(Debug, Clone, Default)]
@@ -146,7 +90,7 @@ impl Source {
                 }
             }
             // An empty list may be one of tables: those are known by name.
-            Json::Array(items) if items.is_empty() && TABLES.contains(&key) => {
+            Json::Array(items) if items.is_empty() && super::is_list_of_tables(key) => {
                 self.remove_tables(key);
                 self.read.insert(key.to_owned());
             }
@@ -199,19 +143,9 @@ impl Source {
     /// Lays variables over what is there: `VESTIBULE_PASSWORDLESS__TYPE` is `passwordless.type`.
     pub fn add_variables(&mut self, variables: impl Iterator<Item = (String, String)>) {
         for (name, text) in variables {
-            let key = match name.as_str() {
-                "DATABASE_URL" => "database.url".to_owned(),
-                "OTEL_EXPORTER_OTLP_ENDPOINT" => "traces.endpoint".to_owned(),
-                "OTEL_SERVICE_NAME" => "traces.service_name".to_owned(),
-                // Which file to read, and what only the tests read.
-                "VESTIBULE_CONFIG" | "VESTIBULE_BIN" | "VESTIBULE_FUZZ_S" => continue,
-                name if name.starts_with("VESTIBULE_TEST_") => continue,
-                _ => match name.strip_prefix("VESTIBULE_") {
-                    Some(rest) => rest.to_lowercase().replace("__", "."),
-                    None => continue,
-                },
-            };
-            self.set(&key, Value::Text(text), Location::Variable(name));
+            if let Some(key) = key_of_variable(&name) {
+                self.set(&key, Value::Text(text), Location::Variable(name));
+            }
         }
     }
 
@@ -257,139 +191,9 @@ impl Source {
         }
     }
 
-    fn take(&mut self, key: &str) -> Option<Entry> {
+    pub(super) fn take(&mut self, key: &str) -> Option<Entry> {
         self.read.insert(key.to_owned());
         self.entries.get(key).cloned()
-    }
-
-    pub fn text(&mut self, key: &str) -> Option<String> {
-        match self.take(key)?.value {
-            Value::Text(text) if !text.contains('\0') => Some(text),
-            Value::Text(_) => {
-                self.problem(key, NUL);
-                None
-            }
-            _ => {
-                self.problem(key, "must be text, in quotes");
-                None
-            }
-        }
-    }
-
-    /// Text that is not empty; an empty variable counts as unset.
-    pub fn filled(&mut self, key: &str) -> Option<String> {
-        self.text(key).filter(|t| !t.is_empty())
-    }
-
-    pub fn boolean(&mut self, key: &str, default: bool) -> bool {
-        let Some(entry) = self.take(key) else { return default };
-        match &entry.value {
-            Value::Boolean(value) => *value,
-            Value::Text(text) if is_loose(&entry.location) => match text.as_str() {
-                "true" | "1" | "yes" | "on" => true,
-                "false" | "0" | "no" | "off" => false,
-                _ => self.wrong(key, "must be true or false", default),
-            },
-            _ => self.wrong(key, "must be true or false", default),
-        }
-    }
-
-    /// A whole number within a range.
-    pub fn integer(&mut self, key: &str, range: RangeInclusive<i64>, default: i64) -> i64 {
-        let Some(entry) = self.take(key) else { return default };
-        let number = match &entry.value {
-            Value::Integer(number) => Some(*number),
-            Value::Text(text) if is_loose(&entry.location) => text.parse().ok(),
-            _ => None,
-        };
-        match number.filter(|n| range.contains(n)) {
-            Some(number) => number,
-            None => {
-                let text = format!("must be a whole number from {} to {}", range.start(), range.end());
-                self.wrong(key, &text, default)
-            }
-        }
-    }
-
-    pub fn optional_integer(&mut self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
-        self.is_set(key).then(|| self.integer(key, range.clone(), *range.start()))
-    }
-
-    /// A list of texts; in a variable or flag, separated by commas.
-    pub fn list(&mut self, key: &str) -> Option<Vec<String>> {
-        let entry = self.take(key)?;
-        match &entry.value {
-            Value::List(items) => {
-                let texts: Vec<String> = items
-                    .iter()
-                    .filter_map(|i| if let Value::Text(text) = i { Some(text.clone()) } else { None })
-                    .collect();
-                if texts.len() != items.len() {
-                    self.problem(key, "must be a list of texts");
-                }
-                if texts.iter().any(|text| text.contains('\0')) {
-                    self.problem(key, NUL);
-                }
-                Some(texts)
-            }
-            Value::Text(text) if is_loose(&entry.location) => {
-                Some(text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect())
-            }
-            _ => {
-                self.problem(key, "must be a list of texts, such as [\"a\", \"b\"]");
-                None
-            }
-        }
-    }
-
-    /// One of a few words.
-    pub fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)], default: T) -> T {
-        let Some(text) = self.text(key) else { return default };
-        match choices.iter().find(|(word, _)| *word == text) {
-            Some((_, value)) => *value,
-            None => {
-                let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-                self.wrong(key, &format!("must be one of: {}", words.join(", ")), default)
-            }
-        }
-    }
-
-    /// A value with a parser of its own.
-    pub fn parsed<T, E: fmt::Display>(
-        &mut self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let text = self.filled(key)?;
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.problem_with(key, text, error.to_string());
-                None
-            }
-        }
-    }
-
-    /// A list of values with a parser of their own.
-    pub fn parsed_list<T, E: fmt::Display>(
-        &mut self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<Vec<T>> {
-        let texts = self.list(key)?;
-        let mut values = Vec::new();
-        for text in texts {
-            match parse(&text) {
-                Ok(value) => values.push(value),
-                Err(error) => self.problem(key, format!("{text:?} {error}")),
-            }
-        }
-        Some(values)
-    }
-
-    fn wrong<T>(&mut self, key: &str, message: &str, default: T) -> T {
-        self.problem(key, message);
-        default
     }
 
     /// All mistakes, in the order of the files' lines; settings nobody asked for are among them.
@@ -422,9 +226,14 @@ impl Source {
     }
 }
 
-/// Variables and flags are text; numbers, booleans and lists are read out of it.
-fn is_loose(location: &Location) -> bool {
-    matches!(location, Location::Variable(_) | Location::Flag(_))
+/// The setting that a variable sets.
+fn key_of_variable(name: &str) -> Option<String> {
+    // Which file to read, and what only the tests read.
+    let is_none = ["VESTIBULE_CONFIG", "VESTIBULE_BIN", "VESTIBULE_FUZZ_S"].contains(&name)
+        || name.starts_with("VESTIBULE_TEST_");
+    let own = name.strip_prefix("VESTIBULE_").map(|rest| rest.to_lowercase().replace("__", "."));
+    own.filter(|_| !is_none)
+        .or_else(|| super::all().find(|s| s.variable == Some(name)).map(|s| s.key.clone()))
 }
 
 fn value_of(value: &DeValue<'_>) -> Value {
@@ -440,25 +249,4 @@ fn value_of(value: &DeValue<'_>) -> Value {
         DeValue::Datetime(_) => Value::Other("date"),
         DeValue::Table(_) => Value::Other("table"),
     }
-}
-
-/// The known name that differs least, if it differs little.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
-    known.map(|k| (distance(name, k), k)).filter(|(d, _)| *d <= 3).min().map(|(_, k)| k)
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

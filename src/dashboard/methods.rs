@@ -2,30 +2,39 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Value, json};
 
 use super::blocks::{Block, Fact, Form, Page, Section, Typed};
-use super::{Answer, Desk, Posted, again, back, one, page, posted, show_with};
-use crate::domain::authorization::Parameters;
+use super::setting_fields::{field, patch};
+use super::{Answer, Desk, Posted, again, back, page, posted, show_with};
 use crate::runtime::Context;
-use crate::service::settings;
+use crate::service::settings::{self, Facts};
 
 const FORM: &str = "methods";
-const NAMES: &[&str] = &[
-    "enabled",
-    "type",
-    "validity_s",
-    "enforce_same_browser_origin",
-    "regenerate_passwordless_credentials_on_resend",
-    "code_length",
-    "sign_up_allowed",
-    "code_attempts",
-    "code_attempts_window_s",
-    "mails_per_address",
-    "mails_window_s",
-    "demo",
-    "user_management",
+
+/// Settings on the form, with their labels: Scalekit's where its panel has them.
+const FIELDS: &[(&str, &str)] = &[
+    ("passwordless.enabled", "Magic link & OTP"),
+    ("passwordless.type", "Passwordless method"),
+    ("passwordless.validity_s", "Expiry period, in seconds"),
+    ("passwordless.enforce_same_browser_origin", "Enforce same browser origin"),
+    ("passwordless.regenerate_passwordless_credentials_on_resend", "Issue new credentials on resend"),
+    ("passwordless.code_length", "Code length"),
+    ("passwordless.sign_up_allowed", "Allow sign-up"),
+    ("limits.code_attempts", "Code attempts per sign-in"),
+    ("limits.code_attempts_window_s", "per (seconds)"),
+    ("limits.mails_per_address", "Emails per address"),
+    ("limits.mails_window_s", "per (seconds)"),
+    ("tokens.user_management", "Full-stack tokens"),
+    ("demo", "Demo"),
 ];
+
+/// Scalekit's names of what `passwordless.type` may be.
+const METHODS: &[(&str, &str)] =
+    &[("OTP", "Verification code"), ("LINK", "Magic link"), ("LINK_OTP", "Magic link + verification code")];
+
+fn fields() -> impl Iterator<Item = (&'static Facts, &'static str)> {
+    FIELDS.iter().filter_map(|(key, label)| Some((settings::find(key)?, *label)))
+}
 
 /// `GET /dashboard/methods`
 pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
@@ -34,56 +43,11 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
 
 fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
     let mut page = page(context, request, "/dashboard/methods", "Sign-in method");
-    let environment = &context.environment;
-    let (settings, limits) = (&environment.passwordless, &environment.limits);
-    let types = [
-        ("OTP", "Verification code"),
-        ("LINK", "Magic link"),
-        ("LINK_OTP", "Magic link + verification code"),
-    ];
-    let fields = vec![
-        typed.check(FORM, "enabled", "Magic link & OTP", settings.enabled).hint("Allow sign-in by email."),
-        typed.choice(FORM, "type", "Passwordless method", settings.passwordless_type.as_str(), &types),
-        typed
-            .number(FORM, "validity_s", "Expiry period, in seconds", settings.validity_s)
-            .hint("60 to 3600."),
-        typed
-            .check(
-                FORM,
-                "enforce_same_browser_origin",
-                "Enforce same browser origin",
-                settings.enforce_same_browser_origin,
-            )
-            .hint("A link works only in the browser that requested it."),
-        typed
-            .check(
-                FORM,
-                "regenerate_passwordless_credentials_on_resend",
-                "Issue new credentials on resend",
-                settings.regenerate_passwordless_credentials_on_resend,
-            )
-            .hint("A resend creates a new code and link and invalidates the earlier ones."),
-        typed.number(FORM, "code_length", "Code length", settings.code_length).hint("Scalekit uses 6."),
-        typed.check(FORM, "sign_up_allowed", "Allow sign-up", settings.sign_up_allowed),
-        typed.number(FORM, "code_attempts", "Code attempts per sign-in", limits.code_attempts),
-        typed.number(FORM, "code_attempts_window_s", "per (seconds)", limits.code_attempts_window_s),
-        typed
-            .number(
-                FORM,
-                "mails_per_address",
-                "Emails per address",
-                limits.mails_per_address.unwrap_or_default(),
-            )
-            .hint("0: no limit."),
-        typed.number(FORM, "mails_window_s", "per (seconds)", limits.mails_window_s),
-        typed
-            .check(FORM, "user_management", "Full-stack tokens", environment.tokens.user_management)
-            .hint("`sub` is usr_…, with oid and sid. Otherwise it is conn_…;email."),
-        typed
-            .check(FORM, "demo", "Demo", environment.demo)
-            .hint("Show the code on the page. No email needed."),
-    ];
-    page.problem = typed.rest(NAMES);
+    let names: Vec<&str> = fields().map(|(setting, _)| setting.table_and_name().1).collect();
+    page.problem = typed.rest(&names);
+    let fields = fields()
+        .map(|(setting, label)| field(typed, FORM, &context.environment, setting, label, METHODS))
+        .collect();
     let form = Form::post("Settings", context.path("/dashboard/methods"), fields, "Save");
     page.sections = vec![
         Section::new("Settings", vec![Block::Form(form)]),
@@ -96,11 +60,8 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
 fn clicks(context: &Context) -> Vec<Fact> {
     let settings = &context.environment.passwordless;
     let switch = |on: bool| if on { "on" } else { "off" };
-    let method = match settings.passwordless_type.as_str() {
-        "OTP" => "Verification code",
-        "LINK" => "Magic link",
-        _ => "Magic link + verification code",
-    };
+    let is_set = |(word, _): &&(&str, &str)| *word == settings.passwordless_type.as_str();
+    let method = METHODS.iter().find(is_set).map_or("", |(_, name)| *name);
     vec![
         Fact::text("Authentication, Auth methods", format!("Magic link & OTP {}", switch(settings.enabled))),
         Fact::text("Passwordless method", method),
@@ -116,7 +77,7 @@ fn clicks(context: &Context) -> Vec<Fact> {
 /// `POST /dashboard/methods`
 pub async fn save(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
     let params = posted(&request, form)?;
-    match settings::change(&context, &patch(&params)).await {
+    match settings::change(&context, &patch(&params, fields().map(|(setting, _)| setting))).await {
         Ok(_) => Ok(back(&context, "/dashboard/methods", "saved")),
         Err(refused) => {
             let typed = again(&request, FORM, &params, refused)?;
@@ -125,30 +86,15 @@ pub async fn save(request: HttpRequest, Desk(context): Desk, form: Posted) -> An
     }
 }
 
-/// The form in the words of the configuration. What is no number is left for the reader to refuse.
-fn patch(params: &Parameters) -> Value {
-    let on = |name| one(params, name) == "on";
-    let number = |name| {
-        let text = one(params, name);
-        text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from)
-    };
-    json!({
-        "demo": on("demo"),
-        "passwordless": {
-            "enabled": on("enabled"),
-            "type": one(params, "type"),
-            "validity_s": number("validity_s"),
-            "enforce_same_browser_origin": on("enforce_same_browser_origin"),
-            "regenerate_passwordless_credentials_on_resend": on("regenerate_passwordless_credentials_on_resend"),
-            "code_length": number("code_length"),
-            "sign_up_allowed": on("sign_up_allowed"),
-        },
-        "tokens": { "user_management": on("user_management") },
-        "limits": {
-            "code_attempts": number("code_attempts"),
-            "code_attempts_window_s": number("code_attempts_window_s"),
-            "mails_per_address": number("mails_per_address"),
-            "mails_window_s": number("mails_window_s"),
-        },
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_a_setting_that_can_change() {
+        assert_eq!(fields().count(), FIELDS.len());
+        assert!(fields().all(|(setting, _)| setting.is_changeable()));
+        let types = settings::find("passwordless.type").unwrap();
+        assert_eq!(types.words, METHODS.iter().map(|(word, _)| *word).collect::<Vec<_>>());
+    }
 }

@@ -12,6 +12,8 @@ mod kept_pages;
 mod listing;
 mod methods;
 mod people;
+mod setting_fields;
+mod settings;
 mod time;
 mod tokens;
 
@@ -48,6 +50,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(endpoint("/sign-in").get(sign_in_page).post(sign_in).end())
             .service(endpoint("/sign-out").post(sign_out).shown_at("/dashboard").end())
             .service(endpoint("/inbox/{id}/other-browser").get(flows::other_browser).end())
+            .service(endpoint("/settings").get(settings::show).post(settings::save).end())
             .service(endpoint("/methods").get(methods::show).post(methods::save).end())
             .service(endpoint("/applications").get(applications::list).post(applications::create).end())
             .service(endpoint("/applications/{id}").get(applications::show).post(applications::save).end())
@@ -103,6 +106,7 @@ pub const DESK_ENTRIES: &[(&str, &str)] = &[
     ("/dashboard", "Home"),
     ("/_emulator/inbox", "Inbox"),
     ("/dashboard/methods", "Sign-in method"),
+    ("/dashboard/settings", "Settings"),
     ("/dashboard/applications", "Applications"),
     ("/dashboard/users", "Users"),
     ("/dashboard/organizations", "Organizations"),

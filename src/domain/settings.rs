@@ -11,6 +11,15 @@ pub enum Mode {
     Production,
 }
 
+impl Mode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        }
+    }
+}
+
 /// What the mail carries: Scalekit's dashboard switch "Magic link & OTP".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub enum PasswordlessType {
@@ -23,7 +32,7 @@ pub enum PasswordlessType {
 }
 
 impl PasswordlessType {
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Otp => "OTP",
             Self::Link => "LINK",
@@ -71,6 +80,15 @@ pub enum LoginHintMode {
     Prefill,
 }
 
+impl LoginHintMode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Prefill => "prefill",
+        }
+    }
+}
+
 /// When logout asks the person first. A hint that belongs to another session always asks (OpenID Connect RP-Initiated
 /// Logout 1.0 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +100,7 @@ pub enum LogoutConfirm {
 }
 
 impl LogoutConfirm {
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::WithoutHint => "without_hint",
             Self::Never => "never",

@@ -11,7 +11,7 @@ pub enum SigningAlgorithm {
 impl SigningAlgorithm {
     pub const ALL: [Self; 2] = [Self::Rs256, Self::Es256];
 
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
             Self::Es256 => "ES256",

@@ -3,183 +3,97 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
-use utoipa::ToSchema;
+use serde_json::{Map, Value};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::changed_settings::change_with;
 use super::changes::Refused;
 use super::clients;
-use crate::config::merge;
+use crate::config::{self, merge};
+pub use crate::config::{Facts, Values, sections};
 use crate::domain::environment::Environment;
-use crate::domain::settings::{LoginHintMode, Mode};
 use crate::runtime::Context;
 
-/// Settings as they hold now. A change names those it means, and `null` goes back to the configured one.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Settings {
-    /// `development` or `production`; cannot be changed while the server runs.
-    #[schema(read_only)]
-    pub mode: &'static str,
-    pub strict_redirects: bool,
-    /// `send` or `prefill`.
-    pub login_hint: &'static str,
-    pub demo: bool,
-    pub deterministic_seed: Option<String>,
-    pub passwordless: Passwordless,
-    pub test_users: TestUsers,
-    pub tokens: Tokens,
-    pub sessions: Sessions,
-    pub limits: LimitSettings,
-    pub branding: BrandingSettings,
-    pub mail: MailSettings,
-    pub flows: FlowSettings,
-    pub logout: LogoutSettings,
-}
-
-/// Scalekit's panel "Magic link & OTP".
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Passwordless {
-    pub enabled: bool,
-    /// `OTP`, `LINK` or `LINK_OTP`.
-    pub r#type: &'static str,
-    pub validity_s: i64,
-    pub enforce_same_browser_origin: bool,
-    pub regenerate_passwordless_credentials_on_resend: bool,
-    pub code_length: u32,
-    pub connection_id: String,
-    pub sign_up_allowed: bool,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct TestUsers {
-    pub enabled: bool,
-    pub patterns: Vec<String>,
-    pub static_code: String,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Tokens {
-    pub user_management: bool,
-    pub access_token_lifetime_s: i64,
-    pub id_token_lifetime_s: i64,
-    pub client_token_lifetime_s: i64,
-    pub authorization_code_lifetime_s: i64,
-    pub refresh_token_lifetime_s: i64,
-    pub refresh_grace_s: i64,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Sessions {
-    pub absolute_timeout_s: i64,
-    pub idle_timeout_s: i64,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct LimitSettings {
-    pub code_attempts: u32,
-    pub code_attempts_window_s: i64,
-    /// 0: no limit.
-    pub mails_per_address: u32,
-    pub mails_window_s: i64,
-    /// 0: no limit.
-    pub mails_per_source: u32,
-    /// 0: no limit.
-    pub mails_in_all: u32,
-    /// 0: no limit.
-    pub failed_attempts_per_address: u32,
-    pub auth_request_lifetime_s: i64,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct BrandingSettings {
-    pub name: String,
-    pub accent_color: String,
-    pub support_email: Option<String>,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct MailSettings {
-    pub from_name: String,
-    pub from_address: String,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct FlowSettings {
-    pub keep_s: i64,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct LogoutSettings {
-    /// `without_hint` or `never`.
-    pub confirm: &'static str,
-}
+/// Settings as they hold now, in the words of the configuration file: those that the control API shows. A change names
+/// those it means, and `null` goes back to the configured one.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Settings(Map<String, Value>);
 
 impl From<&Environment> for Settings {
     fn from(environment: &Environment) -> Self {
-        let Environment { passwordless, test_users, tokens, sessions, limits, branding, mail_from, .. } =
-            environment;
-        Self {
-            mode: match environment.mode {
-                Mode::Development => "development",
-                Mode::Production => "production",
-            },
-            strict_redirects: environment.strict_redirects,
-            login_hint: match environment.login_hint {
-                LoginHintMode::Send => "send",
-                LoginHintMode::Prefill => "prefill",
-            },
-            demo: environment.demo,
-            deterministic_seed: environment.deterministic_seed.clone(),
-            passwordless: Passwordless {
-                enabled: passwordless.enabled,
-                r#type: passwordless.passwordless_type.as_str(),
-                validity_s: passwordless.validity_s,
-                enforce_same_browser_origin: passwordless.enforce_same_browser_origin,
-                regenerate_passwordless_credentials_on_resend: passwordless
-                    .regenerate_passwordless_credentials_on_resend,
-                code_length: passwordless.code_length,
-                connection_id: passwordless.connection_id.clone(),
-                sign_up_allowed: passwordless.sign_up_allowed,
-            },
-            test_users: TestUsers {
-                enabled: test_users.enabled,
-                patterns: test_users.patterns.clone(),
-                static_code: test_users.static_code.clone(),
-            },
-            tokens: Tokens {
-                user_management: tokens.user_management,
-                access_token_lifetime_s: tokens.access_token_lifetime_s,
-                id_token_lifetime_s: tokens.id_token_lifetime_s,
-                client_token_lifetime_s: tokens.client_token_lifetime_s,
-                authorization_code_lifetime_s: tokens.authorization_code_lifetime_s,
-                refresh_token_lifetime_s: tokens.refresh_token_lifetime_s,
-                refresh_grace_s: tokens.refresh_grace_s,
-            },
-            sessions: Sessions {
-                absolute_timeout_s: sessions.absolute_timeout_s,
-                idle_timeout_s: sessions.idle_timeout_s,
-            },
-            limits: LimitSettings {
-                code_attempts: limits.code_attempts,
-                code_attempts_window_s: limits.code_attempts_window_s,
-                mails_per_address: limits.mails_per_address.unwrap_or_default(),
-                mails_window_s: limits.mails_window_s,
-                mails_per_source: limits.mails_per_source.unwrap_or_default(),
-                mails_in_all: limits.mails_in_all.unwrap_or_default(),
-                failed_attempts_per_address: limits.failed_attempts_per_address.unwrap_or_default(),
-                auth_request_lifetime_s: limits.auth_request_lifetime_s,
-            },
-            branding: BrandingSettings {
-                name: branding.name.clone(),
-                accent_color: branding.accent_color.clone(),
-                support_email: branding.support_email.clone(),
-            },
-            mail: MailSettings {
-                from_name: mail_from.name.clone(),
-                from_address: mail_from.address.to_string(),
-            },
-            flows: FlowSettings { keep_s: environment.flows_keep_s },
-            logout: LogoutSettings { confirm: environment.logout_confirm.as_str() },
+        let mut settings = Map::new();
+        for setting in config::all() {
+            let Some(view) = setting.view() else { continue };
+            match setting.table_and_name() {
+                ("", name) => {
+                    settings.insert(name.to_owned(), view(environment));
+                }
+                (table, name) => {
+                    let table = settings.entry(table).or_insert_with(|| Value::Object(Map::new()));
+                    table[name] = view(environment);
+                }
+            }
+        }
+        Self(settings)
+    }
+}
+
+/// What is known about the setting of this key.
+pub fn find(key: &str) -> Option<&'static Facts> {
+    config::all().find(|setting| setting.key == key)
+}
+
+impl ToSchema for Settings {}
+
+impl PartialSchema for Settings {
+    fn schema() -> RefOr<Schema> {
+        let about = "Settings as they hold now. A change names those it means, and `null` goes back to the \
+                     configured one.";
+        let mut settings = ObjectBuilder::new().description(Some(about));
+        for section in sections() {
+            let shown: Vec<&Facts> = section.settings.iter().filter(|s| s.view().is_some()).collect();
+            if section.table.is_empty() {
+                settings = with_properties(settings, &shown);
+            } else if !shown.is_empty() {
+                let table = with_properties(ObjectBuilder::new().description(Some(section.about)), &shown);
+                settings = settings.property(section.table, table).required(section.table);
+            }
+        }
+        settings.into()
+    }
+}
+
+fn with_properties(object: ObjectBuilder, settings: &[&Facts]) -> ObjectBuilder {
+    settings.iter().fold(object, |object, setting| {
+        let (_, name) = setting.table_and_name();
+        object.property(name, schema_of(setting)).required(name)
+    })
+}
+
+/// What a setting may be, as JSON schema.
+fn schema_of(setting: &Facts) -> Schema {
+    let schema = ObjectBuilder::new()
+        .description(Some(setting.about))
+        .default(setting.default.clone())
+        .read_only((!setting.is_changeable()).then_some(true));
+    let text = if setting.default.is_some() {
+        SchemaType::new(Type::String)
+    } else {
+        SchemaType::from_iter([Type::String, Type::Null])
+    };
+    match setting.values {
+        Values::Boolean => schema.schema_type(Type::Boolean).into(),
+        Values::Integer(first, last) => {
+            schema.schema_type(Type::Integer).minimum(Some(first)).maximum(Some(last)).into()
+        }
+        Values::Text => schema.schema_type(text).into(),
+        Values::Choice => schema.schema_type(text).enum_values(Some(setting.words.iter().copied())).into(),
+        Values::List => {
+            let items = ObjectBuilder::new().schema_type(Type::String);
+            ArrayBuilder::new().items(items).description(Some(setting.about)).into()
         }
     }
 }

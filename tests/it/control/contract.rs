@@ -232,3 +232,20 @@ async fn the_first_page_is_an_index_for_programs_and_for_people() {
         );
     }
 }
+
+#[tokio::test]
+async fn settings_are_described_with_their_types_and_ranges() {
+    let server = TestServer::start().await;
+    let document = server.do_control("GET", "/openapi.json", Value::Null).await;
+    let settings = server.do_control("GET", "/settings", Value::Null).await;
+    let described = &document["components"]["schemas"]["Settings"]["properties"];
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(described), keys(&settings));
+    for (name, value) in settings.as_object().unwrap().iter().filter(|(_, value)| value.is_object()) {
+        assert_eq!(keys(&described[name]["properties"]), keys(value), "{name}");
+    }
+    let attempts = &described["limits"]["properties"]["code_attempts"];
+    assert_eq!((&attempts["minimum"], &attempts["maximum"]), (&json!(1), &json!(100)));
+    assert_eq!(described["mode"]["readOnly"], true);
+    assert_eq!(described["login_hint"]["enum"], json!(["send", "prefill"]));
+}

@@ -22,6 +22,7 @@ async fn every_page_answers_and_the_first_shows_the_credentials() {
     assert!(home.body.contains(&server.url), "the snippets carry this server's values");
     for page in [
         "methods",
+        "settings",
         "applications",
         "users",
         "organizations",
@@ -68,6 +69,47 @@ async fn settings_are_saved_by_a_form_and_a_mistake_stands_beside_its_field() {
     assert!(beside(&refused, "methods-validity_s-error").contains("60 to 3600"), "{}", refused.body);
     assert!(refused.body.contains("value=\"soon\""), "what was typed is still there");
     assert_eq!(server.do_control("GET", "/settings", Value::Null).await, settings);
+}
+
+#[tokio::test]
+async fn every_setting_of_the_control_api_has_a_field_in_the_form_of_its_section() {
+    let server = TestServer::start().await;
+    let settings = server.do_control("GET", "/settings", Value::Null).await;
+    let page = server.get("/dashboard/settings").await.body;
+    for (name, value) in settings.as_object().unwrap() {
+        let fields: Vec<String> = match value.as_object() {
+            Some(table) => table.keys().map(|field| format!("{name}-{field}")).collect(),
+            None if name == "mode" => vec![],
+            None => vec![format!("general-{name}")],
+        };
+        for id in fields {
+            assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+        }
+    }
+    let form = [
+        ("section", "test_users"),
+        ("enabled", "on"),
+        ("patterns", "a@b.test\r\nc@d.test"),
+        ("static_code", "12"),
+    ];
+    let refused = server.post("/dashboard/settings", &form).await;
+    assert_eq!(refused.status, 400);
+    assert!(
+        beside(&refused, "test_users-static_code-error").contains("must be 6 digits"),
+        "{}",
+        refused.body
+    );
+    let form = [&form[..3], &[("static_code", "121212")]].concat();
+    assert_eq!(server.post("/dashboard/settings", &form).await.status, 303);
+    let form = [("section", "general"), ("login_hint", "prefill")];
+    assert_eq!(server.post("/dashboard/settings", &form).await.status, 303);
+    let changed = server.do_control("GET", "/settings", Value::Null).await;
+    assert_eq!(
+        changed["test_users"],
+        json!({ "enabled": true, "patterns": ["a@b.test", "c@d.test"], "static_code": "121212" })
+    );
+    assert_eq!((&changed["login_hint"], &changed["limits"]), (&json!("prefill"), &settings["limits"]));
+    assert_eq!(server.post("/dashboard/settings", &[("section", "smtp"), ("host", "x")]).await.status, 400);
 }
 
 #[tokio::test]

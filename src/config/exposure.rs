@@ -1,0 +1,41 @@
+//! What must not be reachable by others, or be switched on for real users.
+
+use super::source::Source;
+use super::{Config, control, environment, smtp};
+use crate::domain::settings::Mode;
+
+/// What must not be reachable from elsewhere, or for real people, is refused here.
+pub(super) fn check(source: &mut Source, config: &Config) {
+    let exposed = !config.is_loopback();
+    let production = config.environment.mode == Mode::Production;
+    if exposed || production {
+        if exposed && config.control.enabled && config.control.token.is_none() {
+            source.problem(
+                control::TOKEN.key(),
+                "is missing: with a listener that others can reach, the inbox and the control API need a token \
+                 (VESTIBULE_CONTROL__TOKEN), or switch them off (VESTIBULE_CONTROL__ENABLED=false)",
+            );
+        }
+        if exposed && config.environment.public_urls.is_empty() {
+            source.problem(
+                environment::PUBLIC_URLS.key(),
+                "is missing: say under which URLs people and applications reach this server \
+                 (VESTIBULE_PUBLIC_URLS=http://localhost:6870,http://vestibule:6870)",
+            );
+        }
+    }
+    if production {
+        if config.control.enabled {
+            source.problem(
+                control::ENABLED.key(),
+                "must be false in production mode: emails of real users are not kept",
+            );
+        }
+        if config.smtp.is_none() {
+            source.problem(smtp::HOST.key(), "is missing: production mode sends its mails by SMTP");
+        }
+        if config.environment.public_urls.iter().any(|u| !u.is_secure()) {
+            source.problem(environment::PUBLIC_URLS.key(), "must all start with https:// in production mode");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `[[organizations]]` and `[[users]]`: who exists from the start.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::setting::{Section, Setting};
+use super::source::Source;
+use crate::domain::email::EmailAddress;
+
+static ORGANIZATION_ID: Setting<Option<&str>> = Setting::optional_text(
+    "organizations.id",
+    "org_100000000000000001",
+    "org_ and 15 to 21 digits; made when left out.",
+);
+static ORGANIZATION_DISPLAY_NAME: Setting<Option<&str>> =
+    Setting::optional_text("organizations.display_name", "Acme", "Required.");
+static ORGANIZATION_EXTERNAL_ID: Setting<Option<&str>> =
+    Setting::optional_text("organizations.external_id", "acme", "Your own id: `xoid` in tokens.");
+
+static USER_ID: Setting<Option<&str>> = Setting::optional_text(
+    "users.id",
+    "usr_100000000000000001",
+    "usr_ and 15 to 21 digits; made when left out.",
+);
+static USER_EMAIL: Setting<Option<&str>> =
+    Setting::optional_text("users.email", "jane@example.com", "Required; compared without case.");
+static USER_NAME: Setting<Option<&str>> = Setting::optional_text("users.name", "Jane Doe", "Full name.");
+static USER_GIVEN_NAME: Setting<Option<&str>> = Setting::optional_text("users.given_name", "Jane", "");
+static USER_FAMILY_NAME: Setting<Option<&str>> = Setting::optional_text("users.family_name", "Doe", "");
+static USER_PICTURE: Setting<Option<&str>> =
+    Setting::optional_text("users.picture", "https://example.com/jane.png", "");
+static USER_LOCALE: Setting<Option<&str>> = Setting::optional_text("users.locale", "en", "");
+static USER_EXTERNAL_ID: Setting<Option<&str>> =
+    Setting::optional_text("users.external_id", "user-1", "Your own id: `xuid` in tokens.");
+static USER_ORGANIZATIONS: Setting<Option<&[&str]>> =
+    Setting::optional_list("users.organizations", &["acme"], "Ids or external ids of organizations.");
+
+pub(super) fn organizations_section() -> Section {
+    Section {
+        table: "organizations",
+        is_list: true,
+        about: "Organizations that exist from the start.",
+        settings: vec![
+            ORGANIZATION_ID.facts(),
+            ORGANIZATION_DISPLAY_NAME.facts(),
+            ORGANIZATION_EXTERNAL_ID.facts(),
+        ],
+    }
+}
+
+pub(super) fn users_section() -> Section {
+    Section {
+        table: "users",
+        is_list: true,
+        about: "Users that exist from the start. Others appear with their first sign-in.",
+        settings: vec![
+            USER_ID.facts(),
+            USER_EMAIL.facts(),
+            USER_NAME.facts(),
+            USER_GIVEN_NAME.facts(),
+            USER_FAMILY_NAME.facts(),
+            USER_PICTURE.facts(),
+            USER_LOCALE.facts(),
+            USER_EXTERNAL_ID.facts(),
+            USER_ORGANIZATIONS.facts(),
+        ],
+    }
+}
+
+/// Users and organizations to exist from the start.
+#[derive(Debug, Clone, Default)]
+pub struct SeedSettings {
+    pub organizations: Vec<SeedOrganization>,
+    pub users: Vec<SeedUser>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SeedOrganization {
+    /// `org_…`; made from the external id or the name when left out.
+    pub id: Option<String>,
+    pub display_name: String,
+    pub external_id: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SeedUser {
+    /// `usr_…`; made when left out.
+    pub id: Option<String>,
+    pub email: EmailAddress,
+    pub name: Option<String>,
+    pub given_name: Option<String>,
+    pub family_name: Option<String>,
+    pub picture: Option<String>,
+    pub locale: Option<String>,
+    pub external_id: Option<String>,
+    /// Ids or external ids of organizations.
+    pub organizations: Vec<String>,
+}
+
+pub(super) fn read(source: &mut Source) -> SeedSettings {
+    let organizations: Vec<SeedOrganization> =
+        (0..source.tables("organizations")).map(|index| read_organization(source, index)).collect();
+    let users: Vec<(usize, SeedUser)> = (0..source.tables("users"))
+        .filter_map(|index| Some((index, read_user(source, index, &organizations)?)))
+        .collect();
+    let of_organizations = organizations.iter().enumerate();
+    let organization_ids = of_organizations.filter_map(|(i, o)| Some((i, o.id.clone()?)));
+    refuse_twins(source, &ORGANIZATION_ID, organization_ids);
+    let user_ids = users.iter().filter_map(|(i, u)| Some((*i, u.id.clone()?)));
+    refuse_twins(source, &USER_ID, user_ids);
+    let mailboxes = users.iter().map(|(i, u)| (*i, u.email.key().to_owned()));
+    refuse_twins(source, &USER_EMAIL, mailboxes);
+    SeedSettings { organizations, users: users.into_iter().map(|(_, user)| user).collect() }
+}
+
+/// Refuses a record that has the id or the mailbox of another: one of the two would be lost without a word. `records` says
+/// what the setting comes to in each table, however it is spelled.
+fn refuse_twins(
+    source: &mut Source,
+    setting: &Setting<Option<&'static str>>,
+    records: impl Iterator<Item = (usize, String)>,
+) {
+    let name = setting.key().split_once('.').map_or(setting.key(), |(_, name)| name);
+    let mut first = BTreeMap::new();
+    for (index, identity) in records {
+        let setting = setting.at(index);
+        match first.entry(identity) {
+            Entry::Vacant(entry) => {
+                entry.insert(setting);
+            }
+            Entry::Occupied(entry) => {
+                let other = entry.get().key();
+                let written = source.location(other).map(|at| format!(" ({at})")).unwrap_or_default();
+                let text = format!("is the same {name} as {other}{written}");
+                let value = source.optional_text(&setting).unwrap_or_default();
+                source.problem_with(setting.key(), value, text);
+            }
+        }
+    }
+}
+
+fn read_organization(source: &mut Source, index: usize) -> SeedOrganization {
+    let display_name = source.optional_text(&ORGANIZATION_DISPLAY_NAME.at(index));
+    if display_name.is_none() {
+        source.problem(ORGANIZATION_DISPLAY_NAME.at(index).key(), "is missing");
+    }
+    SeedOrganization {
+        id: read_id(source, &ORGANIZATION_ID.at(index), "org_"),
+        display_name: display_name.unwrap_or_default(),
+        external_id: source.optional_text(&ORGANIZATION_EXTERNAL_ID.at(index)),
+    }
+}
+
+fn read_user(source: &mut Source, index: usize, organizations: &[SeedOrganization]) -> Option<SeedUser> {
+    let email = source.parsed(&USER_EMAIL.at(index), EmailAddress::parse);
+    if !source.is_set(USER_EMAIL.at(index).key()) {
+        source.problem(USER_EMAIL.at(index).key(), "is missing");
+    }
+    let member_of = source.optional_list(&USER_ORGANIZATIONS.at(index));
+    for named in &member_of {
+        let is_named = |id: &Option<String>| id.as_ref() == Some(named);
+        if !organizations.iter().any(|o| is_named(&o.id) || is_named(&o.external_id)) {
+            let text =
+                format!("names {named:?}, which is neither id nor external_id of one of [[organizations]]");
+            source.problem(USER_ORGANIZATIONS.at(index).key(), text);
+        }
+    }
+    let user = SeedUser {
+        id: read_id(source, &USER_ID.at(index), "usr_"),
+        name: source.optional_text(&USER_NAME.at(index)),
+        given_name: source.optional_text(&USER_GIVEN_NAME.at(index)),
+        family_name: source.optional_text(&USER_FAMILY_NAME.at(index)),
+        picture: source.optional_text(&USER_PICTURE.at(index)),
+        locale: source.optional_text(&USER_LOCALE.at(index)),
+        external_id: source.optional_text(&USER_EXTERNAL_ID.at(index)),
+        organizations: member_of,
+        email: email?,
+    };
+    Some(user)
+}
+
+/// An id with its prefix and 15 to 21 digits, as the rules of Scalekit's messages have it.
+fn read_id(source: &mut Source, setting: &Setting<Option<&'static str>>, prefix: &str) -> Option<String> {
+    let id = source.optional_text(setting)?;
+    let digits = id.strip_prefix(prefix).unwrap_or_default();
+    if !(15..=21).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        source.problem(setting.key(), format!("must be {prefix} and 15 to 21 digits"));
+    }
+    Some(id)
+}

@@ -1,0 +1,64 @@
+//! Settings as fields of a form, made of what is known about them.
+
+use serde_json::{Value, json};
+
+use super::blocks::{Field, Typed};
+use super::{lines, one};
+use crate::domain::authorization::Parameters;
+use crate::domain::environment::Environment;
+use crate::service::settings::{Facts, Values};
+
+/// A setting as a field of its type. `words` are the names of a choice; without any it shows its own words.
+pub fn field(
+    typed: &Typed,
+    form: &str,
+    environment: &Environment,
+    setting: &'static Facts,
+    label: &str,
+    words: &[(&'static str, &'static str)],
+) -> Field {
+    let (_, name) = setting.table_and_name();
+    let value = setting.view().map(|view| view(environment)).unwrap_or_default();
+    let text = value.as_str().unwrap_or_default();
+    let field = match setting.values {
+        Values::Boolean => typed.check(form, name, label, value == true),
+        Values::Integer(..) => typed.number(form, name, label, value),
+        Values::Text => typed.text(form, name, label, text),
+        Values::List => {
+            let texts: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            typed.long(form, name, label, texts.join("\n"))
+        }
+        Values::Choice if words.is_empty() => {
+            let own: Vec<_> = setting.words.iter().map(|word| (*word, *word)).collect();
+            typed.choice(form, name, label, text, &own)
+        }
+        Values::Choice => typed.choice(form, name, label, text, words),
+    };
+    field.hint(match setting.values {
+        Values::Integer(first, last) => format!("{} {first} to {last}.", setting.about),
+        Values::List => format!("{} One per line.", setting.about),
+        _ => setting.about.to_owned(),
+    })
+}
+
+/// What was typed into fields of these settings, in the words of the configuration. What is no number is left for the
+/// reader to refuse.
+pub fn patch(params: &Parameters, settings: impl Iterator<Item = &'static Facts>) -> Value {
+    let mut patch = json!({});
+    for setting in settings {
+        let (table, name) = setting.table_and_name();
+        let text = one(params, name);
+        let value = match setting.values {
+            Values::Boolean => json!(text == "on"),
+            Values::Integer(..) => text.parse::<i64>().map_or_else(|_| json!(text), Value::from),
+            Values::Text | Values::Choice => json!(text),
+            Values::List => json!(lines(text)),
+        };
+        if table.is_empty() {
+            patch[name] = value;
+        } else {
+            patch[table][name] = value;
+        }
+    }
+    patch
+}
