@@ -5,7 +5,7 @@ use askama::Template;
 use crate::http::texts;
 use crate::http::views::Layout;
 
-/// The address form; with `sign_up`, of `prompt=create`.
+/// The address form, to sign in or to sign up.
 #[derive(Template)]
 #[template(path = "pages/sign_in.html")]
 pub struct SignIn {
@@ -147,7 +147,7 @@ mod tests {
             email: email.into(),
             error: Some("Wrong".into()),
             app_name: "App".into(),
-            sign_up: false,
+            intro: "Enter your email.",
         }
         .render()
         .unwrap()
