@@ -29,12 +29,15 @@ static SUPPORT_EMAIL: Setting<Option<&str>> =
         .changeable(|e| e.branding.support_email.clone().into());
 
 static FROM_NAME: Setting<Option<&str>> =
-    Setting::optional_text("mail.from_name", "Vestibule", "Default: branding.name.")
+    Setting::optional_text("mail.from_name", "Vestibule", "The sender's name. Default: branding.name.")
         .changeable(|e| e.mail_from.name.as_str().into());
 
-static FROM_ADDRESS: Setting<&str> =
-    Setting::text("mail.from_address", "no-reply@vestibule.localhost", "One plain address.")
-        .changeable(|e| e.mail_from.address.to_string().into());
+static FROM_ADDRESS: Setting<&str> = Setting::text(
+    "mail.from_address",
+    "no-reply@vestibule.localhost",
+    "The sender's address, without a name.",
+)
+.changeable(|e| e.mail_from.address.to_string().into());
 
 pub(super) fn section() -> Section {
     Section {

@@ -17,7 +17,7 @@ pub(super) static CLIENT_ID: Setting<Option<&str>> =
     Setting::optional_text("clients.client_id", "skc_1234", "Any text; Scalekit's start with skc_.");
 
 static NAME: Setting<Option<&str>> =
-    Setting::optional_text("clients.name", "My App", "What users read. Default: branding.name.");
+    Setting::optional_text("clients.name", "My App", "Shown to users. Default: branding.name.");
 
 static TYPE: Setting<KindName> = Setting::choice(
     "clients.type",
@@ -29,13 +29,13 @@ static TYPE: Setting<KindName> = Setting::choice(
 static CLIENT_SECRET: Setting<Option<&str>> = Setting::optional_text(
     "clients.client_secret",
     "test_secret",
-    "Of a web client. 16 characters or more in production mode and on listeners beyond loopback.",
+    "Secret of a web client. At least 16 characters in production mode and on listeners beyond loopback.",
 );
 
 static CLIENT_SECRETS: Setting<Option<&[&str]>> = Setting::optional_list(
     "clients.client_secrets",
     &[],
-    "Further ones while a secret is replaced: two in all.",
+    "Several secrets while one is being replaced: at most two in all.",
 );
 
 static CLIENT_SECRET_ARGON2: Setting<Option<&str>> = Setting::optional_text(
@@ -59,7 +59,7 @@ static POST_LOGOUT_REDIRECT_URIS: Setting<Option<&[&str]>> = Setting::optional_l
 static INITIATE_LOGIN_URI: Setting<Option<&str>> = Setting::optional_text(
     "clients.initiate_login_uri",
     "https://app.example.com/login",
-    "Where a browser goes that lost its sign-in.",
+    "Where to send a browser whose sign-in was lost.",
 );
 
 static BACKCHANNEL_LOGOUT_URI: Setting<Option<&str>> = Setting::optional_text(
@@ -91,13 +91,13 @@ static ACCESS_TOKEN_LIFETIME_S: Setting<Option<i64>> = Setting::optional_integer
     "clients.access_token_lifetime_s",
     LIFETIME_S,
     900,
-    "Of this client alone. Default: tokens.access_token_lifetime_s.",
+    "Lifetime of this client's access tokens, in seconds. Default: tokens.access_token_lifetime_s.",
 );
 
 static INSTANT_SIGN_IN: Setting<bool> = Setting::boolean(
     "clients.instant_sign_in",
     false,
-    "The control API may sign users in for it without an email. Never in production mode.",
+    "Let the control API sign users in to it without an email. Never in production mode.",
 );
 
 pub(super) fn section() -> Section {

@@ -37,7 +37,7 @@ static SCHEMA: Setting<&str> = Setting::text(
 static TRANSACTION_POOLER: Setting<bool> = Setting::boolean(
     "database.transaction_pooler",
     false,
-    "Set it where PgBouncer, or another pooler, is in front of the database.",
+    "Set it to true if PgBouncer or another pooler is in front of the database.",
 );
 
 pub(super) fn settings() -> Vec<Facts> {

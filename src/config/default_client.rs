@@ -14,7 +14,7 @@ use crate::domain::signing_algorithm::SigningAlgorithm;
 static CLIENT_ID: Setting<Option<&str>> = Setting::optional_text(
     "client_id",
     DEFAULT_CLIENT_ID,
-    "Id of the default web client, when no [[clients]] are wanted; meant for VESTIBULE_CLIENT_ID.",
+    "Id of the default web client, for when no [[clients]] are listed; meant to be set as VESTIBULE_CLIENT_ID.",
 );
 
 static CLIENT_SECRET: Setting<Option<&str>> = Setting::optional_text(
@@ -38,7 +38,7 @@ static POST_LOGOUT_REDIRECT_URIS: Setting<Option<&[&str]>> = Setting::optional_l
 pub(super) static INSTANT_SIGN_IN: Setting<bool> = Setting::boolean(
     "instant_sign_in",
     false,
-    "The control API may sign users in for it without an email. Never in production mode.",
+    "Let the control API sign users in to it without an email. Never in production mode.",
 );
 
 pub(super) fn settings() -> Vec<Facts> {

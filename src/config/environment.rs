@@ -23,7 +23,7 @@ static ENVIRONMENT_ID: Setting<&str> =
 pub(super) static PUBLIC_URLS: Setting<Option<&[&str]>> = Setting::optional_list(
     "public_urls",
     &["http://localhost:6870"],
-    "URLs under which browsers and applications reach the server. Issuer, emails and redirects are built from these alone; the request's Host chooses among them, and an unknown Host gets the first. Everything of a sign-in names the URL that it began under as issuer, whichever one the application calls later. While a client has the well-known secret, a name of public DNS that is not among them is refused (421). Default: localhost, 127.0.0.1 and [::1] with the port really bound, by http and https.",
+    "URLs under which browsers and applications reach the server. Issuer, emails and redirects are built from these alone; the request's Host chooses among them, and an unknown Host gets the first. A sign-in keeps the URL it began under as its issuer, whichever one the application calls later. While a client has the well-known secret, a name of public DNS that is not among them is refused (421). Default: localhost, 127.0.0.1 and [::1] with the port really bound, by http and https.",
 );
 
 static STRICT_REDIRECTS: Setting<bool> = Setting::boolean(
@@ -58,9 +58,13 @@ static DETERMINISTIC_SEED: Setting<Option<&str>> = Setting::optional_text(
 )
 .changeable(|e| e.deterministic_seed.clone().into());
 
-static FLOWS_KEEP_S: Setting<i64> =
-    Setting::integer("flows.keep_s", 0..=31_536_000, 86_400, "Seconds that it is kept; 0 keeps none.")
-        .changeable(|e| e.flows_keep_s.into());
+static FLOWS_KEEP_S: Setting<i64> = Setting::integer(
+    "flows.keep_s",
+    0..=31_536_000,
+    86_400,
+    "How long it is kept, in seconds; 0 keeps none.",
+)
+.changeable(|e| e.flows_keep_s.into());
 
 static LOGOUT_CONFIRM: Setting<LogoutConfirm> = Setting::choice(
     "logout.confirm",

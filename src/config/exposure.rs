@@ -4,7 +4,7 @@ use super::source::Source;
 use super::{Config, control, environment, smtp};
 use crate::domain::settings::Mode;
 
-/// What must not be reachable from elsewhere, or for real people, is refused here.
+/// Refuses what must not be reachable from elsewhere, or be switched on for real users.
 pub(super) fn check(source: &mut Source, config: &Config) {
     let exposed = !config.is_loopback();
     let production = config.environment.mode == Mode::Production;
@@ -19,7 +19,7 @@ pub(super) fn check(source: &mut Source, config: &Config) {
         if exposed && config.environment.public_urls.is_empty() {
             source.problem(
                 environment::PUBLIC_URLS.key(),
-                "is missing: say under which URLs people and applications reach this server \
+                "is missing: say under which URLs users and applications reach this server \
                  (VESTIBULE_PUBLIC_URLS=http://localhost:6870,http://vestibule:6870)",
             );
         }
@@ -32,7 +32,7 @@ pub(super) fn check(source: &mut Source, config: &Config) {
             );
         }
         if config.smtp.is_none() {
-            source.problem(smtp::HOST.key(), "is missing: production mode sends its mails by SMTP");
+            source.problem(smtp::HOST.key(), "is missing: production mode sends its emails by SMTP");
         }
         if config.environment.public_urls.iter().any(|u| !u.is_secure()) {
             source.problem(environment::PUBLIC_URLS.key(), "must all start with https:// in production mode");

@@ -15,31 +15,35 @@ static CODE_ATTEMPTS: Setting<i64> = Setting::integer(
     "limits.code_attempts",
     1..=100,
     5,
-    "Code attempts per sign-in within the window; one more closes the sign-in.",
+    "Code attempts per sign-in within code_attempts_window_s; one more closes the sign-in.",
 )
 .changeable(|e| e.limits.code_attempts.into());
 
-static CODE_ATTEMPTS_WINDOW_S: Setting<i64> =
-    Setting::integer("limits.code_attempts_window_s", 1..=86_400, 600, "That window, in seconds.")
-        .changeable(|e| e.limits.code_attempts_window_s.into());
+static CODE_ATTEMPTS_WINDOW_S: Setting<i64> = Setting::integer(
+    "limits.code_attempts_window_s",
+    1..=86_400,
+    600,
+    "The window of code_attempts, in seconds.",
+)
+.changeable(|e| e.limits.code_attempts_window_s.into());
 
 static MAILS_PER_ADDRESS: Setting<i64> = Setting::integer(
     "limits.mails_per_address",
     0..=10_000,
     2,
-    "Emails per address within the window, sends and resends together; 0 switches the limit off. Test users have none.",
+    "Emails per address within mails_window_s, sends and resends together; 0 switches the limit off. Test users have none.",
 )
 .changeable(|e| e.limits.mails_per_address.unwrap_or_default().into());
 
 static MAILS_WINDOW_S: Setting<i64> =
-    Setting::integer("limits.mails_window_s", 1..=86_400, 60, "That window, in seconds.")
+    Setting::integer("limits.mails_window_s", 1..=86_400, 60, "The window of the email limits, in seconds.")
         .changeable(|e| e.limits.mails_window_s.into());
 
 static MAILS_PER_SOURCE: Setting<i64> = Setting::integer(
     "limits.mails_per_source",
     RECENT_SENDS,
     0,
-    "Emails that one source may cause on the sign-in pages within that window; 0 switches the limit off. A source is an IPv4 address, or the first 64 bits of an IPv6 address.",
+    "Emails that one source may cause on the sign-in pages within mails_window_s; 0 switches the limit off. A source is an IPv4 address, or the first 64 bits of an IPv6 address.",
 )
 .except_in("production mode", 30)
 .changeable(|e| e.limits.mails_per_source.unwrap_or_default().into());
@@ -48,7 +52,7 @@ static MAILS_IN_ALL: Setting<i64> = Setting::integer(
     "limits.mails_in_all",
     RECENT_SENDS,
     0,
-    "Emails that all sources together may cause on the sign-in pages within that window; 0 switches the limit off. Each server counts its own, and calls of the API do not count.",
+    "Emails that all sources together may cause on the sign-in pages within mails_window_s; 0 switches the limit off. Each server counts its own, and calls of the API do not count.",
 )
 .except_in("production mode", 600)
 .changeable(|e| e.limits.mails_in_all.unwrap_or_default().into());
@@ -57,7 +61,7 @@ static FAILED_ATTEMPTS_PER_ADDRESS: Setting<i64> = Setting::integer(
     "limits.failed_attempts_per_address",
     0..=10_000,
     100,
-    "Wrong codes per address and 24 hours that are not reached: one fewer is checked, then only links sign in; 0 switches the limit off.",
+    "Limit of wrong codes per address within 24 hours. It is never reached: after one fewer, only links sign in. 0 switches the limit off.",
 )
 .changeable(|e| e.limits.failed_attempts_per_address.unwrap_or_default().into());
 
@@ -65,7 +69,7 @@ static AUTH_REQUEST_LIFETIME_S: Setting<i64> = Setting::integer(
     "limits.auth_request_lifetime_s",
     60..=86_400,
     3_600,
-    "Seconds from the first page to the proof.",
+    "Seconds from the first page until the address is proved.",
 )
 .changeable(|e| e.limits.auth_request_lifetime_s.into());
 

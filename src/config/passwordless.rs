@@ -45,14 +45,14 @@ static CODE_DIGITS: Setting<i64> =
 static CONNECTION_ID: Setting<&str> = Setting::text(
     "passwordless.connection_id",
     "conn_687000000000000001",
-    "In `amr`, and in `sub` of the modular profile.",
+    "Id of the passwordless connection: in `amr`, and in `sub` of the modular profile.",
 )
 .changeable(|e| e.passwordless.connection_id.as_str().into());
 
 static SIGN_UP_ALLOWED: Setting<bool> = Setting::boolean(
     "passwordless.sign_up_allowed",
     true,
-    "May unknown addresses sign up? If not, their holders learn so only after they proved the address.",
+    "Allow unknown addresses to sign up. If not, users are told so only after they have proved their address.",
 )
 .changeable(|e| e.passwordless.sign_up_allowed.into());
 

@@ -25,11 +25,14 @@ static USER_ID: Setting<Option<&str>> = Setting::optional_text(
 static USER_EMAIL: Setting<Option<&str>> =
     Setting::optional_text("users.email", "jane@example.com", "Required; compared without case.");
 static USER_NAME: Setting<Option<&str>> = Setting::optional_text("users.name", "Jane Doe", "Full name.");
-static USER_GIVEN_NAME: Setting<Option<&str>> = Setting::optional_text("users.given_name", "Jane", "");
-static USER_FAMILY_NAME: Setting<Option<&str>> = Setting::optional_text("users.family_name", "Doe", "");
+static USER_GIVEN_NAME: Setting<Option<&str>> =
+    Setting::optional_text("users.given_name", "Jane", "Given name.");
+static USER_FAMILY_NAME: Setting<Option<&str>> =
+    Setting::optional_text("users.family_name", "Doe", "Family name.");
 static USER_PICTURE: Setting<Option<&str>> =
-    Setting::optional_text("users.picture", "https://example.com/jane.png", "");
-static USER_LOCALE: Setting<Option<&str>> = Setting::optional_text("users.locale", "en", "");
+    Setting::optional_text("users.picture", "https://example.com/jane.png", "URL of a picture.");
+static USER_LOCALE: Setting<Option<&str>> =
+    Setting::optional_text("users.locale", "en", "Preferred language.");
 static USER_EXTERNAL_ID: Setting<Option<&str>> =
     Setting::optional_text("users.external_id", "user-1", "Your own id: `xuid` in tokens.");
 static USER_ORGANIZATIONS: Setting<Option<&[&str]>> =

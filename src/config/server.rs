@@ -31,7 +31,7 @@ static TRUSTED_PROXIES: Setting<Option<&[&str]>> = Setting::optional_list(
 pub(super) static DATA_DIR: Setting<&str> = Setting::text(
     "data_dir",
     ".vestibule",
-    "Folder of the embedded database and of the local certificate authority, for its owner alone (0700). One that others can read is changed in development, and refused in production mode.",
+    "Folder of the embedded database and of the local certificate authority, for its owner alone (0700). A folder that others can read is restricted in development, and refused in production mode.",
 );
 
 static DATA_DIR_GROUP_ACCESS: Setting<bool> = Setting::boolean(

@@ -13,13 +13,13 @@ pub(super) static HOST: Setting<Option<&str>> =
     Setting::optional_text("smtp.host", "smtp.example.com", "Name or address of the SMTP server.");
 
 static PORT: Setting<i64> =
-    Setting::integer("smtp.port", 1..=65_535, 587, "By encryption: none 25, starttls 587, tls 465.");
+    Setting::integer("smtp.port", 1..=65_535, 587, "Default by encryption: none 25, starttls 587, tls 465.");
 
 static ENCRYPTION: Setting<Encryption> = Setting::choice(
     "smtp.encryption",
     &[("none", Encryption::None), ("starttls", Encryption::StartTls), ("tls", Encryption::Tls)],
     Encryption::StartTls,
-    "`starttls` is required then, never skipped.",
+    "`starttls` refuses a server that does not offer it.",
 );
 
 static USERNAME: Setting<Option<&str>> =
@@ -38,7 +38,7 @@ static MAX_ATTEMPTS: Setting<i64> = Setting::integer(
     "smtp.max_attempts",
     1..=1000,
     20,
-    "Attempts, slower and slower, before an email is given up.",
+    "Attempts, at growing intervals, before an email is given up.",
 );
 
 pub(super) fn section() -> Section {

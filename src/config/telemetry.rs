@@ -10,7 +10,7 @@ static LOG_FORMAT: Setting<LogFormat> = Setting::choice(
     "log.format",
     &[("text", LogFormat::Text), ("json", LogFormat::Json)],
     LogFormat::Text,
-    "How a line is written.",
+    "Format of a log line.",
 );
 
 static LOG_FILTER: Setting<&str> = Setting::text(
@@ -21,7 +21,7 @@ static LOG_FILTER: Setting<&str> = Setting::text(
 );
 
 static METRICS_ENABLED: Setting<bool> =
-    Setting::boolean("metrics.enabled", true, "In production mode only with a token.");
+    Setting::boolean("metrics.enabled", true, "Serve them. In production mode they need a token.");
 
 static METRICS_TOKEN: Setting<Option<&str>> = Setting::optional_text(
     "metrics.token",
@@ -121,7 +121,7 @@ pub(super) fn read_metrics(
     if enabled && token.is_none() && !is_open {
         source.problem(
             METRICS_TOKEN.key(),
-            "is missing: in production mode, and with a listener that others can reach, the figures need a token \
+            "is missing: in production mode, and with a listener that others can reach, metrics need a token \
              (VESTIBULE_METRICS__TOKEN)",
         );
     }

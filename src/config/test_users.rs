@@ -12,14 +12,14 @@ static ENABLED: Setting<bool> =
 static PATTERNS: Setting<&[&str]> = Setting::list(
     "test_users.patterns",
     &["*+sktest*@*"],
-    "Addresses; `*` stands for any characters. Any number may match, and links work too.",
+    "Addresses; `*` stands for any characters. Any number of addresses may match, and links work too.",
 )
 .changeable(|e| e.test_users.patterns.clone().into());
 
 static STATIC_CODE: Setting<Option<&str>> = Setting::optional_text(
     "test_users.static_code",
     "424242",
-    "Their code. Default: 4242424242, as many digits of it as a code has.",
+    "Their code. Default: the first digits of 4242424242, as many as a code has.",
 )
 .changeable(|e| e.test_users.static_code.as_str().into());
 

@@ -9,10 +9,10 @@ use super::source::Source;
 static CERTIFICATE: Setting<Option<&str>> = Setting::optional_text(
     "tls.certificate",
     "fullchain.pem",
-    "PEM, the leaf first. Read again when it changes.",
+    "The certificate chain, PEM, leaf first. Read again when it changes.",
 );
 
-static KEY: Setting<Option<&str>> = Setting::optional_text("tls.key", "privkey.pem", "PEM.");
+static KEY: Setting<Option<&str>> = Setting::optional_text("tls.key", "privkey.pem", "The private key, PEM.");
 
 static BACKCHANNEL_LOGOUT_CA_FILE: Setting<Option<&str>> = Setting::optional_text(
     "backchannel_logout.ca_file",

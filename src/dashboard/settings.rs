@@ -15,13 +15,22 @@ const SECTION: &str = "section";
 /// The form of the settings without a table.
 const TOP_LEVEL: &str = "general";
 
-/// The sections with something to change: name, what it is about, and its changeable settings.
-fn sections() -> impl Iterator<Item = (&'static str, &'static str, Vec<&'static Facts>)> {
-    settings::sections().iter().filter_map(|section| {
-        let changeable: Vec<_> = section.settings.iter().filter(|s| s.is_changeable()).collect();
-        let name = if section.table.is_empty() { TOP_LEVEL } else { section.table };
-        (!changeable.is_empty() && !section.is_list).then_some((name, section.about, changeable))
-    })
+/// The changeable settings of a section: a form of their own.
+struct Group {
+    name: &'static str,
+    about: Option<&'static str>,
+    settings: Vec<&'static Facts>,
+}
+
+fn groups() -> impl Iterator<Item = Group> {
+    let groups = settings::sections().iter().map(|section| {
+        let settings = section.settings.iter().filter(|s| s.is_changeable()).collect();
+        match section.table {
+            "" => Group { name: TOP_LEVEL, about: None, settings },
+            table => Group { name: table, about: Some(section.about), settings },
+        }
+    });
+    groups.filter(|group| !group.settings.is_empty())
 }
 
 /// `GET /dashboard/settings`
@@ -31,17 +40,18 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
 
 fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
     let mut page = page(context, request, "/dashboard/settings", "Settings");
-    let text = "What can change while the server runs, by the names of the configuration file. Changes are for this \
-                environment alone.";
+    let text = "Settings that can change while the server runs, under their names in the configuration file. A change \
+                holds for this environment alone.";
     page.lead = Some(text.to_owned());
-    for (name, about, settings) in sections() {
-        let mut fields = vec![hidden(SECTION, name)];
-        fields.extend(settings.iter().map(|setting| {
+    for group in groups() {
+        let mut fields = vec![hidden(SECTION, group.name)];
+        fields.extend(group.settings.iter().map(|setting| {
             let (_, label) = setting.table_and_name();
-            field(typed, name, &context.environment, setting, label, &[])
+            field(typed, group.name, &context.environment, setting, label, &[])
         }));
-        let form = Form::post(name, context.path("/dashboard/settings"), fields, "Save");
-        page.sections.push(Section::new(name, vec![Block::Text(about.to_owned()), Block::Form(form)]));
+        let form = Form::post(group.name, context.path("/dashboard/settings"), fields, "Save");
+        let about = group.about.map(|about| Block::Text(about.to_owned()));
+        page.sections.push(Section::new(group.name, about.into_iter().chain([Block::Form(form)]).collect()));
     }
     page
 }
@@ -49,15 +59,16 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
 /// `POST /dashboard/settings`
 pub async fn save(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
     let params = posted(&request, form)?;
-    let named = one(&params, SECTION);
-    let Some((form, _, settings)) = sections().find(|(name, ..)| *name == named) else {
-        return Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &Typed::default())));
+    let Some(group) = groups().find(|group| group.name == one(&params, SECTION)) else {
+        let mut page = built(&context, &request, &Typed::default());
+        page.problem = Some("There is no such section.".to_owned());
+        return Ok(show_with(StatusCode::BAD_REQUEST, &page));
     };
-    let names: Vec<&str> = settings.iter().map(|setting| setting.table_and_name().1).collect();
-    match settings::change(&context, &patch(&params, settings.into_iter())).await {
+    let names: Vec<&str> = group.settings.iter().map(|setting| setting.table_and_name().1).collect();
+    match settings::change(&context, &patch(&params, group.settings.into_iter())).await {
         Ok(_) => Ok(back(&context, "/dashboard/settings", "saved")),
         Err(refused) => {
-            let typed = again(&request, form, &params, refused)?;
+            let typed = again(&request, group.name, &params, refused)?;
             let mut page = built(&context, &request, &typed);
             page.problem = typed.rest(&names);
             Ok(show_with(StatusCode::BAD_REQUEST, &page))

@@ -71,7 +71,7 @@ pub fn metrics(request: &HttpRequest, context: &Context) -> Result<(), HttpRespo
             Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not from here", text)
         }
         Access::Token(_) => {
-            let text = "The figures need their token: Authorization: Bearer … (metrics.token).";
+            let text = "Metrics need their token: Authorization: Bearer … (metrics.token).";
             Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Token needed", text)
         }
     };
