@@ -36,6 +36,7 @@ CREATE TABLE memberships (
     environment_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     organization_id TEXT NOT NULL,
+    version BIGINT NOT NULL DEFAULT 1,
     created_at_ms BIGINT NOT NULL,
     PRIMARY KEY (environment_id, user_id, organization_id),
     FOREIGN KEY (environment_id, user_id) REFERENCES users (environment_id, id) ON DELETE CASCADE,

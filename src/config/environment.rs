@@ -58,7 +58,7 @@ static DETERMINISTIC_SEED: Setting<Option<&str>> = Setting::optional_text(
 )
 .changeable(|e| e.deterministic_seed.clone().into());
 
-static FLOWS_KEEP_S: Setting<i64> = Setting::integer(
+pub(super) static FLOWS_KEEP_S: Setting<i64> = Setting::integer(
     "flows.keep_s",
     0..=31_536_000,
     86_400,

@@ -83,6 +83,15 @@ impl Layers {
         Ok(environment)
     }
 
+    /// How long an environment with these changes keeps the log of its sign-ins, in seconds.
+    pub fn flows_keep_s(&self, changes: &Value) -> i64 {
+        let mut source = self.source.clone();
+        if let Some(flows) = changes.get("flows") {
+            source.add_json(&serde_json::json!({ "flows": flows }));
+        }
+        source.integer(&environment::FLOWS_KEEP_S)
+    }
+
     /// Where the configuration file speaks of this client of the default environment.
     pub fn place_of_client(&self, client_id: &str) -> ClientPlace {
         let mut source = self.source.clone();

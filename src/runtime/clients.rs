@@ -131,6 +131,7 @@ impl ClientSeal<'_> {
         Ok(ClientRecord {
             secrets: secrets.collect::<Result<_, StartError>>()?,
             id: client.client_id.clone(),
+            version: earlier.and_then(|record| record.version),
             position,
             kind: kind.to_owned(),
             name: client.name.clone(),

@@ -213,8 +213,8 @@ fn share_failure(failed_at: Option<Instant>, asked_at: Instant) -> Result<(), St
     }
 }
 
-/// The environment of a record. Changes that the configuration no longer fits are left out, with a word in the log.
-fn changed_environment(
+/// The environment of a record, without opening it. Changes that the configuration no longer fits are left out, with a word in the log.
+pub fn changed_environment(
     site: &Site,
     name: Option<&EnvironmentName>,
     record: &EnvironmentRecord,

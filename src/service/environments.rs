@@ -17,7 +17,7 @@ use crate::domain::environment_name::EnvironmentName;
 use crate::domain::ids::{IdKind, new_id};
 use crate::domain::public_url::PublicUrl;
 use crate::domain::settings::Mode;
-use crate::runtime::{App, Context, NoContext, SERVER_SECRET};
+use crate::runtime::{App, Context, NoContext, SERVER_SECRET, changed_environment};
 use crate::service::{Failure, seed};
 use crate::storage::EnvironmentRecord;
 
@@ -91,10 +91,17 @@ pub async fn list(context: &Context, after: &str, part: &str) -> Result<Vec<Envi
     {
         found.push(view(&default.live().environment, None));
     }
-    for record in context.store().environment_records(after, part, PAGE_ROWS).await? {
-        let Some(name) = record.name.as_deref().and_then(EnvironmentName::parse) else { continue };
-        let app = open(context, &name).await?;
-        found.push(view(&app.live().environment, Some(record.created_at_ms)));
+    let (site, store) = (&context.app.site, context.store());
+    let records = store.environment_records(after, part, PAGE_ROWS).await?;
+    let name_of =
+        |record: Option<&EnvironmentRecord>| record.and_then(|r| r.name.clone()).unwrap_or_default();
+    let (first, last) = (name_of(records.first()), name_of(records.last()));
+    let clients = store.clients_of_environments(&first, &last, part).await?;
+    for record in &records {
+        let name = record.name.as_deref().and_then(EnvironmentName::parse);
+        let clients = clients.get(&record.id).map(Vec::as_slice).unwrap_or_default();
+        let environment = changed_environment(site, name.as_ref(), record, clients)?;
+        found.push(view(&environment, Some(record.created_at_ms)));
     }
     Ok(found)
 }

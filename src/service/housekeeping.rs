@@ -1,10 +1,11 @@
-//! What happens without being asked: expired rows go, keys made elsewhere are read.
+//! What happens without being asked: expired rows go, keys made elsewhere are read. Both reach every environment,
+//! those too that nobody has opened on this server, and do a bounded amount of work at a time.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::domain::clock::Clock as _;
-use crate::runtime::{App, Provider};
-use crate::storage::StoreError;
+use crate::runtime::{Provider, Site, StartError};
+use crate::storage::EnvironmentRecord;
 
 /// Every server publishes a new key within this, in seconds. `keys rotate` lets none sign earlier.
 pub const KEYS_PUBLISHED_WITHIN_S: u32 = 10;
@@ -18,6 +19,12 @@ const CLEAN_EVERY: Duration = Duration::from_mins(1);
 /// Rows deleted per statement.
 const BATCH: i64 = 500;
 
+/// Statements of each kind, for one environment, per pass.
+const BATCHES_PER_PASS: usize = 200;
+
+/// Isolated environments per pass; the next pass goes on behind the last of them.
+const ENVIRONMENTS_PER_PASS: u16 = 500;
+
 /// Expired rows are kept this long, in milliseconds, so that people read "expired" rather than "unknown".
 const KEEP_MS: i64 = 3_600_000;
 
@@ -25,42 +32,85 @@ const KEEP_MS: i64 = 3_600_000;
 pub async fn reload_keys(provider: Provider) {
     loop {
         tokio::time::sleep(RELOAD_KEYS_EVERY).await;
-        for app in provider.apps() {
-            if let Err(error) = app.reload_keys().await {
-                tracing::warn!(%error, "signing keys could not be read again");
-            }
+        if let Err(error) = reload_changed_keys(&provider).await {
+            tracing::warn!(%error, "signing keys could not be read again");
         }
     }
+}
+
+/// Reads the signing keys of the open environments that have other ones now. Which do, one statement tells. All other
+/// environments read theirs when they are opened.
+pub async fn reload_changed_keys(provider: &Provider) -> Result<(), StartError> {
+    let Some(default) = provider.get() else { return Ok(()) };
+    let mut stored: HashMap<String, HashSet<String>> = HashMap::new();
+    for (environment_id, kid) in default.store().signing_key_ids().await? {
+        stored.entry(environment_id).or_default().insert(kid);
+    }
+    for app in provider.apps() {
+        let known = app.keys.current();
+        let known: HashSet<&str> = known.keys().iter().map(|key| key.kid()).collect();
+        let stored = stored.get(&app.id).into_iter().flatten().map(String::as_str).collect();
+        if known != stored {
+            app.reload_keys().await?;
+        }
+    }
+    Ok(())
 }
 
 /// Cleans up again and again, until the task is dropped.
 pub async fn clean_up(provider: Provider) {
+    let mut cleaner = Cleaner::default();
     loop {
         tokio::time::sleep(CLEAN_EVERY).await;
-        for app in provider.apps() {
-            match clean(&app).await {
-                Ok(rows) => provider.metrics().rows_deleted(rows),
-                Err(error) => tracing::warn!(%error, "expired rows could not be deleted"),
-            }
+        match cleaner.pass(&provider).await {
+            Ok(rows) => provider.metrics().rows_deleted(rows),
+            Err(error) => tracing::warn!(%error, "expired rows could not be deleted"),
         }
     }
 }
 
+/// Deletes what environments do not need any more, some environments at a time.
+#[derive(Default)]
+pub struct Cleaner {
+    /// The isolated environment that was cleaned last.
+    after: String,
+}
+
+impl Cleaner {
+    /// Cleans the default environment, and the isolated ones whose turn it is; returns how many rows went.
+    pub async fn pass(&mut self, provider: &Provider) -> Result<u64, StartError> {
+        let Some(default) = provider.get() else { return Ok(0) };
+        let mut rows = clean(&default.site, &default.record().await?).await?;
+        let store = default.store();
+        let records = store.isolated_environments(&self.after, ENVIRONMENTS_PER_PASS.into()).await?;
+        for record in &records {
+            rows += clean(&default.site, record).await?;
+        }
+        self.after = match records.last() {
+            Some(last) if records.len() == usize::from(ENVIRONMENTS_PER_PASS) => last.id.clone(),
+            _ => String::new(),
+        };
+        Ok(rows)
+    }
+}
+
 /// Deletes what an environment does not need any more, batch by batch; returns how many rows went.
-async fn clean(app: &App) -> Result<u64, StoreError> {
-    let (store, id) = (app.store(), &app.id);
+async fn clean(site: &Site, record: &EnvironmentRecord) -> Result<u64, StartError> {
+    let (store, id, machine_ms) = (&site.store, &record.id, site.machine_clock.now_ms());
     // A clock that was set ahead for a test will be set back: what is expired by it alone is left.
-    let expired_before_ms = app.clock.now_ms().min(app.clock.machine_ms()) - KEEP_MS;
-    let logged_before_ms = app.clock.machine_ms() - app.live().environment.flows_keep_s * 1000;
+    let expired_before_ms = record.clock.now_ms(machine_ms).min(machine_ms) - KEEP_MS;
+    let keep_s = site.layers.flows_keep_s(&site.open_settings(&record.settings)?);
+    let logged_before_ms = machine_ms - keep_s * 1000;
     let mut rows = 0;
-    loop {
+    for _ in 0..BATCHES_PER_PASS {
         let expired = store.delete_expired(id, expired_before_ms, BATCH).await?;
         let logged = store.delete_flows(id, logged_before_ms, BATCH).await?;
         rows += expired + logged;
         if expired.max(logged) < BATCH as u64 {
-            return Ok(rows);
+            break;
         }
     }
+    Ok(rows)
 }
 
 /// How often tables without statistics are looked for.

@@ -1,7 +1,9 @@
 //! Applications (OAuth clients) and their secrets.
 
+use std::collections::HashMap;
+
 use super::environment_record::{template_id, write_record};
-use super::{EnvironmentRecord, Store, StoreError, Transaction, row::row, sql};
+use super::{EnvironmentRecord, Statement, Store, StoreError, Transaction, like_pattern, row::row, sql};
 use crate::domain::clock::UnixMs;
 
 /// A client as stored.
@@ -9,6 +11,8 @@ use crate::domain::clock::UnixMs;
 pub struct ClientRecord {
     /// Its `client_id`.
     pub id: String,
+    /// The version that was read, over which a change is written; `None`: it is a new one.
+    pub version: Option<i64>,
     /// Lists show clients in this order.
     pub position: i64,
     /// `web`, `spa` or `native`.
@@ -69,6 +73,7 @@ row! {
     /// A client, once for each secret.
     struct Row {
         id: String,
+        version: i64,
         position: i64,
         kind: String,
         name: String,
@@ -85,6 +90,13 @@ row! {
         hash: Option<String>,
         sealed: Option<Vec<u8>>,
         suffix: Option<String>,
+    }
+}
+
+row! {
+    struct RowOfEnvironment {
+        environment_id: String,
+        client: Row,
     }
 }
 
@@ -110,6 +122,7 @@ impl TryFrom<Row> for ClientRecord {
             redirect_uris: list(&row.redirect_uris_json)?,
             post_logout_redirect_uris: list(&row.post_logout_redirect_uris_json)?,
             id: row.id,
+            version: Some(row.version),
             position: row.position,
             kind: row.kind,
             name: row.name,
@@ -128,7 +141,7 @@ impl Store {
     /// The clients of an environment, in their order.
     pub async fn clients(&self, environment_id: &str) -> Result<Vec<ClientRecord>, StoreError> {
         let rows: Vec<Row> = sql(
-            "SELECT c.id, c.position, c.kind, c.name, c.redirect_uris_json, c.post_logout_redirect_uris_json, \
+            "SELECT c.id, c.version, c.position, c.kind, c.name, c.redirect_uris_json, c.post_logout_redirect_uris_json, \
              c.initiate_login_uri, c.backchannel_logout_uri, c.enforce_pkce, \
              c.require_pushed_authorization_requests, c.id_token_signed_response_alg, c.access_token_lifetime_s, \
              c.instant_sign_in, s.id AS secret_id, s.hash, s.sealed, s.suffix FROM clients c \
@@ -139,13 +152,39 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let mut clients: Vec<ClientRecord> = vec![];
-        for mut row in rows {
-            match clients.last_mut() {
-                Some(last) if last.id == row.id => last.secrets.extend(row.secret()),
-                _ => clients.push(row.try_into()?),
-            }
+        for row in rows {
+            add(&mut clients, row)?;
         }
         Ok(clients)
+    }
+
+    /// The clients of each isolated environment whose name is between these two, both included, and contains `part`.
+    pub async fn clients_of_environments(
+        &self,
+        first: &str,
+        last: &str,
+        part: &str,
+    ) -> Result<HashMap<String, Vec<ClientRecord>>, StoreError> {
+        let rows: Vec<RowOfEnvironment> = sql(
+            "SELECT c.environment_id, c.id, c.version, c.position, c.kind, c.name, c.redirect_uris_json, \
+             c.post_logout_redirect_uris_json, c.initiate_login_uri, c.backchannel_logout_uri, c.enforce_pkce, \
+             c.require_pushed_authorization_requests, c.id_token_signed_response_alg, c.access_token_lifetime_s, \
+             c.instant_sign_in, s.id AS secret_id, s.hash, s.sealed, s.suffix FROM environments e \
+             JOIN clients c ON c.environment_id = e.id \
+             LEFT JOIN client_secrets s ON s.environment_id = c.environment_id AND s.client_id = c.id \
+             AND s.status = 'ACTIVE' WHERE e.name >= $1 AND e.name <= $2 AND ($3 = '' OR e.name LIKE $3 ESCAPE '~') \
+             ORDER BY c.environment_id, c.position, c.id, s.id",
+        )
+        .bind(first)
+        .bind(last)
+        .bind(like_pattern(part))
+        .fetch_all(&self.pool)
+        .await?;
+        let mut environments: HashMap<String, Vec<ClientRecord>> = HashMap::new();
+        for row in rows {
+            add(environments.entry(row.environment_id).or_default(), row.client)?;
+        }
+        Ok(environments)
     }
 
     /// The clients that a reset of this environment goes back to.
@@ -153,8 +192,8 @@ impl Store {
         self.clients(&template_id(environment_id)).await
     }
 
-    /// Commits a change of settings and clients over the version in `record`; `false`, and nothing written, when
-    /// somebody else changed it meanwhile.
+    /// Commits a change of settings and clients over the versions in `record` and in the clients; `false`, and nothing
+    /// written, when somebody else changed one of them meanwhile.
     pub async fn change_clients(
         &self,
         record: &EnvironmentRecord,
@@ -162,13 +201,14 @@ impl Store {
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin_write().await?;
-        if !write_record(&mut tx, record, now_ms).await? {
+        let is_done = write_record(&mut tx, record, now_ms).await?
+            && apply(&mut tx, &record.id, changes, now_ms).await?;
+        if is_done {
+            tx.commit().await?;
+        } else {
             tx.rollback().await?;
-            return Ok(false);
         }
-        apply(&mut tx, &record.id, changes, now_ms).await?;
-        tx.commit().await?;
-        Ok(true)
+        Ok(is_done)
     }
 
     /// Writes what the configuration says of clients now, for the environment and for its resets.
@@ -186,71 +226,134 @@ impl Store {
             .execute(&mut tx)
             .await?;
         for id in [template_id(environment_id), environment_id.to_owned()] {
-            apply(&mut tx, &id, changes, now_ms).await?;
+            delete(&mut tx, &id, &changes.delete).await?;
+            for client in &changes.put {
+                put(&mut tx, &id, client, now_ms).await?;
+            }
         }
         Ok(tx.commit().await?)
     }
 }
 
-/// Writes changes of clients into an open transaction.
+/// Adds a row's client, or its secret to the client that came before.
+fn add(clients: &mut Vec<ClientRecord>, mut row: Row) -> Result<(), StoreError> {
+    match clients.last_mut() {
+        Some(last) if last.id == row.id => last.secrets.extend(row.secret()),
+        _ => clients.push(row.try_into()?),
+    }
+    Ok(())
+}
+
+/// Writes changes of clients into an open transaction; `false` when somebody else changed one of them since it was read.
 pub(super) async fn apply(
     tx: &mut Transaction,
     environment_id: &str,
     changes: &ClientChanges,
     now_ms: UnixMs,
-) -> Result<(), StoreError> {
-    for id in &changes.delete {
+) -> Result<bool, StoreError> {
+    delete(tx, environment_id, &changes.delete).await?;
+    for client in &changes.put {
+        let written = match client.version {
+            Some(version) => updating(environment_id, client, version, now_ms)?.execute(&mut *tx).await?,
+            None => inserting(environment_id, client, now_ms)?.execute(&mut *tx).await?,
+        };
+        if written == 0 {
+            return Ok(false);
+        }
+        put_secrets(tx, environment_id, client, now_ms).await?;
+    }
+    Ok(true)
+}
+
+async fn delete(tx: &mut Transaction, environment_id: &str, ids: &[String]) -> Result<(), StoreError> {
+    for id in ids {
         sql("DELETE FROM clients WHERE environment_id = $1 AND id = $2")
-            .bind(environment_id.to_owned())
+            .bind(environment_id)
             .bind(id)
             .execute(&mut *tx)
             .await?;
     }
-    for client in &changes.put {
-        put(tx, environment_id, client, now_ms).await?;
-    }
     Ok(())
 }
 
+/// Writes a client whatever is there: what the configuration says outranks it.
 async fn put(
     tx: &mut Transaction,
     environment_id: &str,
     client: &ClientRecord,
     now_ms: UnixMs,
 ) -> Result<(), StoreError> {
-    let list = |texts: &[String]| serde_json::to_string(texts).map_err(|_| StoreError::Unreadable("client"));
-    sql("INSERT INTO clients (environment_id, id, position, kind, name, redirect_uris_json, \
+    let stored: Option<(i64,)> = sql("SELECT version FROM clients WHERE environment_id = $1 AND id = $2")
+        .bind(environment_id)
+        .bind(&client.id)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let statement = match stored {
+        Some((version,)) => updating(environment_id, client, version, now_ms)?,
+        None => inserting(environment_id, client, now_ms)?,
+    };
+    statement.execute(&mut *tx).await?;
+    put_secrets(tx, environment_id, client, now_ms).await
+}
+
+/// Touches no row where there is one of this id already.
+fn inserting(environment_id: &str, client: &ClientRecord, now_ms: UnixMs) -> Result<Statement, StoreError> {
+    let query = sql("INSERT INTO clients (environment_id, id, position, kind, name, redirect_uris_json, \
          post_logout_redirect_uris_json, initiate_login_uri, backchannel_logout_uri, enforce_pkce, \
          require_pushed_authorization_requests, id_token_signed_response_alg, access_token_lifetime_s, \
          instant_sign_in, created_at_ms, updated_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15) \
-         ON CONFLICT (environment_id, id) DO UPDATE SET version = clients.version + 1, \
-         position = excluded.position, kind = excluded.kind, name = excluded.name, \
-         redirect_uris_json = excluded.redirect_uris_json, \
-         post_logout_redirect_uris_json = excluded.post_logout_redirect_uris_json, \
-         initiate_login_uri = excluded.initiate_login_uri, \
-         backchannel_logout_uri = excluded.backchannel_logout_uri, enforce_pkce = excluded.enforce_pkce, \
-         require_pushed_authorization_requests = excluded.require_pushed_authorization_requests, \
-         id_token_signed_response_alg = excluded.id_token_signed_response_alg, \
-         access_token_lifetime_s = excluded.access_token_lifetime_s, \
-         instant_sign_in = excluded.instant_sign_in, updated_at_ms = excluded.updated_at_ms")
-    .bind(environment_id.to_owned())
-    .bind(&client.id)
-    .bind(client.position)
-    .bind(&client.kind)
-    .bind(&client.name)
-    .bind(list(&client.redirect_uris)?)
-    .bind(list(&client.post_logout_redirect_uris)?)
-    .bind(client.initiate_login_uri.clone())
-    .bind(client.backchannel_logout_uri.clone())
-    .bind(i64::from(client.enforce_pkce))
-    .bind(i64::from(client.require_pushed_authorization_requests))
-    .bind(&client.id_token_signed_response_alg)
-    .bind(client.access_token_lifetime_s)
-    .bind(i64::from(client.instant_sign_in))
-    .bind(now_ms)
-    .execute(&mut *tx)
-    .await?;
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15) ON CONFLICT DO NOTHING");
+    bind_fields(query, environment_id, client, now_ms)
+}
+
+/// Touches no row when somebody else changed it since `version` was read.
+fn updating(
+    environment_id: &str,
+    client: &ClientRecord,
+    version: i64,
+    now_ms: UnixMs,
+) -> Result<Statement, StoreError> {
+    let query = sql("UPDATE clients SET version = version + 1, position = $3, kind = $4, name = $5, \
+         redirect_uris_json = $6, post_logout_redirect_uris_json = $7, initiate_login_uri = $8, \
+         backchannel_logout_uri = $9, enforce_pkce = $10, require_pushed_authorization_requests = $11, \
+         id_token_signed_response_alg = $12, access_token_lifetime_s = $13, instant_sign_in = $14, \
+         updated_at_ms = $15 WHERE environment_id = $1 AND id = $2 AND version = $16");
+    Ok(bind_fields(query, environment_id, client, now_ms)?.bind(version))
+}
+
+/// Binds a client to $1 to $15, with the names that the statements above give them.
+fn bind_fields(
+    query: Statement,
+    environment_id: &str,
+    client: &ClientRecord,
+    now_ms: UnixMs,
+) -> Result<Statement, StoreError> {
+    let list = |texts: &[String]| serde_json::to_string(texts).map_err(|_| StoreError::Unreadable("client"));
+    Ok(query
+        .bind(environment_id)
+        .bind(&client.id)
+        .bind(client.position)
+        .bind(&client.kind)
+        .bind(&client.name)
+        .bind(list(&client.redirect_uris)?)
+        .bind(list(&client.post_logout_redirect_uris)?)
+        .bind(client.initiate_login_uri.clone())
+        .bind(client.backchannel_logout_uri.clone())
+        .bind(i64::from(client.enforce_pkce))
+        .bind(i64::from(client.require_pushed_authorization_requests))
+        .bind(&client.id_token_signed_response_alg)
+        .bind(client.access_token_lifetime_s)
+        .bind(i64::from(client.instant_sign_in))
+        .bind(now_ms))
+}
+
+/// Makes the secrets of a client these ones.
+async fn put_secrets(
+    tx: &mut Transaction,
+    environment_id: &str,
+    client: &ClientRecord,
+    now_ms: UnixMs,
+) -> Result<(), StoreError> {
     let kept: Vec<&str> = client.secrets.iter().map(|secret| secret.id.as_str()).collect();
     sql("DELETE FROM client_secrets WHERE environment_id = $1 AND client_id = $2 \
          AND $3 NOT LIKE '%,' || id || ',%'")

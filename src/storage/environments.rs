@@ -67,6 +67,22 @@ impl Store {
         rows.into_iter().map(EnvironmentRecord::try_from).collect()
     }
 
+    /// The isolated environments by id, behind `after`.
+    pub async fn isolated_environments(
+        &self,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<EnvironmentRecord>, StoreError> {
+        let rows: Vec<Row> =
+            sql("SELECT id, name, version, resets, settings, clock_json, created_at_ms FROM environments \
+             WHERE kind = 'isolated' AND id > $1 ORDER BY id LIMIT $2")
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.into_iter().map(EnvironmentRecord::try_from).collect()
+    }
+
     /// How many isolated environments there are.
     pub async fn count_environments(&self) -> Result<i64, StoreError> {
         let query = sql("SELECT COUNT(*) FROM environments WHERE name IS NOT NULL");
@@ -88,7 +104,10 @@ impl Store {
             return Ok(false);
         }
         for id in [&template_id(&record.id), &record.id] {
-            clients::apply(&mut tx, id, clients, record.created_at_ms).await?;
+            if !clients::apply(&mut tx, id, clients, record.created_at_ms).await? {
+                tx.rollback().await?;
+                return Ok(false);
+            }
         }
         sql(
             "INSERT INTO server_secrets (environment_id, name, value, created_at_ms) VALUES ($1, $2, $3, $4)",

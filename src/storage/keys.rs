@@ -59,6 +59,11 @@ impl Store {
         .await?)
     }
 
+    /// Environment and id of every signing key.
+    pub async fn signing_key_ids(&self) -> Result<Vec<(String, String)>, StoreError> {
+        Ok(sql("SELECT environment_id, kid FROM signing_keys").fetch_all(&self.pool).await?)
+    }
+
     /// Offers a key for a place in the sequence; `false` when another process was first.
     pub async fn offer_signing_key(&self, environment_id: &str, key: &StoredKey) -> Result<bool, StoreError> {
         let query = sql(

@@ -86,7 +86,12 @@ pub static TABLES: &[Table] = &[
     table!(
         "memberships",
         true,
-        [(2, "organization_id", Text), (3, "user_id", Text), (4, "created_at_ms", Integer),]
+        [
+            (2, "organization_id", Text),
+            (3, "user_id", Text),
+            (4, "created_at_ms", Integer),
+            (5, "version", Integer),
+        ]
     ),
     table!(
         "auth_requests",
@@ -259,7 +264,8 @@ const SEEDED: [&str; 3] = ["users", "organizations", "memberships"];
 const RESET: [&str; 6] = [
     "DELETE FROM memberships WHERE environment_id = $1 AND NOT EXISTS (SELECT 1 FROM memberships t \
      WHERE t.environment_id = $2 AND t.user_id = memberships.user_id \
-     AND t.organization_id = memberships.organization_id AND t.created_at_ms = memberships.created_at_ms)",
+     AND t.organization_id = memberships.organization_id AND t.version = memberships.version \
+     AND t.created_at_ms = memberships.created_at_ms)",
     "DELETE FROM users WHERE environment_id = $1 AND id NOT IN (SELECT id FROM (\
      SELECT id, version, email, email_key, name, given_name, family_name, picture, locale, external_id, \
      created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $1 INTERSECT \
@@ -278,8 +284,8 @@ const RESET: [&str; 6] = [
     "INSERT INTO organizations (environment_id, id, version, display_name, external_id, created_at_ms, updated_at_ms) \
      SELECT $1, id, version, display_name, external_id, created_at_ms, updated_at_ms FROM organizations \
      WHERE environment_id = $2 AND id NOT IN (SELECT id FROM organizations WHERE environment_id = $1)",
-    "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) \
-     SELECT $1, organization_id, user_id, created_at_ms FROM memberships t WHERE environment_id = $2 \
+    "INSERT INTO memberships (environment_id, organization_id, user_id, version, created_at_ms) \
+     SELECT $1, organization_id, user_id, version, created_at_ms FROM memberships t WHERE environment_id = $2 \
      AND NOT EXISTS (SELECT 1 FROM memberships m WHERE m.environment_id = $1 AND m.user_id = t.user_id \
      AND m.organization_id = t.organization_id)",
 ];
@@ -410,7 +416,10 @@ impl Store {
             return Ok(false);
         }
         delete_rows(&mut tx, &record.id).await?;
-        clients::apply(&mut tx, &record.id, clients, now_ms).await?;
+        if !clients::apply(&mut tx, &record.id, clients, now_ms).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
         for table in TABLES {
             for row in tables.get(table.name).into_iter().flatten() {
                 let mut query = sql(table.insert).bind(record.id.clone());

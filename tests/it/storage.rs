@@ -35,6 +35,7 @@ async fn store_in(database: &Database) -> Store {
 fn client(id: &str) -> ClientRecord {
     ClientRecord {
         id: id.into(),
+        version: None,
         position: 0,
         kind: "web".into(),
         name: "App".into(),
@@ -62,6 +63,11 @@ fn client(id: &str) -> ClientRecord {
             },
         ],
     }
+}
+
+/// A client as it is read.
+fn stored(id: &str, version: i64) -> ClientRecord {
+    ClientRecord { version: Some(version), ..client(id) }
 }
 
 /// A store in whose environment Jane belongs to two organizations.
@@ -674,21 +680,32 @@ async fn clients_are_rows_with_secrets_of_their_own(
     let Some(database) = Database::fresh(engine).await else { return };
     let store = store_with_jane(&database).await;
     let clients = async || store.clients(ENV).await.unwrap();
-    assert_eq!(clients().await, [client("skc_1")]);
+    assert_eq!(clients().await, [stored("skc_1", 1)]);
     store.insert_session(ENV, &session("ses_1"), "cookie").await.unwrap();
     store.insert_grant(ENV, &grant("grt_1", "usr_1", "ses_1"), "code", None, 20).await.unwrap();
 
-    let first = client("skc_1");
+    let first = stored("skc_1", 1);
     let changed =
-        ClientRecord { name: "Other".into(), secrets: first.secrets[1..].to_vec(), ..client("skc_1") };
+        ClientRecord { name: "Other".into(), secrets: first.secrets[1..].to_vec(), ..first.clone() };
     let second = ClientRecord { position: 1, ..client("skc_2") };
     let changes = ClientChanges { put: vec![changed.clone(), second.clone()], delete: vec![] };
     let record = store.environment_record(ENV).await.unwrap().unwrap();
     assert!(store.change_clients(&record, &changes, 2).await.unwrap());
     assert!(!store.change_clients(&record, &changes, 2).await.unwrap(), "somebody was faster");
-    assert_eq!(clients().await, [changed.clone(), second]);
+    let now = [
+        ClientRecord { version: Some(2), ..changed.clone() },
+        ClientRecord { version: Some(1), ..second.clone() },
+    ];
+    assert_eq!(clients().await, now);
+    // Nothing is written over a client that changed since it was read, nor over one that is there already.
+    let record = store.environment_record(ENV).await.unwrap().unwrap();
+    for stale in [changed, second] {
+        let changes = ClientChanges { put: vec![stale], delete: vec![] };
+        assert!(!store.change_clients(&record, &changes, 2).await.unwrap());
+    }
+    assert_eq!(clients().await, now);
     assert!(store.grant(ENV, "grt_1").await.unwrap().is_some(), "what was granted stays");
-    assert_eq!(store.template_clients(ENV).await.unwrap(), [client("skc_1")], "what a reset goes back to");
+    assert_eq!(store.template_clients(ENV).await.unwrap(), [stored("skc_1", 1)], "what a reset goes back to");
 
     let record = store.environment_record(ENV).await.unwrap().unwrap();
     let deletion = ClientChanges { put: vec![], delete: vec!["skc_1".into()] };
@@ -700,5 +717,5 @@ async fn clients_are_rows_with_secrets_of_their_own(
     assert_eq!(clients().await.len(), 1);
     let record = store.environment_record(ENV).await.unwrap().unwrap();
     assert!(store.reset(&record, false, false, 5).await.unwrap());
-    assert_eq!(clients().await, [client("skc_1")]);
+    assert_eq!(clients().await, [stored("skc_1", 1)]);
 }

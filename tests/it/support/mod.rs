@@ -7,6 +7,7 @@ mod keys;
 pub mod person;
 pub mod postgres;
 pub mod skips;
+pub mod statements;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
