@@ -19,7 +19,8 @@ CREATE TABLE flows (
     client_id TEXT,
     user_id TEXT,
     status TEXT NOT NULL CHECK (status IN ('INITIATED', 'PENDING', 'SUCCESS', 'FAILED')),
-    why TEXT NOT NULL,
+    -- The event that decided so: its kind and its data.
+    last_event_json TEXT NOT NULL,
     started_at_ms BIGINT NOT NULL,
     changed_at_ms BIGINT NOT NULL,
     logged_at_ms BIGINT NOT NULL,
@@ -34,6 +35,7 @@ CREATE TABLE flow_steps (
     flow_id TEXT NOT NULL,
     -- That of its first step.
     id TEXT NOT NULL,
+    -- Events with their ids and times.
     steps_json TEXT NOT NULL,
     logged_at_ms BIGINT NOT NULL,
     PRIMARY KEY (environment_id, flow_id, id)

@@ -7,7 +7,9 @@ use super::blocks::{Block, Cell, Fact, Form, Moment, Row, Section, Table, Typed}
 use super::{Answer, Desk, gone, one, page};
 use crate::domain::auth_request::LinkOutcome;
 use crate::domain::clock::rfc3339;
-use crate::domain::flow::{FlowStatus, Verdict};
+use crate::domain::flow::FlowStatus;
+use crate::domain::sign_in_event::Verdict;
+use crate::http::event_text::text_of;
 use crate::http::params;
 use crate::service::changes::Refused;
 use crate::service::flows::FlowFilter;
@@ -62,11 +64,11 @@ pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
     } else {
         let rows = found.into_iter().map(|row| {
             let who = row.email.clone().unwrap_or_else(|| "(no email yet)".to_owned());
-            let status = row.status();
+            let status = row.status;
             Row::new(vec![
                 Cell::link(who, context.path(&format!("/dashboard/flows/{}", row.id))),
                 Cell { text: status.as_str().to_owned(), href: None, tone: tone_of(status) },
-                Cell::text(row.why),
+                Cell::text(text_of(&row.last_event)),
                 Cell::text(rfc3339(row.started_at_ms)),
             ])
         });
@@ -94,17 +96,17 @@ pub async fn show(request: HttpRequest, Desk(context): Desk, id: web::Path<Strin
     let mut page = page(&context, &request, "/dashboard/flows", &title);
     let moments = steps.into_iter().map(|logged| Moment {
         at: rfc3339(logged.at_ms),
-        tone: match logged.step.verdict {
+        tone: match logged.event.verdict() {
             Verdict::Ok => "fine",
             Verdict::Refused | Verdict::Failed => "wrong",
             Verdict::Note => "",
         },
-        name: logged.step.name,
-        text: logged.step.text,
-        facts: logged.step.facts.into_iter().map(|(name, value)| (name, plain(&value))).collect(),
+        name: logged.event.subject().to_owned(),
+        text: text_of(&logged.event),
+        facts: logged.event.into_parts().1.into_iter().map(|(name, value)| (name, plain(&value))).collect(),
     });
     let facts = vec![
-        Fact::text("Status", row.status().as_str()),
+        Fact::text("Status", row.status.as_str()),
         Fact::text("Application", row.client_id.unwrap_or_default()),
         Fact::code("ID", row.id),
     ];

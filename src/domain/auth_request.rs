@@ -12,6 +12,7 @@
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
+use serde::{Deserialize, Serialize};
 
 use super::authorization::AuthorizationRequest;
 use super::clock::UnixMs;
@@ -166,7 +167,8 @@ impl Credentials {
 }
 
 /// Why nothing more can be done with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Closed {
     #[error("the auth request has expired")]
     Expired,

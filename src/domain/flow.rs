@@ -1,5 +1,4 @@
-//! The log of sign-ins: every check and decision, in words that answer "why did it fail?". No code, link or token is
-//! in it.
+//! The log of sign-ins: every check and decision, to answer "why did it fail?".
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -7,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::clock::UnixMs;
+use super::sign_in_event::SignInEvent;
 
 /// Where a sign-in stands, in the words of Scalekit's authentication log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -40,46 +40,7 @@ impl FlowStatus {
     }
 }
 
-/// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It went on.
-    Ok,
-    /// It was refused, and the person or application may try again.
-    Refused,
-    /// That was its end.
-    Failed,
-    /// Something to know.
-    Note,
-}
-
-/// One check or decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Step {
-    /// What it was about: `authorize`, `page`, `mail`, `code`, `link`, `session`, `token`, `fault`.
-    pub name: String,
-    pub verdict: Verdict,
-    /// What was decided, and why.
-    pub text: String,
-    /// The facts behind it.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
-    #[schema(value_type = Object)]
-    pub facts: serde_json::Map<String, serde_json::Value>,
-}
-
-impl Step {
-    pub fn new(name: &str, verdict: Verdict, text: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), verdict, text: text.into(), facts: serde_json::Map::new() }
-    }
-
-    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
-        self.facts.insert(name.to_owned(), value.into());
-        self
-    }
-}
-
-/// What a step tells of the sign-in as a whole.
+/// What an event tells of the sign-in as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
     pub email: Option<String>,
@@ -115,7 +76,7 @@ pub struct FlowEvent {
     /// The authentication request; a grant, for what happens to its tokens.
     pub flow_id: String,
     pub about: About,
-    pub step: Step,
+    pub event: SignInEvent,
     /// By the environment's clock.
     pub at_ms: UnixMs,
     /// By the machine's.

@@ -2,11 +2,14 @@
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Answer, Control, ProblemDocument, Query, json, refuse};
 use crate::domain::clock::rfc3339;
-use crate::domain::flow::{FlowStatus, Step};
+use crate::domain::flow::FlowStatus;
+use crate::domain::sign_in_event::Verdict;
+use crate::http::event_text::text_of;
 use crate::http::params::with_lost_plus;
 use crate::service::changes::Refused;
 use crate::service::flows;
@@ -21,8 +24,10 @@ pub struct FlowView {
     pub client_id: Option<String>,
     pub user_id: Option<String>,
     pub status: FlowStatus,
-    /// The last thing that was decided.
+    /// What decided so, as a sentence.
     pub why: String,
+    /// Its type, such as `code_rejected`.
+    pub why_type: String,
     /// RFC 3339, by the environment's clock.
     pub started_at: String,
     pub changed_at: String,
@@ -30,13 +35,16 @@ pub struct FlowView {
 
 impl From<FlowRow> for FlowView {
     fn from(row: FlowRow) -> Self {
+        let why = text_of(&row.last_event);
+        let (why_type, _) = row.last_event.into_parts();
         Self {
-            status: row.status(),
+            status: row.status,
             id: row.id,
             email: row.email,
             client_id: row.client_id,
             user_id: row.user_id,
-            why: row.why,
+            why,
+            why_type,
             started_at: rfc3339(row.started_at_ms),
             changed_at: rfc3339(row.changed_at_ms),
         }
@@ -48,13 +56,25 @@ impl From<FlowRow> for FlowView {
 pub struct StepView {
     /// RFC 3339, by the environment's clock.
     pub at: String,
-    #[serde(flatten)]
-    pub step: Step,
+    /// What happened, such as `code_rejected`.
+    pub r#type: String,
+    /// What it was about: `authorize`, `page`, `mail`, `code`, `link`, `session` or `token`.
+    pub name: &'static str,
+    pub verdict: Verdict,
+    /// What was decided, and why, as a sentence.
+    pub text: String,
+    /// The fields of its type.
+    #[schema(value_type = Object)]
+    pub facts: Map<String, Value>,
 }
 
 impl From<LoggedStep> for StepView {
     fn from(logged: LoggedStep) -> Self {
-        Self { at: rfc3339(logged.at_ms), step: logged.step }
+        let event = logged.event;
+        let (at, name, verdict, text) =
+            (rfc3339(logged.at_ms), event.subject(), event.verdict(), text_of(&event));
+        let (r#type, facts) = event.into_parts();
+        Self { at, r#type, name, verdict, text, facts }
     }
 }
 

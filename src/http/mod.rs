@@ -8,6 +8,7 @@ pub mod cookies;
 pub mod described;
 pub mod endpoint;
 pub mod errors;
+pub mod event_text;
 pub mod guard;
 pub mod not_emulated;
 pub mod params;

@@ -9,8 +9,9 @@ use super::views;
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, Stage};
 use crate::domain::authorization::{Parameters, Prompt};
 use crate::domain::clock::rfc3339;
-use crate::domain::flow::{About, Step, Verdict};
+use crate::domain::flow::About;
 use crate::domain::settings::PasswordlessType;
+use crate::domain::sign_in_event::{SignInEvent, SignInPage};
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form, ParamsError};
@@ -81,7 +82,7 @@ fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) ->
 /// The page of the request's state, with something said beside its form.
 fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
     if let Some(closed) = auth_request.closed(context.now_ms()) {
-        note_page(context, auth_request, &format!("a page that says: {closed}"));
+        note_page(context, auth_request, closed.into());
         return closed_page(context, auth_request, closed);
     }
     let retry_after_s = said.retry_after_s;
@@ -95,23 +96,22 @@ fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
 fn open_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
     match auth_request.awaited() {
         Some(sent) if sent.passwordless_type.has_code() => {
-            note_page(context, auth_request, "the code form");
+            note_page(context, auth_request, SignInPage::CodeForm);
             code_page(context, auth_request, sent, said)
         }
         Some(sent) => {
-            note_page(context, auth_request, "the request to open the mailed link");
+            note_page(context, auth_request, SignInPage::CheckEmail);
             check_mail_page(context, auth_request, sent, said)
         }
         None => {
-            note_page(context, auth_request, "the address form");
+            note_page(context, auth_request, SignInPage::AddressForm);
             email_page(context, auth_request, said)
         }
     }
 }
 
-fn note_page(context: &Context, auth_request: &AuthRequest, what: &str) {
-    let step = Step::new("page", Verdict::Note, format!("The person saw {what}."));
-    flows::note(context, &auth_request.id, About::default(), step);
+fn note_page(context: &Context, auth_request: &AuthRequest, page: SignInPage) {
+    flows::note(context, &auth_request.id, About::default(), SignInEvent::PageShown { page });
 }
 
 fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {

@@ -96,7 +96,7 @@ pub async fn list(context: &Context, asked: Asked) -> Result<Page, ApiRefusal> {
         let client_id = row.client_id.clone().unwrap_or_default();
         let client = context.environment.client(&client_id);
         Entry {
-            status: row.status(),
+            status: row.status,
             auth_request_id: row.id,
             email: row.email.unwrap_or_default(),
             at_ms: row.started_at_ms,

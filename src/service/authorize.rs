@@ -12,10 +12,11 @@ use crate::domain::authorization::{
 };
 use crate::domain::email::{EmailAddress, key_of};
 use crate::domain::entropy::secret_text;
-use crate::domain::flow::{About, FlowStatus, Step, Verdict};
+use crate::domain::flow::{About, FlowStatus};
 use crate::domain::ids::new_auth_request_id;
 use crate::domain::session::Session;
 use crate::domain::settings::LoginHintMode;
+use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::{modular_address, subject_identifier};
 use crate::domain::user::User;
 use crate::runtime::Context;
@@ -52,7 +53,7 @@ pub async fn authorize(
         Ok(pushed) => pushed,
         Err(NoPushedRequest::Failure(failure)) => return Err(NotAuthorized::Failure(failure)),
         Err(NoPushedRequest::Page(refusal)) => {
-            note_refused(context, params, &format!("Refused with a page: {refusal}."));
+            note_refused(context, params, None, &refusal.to_string());
             return Err(NotAuthorized::Page(refusal));
         }
     };
@@ -61,11 +62,11 @@ pub async fn authorize(
     let request = match authorization::parse(&context.environment, params) {
         Ok(request) => request,
         Err(Refusal::Page(refusal)) => {
-            note_refused(context, params, &format!("Refused with a page: {refusal}."));
+            note_refused(context, params, None, &refusal.to_string());
             return Err(NotAuthorized::Page(refusal));
         }
         Err(Refusal::Redirect { redirect_uri, state, code, description }) => {
-            note_refused(context, params, &format!("Refused with {}: {description}.", code.as_str()));
+            note_refused(context, params, Some(code), &description);
             let parameters = [("error", code.as_str()), ("error_description", description.as_str())];
             let location = response_url(&redirect_uri, &parameters, state.as_deref(), context.issuer());
             return Ok(Authorized::Redirect { location });
@@ -73,14 +74,14 @@ pub async fn authorize(
     };
     if must_be_pushed(context, &request) && !is_pushed {
         let text = "this client must push its authorization requests to /oauth/par";
-        note_refused(context, params, &format!("Refused: {text}."));
+        note_refused(context, params, Some(ErrorCode::InvalidRequest), text);
         return Ok(refuse(context, &request, ErrorCode::InvalidRequest, text));
     }
     if let Some(organization_id) = &request.organization_id
         && context.store().organization(context.environment_id(), organization_id).await?.is_none()
     {
         let text = "organization_id is not an organization of this environment";
-        note_refused(context, params, &format!("Refused: {text}."));
+        note_refused(context, params, Some(ErrorCode::InvalidOrganizationId), text);
         return Ok(refuse(context, &request, ErrorCode::InvalidOrganizationId, text));
     }
     let session = live_session(context, browser).await?;
@@ -97,7 +98,7 @@ pub async fn authorize(
     }
     if request.prompt == Prompt::None {
         let text = "no live session fits this request, and prompt=none forbids to ask the person";
-        note_refused(context, params, &format!("Refused: {text}."));
+        note_refused(context, params, Some(ErrorCode::LoginRequired), text);
         return Ok(refuse(context, &request, ErrorCode::LoginRequired, text));
     }
     start(context, request, browser).await.map_err(NotAuthorized::Failure)
@@ -109,24 +110,28 @@ fn must_be_pushed(context: &Context, request: &AuthorizationRequest) -> bool {
     client.is_some_and(|c| c.require_pushed_authorization_requests)
 }
 
-/// Notes a request that never became a sign-in.
-fn note_refused(context: &Context, params: &Parameters, text: &str) {
-    let client_id = params.one("client_id").ok().flatten().unwrap_or_default();
-    let step = Step::new("authorize", Verdict::Failed, text)
-        .with("redirect_uri", params.one("redirect_uri").ok().flatten().unwrap_or_default());
-    let about = About::status(FlowStatus::Failed).client(client_id);
-    flows::note(context, &flows::new_flow_id(context), about, step);
+/// Notes a request that never became a sign-in. `None`: the browser stays here.
+fn note_refused(context: &Context, params: &Parameters, error: Option<ErrorCode>, description: &str) {
+    let one = |name| params.one(name).ok().flatten().unwrap_or_default();
+    let event = SignInEvent::AuthorizeRefused {
+        error: error.map(|code| code.as_str().to_owned()),
+        error_description: description.to_owned(),
+        redirect_uri: one("redirect_uri").to_owned(),
+    };
+    let about = About::status(FlowStatus::Failed).client(one("client_id"));
+    flows::note(context, &flows::new_flow_id(context), about, event);
 }
 
-/// The step of a request that was let in.
-fn accepted(request: &AuthorizationRequest) -> Step {
-    Step::new("authorize", Verdict::Ok, "The authorization request was accepted.")
-        .with("client_id", request.client_id.as_str())
-        .with("redirect_uri", request.redirect_uri.as_str())
-        .with("scope", request.scope.join(" "))
-        .with("prompt", request.prompt.as_str())
-        .with("pkce", request.code_challenge.is_some())
-        .with("login_hint", request.login_hint.is_some())
+/// A request was let in.
+fn accepted(request: &AuthorizationRequest) -> SignInEvent {
+    SignInEvent::AuthorizeAccepted {
+        client_id: request.client_id.clone(),
+        redirect_uri: request.redirect_uri.clone(),
+        scope: request.scope.join(" "),
+        prompt: request.prompt.as_str().map(str::to_owned),
+        pkce: request.code_challenge.is_some(),
+        login_hint: request.login_hint.is_some(),
+    }
 }
 
 fn refuse(context: &Context, request: &AuthorizationRequest, code: ErrorCode, text: &str) -> Authorized {

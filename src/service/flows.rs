@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Failure;
-use crate::domain::flow::{About, FlowEvent, Step};
+use crate::domain::flow::{About, FlowEvent};
 use crate::domain::ids::{IdKind, new_id};
+use crate::domain::sign_in_event::SignInEvent;
 use crate::runtime::{App, Context, Site};
 pub use crate::storage::{FlowFilter, FlowRow, LoggedStep};
 
@@ -16,17 +17,16 @@ const WRITE_EVERY: Duration = Duration::from_millis(50);
 /// How long it is until the next attempt after one that failed, so that an outage does not fill the server's log.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Notes a step of a sign-in.
-pub fn note(context: &Context, flow_id: &str, about: About, mut step: Step) {
-    context.provider.metrics().sign_in_step(&step);
+/// Notes what happened in a sign-in.
+pub fn note(context: &Context, flow_id: &str, about: About, event: SignInEvent) {
+    context.provider.metrics().sign_in_step(&event);
     if context.environment.flows_keep_s == 0 {
         return;
     }
     let site = &context.app.site;
     // What strangers sent stands in it, and steps are written together: one text that PostgreSQL does not keep would take
-    // the steps of others with it.
+    // the steps of others with it. An event is stored as JSON, which escapes it.
     let storable = |text: String| text.replace('\0', "\u{FFFD}");
-    step.text = storable(step.text);
     let about = About {
         email: about.email.map(storable),
         client_id: about.client_id.map(storable),
@@ -39,7 +39,7 @@ pub fn note(context: &Context, flow_id: &str, about: About, mut step: Step) {
         id: format!("{logged_at_ms:014}{:010}{:05}", site.flows.next_number(), std::process::id() % 100_000),
         flow_id: storable(flow_id.to_owned()),
         about,
-        step,
+        event,
         at_ms: context.now_ms(),
         logged_at_ms,
     });
@@ -87,8 +87,11 @@ pub async fn show(context: &Context, id: &str) -> Result<Option<(FlowRow, Vec<Lo
     let (store, environment_id) = (context.store(), context.environment_id());
     let Some(row) = store.flow(environment_id, id).await? else { return Ok(None) };
     let mut steps = store.flow_steps(environment_id, id).await?;
-    let grants: Vec<String> =
-        steps.iter().filter_map(|s| s.step.facts.get("grant_id")?.as_str().map(str::to_owned)).collect();
+    let grant_of = |step: &LoggedStep| match &step.event {
+        SignInEvent::SignedIn { grant_id, .. } => Some(grant_id.clone()),
+        _ => None,
+    };
+    let grants: Vec<String> = steps.iter().filter_map(grant_of).collect();
     for grant_id in grants {
         steps.extend(store.flow_steps(environment_id, &grant_id).await?);
     }

@@ -9,7 +9,8 @@ use tracing::Instrument as _;
 
 use super::{Failure, faults, flows};
 use crate::domain::clock::UnixMs;
-use crate::domain::flow::{About, Step, Verdict};
+use crate::domain::flow::About;
+use crate::domain::sign_in_event::SignInEvent;
 use crate::mail::{DeliveryError, Envelope, RenderedMail, SmtpMailer, retry_delay_ms};
 use crate::runtime::{App, Asked, Context, Live, Provider, Site, StartError};
 use crate::storage::{OutboxMail, StoreError};
@@ -138,11 +139,8 @@ async fn deliver(
             let retry_in_ms = retry_delay_ms(attempt);
             tracing::warn!(message_id = mail.id, attempt, retry_in_ms, reason, "mail not delivered yet");
             app.store().postpone_mail(mail, app.clock.machine_ms() + retry_in_ms).await?;
-            let text = format!(
-                "Attempt {attempt} to deliver the email failed: {reason}. Next in {} s.",
-                retry_in_ms / 1000
-            );
-            note(provider, app, mail, Step::new("mail", Verdict::Note, text));
+            let (message_id, retry_in_s) = (mail.id.clone(), retry_in_ms / 1000);
+            note(provider, app, mail, SignInEvent::EmailDelayed { message_id, attempt, reason, retry_in_s });
             Ok(Delivery::Postponed)
         }
         Err(DeliveryError::Temporary(reason) | DeliveryError::Permanent(reason)) => {
@@ -163,13 +161,12 @@ async fn give_up(
 ) -> Result<(), Failure> {
     // PostgreSQL keeps no NUL.
     app.store().give_up_mail(mail, &reason.replace('\0', "\u{FFFD}")).await?;
-    let text = format!("The email was not delivered and is given up: {reason}.");
-    note(provider, app, mail, Step::new("mail", Verdict::Refused, text));
+    let event = SignInEvent::EmailGivenUp { message_id: mail.id.clone(), reason: reason.to_owned() };
+    note(provider, app, mail, event);
     Ok(())
 }
 
-fn note(provider: &Provider, app: &Arc<App>, mail: &OutboxMail, step: Step) {
+fn note(provider: &Provider, app: &Arc<App>, mail: &OutboxMail, event: SignInEvent) {
     let context = provider.context_of(app.clone(), Asked::default());
-    let step = step.with("message_id", mail.id.as_str());
-    flows::note(&context, &mail.auth_request_id, About::default(), step);
+    flows::note(&context, &mail.auth_request_id, About::default(), event);
 }

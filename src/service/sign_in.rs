@@ -7,10 +7,11 @@ use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
 use crate::domain::email::{EmailAddress, key_of};
-use crate::domain::flow::{About, FlowStatus, Step, Verdict};
+use crate::domain::flow::{About, FlowStatus};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{IdKind, secret_for};
 use crate::domain::session::Session;
+use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::modular_subject;
 use crate::domain::user::Organization;
 use crate::runtime::Context;
@@ -38,16 +39,13 @@ pub(super) enum Proof {
 }
 
 fn note_proof(context: &Context, judged: &AuthRequest, email: &EmailAddress, proof: Proof) {
-    let (name, text) = match proof {
-        Proof::Code => ("code", "The code is right."),
-        Proof::Link { same_browser: true } => ("link", "The link was used in the browser that began."),
-        Proof::Link { same_browser: false } => {
-            ("link", "The link was used in another browser, which is allowed here.")
-        }
-        Proof::Instant => ("code", "Instant sign-in: the control API vouches for the address."),
+    let event = match proof {
+        Proof::Code => SignInEvent::CodeAccepted {},
+        Proof::Link { same_browser } => SignInEvent::LinkUsed { same_browser, refused: None },
+        Proof::Instant => SignInEvent::InstantSignIn {},
     };
     let about = About::default().email(email.as_str());
-    flows::note(context, &judged.id, about, Step::new(name, Verdict::Ok, text));
+    flows::note(context, &judged.id, about, event);
 }
 
 /// Commits a request that was just judged proven. `None` when somebody else moved the request meanwhile: judge
@@ -96,18 +94,20 @@ pub(super) async fn complete(
     }
     Ok(committed.map(|user| {
         note_proof(context, judged, email, proof);
-        note_success(context, &judged.id, &grant, &user.id, "Signed in: the application gets a code.");
+        note_success(context, &judged.id, &grant, &user.id, false);
         SignedIn { location: success_url(&grant, &code), session_cookie: Some(session_cookie) }
     }))
 }
 
-fn note_success(context: &Context, flow_id: &str, grant: &Grant, user_id: &str, text: &str) {
-    let step = Step::new("session", Verdict::Ok, text)
-        .with("grant_id", grant.id.as_str())
-        .with("session_id", grant.session_id.as_str())
-        .with("user_id", user_id);
+fn note_success(context: &Context, flow_id: &str, grant: &Grant, user_id: &str, silently: bool) {
+    let event = SignInEvent::SignedIn {
+        grant_id: grant.id.clone(),
+        session_id: grant.session_id.clone(),
+        user_id: user_id.to_owned(),
+        silently,
+    };
     let about = About::status(FlowStatus::Success).client(&grant.authorization.client_id).user(user_id);
-    flows::note(context, flow_id, about, step);
+    flows::note(context, flow_id, about, event);
 }
 
 /// In the full-stack profile a sign-up makes an organization too, named after the address's
@@ -155,8 +155,9 @@ async fn refuse(
     if !context.store().update_auth_request(context.environment_id(), judged, counted).await? {
         return Ok(None);
     }
-    let step = Step::new("session", Verdict::Failed, format!("Refused with {}: {text}.", code.as_str()));
-    flows::note(context, &judged.id, About::status(FlowStatus::Failed), step);
+    let event =
+        SignInEvent::SignInRefused { error: code.as_str().to_owned(), error_description: text.to_owned() };
+    flows::note(context, &judged.id, About::status(FlowStatus::Failed), event);
     let Hosted { authorization, issuer, .. } = &judged.origin;
     let location = error_url(issuer, authorization, code, text);
     Ok(Some(SignedIn { location, session_cookie: None }))
@@ -208,8 +209,7 @@ pub(super) async fn issue_code_silently(
         .insert_grant(context.environment_id(), &grant, &digest, tells.as_ref(), context.now_ms())
         .await?;
     touch(context, session).await?;
-    let text = "The browser's session answers: the application gets a code without a page.";
-    note_success(context, flow_id, &grant, &session.user_id, text);
+    note_success(context, flow_id, &grant, &session.user_id, true);
     Ok(success_url(&grant, &code))
 }
 

@@ -3,32 +3,67 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{Statement, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::email::key_of;
-use crate::domain::flow::{About, FlowEvent, FlowStatus, Step};
+use crate::domain::flow::{About, FlowEvent, FlowStatus};
+use crate::domain::sign_in_event::SignInEvent;
+
+/// A sign-in as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowRow {
+    /// The authentication request.
+    pub id: String,
+    /// Whose sign-in it is, once that is known.
+    pub email: Option<String>,
+    /// The application.
+    pub client_id: Option<String>,
+    /// The user, once signed in.
+    pub user_id: Option<String>,
+    /// Where it stands.
+    pub status: FlowStatus,
+    /// What decided where it stands.
+    pub last_event: SignInEvent,
+    /// By the environment's clock.
+    pub started_at_ms: UnixMs,
+    /// By the environment's clock.
+    pub changed_at_ms: UnixMs,
+}
 
 row! {
-    /// A sign-in as listed.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct FlowRow {
-        pub id: String,
-        pub email: Option<String>,
-        pub client_id: Option<String>,
-        pub user_id: Option<String>,
-        pub status: String,
-        pub why: String,
-        pub started_at_ms: UnixMs,
-        pub changed_at_ms: UnixMs,
+    struct Row {
+        id: String,
+        email: Option<String>,
+        client_id: Option<String>,
+        user_id: Option<String>,
+        status: String,
+        last_event_json: String,
+        started_at_ms: i64,
+        changed_at_ms: i64,
     }
 }
 
-impl FlowRow {
-    pub fn status(&self) -> FlowStatus {
-        FlowStatus::parse(&self.status).unwrap_or(FlowStatus::Initiated)
+impl TryFrom<Row> for FlowRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let last_event: StoredEvent = serde_json::from_str(&row.last_event_json).map_err(|_| UNREADABLE)?;
+        Ok(Self {
+            id: row.id,
+            email: row.email,
+            client_id: row.client_id,
+            user_id: row.user_id,
+            status: FlowStatus::parse(&row.status).unwrap_or(FlowStatus::Initiated),
+            last_event: last_event.into(),
+            started_at_ms: row.started_at_ms,
+            changed_at_ms: row.changed_at_ms,
+        })
     }
 }
+
+const UNREADABLE: StoreError = StoreError::Unreadable("log of sign-ins");
 
 /// Which sign-ins to list.
 #[derive(Debug, Clone, Default)]
@@ -50,16 +85,38 @@ pub struct FlowFilter {
 pub struct LoggedStep {
     pub id: String,
     pub flow_id: String,
-    pub step: Step,
+    pub event: SignInEvent,
     pub at_ms: UnixMs,
+}
+
+/// An event as it stands in a row. Those of later versions are read too.
+#[derive(Serialize, Deserialize)]
+struct StoredEvent {
+    kind: String,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    data: Map<String, Value>,
+}
+
+impl From<&SignInEvent> for StoredEvent {
+    fn from(event: &SignInEvent) -> Self {
+        let (kind, data) = event.clone().into_parts();
+        Self { kind, data }
+    }
+}
+
+impl From<StoredEvent> for SignInEvent {
+    fn from(stored: StoredEvent) -> Self {
+        Self::from_parts(stored.kind, stored.data)
+    }
 }
 
 /// One of the steps that stand in a row.
 #[derive(Serialize, Deserialize)]
-struct StoredStep<S> {
+struct StoredStep {
     id: String,
     at_ms: UnixMs,
-    step: S,
+    #[serde(flatten)]
+    event: StoredEvent,
 }
 
 impl Store {
@@ -70,8 +127,9 @@ impl Store {
         }
         let flows = by_flow(events);
         let steps = flows.iter().map(|steps| writing_steps(steps)).collect::<Result<Vec<_>, _>>()?;
-        let words = flows.iter().filter_map(|steps| writing_last_word(steps));
-        self.write_all(steps.into_iter().chain(words).collect()).await
+        let last_events =
+            flows.iter().map(|steps| writing_last_event(steps)).collect::<Result<Vec<_>, _>>()?;
+        self.write_all(steps.into_iter().chain(last_events).collect()).await
     }
 
     /// Sign-ins, newest first, and how many there are in all.
@@ -82,8 +140,8 @@ impl Store {
     ) -> Result<(Vec<FlowRow>, i64), StoreError> {
         let statuses: Vec<&str> = filter.statuses.iter().map(|s| s.as_str()).collect();
         let pattern = filter.email_part.as_deref().map(super::like_key_pattern).unwrap_or_default();
-        let rows = sql(
-            "SELECT id, email, client_id, user_id, status, why, started_at_ms, changed_at_ms FROM flows \
+        let rows: Vec<Row> = sql(
+            "SELECT id, email, client_id, user_id, status, last_event_json, started_at_ms, changed_at_ms FROM flows \
              WHERE environment_id = $1 AND id NOT LIKE 'grt~_%' ESCAPE '~' \
              AND ($2 = '' OR email_key LIKE $2 ESCAPE '~') AND ($3 = '' OR client_id = $3) \
              AND ($4 = '' OR $4 LIKE '%,' || status || ',%') AND started_at_ms >= $5 AND started_at_ms <= $6 \
@@ -114,16 +172,19 @@ impl Store {
             .bind(filter.email_key.clone().unwrap_or_default())
             .fetch_one(&self.pool)
             .await?;
-        Ok((rows, count))
+        Ok((rows.into_iter().map(FlowRow::try_from).collect::<Result<_, _>>()?, count))
     }
 
     pub async fn flow(&self, environment_id: &str, id: &str) -> Result<Option<FlowRow>, StoreError> {
-        Ok(sql("SELECT id, email, client_id, user_id, status, why, started_at_ms, changed_at_ms FROM flows \
-             WHERE environment_id = $1 AND id = $2")
+        let row: Option<Row> = sql(
+            "SELECT id, email, client_id, user_id, status, last_event_json, started_at_ms, changed_at_ms \
+             FROM flows WHERE environment_id = $1 AND id = $2",
+        )
         .bind(environment_id)
         .bind(id)
         .fetch_optional(&self.pool)
-        .await?)
+        .await?;
+        row.map(FlowRow::try_from).transpose()
     }
 
     /// The steps of a sign-in, oldest first.
@@ -140,11 +201,10 @@ impl Store {
                 .await?;
         let mut all = vec![];
         for (json,) in rows {
-            let steps: Vec<StoredStep<Step>> =
-                serde_json::from_str(&json).map_err(|_| StoreError::Unreadable("flow steps"))?;
-            all.extend(steps.into_iter().map(|StoredStep { id, at_ms, step }| {
+            let steps: Vec<StoredStep> = serde_json::from_str(&json).map_err(|_| UNREADABLE)?;
+            all.extend(steps.into_iter().map(|StoredStep { id, at_ms, event }| {
                 let flow_id = flow_id.to_owned();
-                LoggedStep { id, flow_id, step, at_ms }
+                LoggedStep { id, flow_id, event: event.into(), at_ms }
             }));
         }
         Ok(all)
@@ -187,11 +247,12 @@ fn by_flow(events: &[FlowEvent]) -> Vec<Vec<&FlowEvent>> {
 /// Steps of one sign-in as one row, unless its environment was deleted meanwhile. Steps that are written again, because
 /// nobody knew whether they were, stand among others then, behind the same first one.
 fn writing_steps(steps: &[&FlowEvent]) -> Result<Statement, StoreError> {
-    let unwritable = || StoreError::Unreadable("flow steps");
-    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Err(unwritable()) };
-    let stored: Vec<StoredStep<&Step>> =
-        steps.iter().map(|e| StoredStep { id: e.id.clone(), at_ms: e.at_ms, step: &e.step }).collect();
-    let json = serde_json::to_string(&stored).map_err(|_| unwritable())?;
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Err(UNREADABLE) };
+    let stored: Vec<StoredStep> = steps
+        .iter()
+        .map(|e| StoredStep { id: e.id.clone(), at_ms: e.at_ms, event: StoredEvent::from(&e.event) })
+        .collect();
+    let json = serde_json::to_string(&stored).map_err(|_| UNREADABLE)?;
     Ok(sql(
         "INSERT INTO flow_steps (environment_id, flow_id, id, steps_json, logged_at_ms) \
          SELECT id, $2, $3, $4, CAST($5 AS BIGINT) FROM environments WHERE id = $1 \
@@ -206,8 +267,8 @@ fn writing_steps(steps: &[&FlowEvent]) -> Result<Statement, StoreError> {
 
 /// What steps of one sign-in say of it: later ones outrank earlier ones where they say anything. Once its outcome is
 /// known, only a step that tells another one tells why: somebody who comes too late changes neither.
-fn writing_last_word(steps: &[&FlowEvent]) -> Option<Statement> {
-    let (first, last) = (steps.first()?, steps.last()?);
+fn writing_last_event(steps: &[&FlowEvent]) -> Result<Statement, StoreError> {
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Err(UNREADABLE) };
     let about = steps.iter().fold(About::default(), |old, event| {
         let new = event.about.clone();
         About {
@@ -217,16 +278,16 @@ fn writing_last_word(steps: &[&FlowEvent]) -> Option<Statement> {
             status: new.status.or(old.status),
         }
     });
-    let (_, why) = steps.iter().fold((None, &last.step.text), |(status, why), event| {
+    let (_, deciding) = steps.iter().fold((None, &last.event), |(status, deciding), event| {
         let is_over = matches!(status, Some(FlowStatus::Success | FlowStatus::Failed));
         match event.about.status {
-            Some(new) => (Some(new), &event.step.text),
-            None if is_over => (status, why),
-            None => (status, &event.step.text),
+            Some(new) => (Some(new), &event.event),
+            None if is_over => (status, deciding),
+            None => (status, &event.event),
         }
     });
     let query = sql(
-        "INSERT INTO flows (environment_id, id, email, client_id, user_id, status, why, started_at_ms, \
+        "INSERT INTO flows (environment_id, id, email, client_id, user_id, status, last_event_json, started_at_ms, \
          changed_at_ms, logged_at_ms, email_key) \
          SELECT id, $2, $3, $4, $5, COALESCE($6, 'INITIATED'), $7, CAST($8 AS BIGINT), CAST($9 AS BIGINT), \
          CAST($10 AS BIGINT), $11 FROM environments WHERE id = $1 \
@@ -234,14 +295,16 @@ fn writing_last_word(steps: &[&FlowEvent]) -> Option<Statement> {
          email_key = COALESCE(excluded.email_key, flows.email_key), \
          client_id = COALESCE(excluded.client_id, flows.client_id), \
          user_id = COALESCE(excluded.user_id, flows.user_id), status = COALESCE($6, flows.status), \
-         why = CASE WHEN $6 IS NULL AND flows.status IN ('SUCCESS', 'FAILED') THEN flows.why ELSE excluded.why END, \
+         last_event_json = CASE WHEN $6 IS NULL AND flows.status IN ('SUCCESS', 'FAILED') \
+         THEN flows.last_event_json ELSE excluded.last_event_json END, \
          changed_at_ms = excluded.changed_at_ms, logged_at_ms = excluded.logged_at_ms",
     );
     let email_key = about.email.as_deref().map(key_of);
     let query = query.bind(&first.environment_id).bind(&first.flow_id).bind(about.email);
     let query = query.bind(about.client_id).bind(about.user_id);
-    let query = query.bind(about.status.map(|s| s.as_str().to_owned())).bind(why);
-    Some(query.bind(first.at_ms).bind(last.at_ms).bind(last.logged_at_ms).bind(email_key))
+    let deciding = serde_json::to_string(&StoredEvent::from(deciding)).map_err(|_| UNREADABLE)?;
+    let query = query.bind(about.status.map(|s| s.as_str().to_owned())).bind(deciding);
+    Ok(query.bind(first.at_ms).bind(last.at_ms).bind(last.logged_at_ms).bind(email_key))
 }
 
 /// Words between commas; empty for none.

@@ -248,7 +248,7 @@ pub static TABLES: &[Table] = &[
             (4, "client_id", OptionalText),
             (5, "user_id", OptionalText),
             (6, "status", Text),
-            (7, "why", Text),
+            (7, "last_event_json", Text),
             (8, "started_at_ms", Integer),
             (9, "changed_at_ms", Integer),
             (10, "logged_at_ms", Integer),

@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::domain::flow::{Step, Verdict};
+use crate::domain::sign_in_event::SignInEvent;
 
 /// What stands for everything that is not known by name.
 pub const OTHER: &str = "other";
@@ -49,7 +49,7 @@ struct GrpcLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StepLabels {
-    step: String,
+    step: &'static str,
     verdict: &'static str,
 }
 
@@ -247,14 +247,9 @@ impl Metrics {
     }
 
     /// A step of a sign-in.
-    pub fn sign_in_step(&self, step: &Step) {
-        let verdict = match step.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Refused => "refused",
-            Verdict::Failed => "failed",
-            Verdict::Note => "note",
-        };
-        self.sign_in_steps.get_or_create(&StepLabels { step: step.name.clone(), verdict }).inc();
+    pub fn sign_in_step(&self, event: &SignInEvent) {
+        let labels = StepLabels { step: event.subject(), verdict: event.verdict().as_str() };
+        self.sign_in_steps.get_or_create(&labels).inc();
     }
 
     /// A request at the token endpoint; `outcome` is `issued`, or the error of RFC 6749 §5.2.

@@ -10,9 +10,10 @@ use sqlx::{
 
 use vestibule::domain::authorization::{AuthorizationRequest, Parameters, Prompt, RequestedClaims};
 use vestibule::domain::email::EmailAddress;
-use vestibule::domain::flow::{About, FlowEvent, FlowStatus, Step, Verdict};
+use vestibule::domain::flow::{About, FlowEvent, FlowStatus};
 use vestibule::domain::grant::Grant;
 use vestibule::domain::session::Session;
+use vestibule::domain::sign_in_event::SignInEvent;
 use vestibule::storage::{
     ClientChanges, ClientRecord, ClientSecretRecord, InboxFilter, SeedOrganization, SeedUser, Store,
     StoreError, StoredKey,
@@ -453,6 +454,10 @@ async fn an_empty_inbox_is_no_error(#[values(Engine::Sqlite, Engine::Postgres)] 
     assert_eq!(store.delete_messages(ENV, None).await.unwrap(), 0);
 }
 
+fn rejected(attempt: i64) -> SignInEvent {
+    SignInEvent::CodeRejected { attempt: u32::try_from(attempt).unwrap(), of: 5, closed: false }
+}
+
 #[rstest]
 #[tokio::test]
 async fn steps_of_a_sign_in_that_are_logged_again_stand_there_once(
@@ -465,7 +470,7 @@ async fn steps_of_a_sign_in_that_are_logged_again_stand_there_once(
         id: format!("{n:020}"),
         flow_id: flow_id.into(),
         about,
-        step: Step::new("code", Verdict::Refused, format!("Step {n}.")),
+        event: rejected(n),
         at_ms: n,
         logged_at_ms: n,
     };
@@ -477,12 +482,12 @@ async fn steps_of_a_sign_in_that_are_logged_again_stand_there_once(
     store.log_flows(&[second, first]).await.unwrap();
     store.log_flows(&[event(4, "flow", About::status(FlowStatus::Success))]).await.unwrap();
     let steps = store.flow_steps(ENV, "flow").await.unwrap();
-    let texts: Vec<&str> = steps.iter().map(|s| s.step.text.as_str()).collect();
-    assert_eq!(texts, ["Step 1.", "Step 2.", "Step 4."]);
+    let found: Vec<SignInEvent> = steps.iter().map(|s| s.event.clone()).collect();
+    assert_eq!(found, [rejected(1), rejected(2), rejected(4)]);
     assert_eq!(steps.iter().map(|s| s.at_ms).collect::<Vec<_>>(), [1, 2, 4]);
     let flow = store.flow(ENV, "flow").await.unwrap().unwrap();
-    assert_eq!((flow.email.as_deref(), flow.status()), (Some("jane@example.com"), FlowStatus::Success));
-    assert_eq!((flow.started_at_ms, flow.changed_at_ms, flow.why.as_str()), (1, 4, "Step 4."));
+    assert_eq!((flow.email.as_deref(), flow.status), (Some("jane@example.com"), FlowStatus::Success));
+    assert_eq!((flow.started_at_ms, flow.changed_at_ms, flow.last_event), (1, 4, rejected(4)));
     assert_eq!(store.flow_steps(ENV, "other").await.unwrap().len(), 1);
     assert_eq!(
         store.delete_flows(ENV, 4, 10).await.unwrap(),
@@ -566,7 +571,7 @@ const ROWS: &[&str] = &[
     "INSERT INTO messages VALUES ('env_1', 'msg', 'j', 'j', '', '', '', NULL, NULL, 'ar', 'signin', 'person', 1, NULL)",
     "INSERT INTO outbox VALUES ('env_1', 'msg', 'j', 'sealed', 'ar', 0, 1, 1)",
     "INSERT INTO fault_rules VALUES ('env_1', 'flt', '{}', 0, 0, 1)",
-    "INSERT INTO flows VALUES ('env_1', 'flow', NULL, NULL, NULL, NULL, 'SUCCESS', '', 1, 1, 1)",
+    "INSERT INTO flows VALUES ('env_1', 'flow', NULL, NULL, NULL, NULL, 'SUCCESS', '{}', 1, 1, 1)",
     "INSERT INTO flow_steps VALUES ('env_1', 'flow', 'id', '[]', 1)",
 ];
 
@@ -606,7 +611,7 @@ async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
         id: "1".into(),
         flow_id: "flow".into(),
         about: About::default(),
-        step: Step::new("code", Verdict::Refused, "Wrong code."),
+        event: rejected(1),
         at_ms: 1,
         logged_at_ms: 1,
     };

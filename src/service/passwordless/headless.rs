@@ -2,17 +2,19 @@
 //! makes no user and no session here.
 
 use super::{
-    Draft, Mailed, SendFailure, expected_code, failed_attempts, guess_digest, note_code, note_link, try_send,
+    Draft, Mailed, SendFailure, expected_code, failed_attempts, guess_digest, note_code, note_link_used,
+    try_send,
 };
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, LinkOutcome, ascii_digits};
 use crate::domain::client::Client;
 use crate::domain::email::EmailAddress;
-use crate::domain::flow::{About, FlowStatus, Step, Verdict};
+use crate::domain::flow::{About, FlowStatus};
 use crate::domain::headless::{Credential, Headless, SendInput, Template, VerifyInput};
 use crate::domain::ids::new_auth_request_id;
 use crate::domain::settings::{Mode, PasswordlessType};
+use crate::domain::sign_in_event::SignInEvent;
 use crate::mail::MailKind;
 use crate::runtime::Context;
 use crate::service::api::ApiRefusal;
@@ -69,8 +71,8 @@ pub async fn send(context: &Context, client: &Client, input: SendInput) -> Resul
     let id = new_auth_request_id(context.now_ms(), context.entropy());
     let request = AuthRequest::start(id, asked, &context.environment, context.now_ms());
     let about = About::status(FlowStatus::Initiated).email(email.as_str()).client(&client.client_id);
-    let text = "The application's server asked for a sign-in.";
-    flows::note(context, &request.id, about, Step::new("authorize", Verdict::Ok, text));
+    let event = SignInEvent::PasswordlessRequested { client_id: client.client_id.clone() };
+    flows::note(context, &request.id, about, event);
     let sent = try_send(context, Draft::New(Box::new(request)), Some(email), None).await;
     sent_of(&sent.map_err(|failure| refusal(context, failure))?)
 }
@@ -156,7 +158,7 @@ async fn verify_link(context: &Context, token: &str, id: Option<&str>) -> Result
         }
         let (judged, outcome) =
             request.verify_link(is_same, &context.environment.passwordless, context.now_ms());
-        note_link(context, &judged.id, "used", is_same, outcome);
+        note_link_used(context, &judged.id, is_same, outcome);
         check_link(outcome)?;
         let is_committed =
             context.store().update_auth_request(context.environment_id(), &judged, None).await?;
@@ -166,9 +168,8 @@ async fn verify_link(context: &Context, token: &str, id: Option<&str>) -> Result
 }
 
 fn proven(context: &Context, request: AuthRequest<Headless>, sent: Credentials) -> Proven {
-    let text = "The address is proven; the application makes its own session.";
     let about = About::status(FlowStatus::Success).email(sent.email.as_str());
-    flows::note(context, &request.id, about, Step::new("session", Verdict::Ok, text));
+    flows::note(context, &request.id, about, SignInEvent::AddressProven {});
     Proven {
         email: sent.email,
         state: request.origin.state,

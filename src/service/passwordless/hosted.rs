@@ -2,15 +2,16 @@
 
 use super::{
     Draft, LINK_PATH, Mailed, SendFailure, expected_code, failed_attempts, guess_digest, name_of_client,
-    note_code, note_link, static_code, try_send,
+    note_code, note_link_used, static_code, try_send,
 };
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome, ascii_digits};
 use crate::domain::authorization::Prompt;
 use crate::domain::email::{EmailAddress, EmailError};
 use crate::domain::environment::Environment;
-use crate::domain::flow::{About, FlowStatus, Step, Verdict};
+use crate::domain::flow::{About, FlowStatus};
 use crate::domain::limits::MailLimit;
+use crate::domain::sign_in_event::{LinkRefusal, SignInEvent};
 use crate::domain::source_address::SourceAddress;
 use crate::domain::token::subject_identifier;
 use crate::mail::MailKind;
@@ -28,7 +29,7 @@ pub enum Refusal {
     NotYours,
     #[error("{0}")]
     Email(EmailError),
-    #[error("{}", super::closed_text(*.0))]
+    #[error("{}", closed_text(*.0))]
     Closed(Closed),
     /// Nothing to resend or verify yet.
     #[error("no email was sent for it yet")]
@@ -40,6 +41,15 @@ pub enum Refusal {
     AddressRateLimited { retry_after_s: i64 },
     #[error("{0}")]
     Failure(Failure),
+}
+
+/// Why nothing more can be done, within a sentence.
+pub fn closed_text(closed: Closed) -> &'static str {
+    match closed {
+        Closed::Expired => "the sign-in has expired",
+        Closed::Completed => "the sign-in was used already",
+        Closed::TooManyAttempts => "the sign-in was closed after too many wrong codes",
+    }
 }
 
 impl<E: Into<Failure>> From<E> for Refusal {
@@ -109,8 +119,7 @@ pub async fn request_of_browser(
     let request =
         context.store().auth_request(context.environment_id(), id).await?.ok_or(Refusal::NotYours)?;
     if !started_here(context, browser, &request) {
-        let text = "A browser that did not begin this sign-in asked for it, and was refused.";
-        flows::note(context, id, About::default(), Step::new("page", Verdict::Refused, text));
+        flows::note(context, id, About::default(), SignInEvent::PageRefused {});
         return Err(Refusal::NotYours);
     }
     Ok(request)
@@ -222,7 +231,8 @@ pub async fn preview_link(
     let request = request_by_link(context, link_token).await?;
     let same_browser = started_here(context, browser, &request);
     let outcome = request.link_outcome(same_browser, &context.environment.passwordless, context.now_ms());
-    note_link(context, &request.id, "opened", same_browser, outcome);
+    let event = SignInEvent::LinkOpened { same_browser, refused: LinkRefusal::of(outcome) };
+    flows::note(context, &request.id, About::default(), event);
     Ok(LinkPreview { outcome, same_browser, request })
 }
 
@@ -240,7 +250,7 @@ pub async fn verify_link(
         let (judged, outcome) =
             request.verify_link(same_browser, &context.environment.passwordless, context.now_ms());
         if outcome != LinkOutcome::Accepted {
-            note_link(context, &request_id, "used", same_browser, outcome);
+            note_link_used(context, &request_id, same_browser, outcome);
             return Ok(Some(LinkResult::Refused(outcome)));
         }
         let proof = Proof::Link { same_browser };

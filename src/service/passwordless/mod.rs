@@ -17,9 +17,10 @@ use crate::domain::auth_request::{
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::Environment;
-use crate::domain::flow::{About, FlowStatus, Step, Verdict};
+use crate::domain::flow::{About, FlowStatus};
 use crate::domain::limits::{FailedAttempts, MailLimit};
-use crate::domain::settings::{Mode, PasswordlessType};
+use crate::domain::settings::{Limits, Mode};
+use crate::domain::sign_in_event::{EmailRoute, LinkRefusal, SignInEvent};
 use crate::domain::source_address::SourceAddress;
 use crate::domain::test_user::is_test_user;
 use crate::mail::{self, MailContent, MailKind};
@@ -274,33 +275,22 @@ fn compose<O: Mailed>(
 }
 
 fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, sent: &Credentials, mail: &NewMail) {
-    let what = match sent.passwordless_type {
-        PasswordlessType::Otp => "a code",
-        PasswordlessType::Link => "a link",
-        PasswordlessType::LinkOtp => "a code and a link",
+    let variables = request.origin.template_variables().iter().map(|(name, _)| name.clone());
+    let ignored = variables.filter(|name| !mail::TEMPLATE_VARIABLES.contains(&name.as_str()));
+    let event = SignInEvent::EmailSent {
+        message_id: mail.id.clone(),
+        route: match (mail.is_test_user, &mail.sealed) {
+            (true, _) => EmailRoute::TestUser,
+            (false, Some(_)) => EmailRoute::Smtp,
+            (false, None) => EmailRoute::Inbox,
+        },
+        passwordless_type: sent.passwordless_type.as_str().to_owned(),
+        generation: sent.generation,
+        expires_at: rfc3339(sent.expire_at_ms),
+        ignored_variables: ignored.collect(),
     };
-    let how = if mail.is_test_user {
-        "A test user, so no mail leaves the house: the fixed code is right"
-    } else if mail.sealed.is_some() {
-        "A mail is on its way by SMTP"
-    } else {
-        "A mail is in the inbox"
-    };
-    let earlier = if sent.generation > 1 { " What was sent before is worth nothing any more." } else { "" };
-    let variables = request.origin.template_variables().iter().map(|(name, _)| name.as_str());
-    let ignored: Vec<&str> = variables.filter(|name| !mail::TEMPLATE_VARIABLES.contains(name)).collect();
-    let without = if ignored.is_empty() {
-        String::new()
-    } else {
-        format!(" Custom templates are not emulated, so it has no place for {}.", ignored.join(", "))
-    };
-    let step = Step::new("mail", Verdict::Ok, format!("{how}, with {what}.{earlier}{without}"))
-        .with("message_id", mail.id.as_str())
-        .with("passwordless_type", sent.passwordless_type.as_str())
-        .with("generation", sent.generation)
-        .with("expires_at", rfc3339(sent.expire_at_ms));
     let about = About::status(FlowStatus::Pending).email(&mail.to_address).client(request.origin.client_id());
-    flows::note(context, &request.id, about, step);
+    flows::note(context, &request.id, about, event);
 }
 
 fn note_suppressed(
@@ -311,87 +301,60 @@ fn note_suppressed(
     refused: &SendFailure,
 ) {
     let limits = &context.environment.limits;
-    let text = match refused {
+    let event = match refused {
         SendFailure::TooManyMails { limit, retry_after_s } => {
-            let (who, allowed) = match limit {
-                MailLimit::Address => ("the address", limits.mails_per_address),
-                MailLimit::Source => ("the source of the request", limits.mails_per_source),
-                MailLimit::Total => ("all sources together", limits.mails_in_all),
+            let allowed = match limit {
+                MailLimit::Address => limits.mails_per_address,
+                MailLimit::Source => limits.mails_per_source,
+                MailLimit::Total => limits.mails_in_all,
             };
-            format!(
-                "No email was sent: {who} had {} within {} s ({}). The next one in {retry_after_s} s.",
-                allowed.unwrap_or_default(),
-                limits.mails_window_s,
-                limit.setting(),
-            )
+            SignInEvent::EmailLimited {
+                limit: limit.setting().to_owned(),
+                allowed: allowed.unwrap_or_default(),
+                window_s: limits.mails_window_s,
+                retry_after_s: *retry_after_s,
+            }
         }
-        SendFailure::AddressRateLimited { .. } => format!(
-            "No email: the address had its {} wrong codes within 24 hours, so no code would be judged.",
-            limits.failed_attempts_per_address.unwrap_or_default().saturating_sub(1),
-        ),
+        SendFailure::AddressRateLimited { .. } => {
+            SignInEvent::EmailNotWorthSending { wrong_codes: wrong_codes_allowed(limits) }
+        }
         _ => return,
     };
     let about = About { status, ..About::default().email(email.as_str()) };
-    flows::note(context, id, about, Step::new("mail", Verdict::Refused, text));
+    flows::note(context, id, about, event);
 }
 
-fn closed_text(closed: Closed) -> &'static str {
-    match closed {
-        Closed::Expired => "the sign-in has expired",
-        Closed::Completed => "the sign-in was used already",
-        Closed::TooManyAttempts => "the sign-in was closed after too many wrong codes",
-    }
+/// How many wrong codes an address may have within 24 hours.
+fn wrong_codes_allowed(limits: &Limits) -> u32 {
+    limits.failed_attempts_per_address.unwrap_or_default().saturating_sub(1)
 }
 
 /// `judged` is the request as the attempt left it.
 fn note_code<O>(context: &Context, judged: &AuthRequest<O>, outcome: CodeOutcome) {
-    let allowed = context.environment.limits.code_attempts;
-    let (verdict, mut text) = match outcome {
-        CodeOutcome::Accepted => (Verdict::Ok, "The code is right.".to_owned()),
+    let limits = &context.environment.limits;
+    let of = limits.code_attempts;
+    let closed = matches!(judged.stage, Stage::Dead(_)) && !matches!(outcome, CodeOutcome::Closed(_));
+    let event = match outcome {
+        CodeOutcome::Accepted => SignInEvent::CodeAccepted {},
         CodeOutcome::Wrong { attempts_left } => {
-            let number = (allowed as usize).saturating_sub(attempts_left);
-            (Verdict::Refused, format!("Wrong code: attempt {number} of {allowed}."))
+            let left = u32::try_from(attempts_left).unwrap_or(u32::MAX);
+            SignInEvent::CodeRejected { attempt: of.saturating_sub(left), of, closed }
         }
-        CodeOutcome::Expired => (Verdict::Refused, "The code is too old.".to_owned()),
-        CodeOutcome::TooManyAttempts => {
-            (Verdict::Refused, format!("No attempt of the {allowed} allowed was left."))
-        }
+        CodeOutcome::Expired => SignInEvent::CodeExpired { closed },
+        CodeOutcome::TooManyAttempts => SignInEvent::CodeAttemptsExhausted { of, closed },
         CodeOutcome::AddressSpent { .. } => {
-            let limit = context.environment.limits.failed_attempts_per_address.unwrap_or_default();
-            let text = format!(
-                "The address had its {} wrong codes within 24 hours: no code is judged, not even the right one. A link still works.",
-                limit.saturating_sub(1)
-            );
-            (Verdict::Refused, text)
+            SignInEvent::CodeAddressRateLimited { wrong_codes: wrong_codes_allowed(limits), closed }
         }
-        CodeOutcome::NotOffered => (Verdict::Refused, "No code was sent for this sign-in.".to_owned()),
-        CodeOutcome::Closed(closed) => {
-            (Verdict::Refused, format!("A code came too late: {}.", closed_text(closed)))
-        }
+        CodeOutcome::NotOffered => SignInEvent::CodeNotOffered { closed },
+        CodeOutcome::Closed(closed) => SignInEvent::CodeTooLate { closed },
     };
-    let has_closed = matches!(judged.stage, Stage::Dead(_)) && !matches!(outcome, CodeOutcome::Closed(_));
-    if has_closed {
-        text.push_str(" The sign-in is closed, even for the right code.");
-    }
-    let (verdict, status) =
-        if has_closed { (Verdict::Failed, Some(FlowStatus::Failed)) } else { (verdict, None) };
-    let about = About { status, ..About::default() };
-    flows::note(context, &judged.id, about, Step::new("code", verdict, text));
+    let about = About { status: closed.then_some(FlowStatus::Failed), ..About::default() };
+    flows::note(context, &judged.id, about, event);
 }
 
-/// `verb`: was the link opened, or used?
-fn note_link(context: &Context, id: &str, verb: &str, same_browser: bool, outcome: LinkOutcome) {
-    let place = if same_browser { "in the browser that began" } else { "in another browser" };
-    let (verdict, end) = match outcome {
-        LinkOutcome::Accepted => (Verdict::Ok, "it is good".to_owned()),
-        LinkOutcome::WrongBrowser => {
-            (Verdict::Refused, "refused, because enforce_same_browser_origin is on".to_owned())
-        }
-        LinkOutcome::Expired => (Verdict::Refused, "it is too old".to_owned()),
-        LinkOutcome::Closed(closed) => (Verdict::Refused, format!("refused: {}", closed_text(closed))),
-    };
-    let step = Step::new("link", verdict, format!("The link was {verb} {place}: {end}."));
-    flows::note(context, id, About::default(), step.with("same_browser", same_browser));
+fn note_link_used(context: &Context, id: &str, same_browser: bool, outcome: LinkOutcome) {
+    let event = SignInEvent::LinkUsed { same_browser, refused: LinkRefusal::of(outcome) };
+    flows::note(context, id, About::default(), event);
 }
 
 /// Tells guesses of one request apart, without keeping them.

@@ -5,10 +5,11 @@ use super::overrides::TokenOverrides;
 use super::{TokenRefusal, TokenResponse, invalid_grant, lifetime_s, note_tokens};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::client::Client;
-use crate::domain::flow::{About, FlowStatus, Step, Verdict};
+use crate::domain::flow::{About, FlowStatus};
 use crate::domain::grant::{CodeRedemption, CodeRefusal, Grant};
 use crate::domain::ids::{IdKind, opened_by};
 use crate::domain::settings::Mode;
+use crate::domain::sign_in_event::SignInEvent;
 use crate::runtime::Context;
 use crate::service::client_auth::ClientRefusal;
 use crate::service::flows;
@@ -30,7 +31,7 @@ pub async fn exchange_code(
     let grant_id = found.as_ref().map(|found| found.grant.id.clone());
     let shown = CodeRedemption { client_id: &client.client_id, redirect_uri, code_verifier };
     let outcome = redeem(context, client, found, code, &shown).await;
-    note_tokens(context, client, grant_id, "The authorization code", &outcome);
+    note_tokens(context, client, grant_id, "authorization_code", &outcome);
     outcome
 }
 
@@ -55,13 +56,16 @@ pub async fn note_refused_client(
         Some(code) => grant_of_code(context, code).await?,
         None => None,
     };
-    let text = format!("The client was refused with invalid_client: {refusal}.");
-    let step = Step::new("token", Verdict::Refused, text).with("client_id", client_id);
+    let event = SignInEvent::ClientRefused {
+        client_id: client_id.to_owned(),
+        error: "invalid_client".to_owned(),
+        error_description: refusal.to_string(),
+    };
     match found {
-        Some(found) => flows::note(context, &found.grant.id, About::default(), step),
+        Some(found) => flows::note(context, &found.grant.id, About::default(), event),
         None if context.environment.mode == Mode::Development => {
             let about = About::status(FlowStatus::Failed).client(client_id);
-            flows::note(context, &flows::new_flow_id(context), about, step);
+            flows::note(context, &flows::new_flow_id(context), about, event);
         }
         None => {}
     }

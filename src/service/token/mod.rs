@@ -18,7 +18,8 @@ pub use refresh_token::refresh;
 use super::{Failure, flows};
 use crate::domain::authorization::{AuthorizationRequest, scope_words};
 use crate::domain::client::Client;
-use crate::domain::flow::{About, FlowStatus, Step, Verdict};
+use crate::domain::flow::{About, FlowStatus};
+use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::IdTokenClaims;
 use crate::runtime::Context;
 
@@ -49,6 +50,18 @@ pub enum TokenRefusal {
     Failure(Failure),
 }
 
+impl TokenRefusal {
+    /// The error code of RFC 6749 §5.2; `None`: the failure is ours.
+    pub fn error(&self) -> Option<&'static str> {
+        match self {
+            Self::InvalidGrant(_) => Some("invalid_grant"),
+            Self::InvalidScope(_) => Some("invalid_scope"),
+            Self::UnauthorizedClient(_) => Some("unauthorized_client"),
+            Self::Failure(_) => None,
+        }
+    }
+}
+
 impl<E: Into<Failure>> From<E> for TokenRefusal {
     fn from(error: E) -> Self {
         Self::Failure(error.into())
@@ -71,25 +84,27 @@ fn note_tokens(
     context: &Context,
     client: &Client,
     grant_id: Option<String>,
-    shown: &str,
+    grant_type: &str,
     outcome: &Result<TokenResponse, TokenRefusal>,
 ) {
-    let step = match outcome {
-        Ok(_) => Step::new("token", Verdict::Ok, format!("{shown} was exchanged for tokens.")),
-        Err(TokenRefusal::InvalidGrant(why)) => {
-            Step::new("token", Verdict::Refused, format!("{shown} was refused with invalid_grant: {why}."))
-        }
-        Err(why @ (TokenRefusal::InvalidScope(_) | TokenRefusal::UnauthorizedClient(_))) => {
-            Step::new("token", Verdict::Refused, format!("{shown} was refused: {why}."))
-        }
-        Err(TokenRefusal::Failure(_)) => return,
+    let (client_id, grant_type) = (client.client_id.clone(), grant_type.to_owned());
+    let event = match outcome {
+        Ok(_) => SignInEvent::TokensIssued { client_id, grant_type },
+        Err(refusal) => match refusal.error() {
+            Some(error) => SignInEvent::TokensRefused {
+                client_id,
+                grant_type,
+                error: error.to_owned(),
+                error_description: refusal.to_string(),
+            },
+            None => return,
+        },
     };
-    let step = step.with("client_id", client.client_id.as_str());
     match grant_id {
-        Some(id) => flows::note(context, &id, About::default(), step),
+        Some(id) => flows::note(context, &id, About::default(), event),
         None => {
             let about = About::status(FlowStatus::Failed).client(&client.client_id);
-            flows::note(context, &flows::new_flow_id(context), about, step);
+            flows::note(context, &flows::new_flow_id(context), about, event);
         }
     }
 }

@@ -20,7 +20,7 @@ pub async fn refresh(
 ) -> Result<TokenResponse, TokenRefusal> {
     let outcome = rotate(context, client, refresh_token, scope).await;
     let grant_id = context.secret().open_refresh_token(refresh_token).map(|(id, _)| id);
-    note_tokens(context, client, grant_id, "A refresh token", &outcome);
+    note_tokens(context, client, grant_id, "refresh_token", &outcome);
     outcome
 }
 

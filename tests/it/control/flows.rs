@@ -1,7 +1,7 @@
 //! The answer to "why did it fail".
 
 use rstest::rstest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Engine, TestServer};
 
@@ -38,7 +38,7 @@ async fn a_sign_in_is_told_step_by_step(#[values(Engine::Sqlite, Engine::Postgre
     let told = texts(&flow);
     let expected = [
         "authorize The authorization request was accepted.",
-        "mail A mail is in the inbox, with a code and a link.",
+        "mail An email is in the inbox, with a code and a link.",
         "page The person saw the code form.",
         "code Wrong code: attempt 1 of 5.",
         "link The link was opened in another browser: refused, because enforce_same_browser_origin is on.",
@@ -53,6 +53,18 @@ async fn a_sign_in_is_told_step_by_step(#[values(Engine::Sqlite, Engine::Postgre
         rest = &rest[at + step.len()..];
     }
     assert!(!told.contains(&code), "no code is in the log");
+    // Programs read types and fields, and need not read sentences.
+    let step = |kind: &str| {
+        let steps = flow["steps"].as_array().unwrap();
+        steps.iter().find(|s| s["type"] == kind).unwrap_or_else(|| panic!("{kind} is missing: {flow}"))
+    };
+    assert_eq!(step("code_rejected")["facts"], json!({ "attempt": 1, "of": 5, "closed": false }));
+    assert_eq!(step("page_shown")["facts"], json!({ "page": "code_form" }));
+    assert_eq!(step("link_opened")["facts"], json!({ "same_browser": false, "refused": "other_browser" }));
+    assert_eq!(step("code_accepted")["facts"], json!({}));
+    assert_eq!(step("tokens_refused")["facts"]["error"], "invalid_grant");
+    assert_eq!(step("tokens_refused")["facts"]["grant_type"], "authorization_code");
+    assert_eq!(flow["why_type"], "signed_in");
 }
 
 #[tokio::test]
