@@ -83,6 +83,17 @@ impl Layers {
         Ok(environment)
     }
 
+    /// Takes out of these changes what no setting is, such as what a later version wrote; returns the names.
+    pub fn drop_unknown(&self, changes: &mut Value) -> Vec<String> {
+        let mut source = self.source.clone();
+        source.add_json(changes);
+        environment::read(&mut source, &self.base, self.is_local);
+        let is_setting = |key: &str| super::all().any(|setting| setting.key == key);
+        let mut unknown = source.unread_of_api();
+        unknown.retain(|key| !is_setting(key) && crate::domain::json::remove(changes, key));
+        unknown
+    }
+
     /// How long an environment with these changes keeps the log of its sign-ins, in seconds.
     pub fn flows_keep_s(&self, changes: &Value) -> i64 {
         let mut source = self.source.clone();

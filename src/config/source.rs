@@ -206,10 +206,18 @@ impl Source {
         self.finish_for(|location| *location == Location::Api)
     }
 
-    fn finish_for(mut self, concerns: impl Fn(&Location) -> bool) -> Vec<Problem> {
+    /// Names that the control API was sent and nobody asked for.
+    pub fn unread_of_api(&self) -> Vec<String> {
+        self.unread(|location| *location == Location::Api)
+    }
+
+    fn unread(&self, concerns: impl Fn(&Location) -> bool) -> Vec<String> {
         let unread = self.entries.iter().filter(|(k, e)| concerns(&e.location) && !self.read.contains(*k));
-        let unknown: Vec<String> = unread.map(|(k, _)| k.clone()).collect();
-        for key in unknown {
+        unread.map(|(k, _)| k.clone()).collect()
+    }
+
+    fn finish_for(mut self, concerns: impl Fn(&Location) -> bool) -> Vec<Problem> {
+        for key in self.unread(concerns) {
             let near = nearest(&key, self.read.iter());
             let hint = near.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
             self.problem(&key, format!("is not a setting{hint}"));

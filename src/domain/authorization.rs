@@ -22,15 +22,18 @@ pub struct AuthorizationRequest {
     pub client_id: String,
     pub redirect_uri: String,
     /// Granted scopes, in the order asked.
+    #[serde(default)]
     pub scope: Vec<String>,
     pub state: Option<String>,
     pub nonce: Option<String>,
     pub login_hint: Option<String>,
+    #[serde(default)]
     pub prompt: Prompt,
     pub max_age_s: Option<i64>,
     pub id_token_hint: Option<String>,
     pub code_challenge: Option<CodeChallenge>,
     pub organization_id: Option<String>,
+    #[serde(default)]
     pub claims: RequestedClaims,
 }
 

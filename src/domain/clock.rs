@@ -27,7 +27,7 @@ impl Clock for SystemClock {
 
 /// How an environment's clock differs from the machine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "state", rename_all = "snake_case")]
 pub enum ClockState {
     /// It runs as the machine's does, so far ahead of it (or behind).
     Running {
@@ -40,7 +40,7 @@ pub enum ClockState {
 
 /// The clock of one environment, as testers set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default)]
 pub struct ClockSetting {
     pub state: ClockState,
     /// Date tokens by this clock even where it is ahead of real time, in which case most clients refuse them.
@@ -210,6 +210,19 @@ mod tests {
         assert_eq!(parse_rfc3339(&rfc3339(1_795_000_000_123)), Some(1_795_000_000_123));
         assert_eq!(parse_rfc3339("2026-11-23T12:00:00+02:00"), Some(1_795_428_000_000));
         assert_eq!(parse_rfc3339("yesterday"), None);
+    }
+
+    #[test]
+    fn a_stored_clock_is_read_whatever_version_wrote_it() {
+        for (stored, expected) in [
+            ("{}", ClockSetting::default()),
+            (
+                r#"{ "state": { "state": "frozen", "at_ms": 7, "zone": "UTC" }, "speed": 2 }"#,
+                ClockSetting { state: ClockState::Frozen { at_ms: 7 }, date_tokens_ahead: false },
+            ),
+        ] {
+            assert_eq!(serde_json::from_str::<ClockSetting>(stored).unwrap(), expected);
+        }
     }
 
     proptest! {

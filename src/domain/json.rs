@@ -1,6 +1,7 @@
 //! JSON from outside: read into a type, and mistakes named by field, in plain words instead of the parser's.
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::field_error::FieldError;
 
@@ -29,6 +30,45 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, FieldError> {
 pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, FieldError> {
     serde_path_to_error::deserialize(value).map_err(|error| mistake(&error.path().to_string(), error.inner()))
 }
+
+/// Reads what was stored, possibly by another version of this program: fields that are not known are left out.
+///
+/// # Errors
+/// The first mistake.
+pub fn from_stored<T: DeserializeOwned>(text: &str) -> Result<T, FieldError> {
+    match serde_json::from_str(text) {
+        Ok(stored) => return Ok(stored),
+        Err(error) if !error.is_data() => return Err(mistake("", &error)),
+        Err(_) => {}
+    }
+    let mut value: Value = serde_json::from_str(text).map_err(|error| mistake("", &error))?;
+    loop {
+        match from_value(value.clone()) {
+            Err(error) if error.reason.starts_with(UNKNOWN) && remove(&mut value, &error.field) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Removes the field at a path such as `clients[0].name`; `false` when there is none.
+pub fn remove(value: &mut Value, path: &str) -> bool {
+    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut at = value;
+    for part in parent.split(['.', '[']).filter(|part| !part.is_empty()) {
+        let inner = match part.strip_suffix(']') {
+            Some(index) => index.parse::<usize>().ok().and_then(|index| at.get_mut(index)),
+            None => at.get_mut(part),
+        };
+        match inner {
+            Some(inner) => at = inner,
+            None => return false,
+        }
+    }
+    at.as_object_mut().is_some_and(|fields| fields.remove(name).is_some())
+}
+
+/// How the reason of a field that is not known begins.
+const UNKNOWN: &str = "is not a known field";
 
 fn mistake(path: &str, error: &serde_json::Error) -> FieldError {
     if !error.is_data() {
@@ -67,7 +107,7 @@ fn in_plain_words(text: &str) -> (Option<&str>, String) {
     if let Some(name) = name_after("unknown field `") {
         let known = quoted(expected);
         let hint = if known.is_empty() { String::new() } else { format!("; known are {}", known.join(", ")) };
-        return (Some(name), format!("is not a known field{hint}"));
+        return (Some(name), format!("{UNKNOWN}{hint}"));
     }
     if text.starts_with("unknown variant `") {
         return (None, format!("must be one of: {}", quoted(expected).join(", ")));
@@ -106,6 +146,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
     use serde::Deserialize;
+    use serde_json::json;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -172,5 +213,22 @@ mod tests {
     fn a_value_is_read_by_the_same_words() {
         let error = from_value::<Input>(serde_json::json!({ "name": "x", "list": [{}] })).unwrap_err();
         assert_eq!(error.to_string(), "list[0].port: is missing");
+    }
+
+    #[test]
+    fn what_was_stored_is_read_without_the_fields_that_are_not_known() {
+        let stored = json!({ "name": "n", "colour": 1, "list": [{ "port": 1 }, { "port": 2, "host": "h" }] });
+        let read: Input = from_stored(&stored.to_string()).unwrap();
+        assert_eq!((read.name.as_str(), read.list.len()), ("n", 2));
+        assert_eq!(from_stored::<Input>("{}").unwrap_err().field, "name");
+        assert!(from_stored::<Input>("{").is_err());
+    }
+
+    #[test]
+    fn a_field_is_removed_by_its_path() {
+        let mut value = json!({ "clients": [{ "id": 1, "name": "a" }], "demo": true });
+        assert!(remove(&mut value, "clients[0].name") && remove(&mut value, "demo"));
+        assert!(!remove(&mut value, "clients[1].id") && !remove(&mut value, "other.name"));
+        assert_eq!(value, json!({ "clients": [{ "id": 1 }] }));
     }
 }

@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, ProblemDocument, Query, gone, json, refuse};
 use crate::service::people;
-use crate::service::state::{self, Keep, Snapshot};
+use crate::service::snapshot::{self, Snapshot};
+use crate::service::state::{self, Keep};
 
 /// What a reset is to leave as it is.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -40,15 +41,21 @@ pub async fn reset(Control(context): Control, Body(input): Body<ResetInput>) -> 
 /// The whole state as one document. It holds private keys.
 #[utoipa::path(get, path = "/_emulator/v1/snapshot", tag = "state", responses((status = 200, body = Snapshot)))]
 pub async fn snapshot(Control(context): Control) -> Answer {
-    Ok(json(&state::snapshot(&context).await.map_err(refuse)?))
+    Ok(json(&snapshot::snapshot(&context).await.map_err(refuse)?))
+}
+
+/// What came of a restoration.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Restored {
+    /// Fields of the snapshot that this version does not know, such as `users[0].nickname`.
+    pub ignored: Vec<String>,
 }
 
 /// Replaces the whole state by a snapshot's, of this server or of another, on either database.
 #[utoipa::path(put, path = "/_emulator/v1/snapshot", tag = "state", request_body = Snapshot,
-    responses((status = 204), (status = 400, body = ProblemDocument)))]
-pub async fn restore(Control(context): Control, Body(snapshot): Body<Snapshot>) -> Answer {
-    state::restore(&context, &snapshot).await.map_err(refuse)?;
-    Ok(gone())
+    responses((status = 200, body = Restored), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
+pub async fn restore(Control(context): Control, Body(document): Body<Value>) -> Answer {
+    Ok(json(&Restored { ignored: snapshot::restore(&context, document).await.map_err(refuse)? }))
 }
 
 /// How many records a seed wrote.

@@ -220,7 +220,7 @@ pub fn changed_environment(
     record: &EnvironmentRecord,
     clients: &[ClientRecord],
 ) -> Result<Environment, StartError> {
-    let changes = site.open_settings(&record.settings)?;
+    let changes = site.open_known_settings(&record.settings)?;
     let bare = Value::Object(serde_json::Map::new());
     let environment = |changes: &Value| site.layers.environment(&record.id, name.cloned(), changes);
     let changed = environment(&changes)

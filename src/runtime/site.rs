@@ -111,6 +111,16 @@ impl Site {
         Ok(serde_json::from_slice(&bytes).map_err(|_| StoreError::Unreadable("setting"))?)
     }
 
+    /// Changed settings as read, without those that this version does not know.
+    pub fn open_known_settings(&self, sealed: &[u8]) -> Result<Value, StartError> {
+        let mut settings = self.open_settings(sealed)?;
+        let unknown = self.layers.drop_unknown(&mut settings);
+        if !unknown.is_empty() {
+            tracing::warn!(?unknown, "changed settings that this version does not know are ignored");
+        }
+        Ok(settings)
+    }
+
     /// Seals and opens the secrets of clients.
     pub fn clients(&self) -> ClientSeal<'_> {
         ClientSeal { at_rest: &self.at_rest, entropy: &*self.entropy, mode: self.mode }

@@ -20,7 +20,7 @@ pub(super) async fn change_with(
     retry_on_conflict(|| async move {
         let mut record = context.app.record().await?;
         let stored = store.clients(&record.id).await?;
-        let mut changes = site.open_settings(&record.settings)?;
+        let mut changes = site.open_known_settings(&record.settings)?;
         edit(&mut changes, &site.clients().open_all(&stored)?)?;
         let environment = site
             .layers

@@ -31,6 +31,7 @@ pub mod seed;
 pub mod sessions;
 pub mod settings;
 pub mod sign_in;
+pub mod snapshot;
 pub mod state;
 pub mod test_tokens;
 pub mod token;

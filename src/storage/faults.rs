@@ -3,6 +3,7 @@
 use super::{EnvironmentRecord, Store, StoreError, environment_record::write_record, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::fault::FaultRule;
+use crate::domain::json;
 
 /// A rule as stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +35,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let stored = rows.into_iter().map(|row| {
-            let rule =
-                serde_json::from_str(&row.rule_json).map_err(|_| StoreError::Unreadable("fault rule"))?;
+            let rule = json::from_stored(&row.rule_json).map_err(|_| StoreError::Unreadable("fault rule"))?;
             Ok(StoredFault {
                 rule,
                 id: row.id,

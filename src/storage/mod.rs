@@ -54,7 +54,7 @@ pub use organizations::{ListedOrganization, SeedOrganization};
 pub use session_clients::{LogoutNotice, SessionClient};
 pub use sessions::SessionRow;
 pub use sign_in::{Budget, Completion, SessionChange};
-pub use state::{BadRow, Tables, check_tables, table_statements};
+pub use state::{Tables, check_row, has_version, snapshot_tables, table_statements};
 pub use users::{ListedUser, PeopleFilter, SeedUser};
 
 use error::is_damaged;

@@ -295,16 +295,8 @@ pub fn table_statements() -> impl Iterator<Item = &'static str> {
     TABLES.iter().flat_map(|t| [t.select, t.insert, t.delete])
 }
 
-/// Rows by table, as a snapshot carries them.
+/// Rows by table, as a snapshot is made of them.
 pub type Tables = BTreeMap<String, Vec<Map<String, Value>>>;
-
-/// A row that cannot be what a snapshot says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadRow {
-    /// Such as `tables.users[3].email`.
-    pub field: String,
-    pub reason: String,
-}
 
 /// How far beyond the years that clocks can show something may end: longer than anything lives.
 const LONGEST_LIFE_MS: i64 = 10 * 366 * 86_400_000;
@@ -331,43 +323,39 @@ fn is_possible(column: &str, value: &Value) -> bool {
     }
 }
 
-/// Checks tables, columns, kinds of values and numbers; what texts have to say is the caller's to know.
-pub fn check_tables(tables: &Tables) -> Result<(), BadRow> {
-    for (name, rows) in tables {
-        let at = |rest: String| format!("tables.{name}{rest}");
-        let Some(table) = TABLES.iter().find(|t| t.name == name && t.is_in_snapshots) else {
-            return Err(BadRow {
-                field: at(String::new()),
-                reason: "is not a table of snapshots".to_owned(),
-            });
+/// The tables of snapshots, with their columns.
+pub fn snapshot_tables() -> impl Iterator<Item = (&'static str, impl Iterator<Item = &'static str>)> {
+    TABLES.iter().filter(|t| t.is_in_snapshots).map(|t| (t.name, t.columns.iter().map(|(column, _)| *column)))
+}
+
+/// Has the table a version of each row?
+pub fn has_version(table: &str) -> bool {
+    TABLES.iter().any(|t| t.name == table && t.columns.iter().any(|(column, _)| *column == "version"))
+}
+
+/// Checks columns, kinds of values and numbers of a row; what texts have to say is the caller's to know.
+///
+/// # Errors
+/// The column that is wrong, and why.
+pub fn check_row(table: &str, row: &Map<String, Value>) -> Result<(), (&'static str, String)> {
+    let columns = TABLES.iter().find(|t| t.name == table).map(|t| t.columns).unwrap_or_default();
+    for (column, kind) in columns {
+        let value = row.get(*column).unwrap_or(&Value::Null);
+        let expected = match kind {
+            Column::Text | Column::Integer if value.is_null() => "is missing",
+            Column::Text if !value.is_string() => "must be a text",
+            Column::OptionalText if !value.is_string() && !value.is_null() => "must be a text or null",
+            Column::Integer if value.as_i64().is_none() => "must be a whole number",
+            Column::OptionalInteger if value.as_i64().is_none() && !value.is_null() => {
+                "must be a whole number or null"
+            }
+            _ if !is_possible(column, value) => {
+                let (from, to) = range_of(column).into_inner();
+                return Err((column, format!("must be a whole number from {from} to {to}")));
+            }
+            _ => continue,
         };
-        for (index, row) in rows.iter().enumerate() {
-            if let Some(unknown) = row.keys().find(|key| !table.columns.iter().any(|(c, _)| c == key)) {
-                let field = at(format!("[{index}].{unknown}"));
-                return Err(BadRow { field, reason: "is not a column".to_owned() });
-            }
-            for (column, kind) in table.columns {
-                let value = row.get(*column).unwrap_or(&Value::Null);
-                let expected = match kind {
-                    Column::Text if !value.is_string() => "must be a text",
-                    Column::OptionalText if !value.is_string() && !value.is_null() => {
-                        "must be a text or null"
-                    }
-                    Column::Integer if value.as_i64().is_none() => "must be a whole number",
-                    Column::OptionalInteger if value.as_i64().is_none() && !value.is_null() => {
-                        "must be a whole number or null"
-                    }
-                    _ if !is_possible(column, value) => {
-                        let (from, to) = range_of(column).into_inner();
-                        let what = if value.is_string() { "times in milliseconds" } else { "a whole number" };
-                        let field = at(format!("[{index}].{column}"));
-                        return Err(BadRow { field, reason: format!("must be {what} from {from} to {to}") });
-                    }
-                    _ => continue,
-                };
-                return Err(BadRow { field: at(format!("[{index}].{column}")), reason: expected.to_owned() });
-            }
-        }
+        return Err((column, expected.to_owned()));
     }
     Ok(())
 }
@@ -517,34 +505,29 @@ mod tests {
 
     #[test]
     fn bad_rows_are_named() {
-        let check = |json: Value| {
-            let tables: Tables = serde_json::from_value(json).unwrap();
-            check_tables(&tables).map_err(|bad| bad.field)
+        let check = |table: &str, row: Value| {
+            check_row(table, row.as_object().unwrap()).map_err(|(column, _)| column)
         };
-        assert_eq!(
-            check(serde_json::json!({ "revoked_tokens": [{ "jti": "t", "expires_at_ms": 1 }] })),
-            Ok(())
-        );
-        let bad = check(serde_json::json!({ "revoked_tokens": [{ "jti": "t", "expires_at_ms": "1" }] }));
-        assert_eq!(bad, Err("tables.revoked_tokens[0].expires_at_ms".to_owned()));
-        assert_eq!(check(serde_json::json!({ "sqlite_master": [] })), Err("tables.sqlite_master".to_owned()));
-        for absurd in [i64::MAX, i64::MIN, -1] {
-            let bad =
-                check(serde_json::json!({ "revoked_tokens": [{ "jti": "t", "expires_at_ms": absurd }] }));
-            assert_eq!(bad, Err("tables.revoked_tokens[0].expires_at_ms".to_owned()));
+        let token = |expires_at_ms: Value| {
+            check("revoked_tokens", serde_json::json!({ "jti": "t", "expires_at_ms": expires_at_ms }))
+        };
+        assert_eq!(token(1.into()), Ok(()));
+        for absurd in ["1".into(), i64::MAX.into(), i64::MIN.into(), (-1).into(), Value::Null, 1e300.into()] {
+            assert_eq!(token(absurd), Err("expires_at_ms"));
         }
         let budget = |version: i64, sent_at_ms: &str| {
-            check(serde_json::json!({ "mail_budgets": [{
-                "email_key": "a@b.io", "version": version, "sent_at_ms": sent_at_ms, "expires_at_ms": 1,
-            }] }))
+            check(
+                "mail_budgets",
+                serde_json::json!({
+                    "email_key": "a@b.io", "version": version, "sent_at_ms": sent_at_ms, "expires_at_ms": 1,
+                }),
+            )
         };
         assert_eq!(budget(1, ""), Ok(()));
         assert_eq!(budget(1, "1,253402300799999"), Ok(()));
-        assert_eq!(budget(i64::MAX, ""), Err("tables.mail_budgets[0].version".to_owned()));
+        assert_eq!(budget(i64::MAX, ""), Err("version"));
         for times in ["1,9223372036854775807", "soon", "1,,2"] {
-            assert_eq!(budget(1, times), Err("tables.mail_budgets[0].sent_at_ms".to_owned()), "{times}");
+            assert_eq!(budget(1, times), Err("sent_at_ms"), "{times}");
         }
-        let bad = check(serde_json::json!({ "memberships": [{ "x": 1 }] }));
-        assert_eq!(bad, Err("tables.memberships[0].x".to_owned()));
     }
 }

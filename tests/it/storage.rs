@@ -8,10 +8,12 @@ use sqlx::{
     AnyConnection, AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqlSafeStr as _,
 };
 
+use vestibule::domain::auth_request::Hosted;
 use vestibule::domain::authorization::{AuthorizationRequest, Parameters, Prompt, RequestedClaims};
 use vestibule::domain::email::EmailAddress;
 use vestibule::domain::flow::{About, FlowEvent, FlowStatus};
 use vestibule::domain::grant::Grant;
+use vestibule::domain::headless::Headless;
 use vestibule::domain::session::Session;
 use vestibule::domain::sign_in_event::SignInEvent;
 use vestibule::storage::{
@@ -723,4 +725,76 @@ async fn clients_are_rows_with_secrets_of_their_own(
     let record = store.environment_record(ENV).await.unwrap().unwrap();
     assert!(store.reset(&record, false, false, 5).await.unwrap());
     assert_eq!(clients().await, [stored("skc_1", 1)]);
+}
+
+/// Columns of JSON, as another version of this program may have written them.
+#[rstest]
+#[tokio::test]
+async fn stored_json_of_another_version_is_read(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = store_with_jane(&database).await;
+    store.insert_session(ENV, &session("ses_1"), "cookie").await.unwrap();
+    let granted = grant("grt_1", "usr_1", "ses_1");
+    store.insert_grant(ENV, &granted, "code", None, 20).await.unwrap();
+    let mut connection = AnyConnection::connect(&database.connect_url()).await.unwrap();
+    for row in ROWS {
+        connection.execute(*row).await.unwrap();
+    }
+    let bare = r#"{ "client_id": "skc_1", "redirect_uri": "http://localhost/cb" }"#;
+    let of_tomorrow = r#"{ "client_id": "skc_1", "redirect_uri": "http://localhost/cb", "scope": ["openid"],
+        "acr_values": ["1"], "claims": { "userinfo": ["email"], "transformed": 1 } }"#;
+    for (json, claims) in [(bare, vec![]), (of_tomorrow, vec!["email".to_owned()])] {
+        for table in ["grants", "auth_requests"] {
+            let update = format!("UPDATE {table} SET authorization_json = $1");
+            sqlx::query(AssertSqlSafe(update)).bind(json).execute(&mut connection).await.unwrap();
+        }
+        let read = store.grant(ENV, "grt_1").await.unwrap().unwrap().authorization;
+        assert_eq!((read.prompt, read.claims.userinfo), (Prompt::Auto, claims), "{json}");
+        let request = store.auth_request::<Hosted>(ENV, "ar").await.unwrap().unwrap();
+        assert_eq!(request.origin.authorization.client_id, "skc_1");
+    }
+    for json in [
+        r#"{ "client_id": "skc_1" }"#,
+        r#"{ "client_id": "skc_1", "template": "SIGNUP", "phone_number": "+1", "template_variables": [["a", "b"]] }"#,
+    ] {
+        let update = sqlx::query("UPDATE auth_requests SET headless_json = $1").bind(json);
+        update.execute(&mut connection).await.unwrap();
+        let request = store.auth_request::<Headless>(ENV, "ar").await.unwrap().unwrap();
+        assert_eq!(request.origin.client_id, "skc_1", "{json}");
+    }
+    for (json, latency_ms) in [
+        ("{}", None),
+        (
+            r#"{ "latency_ms": 5, "match": { "path": "/x", "header": "h" }, "jitter": 1,
+            "effect": { "kind": "status", "status": 500, "colour": "red" } }"#,
+            Some(5),
+        ),
+    ] {
+        let update = sqlx::query("UPDATE fault_rules SET rule_json = $1").bind(json);
+        update.execute(&mut connection).await.unwrap();
+        assert_eq!(store.faults(ENV).await.unwrap()[0].rule.latency_ms, latency_ms, "{json}");
+    }
+    for (json, is_frozen) in [
+        ("{}", false),
+        (r#"{ "state": { "state": "frozen", "at_ms": 1, "zone": "UTC" }, "speed": 2 }"#, true),
+    ] {
+        let update = sqlx::query("UPDATE environments SET clock_json = $1").bind(json);
+        update.execute(&mut connection).await.unwrap();
+        let record = store.environment_record(ENV).await.unwrap().unwrap();
+        assert_eq!(record.clock.is_frozen(), is_frozen, "{json}");
+    }
+    for json in [
+        r#"[{ "id": "1", "at_ms": 1, "kind": "code_accepted" }]"#,
+        r#"[{ "id": "1", "at_ms": 1, "kind": "passkey_used", "data": { "key": "k" }, "device": 1 }]"#,
+        r#"[{ "id": "1", "at_ms": 1, "kind": "code_rejected", "data": { "attempt": 1 } }]"#,
+    ] {
+        let update = sqlx::query("UPDATE flow_steps SET steps_json = $1").bind(json);
+        update.execute(&mut connection).await.unwrap();
+        assert_eq!(store.flow_steps(ENV, "flow").await.unwrap().len(), 1, "{json}");
+    }
+    for json in [r#"{ "kind": "code_accepted" }"#, r#"{ "kind": "passkey_used", "data": {}, "device": 1 }"#] {
+        let update = sqlx::query("UPDATE flows SET last_event_json = $1").bind(json);
+        update.execute(&mut connection).await.unwrap();
+        assert!(store.flow(ENV, "flow").await.unwrap().is_some(), "{json}");
+    }
 }

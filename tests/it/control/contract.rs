@@ -117,7 +117,7 @@ async fn where_others_can_connect_no_client_gets_the_well_known_or_a_weak_secret
     let mut snapshot = ask("GET", "/snapshot", Value::Null).await.json();
     for secret in [crate::support::CLIENT_SECRET, "short"] {
         let client = json!({ "client_id": "skc_new", "client_secret": secret });
-        snapshot["settings"]["clients"] = json!([client]);
+        snapshot["clients"] = json!([client]);
         for (method, path, body, field) in [
             ("POST", "/clients", client.clone(), "client_secret"),
             ("PATCH", "/clients/skc_made", json!({ "client_secret": secret }), "client_secret"),
@@ -134,7 +134,7 @@ async fn where_others_can_connect_no_client_gets_the_well_known_or_a_weak_secret
                 json!({ "settings": { "clients": [client] } }),
                 "settings.clients[0].client_secret",
             ),
-            ("PUT", "/snapshot", snapshot.clone(), "settings.clients[0].client_secret"),
+            ("PUT", "/snapshot", snapshot.clone(), "clients[0].client_secret"),
         ] {
             let refused = ask(method, path, body).await;
             assert_eq!(refused.status, 400, "{method} {path}: {}", refused.body);

@@ -381,3 +381,22 @@ async fn a_start_brings_what_changed_in_the_configuration_of_clients_and_leaves_
     next.do_control("POST", "/reset", Value::Null).await;
     assert_eq!(names(&next).await, ["skc_a Second", "skc_b As configured"]);
 }
+
+#[rstest]
+#[tokio::test]
+async fn changed_settings_that_another_version_wrote_are_left_out_and_the_others_hold(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let written = json!({ "demo": true, "passwordless": { "type": "OTP", "colour": "red" } });
+    let (app, store) = (&server.app, server.app.store());
+    let mut record = app.record().await.unwrap();
+    record.settings = app.site.seal_settings(&written).unwrap();
+    assert!(store.change_environment(&record, 1).await.unwrap());
+    app.reload().await.unwrap();
+    let settings = server.do_control("GET", "/settings", Value::Null).await;
+    assert_eq!((&settings["demo"], &settings["passwordless"]["type"]), (&true.into(), &"OTP".into()));
+    server.do_control("PATCH", "/settings", json!({ "demo": false })).await;
+    let settings = server.do_control("GET", "/settings", Value::Null).await;
+    assert_eq!((&settings["demo"], &settings["passwordless"]["type"]), (&false.into(), &"OTP".into()));
+}

@@ -1,0 +1,489 @@
+//! The sections of a snapshot, and the rows that they come from. A column that is added to a table is one line here.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::domain::authorization::AuthorizationRequest;
+use crate::domain::clock::{TIMES_MS, parse_rfc3339, rfc3339};
+use crate::domain::email::EmailAddress;
+use crate::domain::fault::FaultRule;
+use crate::domain::field_error::FieldError;
+use crate::domain::headless::{Headless, MAX_EXPIRES_IN_S};
+use crate::domain::settings::PasswordlessType;
+use crate::storage::{Tables, check_row, has_version};
+
+pub(super) const MUST_BE_A_TIME: &str = "must be an RFC 3339 time from 1970 to 9999";
+
+type Row = Map<String, Value>;
+
+/// A list of objects, and the table whose rows they are.
+struct Section {
+    name: &'static str,
+    table: &'static str,
+    fields: &'static [Field],
+}
+
+/// A field of an object, and the column that it is kept in.
+struct Field {
+    name: &'static str,
+    column: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// As it stands in the column.
+    Plain,
+    /// RFC 3339; milliseconds in the column.
+    Time,
+    /// A list of such times.
+    Times,
+    /// An object; text in the column.
+    Json,
+}
+
+const fn plain(name: &'static str) -> Field {
+    Field { name, column: name, kind: Kind::Plain }
+}
+
+const fn time(name: &'static str, column: &'static str) -> Field {
+    Field { name, column, kind: Kind::Time }
+}
+
+const fn times(name: &'static str, column: &'static str) -> Field {
+    Field { name, column, kind: Kind::Times }
+}
+
+const fn json(name: &'static str, column: &'static str) -> Field {
+    Field { name, column, kind: Kind::Json }
+}
+
+const SECTIONS: &[Section] = &[
+    Section {
+        name: "users",
+        table: "users",
+        fields: &[
+            plain("id"),
+            plain("email"),
+            plain("name"),
+            plain("given_name"),
+            plain("family_name"),
+            plain("picture"),
+            plain("locale"),
+            plain("external_id"),
+            time("created_at", "created_at_ms"),
+            time("updated_at", "updated_at_ms"),
+            time("last_sign_in_at", "last_sign_in_at_ms"),
+        ],
+    },
+    Section {
+        name: "organizations",
+        table: "organizations",
+        fields: &[
+            plain("id"),
+            plain("display_name"),
+            plain("external_id"),
+            time("created_at", "created_at_ms"),
+            time("updated_at", "updated_at_ms"),
+        ],
+    },
+    Section {
+        name: "memberships",
+        table: "memberships",
+        fields: &[plain("user_id"), plain("organization_id"), time("created_at", "created_at_ms")],
+    },
+    Section {
+        name: "auth_requests",
+        table: "auth_requests",
+        fields: &[
+            plain("id"),
+            plain("client_id"),
+            plain("stage"),
+            json("authorization", "authorization_json"),
+            plain("browser_digest"),
+            plain("issuer"),
+            json("passwordless", "headless_json"),
+            plain("email"),
+            plain("passwordless_type"),
+            plain("generation"),
+            plain("code_length"),
+            plain("static_code"),
+            plain("link_digest"),
+            time("sent_at", "sent_at_ms"),
+            time("credentials_expire_at", "credentials_expire_at_ms"),
+            times("attempts_at", "attempts_at_ms"),
+            plain("last_guess_digest"),
+            time("last_guess_at", "last_guess_at_ms"),
+            time("created_at", "created_at_ms"),
+            time("expires_at", "expires_at_ms"),
+        ],
+    },
+    Section {
+        name: "pushed_authorization_requests",
+        table: "pushed_requests",
+        fields: &[
+            plain("request_digest"),
+            plain("client_id"),
+            json("parameters", "parameters_json"),
+            time("used_at", "used_at_ms"),
+            time("expires_at", "expires_at_ms"),
+        ],
+    },
+    Section {
+        name: "sessions",
+        table: "sessions",
+        fields: &[
+            plain("id"),
+            plain("user_id"),
+            plain("cookie_digest"),
+            time("authenticated_at", "authenticated_at_ms"),
+            time("last_active_at", "last_active_at_ms"),
+            time("expires_at", "absolute_expires_at_ms"),
+            time("ended_at", "ended_at_ms"),
+            time("created_at", "created_at_ms"),
+        ],
+    },
+    Section {
+        name: "grants",
+        table: "grants",
+        fields: &[
+            plain("id"),
+            plain("session_id"),
+            plain("client_id"),
+            plain("code_digest"),
+            json("authorization", "authorization_json"),
+            plain("issuer"),
+            time("authenticated_at", "authenticated_at_ms"),
+            time("code_expires_at", "code_expires_at_ms"),
+            time("code_used_at", "code_used_at_ms"),
+            plain("refresh_generation"),
+            time("refresh_rotated_at", "refresh_rotated_at_ms"),
+            time("refresh_expires_at", "refresh_expires_at_ms"),
+            time("revoked_at", "revoked_at_ms"),
+            time("created_at", "created_at_ms"),
+            time("expires_at", "expires_at_ms"),
+        ],
+    },
+    Section {
+        name: "revoked_tokens",
+        table: "revoked_tokens",
+        fields: &[plain("jti"), time("expires_at", "expires_at_ms")],
+    },
+    Section {
+        name: "backchannel_logouts",
+        table: "session_clients",
+        fields: &[
+            plain("session_id"),
+            plain("client_id"),
+            plain("issuer"),
+            plain("subject"),
+            time("notify_at", "notify_at_ms"),
+            plain("attempts"),
+            plain("outcome"),
+            plain("last_answer"),
+            time("expires_at", "expires_at_ms"),
+        ],
+    },
+    Section {
+        name: "messages",
+        table: "messages",
+        fields: &[
+            plain("id"),
+            Field { name: "to", column: "to_address", kind: Kind::Plain },
+            plain("subject"),
+            Field { name: "text", column: "text_body", kind: Kind::Plain },
+            Field { name: "html", column: "html_body", kind: Kind::Plain },
+            plain("code"),
+            plain("link"),
+            plain("auth_request_id"),
+            plain("kind"),
+            plain("recipient_kind"),
+            time("created_at", "created_at_ms"),
+            plain("delivery_error"),
+        ],
+    },
+    Section {
+        name: "sent_emails",
+        table: "mail_budgets",
+        fields: &[
+            Field { name: "to", column: "email_key", kind: Kind::Plain },
+            times("sent_at", "sent_at_ms"),
+            time("expires_at", "expires_at_ms"),
+        ],
+    },
+    Section {
+        name: "failed_attempts",
+        table: "failed_attempts",
+        fields: &[
+            Field { name: "email", column: "email_key", kind: Kind::Plain },
+            times("failed_at", "failed_at_ms"),
+            time("expires_at", "expires_at_ms"),
+        ],
+    },
+    Section {
+        name: "faults",
+        table: "fault_rules",
+        fields: &[
+            plain("id"),
+            json("rule", "rule_json"),
+            plain("matched"),
+            plain("fired"),
+            time("created_at", "created_at_ms"),
+        ],
+    },
+];
+
+/// The sections of these rows.
+pub(super) fn write(tables: &Tables) -> Map<String, Value> {
+    let sections = SECTIONS.iter().map(|section| {
+        let rows = tables.get(section.table).into_iter().flatten();
+        let mut objects: Vec<Row> = rows.map(|row| object_of(section, row)).collect();
+        // The same state gives the same text on both databases.
+        objects.sort_by_cached_key(|object| {
+            let named =
+                section.fields.iter().take(2).map(|field| object.get(field.name).map(Value::to_string));
+            named.collect::<Vec<_>>()
+        });
+        (section.name.to_owned(), objects.into_iter().map(Value::Object).collect())
+    });
+    sections.collect()
+}
+
+/// Fields without a value are left out.
+fn object_of(section: &Section, row: &Row) -> Row {
+    let fields = section.fields.iter().filter_map(|field| {
+        let value = field.kind.to_document(row.get(field.column)?);
+        (!value.is_null()).then(|| (field.name.to_owned(), value))
+    });
+    fields.collect()
+}
+
+/// The rows of these sections. What is wrong goes to `errors`, what is not known to `ignored`.
+pub(super) fn read(
+    sections: &Map<String, Value>,
+    errors: &mut Vec<FieldError>,
+    ignored: &mut Vec<String>,
+) -> Tables {
+    let mut tables = Tables::new();
+    for (name, value) in sections {
+        let Some(section) = SECTIONS.iter().find(|section| section.name == name) else {
+            ignored.push(name.clone());
+            continue;
+        };
+        let Some(objects) = value.as_array() else {
+            errors.push(FieldError::new(name, "must be a list"));
+            continue;
+        };
+        let mut rows = vec![];
+        for (index, object) in objects.iter().enumerate() {
+            let place = format!("{name}[{index}]");
+            match object.as_object() {
+                Some(object) => rows.push(row_of(section, &place, object, errors, ignored)),
+                None => errors.push(FieldError::new(place, "must be an object")),
+            }
+        }
+        tables.insert(section.table.to_owned(), rows);
+    }
+    tables
+}
+
+fn row_of(
+    section: &Section,
+    place: &str,
+    object: &Row,
+    errors: &mut Vec<FieldError>,
+    ignored: &mut Vec<String>,
+) -> Row {
+    let is_known = |name: &&String| section.fields.iter().any(|field| field.name == *name);
+    ignored.extend(object.keys().filter(|name| !is_known(name)).map(|name| format!("{place}.{name}")));
+    let mut row = Row::new();
+    for field in section.fields {
+        match field.kind.to_column(object.get(field.name).unwrap_or(&Value::Null)) {
+            Ok(value) => {
+                row.insert(field.column.to_owned(), value);
+            }
+            Err(reason) => {
+                errors.push(FieldError::new(format!("{place}.{}", field.name), reason));
+                return row;
+            }
+        }
+    }
+    complete(section.table, &mut row);
+    let wrong = check_row(section.table, &row).err().or_else(|| check_texts(section.table, &row));
+    if let Some((column, reason)) = wrong {
+        let name = section.fields.iter().find(|f| f.column == column).map_or(column, |f| f.name);
+        errors.push(FieldError::new(format!("{place}.{name}"), reason));
+    }
+    row
+}
+
+impl Kind {
+    fn to_document(self, value: &Value) -> Value {
+        // The years that follow 9999, in which something may end, have no RFC 3339 text.
+        let shown = |ms: i64| rfc3339(ms.clamp(*TIMES_MS.start(), *TIMES_MS.end()));
+        match (self, value) {
+            (Self::Time, Value::Number(ms)) => ms.as_i64().map(shown).into(),
+            (Self::Times, Value::String(list)) => {
+                list.split(',').filter_map(|ms| ms.parse().ok()).map(shown).collect()
+            }
+            (Self::Json, Value::String(text)) => serde_json::from_str(text).unwrap_or(Value::Null),
+            _ => value.clone(),
+        }
+    }
+
+    fn to_column(self, value: &Value) -> Result<Value, &'static str> {
+        let ms = |value: &Value| {
+            let ms = value.as_str().and_then(parse_rfc3339).filter(|ms| TIMES_MS.contains(ms));
+            ms.ok_or(MUST_BE_A_TIME)
+        };
+        Ok(match (self, value) {
+            (Self::Times, Value::Null) => "".into(),
+            (Self::Times, Value::Array(items)) => {
+                let list = items.iter().map(|item| ms(item).map(|ms| ms.to_string()));
+                list.collect::<Result<Vec<_>, _>>()?.join(",").into()
+            }
+            (Self::Times, _) => return Err("must be a list of RFC 3339 times"),
+            (_, Value::Null) => Value::Null,
+            (Self::Time, value) => ms(value)?.into(),
+            (Self::Json, value) => value.to_string().into(),
+            (Self::Plain, value) => value.clone(),
+        })
+    }
+}
+
+/// Adds the columns that follow from others, or that say nothing beyond the database.
+fn complete(table: &str, row: &mut Row) {
+    let key_of = |column: &str| {
+        EmailAddress::parse(text(row, column)).map(|email| email.key().to_owned()).unwrap_or_default()
+    };
+    let is_headless = row.get("authorization_json").is_none_or(Value::is_null);
+    let derived = match table {
+        "users" => Some(("email_key", key_of("email"))),
+        "messages" => Some(("to_key", key_of("to_address"))),
+        // One that was asked for by API.
+        "auth_requests" if is_headless => Some(("authorization_json", String::new())),
+        _ => None,
+    };
+    if let Some((column, value)) = derived {
+        row.insert(column.to_owned(), value.into());
+    }
+    if has_version(table) {
+        row.insert("version".to_owned(), 1.into());
+    }
+}
+
+fn text<'r>(row: &'r Row, column: &str) -> &'r str {
+    row.get(column).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A column with a text that this program could not read back, and why.
+fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
+    let is_null = |column: &&str| row.get(*column).is_none_or(Value::is_null);
+    let is_address = |column: &str| EmailAddress::parse(text(row, column)).is_ok();
+    let checks: Vec<(&'static str, bool)> = match table {
+        "users" => vec![("email", is_address("email"))],
+        "messages" => vec![("to_address", is_address("to_address"))],
+        "auth_requests" => {
+            let sent = ["email", "passwordless_type", "generation", "sent_at_ms", "credentials_expire_at_ms"];
+            let has_credentials = !sent.iter().any(is_null)
+                && is_null(&"code_length") != is_null(&"static_code")
+                && PasswordlessType::parse(text(row, "passwordless_type")).is_some();
+            let stage = match text(row, "stage") {
+                "awaiting_email" => sent.iter().all(is_null),
+                "awaiting_proof" | "completed" | "dead" => has_credentials,
+                _ => false,
+            };
+            let is_headless = !is_null(&"headless_json");
+            let headless = || {
+                let headless: Option<Headless> = serde_json::from_str(text(row, "headless_json")).ok();
+                let is_possible = |s| (0..=i64::from(MAX_EXPIRES_IN_S)).contains(&s);
+                headless.is_some_and(|h| h.expires_in_s.is_none_or(is_possible))
+            };
+            vec![
+                ("stage", stage),
+                ("email", is_null(&"email") || is_address("email")),
+                ("headless_json", !is_headless || headless()),
+                (
+                    "authorization_json",
+                    is_headless || reads::<AuthorizationRequest>(text(row, "authorization_json")),
+                ),
+            ]
+        }
+        "grants" => {
+            vec![("authorization_json", reads::<AuthorizationRequest>(text(row, "authorization_json")))]
+        }
+        "pushed_requests" => {
+            vec![("parameters_json", reads::<Vec<(String, String)>>(text(row, "parameters_json")))]
+        }
+        "fault_rules" => {
+            let rule = crate::domain::json::from_stored::<FaultRule>(text(row, "rule_json"));
+            vec![("rule_json", rule.is_ok_and(|rule| rule.check().is_ok()))]
+        }
+        _ => vec![],
+    };
+    let (column, _) = checks.into_iter().find(|(_, is_good)| !is_good)?;
+    Some((column, "cannot be read".to_owned()))
+}
+
+fn reads<T: DeserializeOwned>(text: &str) -> bool {
+    serde_json::from_str::<T>(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read_one(section: &str, object: &Value) -> (Vec<String>, Vec<String>) {
+        let (mut errors, mut ignored) = (vec![], vec![]);
+        let document = json!({ section: [object] });
+        read(document.as_object().unwrap(), &mut errors, &mut ignored);
+        (errors.into_iter().map(|e| e.field).collect(), ignored)
+    }
+
+    #[test]
+    fn every_table_of_snapshots_has_a_section_with_all_of_its_columns() {
+        for (table, columns) in crate::storage::snapshot_tables() {
+            let section = SECTIONS.iter().find(|s| s.table == table).unwrap_or_else(|| panic!("{table}"));
+            let mut row = Row::new();
+            complete(table, &mut row);
+            for column in columns {
+                let is_written =
+                    section.fields.iter().any(|f| f.column == column) || row.contains_key(column);
+                assert!(is_written, "{table}.{column} is not in snapshots");
+            }
+        }
+    }
+
+    #[test]
+    fn fields_that_are_not_known_are_ignored_and_named() {
+        let token = json!({ "jti": "t", "expires_at": "2030-01-01T00:00:00Z", "of_tomorrow": {} });
+        assert_eq!(
+            read_one("revoked_tokens", &token),
+            (vec![], vec!["revoked_tokens[0].of_tomorrow".to_owned()])
+        );
+        assert_eq!(read_one("passkeys", &json!({})), (vec![], vec!["passkeys".to_owned()]));
+    }
+
+    #[test]
+    fn what_cannot_be_is_named_by_its_field() {
+        for (section, object, field) in [
+            ("revoked_tokens", json!({ "expires_at": "2030-01-01T00:00:00Z" }), "revoked_tokens[0].jti"),
+            ("revoked_tokens", json!({ "jti": "t", "expires_at": 1 }), "revoked_tokens[0].expires_at"),
+            (
+                "revoked_tokens",
+                json!({ "jti": "t", "expires_at": "1969-01-01T00:00:00Z" }),
+                "revoked_tokens[0].expires_at",
+            ),
+            ("revoked_tokens", json!(1), "revoked_tokens[0]"),
+            (
+                "sent_emails",
+                json!({ "to": "a@b.io", "sent_at": ["soon"], "expires_at": "2030-01-01T00:00:00Z" }),
+                "sent_emails[0].sent_at",
+            ),
+            ("memberships", json!({}), "memberships[0].user_id"),
+        ] {
+            assert_eq!(read_one(section, &object).0, [field]);
+        }
+    }
+}
