@@ -34,10 +34,12 @@ pub fn field(
         }
         Values::Choice => typed.choice(form, name, label, text, words),
     };
+    // It is written in Markdown.
+    let about = setting.about.replace('`', "");
     field.hint(match setting.values {
-        Values::Integer(first, last) => format!("{} {first} to {last}.", setting.about),
-        Values::List => format!("{} One per line.", setting.about),
-        _ => setting.about.to_owned(),
+        Values::Integer(first, last) => format!("{about} {first} to {last}."),
+        Values::List => format!("{about} One per line."),
+        Values::Boolean | Values::Text | Values::Choice => about,
     })
 }
 
