@@ -113,11 +113,11 @@ impl Grant {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::domain::authorization::{Prompt, RequestedClaims};
 
-    fn grant() -> Grant {
+    pub(crate) fn grant() -> Grant {
         Grant {
             id: "grt_1".into(),
             authorization: AuthorizationRequest {

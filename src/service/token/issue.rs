@@ -129,3 +129,40 @@ fn id_token_claims(
         xoid: subject.organization.and_then(|o| o.external_id.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::grant::tests::grant;
+
+    #[test]
+    fn tokens_name_the_organization_that_was_asked_for_or_the_first_one() {
+        let organization = |id: &str, external_id: &str| Organization {
+            id: id.to_owned(),
+            display_name: "Acme".to_owned(),
+            external_id: Some(external_id.to_owned()),
+        };
+        let user = User {
+            id: "usr_1".to_owned(),
+            email: "jane@example.com".to_owned(),
+            name: None,
+            given_name: None,
+            family_name: None,
+            picture: None,
+            locale: None,
+            external_id: None,
+            created_at_ms: 0,
+            updated_at_ms: 0,
+        };
+        let chosen = |asked: Option<&str>| {
+            let mut grant = grant();
+            grant.authorization.organization_id = asked.map(str::to_owned);
+            let organizations = vec![organization("org_1", "acme"), organization("org_2", "beta")];
+            TokenSubject::choose(&grant, user.clone(), organizations).organization.map(|o| o.id)
+        };
+        assert_eq!(chosen(None).as_deref(), Some("org_1"));
+        assert_eq!(chosen(Some("org_2")).as_deref(), Some("org_2"));
+        assert_eq!(chosen(Some("beta")).as_deref(), Some("org_2"), "by the application's own id");
+        assert_eq!(chosen(Some("org_3")), None);
+    }
+}

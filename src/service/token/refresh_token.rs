@@ -90,3 +90,21 @@ async fn check_session(context: &Context, session: &Session) -> Result<(), Token
     }
     Ok(touch(context, session).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::grant::tests::grant;
+
+    #[test]
+    fn a_refresh_may_narrow_the_scope_and_never_widen_it() {
+        let mut grant = grant();
+        grant.authorization.scope = ["openid", "email", "offline_access"].map(str::to_owned).to_vec();
+        assert_eq!(narrow_scope(&grant, None).unwrap(), grant.authorization.scope);
+        assert_eq!(narrow_scope(&grant, Some("email openid")).unwrap(), ["email", "openid"]);
+        for wrong in ["openid profile", "open\"id"] {
+            let refused = narrow_scope(&grant, Some(wrong)).unwrap_err();
+            assert!(matches!(refused, TokenRefusal::InvalidScope(_)), "{wrong}: {refused}");
+        }
+    }
+}
