@@ -126,7 +126,7 @@ async fn ninety_nine_wrong_codes_are_judged_a_day_whatever_a_guesser_does(
     let mail = server.mail_to("jane@example.com").await;
     let refused = person.enter_code(&page, mail["code"].as_str().unwrap()).await;
     assert_eq!(refused.status, 429);
-    assert!(refused.alert().contains("Open the link in the mail instead"), "{}", refused.alert());
+    assert!(refused.alert().contains("Open the link from the email instead"), "{}", refused.alert());
     let sent = rest(&server, &server.url, &token, "send", ask).await.json();
     let newest = server.mail_to("jane@example.com").await;
     let body = json!({ "auth_request_id": sent["auth_request_id"], "code": newest["code"] });
@@ -235,7 +235,7 @@ async fn a_sign_in_that_succeeds_gives_a_guesser_nothing_back() {
 }
 
 #[rstest]
-#[case("", "Open the link in the mail instead, or try a code again tomorrow.")]
+#[case("", "Open the link from the email instead, or try a code again tomorrow.")]
 #[case("[passwordless]\ntype = \"OTP\"\n", "Try again tomorrow.")]
 #[tokio::test]
 async fn known_and_unknown_addresses_are_refused_in_the_same_words(#[case] toml: &str, #[case] words: &str) {
