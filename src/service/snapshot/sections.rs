@@ -481,7 +481,7 @@ mod tests {
                 json!({ "to": "a@b.io", "sent_at": ["soon"], "expires_at": "2030-01-01T00:00:00Z" }),
                 "sent_emails[0].sent_at",
             ),
-            ("memberships", json!({}), "memberships[0].user_id"),
+            ("memberships", json!({ "user_id": "usr_1" }), "memberships[0].organization_id"),
         ] {
             assert_eq!(read_one(section, &object).0, [field]);
         }
