@@ -24,13 +24,40 @@ CREATE TABLE organizations (
     id TEXT NOT NULL,
     version BIGINT NOT NULL DEFAULT 1,
     display_name TEXT NOT NULL,
+    region_code TEXT NOT NULL DEFAULT 'US' CHECK (region_code IN ('US', 'EU')),
     external_id TEXT,
+    slug TEXT,
+    logo_url TEXT,
+    -- Objects: texts by name, and which features were ever switched on or off.
+    metadata_json TEXT NOT NULL DEFAULT '{}',
+    features_json TEXT NOT NULL DEFAULT '{}',
+    max_allowed_users BIGINT,
+    -- Null: sessions last as the application says.
+    absolute_session_timeout_min BIGINT,
+    idle_session_timeout_min BIGINT CHECK (idle_session_timeout_min IS NULL OR absolute_session_timeout_min IS NOT NULL),
     created_at_ms BIGINT NOT NULL,
     updated_at_ms BIGINT NOT NULL,
     PRIMARY KEY (environment_id, id)
 );
 CREATE UNIQUE INDEX organizations_by_external_id ON organizations (environment_id, external_id)
     WHERE external_id IS NOT NULL;
+CREATE UNIQUE INDEX organizations_by_slug ON organizations (environment_id, slug) WHERE slug IS NOT NULL;
+CREATE INDEX organizations_by_creation ON organizations (environment_id, created_at_ms, id);
+
+-- Links to the pages where an organization sets itself up, for one use.
+CREATE TABLE portal_links (
+    environment_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    -- A list of the features that it is for.
+    features_json TEXT NOT NULL,
+    used_at_ms BIGINT,
+    expires_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, id),
+    FOREIGN KEY (environment_id, organization_id) REFERENCES organizations (environment_id, id) ON DELETE CASCADE
+);
+CREATE INDEX portal_links_by_organization ON portal_links (environment_id, organization_id);
+CREATE INDEX portal_links_by_expiry ON portal_links (environment_id, expires_at_ms);
 
 CREATE TABLE memberships (
     environment_id TEXT NOT NULL,

@@ -1,15 +1,14 @@
 //! `scalekit.v1.auditlogs.AuditLogsService`: the log of sign-ins.
 
-use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::call::context_of;
+use super::convert::{timestamp, to_ms};
 use super::pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsService;
 use super::pb::scalekit::v1::auditlogs::{
     AuthLogRequest, ConnectionDetails, ListAuthLogRequest, ListAuthLogResponse,
 };
 use super::status::refused;
-use crate::domain::clock::UnixMs;
 use crate::runtime::Context;
 use crate::service::audit_logs::{self, Asked, Entry};
 
@@ -50,15 +49,6 @@ impl AuditLogsService for AuditLogs {
         };
         Ok(Response::new(answer.await.map_err(refused)?))
     }
-}
-
-fn to_ms(time: &Timestamp) -> UnixMs {
-    time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos) / 1_000_000)
-}
-
-fn timestamp(ms: UnixMs) -> Timestamp {
-    let nanos = i32::try_from(ms.rem_euclid(1000) * 1_000_000).unwrap_or_default();
-    Timestamp { seconds: ms.div_euclid(1000), nanos }
 }
 
 fn shown(context: &Context, entry: Entry) -> AuthLogRequest {

@@ -4,8 +4,10 @@ mod audit_logs;
 mod auth;
 mod call;
 mod connections;
+mod convert;
 pub mod not_emulated;
 pub mod openapi;
+mod organizations;
 mod passwordless;
 pub mod rest;
 mod rest_fields;
@@ -47,6 +49,9 @@ pub mod pb {
                     tonic::include_proto!("scalekit.v1.auth.passwordless");
                 }
             }
+            pub mod commons {
+                tonic::include_proto!("scalekit.v1.commons");
+            }
             pub mod connections {
                 tonic::include_proto!("scalekit.v1.connections");
             }
@@ -55,6 +60,9 @@ pub mod pb {
             }
             pub mod errdetails {
                 tonic::include_proto!("scalekit.v1.errdetails");
+            }
+            pub mod organizations {
+                tonic::include_proto!("scalekit.v1.organizations");
             }
         }
     }

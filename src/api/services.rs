@@ -16,7 +16,8 @@ use super::pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsServ
 use super::pb::scalekit::v1::auth::auth_service_server::AuthServiceServer;
 use super::pb::scalekit::v1::auth::passwordless::passwordless_service_server::PasswordlessServiceServer;
 use super::pb::scalekit::v1::connections::connection_service_server::ConnectionServiceServer;
-use super::{audit_logs, auth, connections, passwordless, status};
+use super::pb::scalekit::v1::organizations::organization_service_server::OrganizationServiceServer;
+use super::{audit_logs, auth, connections, organizations, passwordless, status};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::scalekit_api::Method;
 use crate::runtime::Context;
@@ -32,6 +33,8 @@ static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
     auth: AuthServiceServer::new(auth::Auth).max_decoding_message_size(MAX_MESSAGE_BYTES),
     connections: ConnectionServiceServer::new(connections::Connections)
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
+    organizations: OrganizationServiceServer::new(organizations::Organizations)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES),
     passwordless: PasswordlessServiceServer::new(passwordless::Passwordless)
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
 });
@@ -40,6 +43,7 @@ struct Services {
     audit_logs: AuditLogsServiceServer<audit_logs::AuditLogs>,
     auth: AuthServiceServer<auth::Auth>,
     connections: ConnectionServiceServer<connections::Connections>,
+    organizations: OrganizationServiceServer<organizations::Organizations>,
     passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
 }
 
@@ -92,6 +96,9 @@ impl Admitted {
                 services.passwordless.clone().call(request).await
             }
             "scalekit.v1.connections.ConnectionService" => services.connections.clone().call(request).await,
+            "scalekit.v1.organizations.OrganizationService" => {
+                services.organizations.clone().call(request).await
+            }
             _ => Ok(status::of(&not_emulated(context, self.method)).into_http()),
         };
         match answered {

@@ -73,6 +73,7 @@ fn another_value(setting: &Facts) -> Value {
         Values::Integer(_, last) => json!(last),
         Values::Text => json!(text),
         Values::List => json!([text]),
+        Values::Table => json!({ "name": text }),
         Values::Choice => json!(setting.words.iter().find(|word| setting.default != Some(json!(word)))),
     }
 }

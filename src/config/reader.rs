@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::problem::Location;
-use super::setting::Setting;
+use super::setting::{Pairs, Setting};
 use super::source::{Source, Value};
 
 /// Neither databases nor systems take one.
@@ -74,7 +74,12 @@ impl Source {
     }
 
     pub(super) fn written_text(&mut self, key: &str) -> Option<String> {
-        match self.take(key)?.value {
+        let value = self.take(key)?.value;
+        self.text_of(key, value)
+    }
+
+    fn text_of(&mut self, key: &str, value: Value) -> Option<String> {
+        match value {
             Value::Text(text) if !text.contains('\0') => Some(text),
             Value::Text(_) => {
                 self.problem(key, NUL);
@@ -125,6 +130,19 @@ impl Source {
                 None
             }
         }
+    }
+
+    /// Empty where nothing is set.
+    pub(super) fn optional_table(&mut self, setting: &Setting<Option<Pairs>>) -> Vec<(String, String)> {
+        if self.take(setting.key()).is_some() {
+            self.problem(setting.key(), "must be a table of texts, such as { plan = \"pro\" }");
+        }
+        let entries = self.take_table(setting.key());
+        let texts = entries.into_iter().filter_map(|(name, entry)| {
+            let text = self.text_of(&format!("{}.{name}", setting.key()), entry.value)?;
+            Some((name, text))
+        });
+        texts.collect()
     }
 
     pub(super) fn choice<T: Copy>(&mut self, setting: &Setting<T>) -> T {

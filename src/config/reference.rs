@@ -27,6 +27,7 @@ impl Facts {
             Values::Integer(first, last) => format!("{first} to {last}"),
             Values::Text => "text".to_owned(),
             Values::List => "list of texts".to_owned(),
+            Values::Table => "table of texts".to_owned(),
             Values::Choice => {
                 let words: Vec<String> = self.words.iter().map(|word| format!("`{word}`")).collect();
                 words.join(", ")
@@ -63,6 +64,11 @@ fn toml(value: &Value) -> String {
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(Value::to_string).collect();
             format!("[{}]", items.join(", "))
+        }
+        Value::Object(members) => {
+            let members: Vec<String> =
+                members.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            format!("{{ {} }}", members.join(", "))
         }
         other => other.to_string(),
     }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::setting::{Section, Setting};
+use super::setting::{Pairs, Section, Setting};
 use super::source::Source;
 use crate::domain::email::EmailAddress;
+use crate::domain::metadata::{Metadata, MetadataLimits};
+use crate::domain::organization::bad_slug;
 
 static ORGANIZATION_ID: Setting<Option<&str>> = Setting::optional_text(
     "organizations.id",
@@ -16,6 +18,13 @@ static ORGANIZATION_DISPLAY_NAME: Setting<Option<&str>> =
     Setting::optional_text("organizations.display_name", "Acme", "Required.");
 static ORGANIZATION_EXTERNAL_ID: Setting<Option<&str>> =
     Setting::optional_text("organizations.external_id", "acme", "Your own id: `xoid` in tokens.");
+static ORGANIZATION_SLUG: Setting<Option<&str>> = Setting::optional_text(
+    "organizations.slug",
+    "acme",
+    "A name in URLs and hosts: lower-case letters, digits, hyphens and dots.",
+);
+static ORGANIZATION_METADATA: Setting<Option<Pairs>> =
+    Setting::optional_table("organizations.metadata", &[("plan", "pro")], "Up to 10 texts by name.");
 
 static USER_ID: Setting<Option<&str>> = Setting::optional_text(
     "users.id",
@@ -47,6 +56,8 @@ pub(super) fn organizations_section() -> Section {
             ORGANIZATION_ID.facts(),
             ORGANIZATION_DISPLAY_NAME.facts(),
             ORGANIZATION_EXTERNAL_ID.facts(),
+            ORGANIZATION_SLUG.facts(),
+            ORGANIZATION_METADATA.facts(),
         ],
     }
 }
@@ -83,6 +94,10 @@ pub struct SeedOrganization {
     pub id: Option<String>,
     pub display_name: String,
     pub external_id: Option<String>,
+    /// A name in URLs and hosts.
+    pub slug: Option<String>,
+    /// What the application keeps with it.
+    pub metadata: Metadata,
 }
 
 #[derive(Debug, Clone)]
@@ -109,6 +124,11 @@ pub(super) fn read(source: &mut Source) -> SeedSettings {
     let of_organizations = organizations.iter().enumerate();
     let organization_ids = of_organizations.filter_map(|(i, o)| Some((i, o.id.clone()?)));
     refuse_twins(source, &ORGANIZATION_ID, organization_ids);
+    let external_ids =
+        organizations.iter().enumerate().filter_map(|(i, o)| Some((i, o.external_id.clone()?)));
+    refuse_twins(source, &ORGANIZATION_EXTERNAL_ID, external_ids);
+    let slugs = organizations.iter().enumerate().filter_map(|(i, o)| Some((i, o.slug.clone()?)));
+    refuse_twins(source, &ORGANIZATION_SLUG, slugs);
     let user_ids = users.iter().filter_map(|(i, u)| Some((*i, u.id.clone()?)));
     refuse_twins(source, &USER_ID, user_ids);
     let mailboxes = users.iter().map(|(i, u)| (*i, u.email.key().to_owned()));
@@ -151,7 +171,21 @@ fn read_organization(source: &mut Source, index: usize) -> SeedOrganization {
         id: read_id(source, &ORGANIZATION_ID.at(index), "org_"),
         display_name: display_name.unwrap_or_default(),
         external_id: source.optional_text(&ORGANIZATION_EXTERNAL_ID.at(index)),
+        slug: source.parsed(&ORGANIZATION_SLUG.at(index), |slug| match bad_slug(slug) {
+            Some(reason) => Err(reason),
+            None => Ok(slug.to_owned()),
+        }),
+        metadata: read_metadata(source, &ORGANIZATION_METADATA.at(index), &MetadataLimits::ORGANIZATION),
     }
+}
+
+/// Texts by name that an application keeps with a record.
+fn read_metadata(source: &mut Source, setting: &Setting<Option<Pairs>>, limits: &MetadataLimits) -> Metadata {
+    let metadata: Metadata = source.optional_table(setting).into();
+    if let Err(reason) = metadata.check(limits) {
+        source.problem(setting.key(), reason);
+    }
+    metadata
 }
 
 fn read_user(source: &mut Source, index: usize, organizations: &[SeedOrganization]) -> Option<SeedUser> {

@@ -33,6 +33,8 @@ pub enum Values {
     Text,
     /// A list of texts.
     List,
+    /// A table of texts, with names that anybody may choose.
+    Table,
     /// One of a few words.
     Choice,
 }
@@ -113,6 +115,21 @@ impl Setting<Option<Texts>> {
     pub(super) const fn optional_list(key: &'static str, example: Texts, about: &'static str) -> Self {
         let setting = Self::new(key, Values::List, None, |_, value| value.into(), about);
         setting.such_as(Some(example))
+    }
+}
+
+/// Names and texts of a table.
+pub(super) type Pairs = &'static [(&'static str, &'static str)];
+
+impl Setting<Option<Pairs>> {
+    /// A table of texts, or none.
+    pub(super) const fn optional_table(key: &'static str, example: Pairs, about: &'static str) -> Self {
+        let to_json = |_: &Self, value: Option<Pairs>| {
+            let pairs =
+                value.map(|pairs| pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).into())));
+            pairs.map(|pairs| Value::Object(pairs.collect())).unwrap_or_default()
+        };
+        Self::new(key, Values::Table, None, to_json, about).such_as(Some(example))
     }
 }
 

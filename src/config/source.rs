@@ -29,6 +29,8 @@ pub(super) struct Entry {
 pub struct Source {
     entries: BTreeMap<String, Entry>,
     read: BTreeSet<String>,
+    /// Where tables begin whose names anybody may choose: `organizations[0].metadata.`
+    read_tables: BTreeSet<String>,
     problems: Vec<Problem>,
 }
 
@@ -196,6 +198,15 @@ impl Source {
         self.entries.get(key).cloned()
     }
 
+    /// Everything in a table, by its name there.
+    pub(super) fn take_table(&mut self, key: &str) -> Vec<(String, Entry)> {
+        let table = format!("{key}.");
+        let found = self.entries.iter().filter_map(|(key, entry)| Some((key.strip_prefix(&table)?, entry)));
+        let found = found.map(|(name, entry)| (name.to_owned(), entry.clone())).collect();
+        self.read_tables.insert(table);
+        found
+    }
+
     /// All mistakes, in the order of the files' lines; settings nobody asked for are among them.
     pub fn finish(self) -> Vec<Problem> {
         self.finish_for(|_| true)
@@ -212,7 +223,10 @@ impl Source {
     }
 
     fn unread(&self, concerns: impl Fn(&Location) -> bool) -> Vec<String> {
-        let unread = self.entries.iter().filter(|(k, e)| concerns(&e.location) && !self.read.contains(*k));
+        let is_read = |key: &String| {
+            self.read.contains(key) || self.read_tables.iter().any(|table| key.starts_with(table))
+        };
+        let unread = self.entries.iter().filter(|(k, e)| concerns(&e.location) && !is_read(k));
         unread.map(|(k, _)| k.clone()).collect()
     }
 

@@ -24,6 +24,8 @@ pub fn field(
         Values::Boolean => typed.check(form, name, label, value == true),
         Values::Integer(..) => typed.number(form, name, label, value),
         Values::Text => typed.text(form, name, label, text),
+        // Only lists of tables have one, which have forms of their own.
+        Values::Table => typed.long(form, name, label, value.to_string()),
         Values::List => {
             let texts: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             typed.long(form, name, label, texts.join("\n"))
@@ -39,7 +41,7 @@ pub fn field(
     field.hint(match setting.values {
         Values::Integer(first, last) => format!("{about} {first} to {last}."),
         Values::List => format!("{about} One per line."),
-        Values::Boolean | Values::Text | Values::Choice => about,
+        Values::Boolean | Values::Text | Values::Table | Values::Choice => about,
     })
 }
 
@@ -53,6 +55,7 @@ pub fn patch(params: &Parameters, settings: impl Iterator<Item = &'static Facts>
         let value = match setting.values {
             Values::Boolean => json!(text == "on"),
             Values::Integer(..) => text.parse::<i64>().map_or_else(|_| json!(text), Value::from),
+            Values::Table => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
             Values::Text | Values::Choice => json!(text),
             Values::List => json!(lines(text)),
         };

@@ -9,6 +9,7 @@ pub enum GrpcCode {
     InvalidArgument = 3,
     DeadlineExceeded = 4,
     NotFound = 5,
+    AlreadyExists = 6,
     PermissionDenied = 7,
     ResourceExhausted = 8,
     FailedPrecondition = 9,
@@ -29,6 +30,7 @@ impl GrpcCode {
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
@@ -46,6 +48,7 @@ impl GrpcCode {
             Self::Unauthenticated => 401,
             Self::PermissionDenied => 403,
             Self::NotFound => 404,
+            Self::AlreadyExists => 409,
             Self::ResourceExhausted => 429,
             Self::Internal => 500,
             Self::Unimplemented => 501,
@@ -68,6 +71,7 @@ pub enum ApiErrorCode {
     AuthRequestAlreadyUsed,
     AuthRequestNotFound,
     NotFound,
+    AlreadyExists,
     TooManyAttempts,
     RateLimited,
     RequestTooLarge,
@@ -82,7 +86,7 @@ pub enum ApiErrorCode {
 }
 
 impl ApiErrorCode {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Unauthenticated,
         Self::PermissionDenied,
         Self::InvalidArgument,
@@ -93,6 +97,7 @@ impl ApiErrorCode {
         Self::AuthRequestAlreadyUsed,
         Self::AuthRequestNotFound,
         Self::NotFound,
+        Self::AlreadyExists,
         Self::TooManyAttempts,
         Self::RateLimited,
         Self::RequestTooLarge,
@@ -173,6 +178,11 @@ impl ApiErrorCode {
                 ("AUTH_REQUEST_NOT_FOUND", G::NotFound, "there is no auth request with this id")
             }
             Self::NotFound => ("NOT_FOUND", G::NotFound, "there is nothing else with this id"),
+            Self::AlreadyExists => (
+                "ALREADY_EXISTS",
+                G::AlreadyExists,
+                "another record has this value, which has to be unique; `validation_error_info` names the field",
+            ),
             Self::TooManyAttempts => (
                 "TOO_MANY_ATTEMPTS",
                 G::ResourceExhausted,

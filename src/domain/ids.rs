@@ -30,6 +30,8 @@ pub enum IdKind {
     ClientSecret,
     /// A sign-in that never became an authentication request.
     Flow,
+    /// Something that happened to a record.
+    Event,
 }
 
 impl IdKind {
@@ -46,6 +48,7 @@ impl IdKind {
             Self::Fault => "flt",
             Self::ClientSecret => "sks",
             Self::Flow => "flw",
+            Self::Event => "evt",
         }
     }
 }

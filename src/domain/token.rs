@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::clock::UnixMs;
 use super::email;
 use super::environment::Environment;
+use super::organization::OrganizationSummary;
 use super::settings::TokenSettings;
-use super::user::{Organization, User};
+use super::user::User;
 
 /// Everything the claims of a person's tokens are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     pub user: &'a User,
-    pub organization: Option<&'a Organization>,
+    pub organization: Option<&'a OrganizationSummary>,
     pub session_id: &'a str,
     pub authenticated_at_ms: UnixMs,
 }

@@ -1,4 +1,4 @@
-//! People and the organizations they belong to.
+//! Users.
 
 use super::clock::UnixMs;
 
@@ -18,14 +18,4 @@ pub struct User {
     pub external_id: Option<String>,
     pub created_at_ms: UnixMs,
     pub updated_at_ms: UnixMs,
-}
-
-/// An organization, Scalekit's word for a customer of the application.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Organization {
-    /// `org_…`
-    pub id: String,
-    pub display_name: String,
-    /// The application's own id of the organization: `xoid` in tokens.
-    pub external_id: Option<String>,
 }

@@ -39,6 +39,13 @@ impl ApiRefusal {
         Self::Refused(ApiError::new(code, message))
     }
 
+    /// Another record of its kind, such as an organization, has the same value in a field that has to be unique.
+    pub fn duplicate(field: &str, kind: &str) -> Self {
+        let text = format!("{field} already exists: another {kind} has the same one");
+        let violations = vec![FieldViolation::new(field, "unique", text.clone())];
+        Self::Refused(ApiError { violations, ..ApiError::new(ApiErrorCode::AlreadyExists, text) })
+    }
+
     /// What the caller is told. A failure of ours is logged here.
     pub fn into_error(self) -> ApiError {
         match self {

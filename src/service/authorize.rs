@@ -78,7 +78,7 @@ pub async fn authorize(
         return Ok(refuse(context, &request, ErrorCode::InvalidRequest, text));
     }
     if let Some(organization_id) = &request.organization_id
-        && context.store().organization(context.environment_id(), organization_id).await?.is_none()
+        && context.store().organization_summary(context.environment_id(), organization_id).await?.is_none()
     {
         let text = "organization_id is not an organization of this environment";
         note_refused(context, params, Some(ErrorCode::InvalidOrganizationId), text);

@@ -105,8 +105,9 @@ async fn clean(site: &Site, record: &EnvironmentRecord) -> Result<u64, StartErro
     for _ in 0..BATCHES_PER_PASS {
         let expired = store.delete_expired(id, expired_before_ms, BATCH).await?;
         let logged = store.delete_flows(id, logged_before_ms, BATCH).await?;
-        rows += expired + logged;
-        if expired.max(logged) < BATCH as u64 {
+        let events = store.delete_events(id, logged_before_ms, BATCH).await?;
+        rows += expired + logged + events;
+        if expired.max(logged).max(events) < BATCH as u64 {
             break;
         }
     }

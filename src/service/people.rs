@@ -5,14 +5,17 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::changes::{Refused, exists};
-use crate::config::{merge, seed_from_json};
+use crate::config::{self, merge, seed_from_json};
 use crate::domain::clock::rfc3339;
+use crate::domain::event::EventType;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::IdKind;
+use crate::domain::metadata::Metadata;
+use crate::domain::organization::Organization;
 use crate::runtime::{Context, Seed};
-use crate::service::{retry_on_conflict, seed};
+use crate::service::{events, retry_on_conflict, seed};
 pub use crate::storage::PeopleFilter;
-use crate::storage::{ListedOrganization, ListedUser, SeedOrganization, SeedUser, SessionRow, StoreError};
+use crate::storage::{ListedOrganization, ListedUser, Members, SeedUser, SessionRow, StoreError};
 
 /// A user as the control API shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -59,14 +62,18 @@ pub struct OrganizationView {
     pub id: String,
     pub display_name: String,
     pub external_id: Option<String>,
+    pub slug: Option<String>,
+    /// Texts by name.
+    #[schema(value_type = HashMap<String, String>)]
+    pub metadata: Metadata,
     /// How many users belong to it.
     pub members: i64,
 }
 
 impl From<ListedOrganization> for OrganizationView {
     fn from(listed: ListedOrganization) -> Self {
-        let ListedOrganization { id, display_name, external_id, members, .. } = listed;
-        Self { id, display_name, external_id, members }
+        let Organization { id, display_name, external_id, slug, metadata, .. } = listed.organization;
+        Self { id, display_name, external_id, slug, metadata, members: listed.members }
     }
 }
 
@@ -149,7 +156,7 @@ async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Resu
     let mut organization_ids = vec![];
     for name in named {
         let text = name.as_str().unwrap_or_default();
-        match context.store().organization(context.environment_id(), text).await? {
+        match context.store().organization_summary(context.environment_id(), text).await? {
             Some(organization) => organization_ids.push(organization.id),
             None => {
                 let reason = format!("names {name}, which is neither id nor external_id of an organization");
@@ -220,7 +227,7 @@ pub async fn organizations(
     context: &Context,
     filter: &PeopleFilter,
 ) -> Result<Vec<OrganizationView>, Refused> {
-    let found = context.store().organizations(context.environment_id(), filter).await?;
+    let found = context.store().listed_organizations(context.environment_id(), filter).await?;
     Ok(found.into_iter().map(OrganizationView::from).collect())
 }
 
@@ -230,7 +237,7 @@ pub async fn organization(context: &Context, id: &str) -> Result<OrganizationVie
 
 async fn stored_organization(context: &Context, id: &str) -> Result<ListedOrganization, Refused> {
     let filter = PeopleFilter { id: Some(id.to_owned()), limit: 1, ..PeopleFilter::default() };
-    let found = context.store().organizations(context.environment_id(), &filter).await?;
+    let found = context.store().listed_organizations(context.environment_id(), &filter).await?;
     found.into_iter().next().ok_or_else(|| unknown_organization(id))
 }
 
@@ -238,38 +245,36 @@ fn unknown_organization(id: &str) -> Refused {
     Refused::NotFound(format!("there is no organization {id}"))
 }
 
-fn checked_organization(
-    context: &Context,
-    fields: Value,
-    id: Option<&str>,
-) -> Result<SeedOrganization, Refused> {
+/// Checks one organization by the rules of the configuration.
+fn checked_organization(fields: Value) -> Result<config::SeedOrganization, Refused> {
     let mut fields = fields;
     let Some(object) = fields.as_object_mut() else {
         return Err(Refused::field("", "must be a JSON object"));
     };
     object.remove("members");
-    if let Some(id) = id {
-        object.insert("id".to_owned(), id.into());
-    }
     let settings =
         seed_from_json(&json!({ "organizations": [fields] })).map_err(|e| own(e, "organizations[0]."))?;
-    let Some(organization) = settings.organizations.into_iter().next() else {
-        return Err(Refused::field("display_name", "is missing"));
-    };
-    Ok(SeedOrganization {
-        id: organization.id.unwrap_or_else(|| context.new_id(IdKind::Organization)),
-        display_name: organization.display_name,
-        external_id: organization.external_id,
-    })
+    let organization = settings.organizations.into_iter().next();
+    organization.ok_or_else(|| Refused::field("display_name", "is missing"))
+}
+
+/// A value that another organization has already.
+fn taken(error: StoreError) -> Refused {
+    let field = if error.is_duplicate("slug") { "slug" } else { "external_id" };
+    exists(error, field, "or id is used by another organization already")
 }
 
 pub async fn create_organization(context: &Context, fields: Value) -> Result<OrganizationView, Refused> {
-    let new = checked_organization(context, fields, None)?;
-    context
-        .store()
-        .insert_organization(context.environment_id(), &new, context.now_ms())
-        .await
-        .map_err(|error| exists(error, "external_id", "or id is used by another organization already"))?;
+    let wanted = checked_organization(fields)?;
+    let id = wanted.id.unwrap_or_else(|| context.new_id(IdKind::Organization));
+    let new = Organization {
+        external_id: wanted.external_id,
+        slug: wanted.slug,
+        metadata: wanted.metadata,
+        ..Organization::new(id, wanted.display_name, context.now_ms())
+    };
+    let event = events::of_organization(context, EventType::OrganizationCreated, &new);
+    context.store().insert_organization(context.environment_id(), &new, &event).await.map_err(taken)?;
     organization(context, &new.id).await
 }
 
@@ -286,27 +291,35 @@ pub async fn change_organization(
     }
     retry_on_conflict(|| async {
         let before = stored_organization(context, id).await?;
-        let version = before.version;
-        let mut fields = serde_json::to_value(OrganizationView::from(before)).unwrap_or_default();
+        let mut fields = serde_json::to_value(OrganizationView::from(before.clone())).unwrap_or_default();
         merge(&mut fields, patch);
-        let changed = checked_organization(context, fields, Some(id))?;
-        let is_done = context
-            .store()
-            .update_organization(context.environment_id(), version, &changed, context.now_ms())
-            .await
-            .map_err(|error| exists(error, "external_id", "is used by another organization already"))?;
-        Ok::<_, Refused>(is_done.then_some(()))
+        let wanted = checked_organization(fields)?;
+        let changed = Organization {
+            display_name: wanted.display_name,
+            external_id: wanted.external_id,
+            slug: wanted.slug,
+            metadata: wanted.metadata,
+            updated_at_ms: context.now_ms(),
+            ..before.organization
+        };
+        let event = events::of_organization(context, EventType::OrganizationUpdated, &changed);
+        let written = context.store().update_organization(context.environment_id(), &changed, &event).await;
+        Ok::<_, Refused>(written.map_err(taken)?.then_some(()))
     })
     .await?;
     organization(context, id).await
 }
 
+/// Deletes an organization. Its members stay, whoever else they belong to.
 pub async fn delete_organization(context: &Context, id: &str) -> Result<(), Refused> {
-    if context.store().delete_organization(context.environment_id(), id).await? {
-        Ok(())
-    } else {
-        Err(unknown_organization(id))
-    }
+    retry_on_conflict(|| async {
+        let before = stored_organization(context, id).await?.organization;
+        let event = events::of_organization(context, EventType::OrganizationDeleted, &before);
+        let (store, environment_id) = (context.store(), context.environment_id());
+        let is_done = store.delete_organization(environment_id, &before, Members::Stay, &event).await?;
+        Ok::<_, Refused>(is_done.then_some(()))
+    })
+    .await
 }
 
 pub async fn sessions(context: &Context, filter: &PeopleFilter) -> Result<Vec<SessionView>, Refused> {

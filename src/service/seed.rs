@@ -16,6 +16,8 @@ pub fn with_ids(settings: &SeedSettings, mut new_user_id: impl FnMut() -> String
             }),
             display_name: o.display_name.clone(),
             external_id: o.external_id.clone(),
+            slug: o.slug.clone(),
+            metadata: o.metadata.clone(),
         })
         .collect();
     let users = settings

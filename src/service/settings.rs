@@ -91,6 +91,10 @@ fn schema_of(setting: &Facts) -> Schema {
         }
         Values::Text => schema.schema_type(text).into(),
         Values::Choice => schema.schema_type(text).enum_values(Some(setting.words.iter().copied())).into(),
+        Values::Table => {
+            let texts = ObjectBuilder::new().schema_type(Type::String);
+            schema.schema_type(Type::Object).additional_properties(Some(texts)).into()
+        }
         Values::List => {
             let items = ObjectBuilder::new().schema_type(Type::String);
             ArrayBuilder::new().items(items).description(Some(setting.about)).into()

@@ -2,18 +2,19 @@
 
 use super::sessions::{Browser, live_session, touch};
 use super::token::lifetime_s;
-use super::{Failure, flows};
+use super::{Failure, events, flows};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
 use crate::domain::email::{EmailAddress, key_of};
+use crate::domain::event::{Event, EventType};
 use crate::domain::flow::{About, FlowStatus};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{IdKind, secret_for};
+use crate::domain::organization::Organization;
 use crate::domain::session::Session;
 use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::modular_subject;
-use crate::domain::user::Organization;
 use crate::runtime::Context;
 use crate::service::authorization_response::{error_url, may_answer};
 use crate::storage::{Completion, Counted, SessionChange, SessionClient};
@@ -110,13 +111,13 @@ fn note_success(context: &Context, flow_id: &str, grant: &Grant, user_id: &str, 
     flows::note(context, flow_id, about, event);
 }
 
-/// In the full-stack profile a sign-up makes an organization too, named after the address's
-/// domain.
-fn new_organization(context: &Context, email: &EmailAddress) -> Option<Organization> {
-    context.environment.tokens.user_management.then(|| Organization {
-        id: context.new_id(IdKind::Organization),
-        display_name: email.domain().to_owned(),
-        external_id: None,
+/// In the full-stack profile a sign-up makes an organization too, named after the address's domain.
+fn new_organization(context: &Context, email: &EmailAddress) -> Option<(Organization, Event)> {
+    context.environment.tokens.user_management.then(|| {
+        let id = context.new_id(IdKind::Organization);
+        let organization = Organization::new(id, email.domain().to_owned(), context.now_ms());
+        let event = events::of_organization(context, EventType::OrganizationCreated, &organization);
+        (organization, event)
     })
 }
 

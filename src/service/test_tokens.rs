@@ -45,7 +45,7 @@ pub async fn mint(context: &Context, wanted: Wanted) -> Result<TokenResponse, Re
     let client = client.ok_or_else(|| Refused::field("client_id", "is not a client of this environment"))?;
     let user = find_user(context, &wanted.user).await?;
     if let Some(id) = &wanted.organization_id
-        && context.store().organization(context.environment_id(), id).await?.is_none()
+        && context.store().organization_summary(context.environment_id(), id).await?.is_none()
     {
         return Err(Refused::field("organization_id", "is not an organization of this environment"));
     }

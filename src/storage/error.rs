@@ -74,6 +74,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Is it this column's value that another record of the table has already? Unique indexes are named
+    /// `TABLE_by_COLUMN`, as PostgreSQL says; SQLite names the columns.
+    pub fn is_duplicate(&self, column: &str) -> bool {
+        let Self::Exists(sqlx::Error::Database(error)) = self else { return false };
+        match error.constraint() {
+            Some(index) => index.ends_with(&format!("_by_{column}")),
+            None => error.message().ends_with(&format!(".{column}")),
+        }
+    }
+
     /// The database did not answer in time.
     pub fn no_answer() -> Self {
         Self::Unavailable(sqlx::Error::PoolTimedOut)

@@ -3,8 +3,9 @@
 use super::{Batch, SessionClient, Statement, Store, StoreError, row::row, session_clients, sql, to_json};
 use crate::domain::clock::UnixMs;
 use crate::domain::grant::Grant;
+use crate::domain::organization::OrganizationSummary;
 use crate::domain::session::Session;
-use crate::domain::user::{Organization, User};
+use crate::domain::user::User;
 
 row! {
     struct Row {
@@ -54,7 +55,7 @@ pub struct GrantStanding {
     pub session: Session,
     pub user: User,
     /// Those the user belongs to, oldest membership first.
-    pub organizations: Vec<Organization>,
+    pub organizations: Vec<OrganizationSummary>,
 }
 
 row! {
@@ -81,8 +82,8 @@ row! {
 }
 
 impl StandingRow {
-    fn organization(&mut self) -> Option<Organization> {
-        Some(Organization {
+    fn organization(&mut self) -> Option<OrganizationSummary> {
+        Some(OrganizationSummary {
             id: self.organization_id.take()?,
             display_name: self.display_name.take()?,
             external_id: self.organization_external_id.take(),
@@ -257,7 +258,7 @@ impl Store {
 fn standing(rows: Vec<StandingRow>) -> Result<Option<GrantStanding>, StoreError> {
     let mut rows = rows.into_iter();
     let Some(mut first) = rows.next() else { return Ok(None) };
-    let mut organizations: Vec<Organization> = first.organization().into_iter().collect();
+    let mut organizations: Vec<OrganizationSummary> = first.organization().into_iter().collect();
     organizations.extend(rows.filter_map(|mut row| row.organization()));
     let grant = Grant::try_from(first.grant)?;
     let session = Session {

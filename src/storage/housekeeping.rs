@@ -30,6 +30,8 @@ impl Store {
             "DELETE FROM pushed_requests WHERE (environment_id, request_digest) IN \
              (SELECT environment_id, request_digest FROM pushed_requests \
              WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
+            "DELETE FROM portal_links WHERE (environment_id, id) IN \
+             (SELECT environment_id, id FROM portal_links WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM mail_budgets WHERE (environment_id, email_key) IN \
              (SELECT environment_id, email_key FROM mail_budgets WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM failed_attempts WHERE (environment_id, email_key) IN \

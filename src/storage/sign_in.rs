@@ -3,15 +3,17 @@
 
 use super::{
     Batch, Counted, NewMail, SessionClient, Statement, StatementResult, Store, StoreError, auth_requests,
-    grants, mail, session_clients, sql, users::UserRow,
+    events, grants, mail, session_clients, sql, users::UserRow,
 };
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
+use crate::domain::event::Event;
 use crate::domain::grant::Grant;
 use crate::domain::limits::RecentTimes;
+use crate::domain::organization::Organization;
 use crate::domain::session::Session;
-use crate::domain::user::{Organization, User};
+use crate::domain::user::User;
 
 /// How many mails an address received lately, as read; written back only if nobody else counted meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub struct Completion<'a> {
     /// Id for the user if the address is new.
     pub new_user_id: &'a str,
     /// The organization that a new user gets, in the full-stack profile.
-    pub new_organization: Option<&'a Organization>,
+    pub new_organization: Option<&'a (Organization, Event)>,
     pub session: SessionChange,
     pub session_cookie_digest: &'a str,
     pub grant: &'a Grant,
@@ -166,7 +168,7 @@ fn writing_budget(
 fn write_organization(
     batch: &mut Batch,
     environment_id: &str,
-    organization: &Organization,
+    (organization, event): &(Organization, Event),
     new_user_id: &str,
     now_ms: UnixMs,
 ) {
@@ -180,6 +182,7 @@ fn write_organization(
          SELECT $1, $2, $3, CAST($4 AS BIGINT) \
          WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $3)");
     batch.write(query.bind(environment_id).bind(&organization.id).bind(new_user_id).bind(now_ms));
+    batch.write(events::inserting_with_user(environment_id, event, new_user_id));
 }
 
 fn write_session(batch: &mut Batch, environment_id: &str, done: &Completion<'_>) {

@@ -81,8 +81,18 @@ pub static TABLES: &[Table] = &[
             (5, "created_at_ms", Integer),
             (6, "updated_at_ms", Integer),
             (7, "version", Integer),
+            (8, "region_code", Text),
+            (9, "slug", OptionalText),
+            (10, "logo_url", OptionalText),
+            (11, "metadata_json", Text),
+            (12, "features_json", Text),
+            (13, "max_allowed_users", OptionalInteger),
+            (14, "absolute_session_timeout_min", OptionalInteger),
+            (15, "idle_session_timeout_min", OptionalInteger),
         ]
     ),
+    // Good for a minute.
+    table!("portal_links", false, [(2, "id", Text)]),
     table!(
         "memberships",
         true,
@@ -234,6 +244,7 @@ pub static TABLES: &[Table] = &[
             (6, "created_at_ms", Integer),
         ]
     ),
+    table!("events", false, [(2, "id", Text)]),
     table!(
         "flow_steps",
         false,
@@ -272,17 +283,24 @@ const RESET: [&str; 6] = [
      SELECT id, version, email, email_key, name, given_name, family_name, picture, locale, external_id, \
      created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $2) AS unchanged)",
     "DELETE FROM organizations WHERE environment_id = $1 AND id NOT IN (SELECT id FROM (\
-     SELECT id, version, display_name, external_id, created_at_ms, updated_at_ms FROM organizations \
+     SELECT id, version, display_name, region_code, external_id, slug, logo_url, metadata_json, features_json, \
+     max_allowed_users, absolute_session_timeout_min, idle_session_timeout_min, created_at_ms, updated_at_ms \
+     FROM organizations \
      WHERE environment_id = $1 INTERSECT \
-     SELECT id, version, display_name, external_id, created_at_ms, updated_at_ms FROM organizations \
+     SELECT id, version, display_name, region_code, external_id, slug, logo_url, metadata_json, features_json, \
+     max_allowed_users, absolute_session_timeout_min, idle_session_timeout_min, created_at_ms, updated_at_ms \
+     FROM organizations \
      WHERE environment_id = $2) AS unchanged)",
     "INSERT INTO users (environment_id, id, version, email, email_key, name, given_name, family_name, picture, locale, \
      external_id, created_at_ms, updated_at_ms, last_sign_in_at_ms) \
      SELECT $1, id, version, email, email_key, name, given_name, family_name, picture, locale, external_id, \
      created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $2 \
      AND id NOT IN (SELECT id FROM users WHERE environment_id = $1)",
-    "INSERT INTO organizations (environment_id, id, version, display_name, external_id, created_at_ms, updated_at_ms) \
-     SELECT $1, id, version, display_name, external_id, created_at_ms, updated_at_ms FROM organizations \
+    "INSERT INTO organizations (environment_id, id, version, display_name, region_code, external_id, slug, logo_url, metadata_json, features_json, \
+     max_allowed_users, absolute_session_timeout_min, idle_session_timeout_min, created_at_ms, updated_at_ms) \
+     SELECT $1, id, version, display_name, region_code, external_id, slug, logo_url, metadata_json, features_json, \
+     max_allowed_users, absolute_session_timeout_min, idle_session_timeout_min, created_at_ms, updated_at_ms \
+     FROM organizations \
      WHERE environment_id = $2 AND id NOT IN (SELECT id FROM organizations WHERE environment_id = $1)",
     "INSERT INTO memberships (environment_id, organization_id, user_id, version, created_at_ms) \
      SELECT $1, organization_id, user_id, version, created_at_ms FROM memberships t WHERE environment_id = $2 \

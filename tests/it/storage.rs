@@ -11,16 +11,19 @@ use sqlx::{
 use vestibule::domain::auth_request::Hosted;
 use vestibule::domain::authorization::{AuthorizationRequest, Parameters, Prompt, RequestedClaims};
 use vestibule::domain::email::EmailAddress;
+use vestibule::domain::event::EventType;
 use vestibule::domain::flow::{About, FlowEvent, FlowStatus};
 use vestibule::domain::grant::Grant;
 use vestibule::domain::headless::Headless;
+use vestibule::domain::record_key::RecordKey;
 use vestibule::domain::session::Session;
 use vestibule::domain::sign_in_event::SignInEvent;
 use vestibule::storage::{
-    ClientChanges, ClientRecord, ClientSecretRecord, InboxFilter, SeedOrganization, SeedUser, Store,
+    ClientChanges, ClientRecord, ClientSecretRecord, InboxFilter, Members, SeedOrganization, SeedUser, Store,
     StoreError, StoredKey,
 };
 
+use crate::organizations_storage::event;
 use crate::support::{Database, Engine};
 
 const ENV: &str = "env_1";
@@ -80,6 +83,7 @@ async fn store_with_jane(database: &Database) -> Store {
         id: id.into(),
         display_name: format!("Name of {id}"),
         external_id: (id == "org_2").then(|| "second".into()),
+        ..SeedOrganization::default()
     };
     let jane = jane("usr_1", &["org_2", "org_1"]);
     store.seed(ENV, &[organization("org_1"), organization("org_2")], &[jane], false, 5).await.unwrap();
@@ -242,6 +246,7 @@ async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(
         id: "org_1".into(),
         display_name: "Acme".into(),
         external_id: Some("acme".into()),
+        ..SeedOrganization::default()
     };
     let user = |id: &str| jane(id, &["org_1"]);
     store.seed(ENV, std::slice::from_ref(&organization), &[user("usr_1")], false, 1).await.unwrap();
@@ -250,7 +255,7 @@ async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(
         store.user_by_email(ENV, &EmailAddress::parse("jane@EXAMPLE.com").unwrap()).await.unwrap().unwrap();
     assert_eq!((jane.id.as_str(), jane.name.as_deref()), ("usr_1", Some("Jane")));
     assert_eq!(store.organizations_of(ENV, "usr_1").await.unwrap().len(), 1);
-    assert_eq!(store.organization(ENV, "acme").await.unwrap().unwrap().id, "org_1");
+    assert_eq!(store.organization_summary(ENV, "acme").await.unwrap().unwrap().id, "org_1");
     assert!(store.user(ENV, "usr_2").await.unwrap().is_none());
 }
 
@@ -285,7 +290,9 @@ async fn a_grant_is_found_with_those_behind_it_and_goes_with_them(
         assert!(found.is_none(), "{environment_id} {id} {code}");
     }
     for id in ["org_1", "org_2"] {
-        assert!(store.delete_organization(ENV, id).await.unwrap());
+        let organization = store.organization(ENV, &RecordKey::Id(id.into())).await.unwrap().unwrap();
+        let event = event(EventType::OrganizationDeleted, &organization);
+        assert!(store.delete_organization(ENV, &organization, Members::Stay, &event).await.unwrap());
     }
     assert_eq!(store.grant_standing(ENV, "grt_2").await.unwrap().unwrap().organizations, []);
     assert!(store.delete_user(ENV, "usr_1").await.unwrap());
@@ -575,6 +582,8 @@ const ROWS: &[&str] = &[
     "INSERT INTO fault_rules VALUES ('env_1', 'flt', '{}', 0, 0, 1)",
     "INSERT INTO flows VALUES ('env_1', 'flow', NULL, NULL, NULL, NULL, 'SUCCESS', '{}', 1, 1, 1)",
     "INSERT INTO flow_steps VALUES ('env_1', 'flow', 'id', '[]', 1)",
+    "INSERT INTO portal_links VALUES ('env_1', 'link', 'org_1', '[]', NULL, 1)",
+    "INSERT INTO events VALUES ('env_1', 'evt', 'organization.created', 'org_1', '{}', 1, 1)",
 ];
 
 async fn count(connection: &mut AnyConnection, table: &str) -> i64 {
@@ -635,6 +644,9 @@ async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
 #[case::secret_without_a_value("UPDATE client_secrets SET hash = NULL, sealed = NULL")]
 #[case::grant_of_no_client("UPDATE grants SET client_id = 'skc_2'")]
 #[case::session_of_nobody("UPDATE sessions SET user_id = 'usr_2'")]
+#[case::region("UPDATE organizations SET region_code = 'MOON'")]
+#[case::idle_timeout_alone("UPDATE organizations SET idle_session_timeout_min = 1")]
+#[case::type_of_event("UPDATE events SET type = 'organization.moved'")]
 #[case::member_of_nothing("UPDATE memberships SET organization_id = 'org_3' WHERE organization_id = 'org_1'")]
 #[tokio::test]
 async fn the_schema_refuses_what_makes_no_sense(

@@ -9,6 +9,8 @@ use crate::domain::email::EmailAddress;
 use crate::domain::fault::FaultRule;
 use crate::domain::field_error::FieldError;
 use crate::domain::headless::{Headless, MAX_EXPIRES_IN_S};
+use crate::domain::metadata::Metadata;
+use crate::domain::organization::{Features, Region};
 use crate::domain::settings::PasswordlessType;
 use crate::storage::{Tables, check_row, has_version};
 
@@ -40,6 +42,10 @@ enum Kind {
     Times,
     /// An object; text in the column.
     Json,
+    /// The same, left out where it is empty.
+    JsonOrEmpty,
+    /// Text, left out where it is this one.
+    TextOr(&'static str),
 }
 
 const fn plain(name: &'static str) -> Field {
@@ -83,6 +89,14 @@ const SECTIONS: &[Section] = &[
             plain("id"),
             plain("display_name"),
             plain("external_id"),
+            Field { name: "region_code", column: "region_code", kind: Kind::TextOr("US") },
+            plain("slug"),
+            plain("logo_url"),
+            Field { name: "metadata", column: "metadata_json", kind: Kind::JsonOrEmpty },
+            Field { name: "features", column: "features_json", kind: Kind::JsonOrEmpty },
+            plain("max_allowed_users"),
+            plain("absolute_session_timeout_min"),
+            plain("idle_session_timeout_min"),
             time("created_at", "created_at_ms"),
             time("updated_at", "updated_at_ms"),
         ],
@@ -326,7 +340,11 @@ impl Kind {
             (Self::Times, Value::String(list)) => {
                 list.split(',').filter_map(|ms| ms.parse().ok()).map(shown).collect()
             }
-            (Self::Json, Value::String(text)) => serde_json::from_str(text).unwrap_or(Value::Null),
+            (Self::TextOr(usual), Value::String(text)) if text == usual => Value::Null,
+            (Self::JsonOrEmpty, Value::String(text)) if text == "{}" => Value::Null,
+            (Self::Json | Self::JsonOrEmpty, Value::String(text)) => {
+                serde_json::from_str(text).unwrap_or(Value::Null)
+            }
             _ => value.clone(),
         }
     }
@@ -343,10 +361,12 @@ impl Kind {
                 list.collect::<Result<Vec<_>, _>>()?.join(",").into()
             }
             (Self::Times, _) => return Err("must be a list of RFC 3339 times"),
+            (Self::TextOr(usual), Value::Null) => usual.into(),
+            (Self::JsonOrEmpty, Value::Null) => "{}".into(),
             (_, Value::Null) => Value::Null,
             (Self::Time, value) => ms(value)?.into(),
-            (Self::Json, value) => value.to_string().into(),
-            (Self::Plain, value) => value.clone(),
+            (Self::Json | Self::JsonOrEmpty, value) => value.to_string().into(),
+            (Self::Plain | Self::TextOr(_), value) => value.clone(),
         })
     }
 }
@@ -382,6 +402,15 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
     let is_address = |column: &str| EmailAddress::parse(text(row, column)).is_ok();
     let checks: Vec<(&'static str, bool)> = match table {
         "users" => vec![("email", is_address("email"))],
+        "organizations" => vec![
+            ("region_code", Region::parse(text(row, "region_code")).is_some()),
+            ("metadata_json", reads::<Metadata>(text(row, "metadata_json"))),
+            ("features_json", reads::<Features>(text(row, "features_json"))),
+            (
+                "idle_session_timeout_min",
+                is_null(&"idle_session_timeout_min") || !is_null(&"absolute_session_timeout_min"),
+            ),
+        ],
         "messages" => vec![("to_address", is_address("to_address"))],
         "auth_requests" => {
             let sent = ["email", "passwordless_type", "generation", "sent_at_ms", "credentials_expire_at_ms"];

@@ -5,23 +5,24 @@ use super::{TokenRefusal, TokenResponse, access_token_lifetime_s};
 use crate::domain::client::Client;
 use crate::domain::grant::Grant;
 use crate::domain::ids::token_id_of_grant;
+use crate::domain::organization::OrganizationSummary;
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::domain::token::{
     self, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim,
     subject_identifier,
 };
-use crate::domain::user::{Organization, User};
+use crate::domain::user::User;
 use crate::runtime::Context;
 
 /// Whom the tokens of a grant are about.
 pub(super) struct TokenSubject {
     user: User,
-    organization: Option<Organization>,
+    organization: Option<OrganizationSummary>,
 }
 
 impl TokenSubject {
     /// The user, in the organization that the application asked for, or else the first one's.
-    pub(super) fn choose(grant: &Grant, user: User, mut organizations: Vec<Organization>) -> Self {
+    pub(super) fn choose(grant: &Grant, user: User, mut organizations: Vec<OrganizationSummary>) -> Self {
         let chosen = grant.authorization.organization_id.as_deref();
         let position = organizations
             .iter()

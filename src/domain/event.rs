@@ -1,0 +1,122 @@
+//! What happened to records, as webhooks will tell it.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::clock::{UnixMs, rfc3339};
+use super::metadata::Metadata;
+use super::organization::Organization;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventType {
+    OrganizationCreated,
+    OrganizationUpdated,
+    OrganizationDeleted,
+}
+
+impl EventType {
+    /// Scalekit's name of it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OrganizationCreated => "organization.created",
+            Self::OrganizationUpdated => "organization.updated",
+            Self::OrganizationDeleted => "organization.deleted",
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// `evt_…`
+    pub id: String,
+    /// What happened.
+    pub event_type: EventType,
+    /// The organization that it happened in, or to.
+    pub organization_id: Option<String>,
+    /// When, by the environment's clock.
+    pub occurred_at_ms: UnixMs,
+    /// When, by the machine's: it is kept for so long from then on.
+    pub logged_at_ms: UnixMs,
+    /// What it happened to, as `data` of a webhook.
+    pub data: Value,
+}
+
+/// An organization as `data` of an event, as it is now or was before it was deleted.
+pub fn organization_data(organization: &Organization, deleted_at_ms: Option<UnixMs>) -> Value {
+    serde_json::to_value(OrganizationData::new(organization, deleted_at_ms)).unwrap_or_default()
+}
+
+/// An organization in an event.
+#[derive(Debug, Serialize)]
+struct OrganizationData<'o> {
+    id: &'o str,
+    display_name: &'o str,
+    external_id: Option<&'o str>,
+    /// Null where there is none.
+    metadata: Option<&'o Metadata>,
+    region_code: &'static str,
+    create_time: String,
+    update_time: String,
+    settings: OrganizationSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct OrganizationSettings {
+    features: Vec<FeatureData>,
+}
+
+#[derive(Debug, Serialize)]
+struct FeatureData {
+    name: &'static str,
+    enabled: bool,
+}
+
+impl<'o> OrganizationData<'o> {
+    fn new(organization: &'o Organization, deleted_at_ms: Option<UnixMs>) -> Self {
+        let features = organization.features.listed();
+        let features = features.map(|(feature, enabled)| FeatureData { name: feature.as_str(), enabled });
+        Self {
+            id: &organization.id,
+            display_name: &organization.display_name,
+            external_id: organization.external_id.as_deref(),
+            metadata: Some(&organization.metadata).filter(|metadata| !metadata.is_empty()),
+            region_code: organization.region.as_str(),
+            create_time: rfc3339(organization.created_at_ms),
+            update_time: rfc3339(organization.updated_at_ms),
+            settings: OrganizationSettings { features: features.collect() },
+            deleted_at: deleted_at_ms.map(rfc3339),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::organization::Feature;
+
+    #[test]
+    fn an_organization_is_told_as_webhooks_tell_it() {
+        let mut acme = Organization::new("org_1".into(), "Acme".into(), 1_767_225_600_000);
+        acme.features.set(Feature::Sso, true);
+        let mut data = serde_json::json!({
+            "id": "org_1",
+            "display_name": "Acme",
+            "external_id": null,
+            "metadata": null,
+            "region_code": "US",
+            "create_time": "2026-01-01T00:00:00.000Z",
+            "update_time": "2026-01-01T00:00:00.000Z",
+            "settings": { "features": [
+                { "name": "sso", "enabled": true },
+                { "name": "dir_sync", "enabled": false },
+            ] },
+        });
+        assert_eq!(organization_data(&acme, None), data);
+        data["deleted_at"] = "2026-01-01T00:00:01.000Z".into();
+        assert_eq!(organization_data(&acme, Some(1_767_225_601_000)), data);
+    }
+}
