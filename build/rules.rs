@@ -152,7 +152,8 @@ fn scalar<'f>(
             let least = least.or_else(|| Some(number(&rules, "gt")? + 1));
             let most = most.or_else(|| Some(number(&rules, "lt")? - 1));
             Some(Box::new(move |value| {
-                format!("checks.number({name:?}, i128::from(*{value}), {least:?}, {most:?});")
+                let number = value.strip_prefix('&').map_or_else(|| format!("*{value}"), str::to_owned);
+                format!("checks.number({name:?}, i128::from({number}), {least:?}, {most:?});")
             }))
         }
         "google.protobuf.Duration" => {

@@ -219,6 +219,7 @@ fn responses(method: &Method, binding: &Binding, has_parameters: bool, schemas: 
         ("401", "No token of a client, or one that is not valid any more.", !method.is_public),
         ("403", "The token belongs to a user.", !method.is_public),
         ("404", "Something with this id does not exist.", !method.is_public),
+        ("409", "Another record has this value already.", !method.is_public && has_body),
         ("413", "The body is larger than 64 KiB.", has_body),
         ("429", "Too often; Retry-After says when to try again.", !method.is_public && has_body),
         ("503", "The database does not answer.", true),

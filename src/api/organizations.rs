@@ -101,9 +101,8 @@ impl OrganizationService for Organizations {
     ) -> Result<Response<GetOrganizationResponse>, Status> {
         let found = async {
             let context = context_of(&request)?;
-            let key = match record_key(request.into_inner().identities) {
-                Ok(key @ RecordKey::ExternalId(_)) => key,
-                _ => return Err(ApiRefusal::new(ApiErrorCode::InvalidArgument, "ExternalId is required")),
+            let Ok(key @ RecordKey::ExternalId(_)) = record_key(request.into_inner().identities) else {
+                return Err(ApiRefusal::new(ApiErrorCode::InvalidArgument, "ExternalId is required"));
             };
             let organization = organizations::find(&context, &key).await?;
             Ok(GetOrganizationResponse { organization: Some(shown(organization)) })

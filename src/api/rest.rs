@@ -14,13 +14,15 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, Ser
 use serde_json::{Value, json};
 
 use super::rest_fields::{self, drop_unknown};
-use super::services::admit;
+use super::services::{admit, admit_operator};
 use crate::domain::api_error::{ApiError, ApiErrorCode, FieldViolation};
 use crate::domain::scalekit_api::{Binding, RestRoute, by_rest};
 use crate::http::api_error;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::MAX_FORM_BYTES;
+use crate::runtime::Context;
+use crate::service::api::{ApiRefusal, REST_PREFIX};
 
 /// The descriptors of `proto/`. They take some MiB, so a server that nobody asks by REST does without.
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
@@ -36,9 +38,21 @@ pub fn descriptors() -> &'static DescriptorPool {
     &POOL
 }
 
+/// Where the control API serves this API.
+pub const OPERATOR_PREFIX: &str = "/_emulator/v1/api/";
+
 /// The template of the path that was asked for, in the request's extensions, for telemetry.
 #[derive(Debug, Clone, Copy)]
 pub struct PathTemplate(pub &'static str);
+
+/// Who may make a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    /// Whoever has a client's token.
+    ByToken,
+    /// Whoever may use the control API, which was asked before.
+    Operator,
+}
 
 /// Every path of Scalekit's REST API.
 pub async fn call(request: HttpRequest, context: Result<Ctx, Problem>, body: web::Payload) -> HttpResponse {
@@ -46,7 +60,23 @@ pub async fn call(request: HttpRequest, context: Result<Ctx, Problem>, body: web
         Ok(Ctx(context)) => context,
         Err(starting) => return starting.json(),
     };
-    let (verb, path) = (request.method().as_str(), request.uri().path());
+    answer(&request, &context, request.uri().path(), Admission::ByToken, body).await
+}
+
+/// The same API below [`OPERATOR_PREFIX`], for those who may use the control API: no client's token is asked for.
+pub async fn call_by_operator(request: HttpRequest, context: Context, body: web::Payload) -> HttpResponse {
+    let path = request.uri().path().strip_prefix(OPERATOR_PREFIX).unwrap_or_default();
+    answer(&request, &context, &format!("{REST_PREFIX}{path}"), Admission::Operator, body).await
+}
+
+async fn answer(
+    request: &HttpRequest,
+    context: &Context,
+    path: &str,
+    admission: Admission,
+    body: web::Payload,
+) -> HttpResponse {
+    let verb = request.method().as_str();
     let (method, binding, fields) = match by_rest(verb, path) {
         RestRoute::Found { method, binding, fields } => (method, binding, fields),
         RestRoute::OtherVerbs(verbs) => return not_allowed(verb, &verbs),
@@ -55,16 +85,22 @@ pub async fn call(request: HttpRequest, context: Result<Ctx, Problem>, body: web
             return api_error::response(&ApiError::new(ApiErrorCode::UnknownMethod, text));
         }
     };
-    if method.is_emulated {
+    if method.is_emulated && admission == Admission::ByToken {
         request.extensions_mut().insert(PathTemplate(binding.path));
     }
     let answer = async {
-        let lines = request.headers().get_all(header::AUTHORIZATION).filter_map(|line| line.to_str().ok());
-        let admitted = admit(&context, method, lines).await.map_err(|refusal| refusal.into_error())?;
+        let admitted = match admission {
+            Admission::Operator => admit_operator(context, method),
+            Admission::ByToken => {
+                let lines = request.headers().get_all(header::AUTHORIZATION);
+                admit(context, method, lines.filter_map(|line| line.to_str().ok())).await
+            }
+        };
+        let admitted = admitted.map_err(ApiRefusal::into_error)?;
         let (input, output) = (message(method.input)?, message(method.output)?);
         let body = if binding.body.is_empty() { vec![] } else { read(body).await? };
         let call = bind(input, binding, &fields, request.query_string(), &body)?;
-        let bytes = admitted.call_with(&context, &call.encode_to_vec()).await?;
+        let bytes = admitted.call_with(context, &call.encode_to_vec()).await?;
         let said = DynamicMessage::decode(output, bytes).map_err(|error| broken(&error))?;
         to_json(&said)
     };

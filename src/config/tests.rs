@@ -254,6 +254,32 @@ fn two_spellings_of_one_mailbox_and_two_records_of_one_id_are_refused() {
     let acme = "[[organizations]]\ndisplay_name = \"Acme\"\nid = \"org_123456789012345\"\n";
     let found = problems(&acme.repeat(2));
     assert!(found[0].contains("organizations[1].id") && found[0].contains("(vestibule.toml:3)"), "{found:?}");
+    for field in ["slug", "external_id"] {
+        let table = format!("[[organizations]]\ndisplay_name = \"Acme\"\n{field} = \"acme\"\n");
+        assert!(problems(&table.repeat(2))[0].contains(&format!("organizations[1].{field}")), "{field}");
+    }
+}
+
+#[test]
+fn organizations_have_metadata_under_names_of_their_own() {
+    let table = |fields: &str| format!("[[organizations]]\ndisplay_name = \"Acme\"\n{fields}\n");
+    let config = load(&table(
+        "slug = \"auth.acme.com\"\n[organizations.metadata]\nplan = \"pro\"\n\"cost centre\" = \"7\"",
+    ))
+    .unwrap();
+    let metadata = &config.seed.organizations[0].metadata.0;
+    assert_eq!(metadata["plan"], "pro");
+    assert_eq!(metadata["cost centre"], "7");
+    for (fields, wanted) in [
+        ("metadata = \"pro\"", "metadata must be a table of texts"),
+        ("metadata = { plan = 7 }", "metadata.plan must be text"),
+        ("metadata = { plan = \"\" }", "metadata has a value for \"plan\""),
+        ("metadata = { p = \"pro\" }", "metadata has the name \"p\""),
+        ("slug = \"No Slug\"", "slug = \"No Slug\": must be a host name"),
+    ] {
+        let found = problems(&table(fields));
+        assert!(found.len() == 1 && found[0].contains(wanted), "{found:?}");
+    }
 }
 
 #[test]

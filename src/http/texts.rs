@@ -19,6 +19,7 @@ pub const TITLE_CHOOSE_ACCOUNT: &str = "Choose an account";
 pub const TITLE_SIGN_OUT: &str = "Sign out?";
 pub const TITLE_SIGNED_OUT: &str = "You're signed out";
 pub const TITLE_NOT_EMULATED: &str = "Not emulated";
+pub const TITLE_PORTAL: &str = "Admin portal";
 pub const TITLE_INBOX: &str = "Inbox";
 pub const TITLE_DASHBOARD: &str = "Dashboard";
 
@@ -62,6 +63,17 @@ pub const LOST_HEADING: &str = "We couldn't find this sign-in";
 pub const LOST_TEXT: &str = "It was started in another browser, or its cookie was deleted. Go back to the application and sign in again.";
 pub const NEED_HELP: &str = "Need help? Contact";
 pub const CONTINUE_TO: &str = "Continue to";
+pub const PORTAL_OF: &str = "This is where an administrator sets up";
+pub const PORTAL_NOT_EMULATED: &str =
+    "Vestibule emulates the link, not the portal. In Scalekit's cloud the link opens these settings:";
+pub const PORTAL_WITHOUT_FEATURES: &str = "Vestibule emulates the link, not the portal. No feature of the portal is \
+    enabled for this organization.";
+pub const PORTAL_LINK_EXPIRED: &str = "This link no longer works";
+pub const PORTAL_LINK_EXPIRED_TEXT: &str = "A link to the admin portal works once, within a minute. Go back to the application and open the portal again.";
+pub const FEATURE_SSO: &str = "Single sign-on";
+pub const FEATURE_DIRECTORY_SYNC: &str = "Directory sync";
+pub const FEATURE_DOMAIN_VERIFICATION: &str = "Domain verification";
+pub const FEATURE_SESSION_POLICY: &str = "Session policy";
 pub const APPLICATION: &str = "Application:";
 pub const HOW_TO: &str = "How to fix this";
 pub const LISTS_EMULATED: &str = "lists what it emulates.";

@@ -3,6 +3,7 @@
 mod form_error;
 pub mod link;
 pub mod login;
+pub mod portal;
 pub mod views;
 
 use actix_web::HttpResponse;

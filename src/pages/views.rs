@@ -104,6 +104,16 @@ pub struct ChooseAccount {
     pub app_name: String,
 }
 
+/// Where a link to an organization's admin portal leads.
+#[derive(Template)]
+#[template(path = "pages/portal.html")]
+pub struct Portal {
+    pub layout: Layout,
+    pub organization: String,
+    /// What the portal would offer.
+    pub features: Vec<&'static str>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

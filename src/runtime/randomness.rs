@@ -13,7 +13,7 @@ pub struct Randomness {
     pub(super) entropy: Arc<dyn Entropy>,
     /// Seed and number of resets, where a seed makes it repeatable.
     repeats: Option<(String, i64)>,
-    /// Takes the place of time in repeatable ids.
+    /// Takes the place of time in repeatable ids; else the time in the last one.
     ids: AtomicI64,
 }
 
@@ -34,12 +34,23 @@ impl Randomness {
         }
     }
 
-    /// The time that a new id carries: a counter, where ids have to repeat.
+    /// The time that a new id carries: a counter, where ids have to repeat. Ids of one moment count on, so that of two
+    /// records the one that was made later has the greater id, also while the clock stands still.
     pub(super) fn id_time_ms(&self, now_ms: UnixMs) -> UnixMs {
         /// 2026-01-01T00:00:00Z
         const FIRST_MS: UnixMs = 1_767_225_600_000;
+        /// How far behind the last id the clock has to be, to have been set back.
+        const SET_BACK_MS: i64 = 60_000;
+        let next = |last_ms: UnixMs| {
+            let is_behind = (last_ms - SET_BACK_MS..=last_ms).contains(&now_ms);
+            if is_behind { last_ms + 1 } else { now_ms }
+        };
         match self.repeats {
-            None => now_ms,
+            None => {
+                let counted =
+                    self.ids.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(next(last)));
+                next(counted.unwrap_or_default())
+            }
             Some(_) => FIRST_MS + self.ids.fetch_add(1, Ordering::SeqCst),
         }
     }

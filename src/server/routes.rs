@@ -6,18 +6,19 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage as _, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use tracing::Span;
 
 use super::{health, metrics};
-use crate::api::rest::PathTemplate;
+use crate::api::rest::{self, PathTemplate};
 use crate::api::{not_emulated, openapi};
 use crate::dashboard::{self, inbox};
 use crate::domain::limits::MAX_HEADER_BYTES;
+use crate::emulator::Control;
 use crate::http::assets;
 use crate::http::endpoint::endpoint;
 use crate::http::errors::Problem;
-use crate::pages::{link, login};
+use crate::pages::{link, login, portal};
 use crate::runtime::Provider;
 use crate::telemetry::request;
 use crate::{emulator, oidc, pages};
@@ -63,6 +64,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/restart").post(login::restart).shown_at("/login/{id}").end())
                 .service(endpoint("/account").post(login::account).shown_at("/login/{id}").end()),
         )
+        .service(endpoint("/magicLink/{id}").get_with_effects(portal::open).end())
         .service(endpoint("/assets/brand.css").get(assets::brand_css).end())
         .service(endpoint("/assets/logo").get(assets::logo).end())
         .service(endpoint("/assets/{file}").get(assets::file).end())
@@ -79,6 +81,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/_emulator/").get(dashboard::control_api::show).end())
         .service(endpoint("/_emulator/v1").get(dashboard::control_api::show).end())
         .service(endpoint("/_emulator/v1/").get(dashboard::control_api::show).end())
+        // The control API: Scalekit's own for what that can do, and what only an emulator has.
+        .service(web::resource("/_emulator/v1/api/{path:.*}").to(api_for_operators))
         .configure(emulator::openapi::routes)
         .configure(dashboard::routes)
         // Operation.
@@ -89,6 +93,15 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/llms.txt").get(emulator::llms::show).end())
         .service(endpoint("/").get(pages::home).end())
         .default_service(web::to(not_emulated::fallback));
+}
+
+/// Scalekit's REST API, for those who may use the control API.
+async fn api_for_operators(
+    request: HttpRequest,
+    Control(context): Control,
+    body: web::Payload,
+) -> HttpResponse {
+    rest::call_by_operator(request, context, body).await
 }
 
 /// Counts what is answered, by route, and names the route in the request's span.

@@ -118,7 +118,9 @@ pub async fn set_features(
         features.push((feature, *is_enabled));
     }
     write_over(context, key, |organization| {
-        features.iter().for_each(|(feature, is_enabled)| organization.features.set(*feature, *is_enabled));
+        for (feature, is_enabled) in &features {
+            organization.features.set(*feature, *is_enabled);
+        }
         Ok(())
     })
     .await

@@ -94,7 +94,7 @@ async fn keeps_the_next_request(
 #[case::a_deadline_that_is_over(SEND, format!("{GRPC}grpc-timeout: 0S\r\n"), (0, 5), 200)]
 #[case::an_encoding_that_is_refused(SEND, format!("{GRPC}grpc-encoding: gzip\r\n"), (0, 5), 200)]
 #[case::rest_without_a_token("/api/v1/passwordless/email/send", JSON.to_owned(), (100_000, 1 << 20), 401)]
-#[case::rest_that_is_not_emulated("/api/v1/organizations", JSON.to_owned(), (0, 5), 501)]
+#[case::rest_that_is_not_emulated("/api/v1/organizations/org_1/connections", JSON.to_owned(), (0, 5), 501)]
 #[case::rest_of_an_unknown_environment("/e/nobody/oauth/token", FORM.to_owned(), (0, 5), 404)]
 #[case::a_form_that_is_too_large("/oauth/token", FORM.to_owned(), (100_000, 1 << 20), 413)]
 #[case::a_method_that_is_not_allowed("/keys", FORM.to_owned(), (0, 5), 405)]

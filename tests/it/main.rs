@@ -31,6 +31,7 @@ mod logout;
 mod mailboxes;
 mod one_port;
 mod openid_provider;
+mod organizations;
 mod organizations_storage;
 mod origins;
 mod outbox;

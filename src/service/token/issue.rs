@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn tokens_name_the_organization_that_was_asked_for_or_the_first_one() {
-        let organization = |id: &str, external_id: &str| Organization {
+        let organization = |id: &str, external_id: &str| OrganizationSummary {
             id: id.to_owned(),
             display_name: "Acme".to_owned(),
             external_id: Some(external_id.to_owned()),

@@ -191,8 +191,8 @@ scenario('unknown_request', 'an unknown auth request is not found', async () => 
 });
 
 scenario('not_emulated', 'a method that is not emulated says so by name', async () => {
-  const call = scalekit.organization.listOrganization({ pageSize: 10 });
-  await refused(call, 'ScalekitNotImplementedException', 'NOT_EMULATED', /OrganizationService\/ListOrganization is not emulated/);
+  const call = scalekit.connection.enableConnection('org_1', 'conn_1');
+  await refused(call, 'ScalekitNotImplementedException', 'NOT_EMULATED', /ConnectionService\/EnableConnection is not emulated/);
 });
 
 scenario('concurrent', 'twenty people prove their addresses at once', async () => {

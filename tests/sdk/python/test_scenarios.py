@@ -206,8 +206,8 @@ def test_an_unknown_auth_request_is_not_found(scalekit):
 
 @scenario("not_emulated")
 def test_a_method_that_is_not_emulated_says_so_by_name(scalekit):
-    call = lambda: scalekit.organization.list_organizations(page_size=10)  # noqa: E731
-    words = "OrganizationService/ListOrganization is not emulated"
+    call = lambda: scalekit.connection.enable_connection("org_1", "conn_1")  # noqa: E731
+    words = "ConnectionService/EnableConnection is not emulated"
     refused(call, exceptions.ScalekitNotImplementedException, "NOT_EMULATED", words)
 
 

@@ -260,12 +260,12 @@ final class ScenariosTest {
   @Tag("not_emulated")
   void aMethodThatIsNotEmulatedSaysSoByName() throws Exception {
     var method = MethodDescriptor.<Empty, Empty>newBuilder().setType(MethodDescriptor.MethodType.UNARY)
-        .setFullMethodName("scalekit.v1.organizations.OrganizationService/ListOrganization")
+        .setFullMethodName("scalekit.v1.connections.ConnectionService/EnableConnection")
         .setRequestMarshaller(ProtoUtils.marshaller(Empty.getDefaultInstance()))
         .setResponseMarshaller(ProtoUtils.marshaller(Empty.getDefaultInstance())).build();
     var options = io.grpc.CallOptions.DEFAULT.withCallCredentials(scalekit.credentials);
     refused(() -> ClientCalls.blockingUnaryCall(scalekit.channel(), method, options, Empty.getDefaultInstance()),
-        Code.UNIMPLEMENTED, "NOT_EMULATED", "organizationservice/listorganization is not emulated");
+        Code.UNIMPLEMENTED, "NOT_EMULATED", "connectionservice/enableconnection is not emulated");
   }
 
   @Test
