@@ -32,7 +32,7 @@ use vestibule::api::pb::scalekit::v1::connections::{GetConnectionResponse, GetEn
 use vestibule::config::{Config, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::SystemClock;
-use vestibule::runtime::{App, Provider};
+use vestibule::runtime::{EnvironmentRegistry, EnvironmentRuntime};
 use vestibule::server::routes::{observed, routes};
 use vestibule::server::{Deadlines, Listeners, listening, open_store, parts};
 
@@ -65,8 +65,8 @@ fn servers(folder: &std::path::Path) -> (String, String) {
             let parts =
                 parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap();
             let started = parts.start().await.unwrap();
-            let provider = Provider::default();
-            let app: Arc<App> = Arc::new(parts.into_app(started).unwrap());
+            let provider = EnvironmentRegistry::default();
+            let app: Arc<EnvironmentRuntime> = Arc::new(parts.into_runtime(started).unwrap());
             provider.fill(app);
             let other = provider.clone();
             let plain = HttpServer::new(move || {

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use crate::config::{Config, ListenAddress, Source};
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::SystemClock;
-use crate::runtime::Provider;
+use crate::runtime::EnvironmentRegistry;
 use crate::server::{self, Deadlines, Listeners, Listening, ServeError, Stop};
 use crate::service::{backchannel_logout, flows, outbox};
 
@@ -35,14 +35,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Why a helper did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum TestError {
-    #[error("the configuration is not right: {0}")]
+    /// The configuration has errors, named in the text.
+    #[error("invalid configuration: {0}")]
     Configuration(String),
+    /// The server did not start; the text says why.
     #[error("the server did not start: {0}")]
     Start(String),
-    /// The control API refused: `detail` says what is wrong with which field.
+    /// The control API refused the request (RFC 9457).
     #[error("{status}: {detail}")]
-    Refused { status: u16, detail: String, errors: Vec<(String, String)> },
-    #[error("the server does not answer: {0}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What is wrong, in a sentence.
+        detail: String,
+        /// Fields, each with what is wrong with it.
+        errors: Vec<(String, String)>,
+    },
+    /// The server did not respond.
+    #[error("the server does not respond: {0}")]
     Http(#[from] reqwest::Error),
 }
 
@@ -155,9 +165,9 @@ async fn run(
     let opened = server::open_store(config).await?;
     let parts = server::parts(config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
     let started = parts.start().await.map_err(start)?;
-    let app = Arc::new(parts.into_app(started).map_err(start)?);
-    let provider = Provider::default();
-    provider.fill(app.clone());
+    let runtime = Arc::new(parts.into_runtime(started).map_err(start)?);
+    let registry = EnvironmentRegistry::default();
+    registry.fill(runtime.clone());
     let listeners = Listeners {
         one_port,
         tls_only: vec![],
@@ -167,10 +177,10 @@ async fn run(
         shutdown_timeout_s: 1,
     };
     let Listening { server, stop } =
-        server::listening(provider.clone(), listeners).map_err(|e| TestError::Start(e.to_string()))?;
-    actix_web::rt::spawn(outbox::run(provider.clone()));
-    actix_web::rt::spawn(backchannel_logout::run(provider));
-    actix_web::rt::spawn(flows::write_always(app));
+        server::listening(registry.clone(), listeners).map_err(|e| TestError::Start(e.to_string()))?;
+    actix_web::rt::spawn(outbox::run(registry.clone()));
+    actix_web::rt::spawn(backchannel_logout::run(registry));
+    actix_web::rt::spawn(flows::write_always(runtime));
     let running = async move {
         let outcome = server.await;
         // The database lives as long as the server.
@@ -188,35 +198,50 @@ struct Described {
     client_secret: Option<String>,
 }
 
-/// A mail.
+/// An email that the server sent.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Message {
+    /// Its ID in the inbox.
     pub id: String,
+    /// The address it was sent to.
     pub to: String,
+    /// The subject line.
     pub subject: String,
+    /// The plain text part.
     pub text: String,
+    /// The HTML part.
     pub html: String,
+    /// The code, where it has one.
     pub code: Option<String>,
+    /// The magic link, where it has one.
     pub link: Option<String>,
+    /// The sign-in it belongs to.
     pub auth_request_id: String,
 }
 
 /// Where a browser would be after an instant sign-in.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SignedIn {
+    /// The redirect URI with its parameters.
     pub callback_url: String,
+    /// The authorization code.
     pub code: Option<String>,
+    /// The `state` of the authorization request.
     pub state: Option<String>,
+    /// The error code, where the request was refused (RFC 6749, section 4.1.2.1).
     pub error: Option<String>,
 }
 
 /// An environment: put `url`, `client_id` and `client_secret` where Scalekit's were.
 #[derive(Debug, Clone)]
 pub struct Environment {
+    /// The environment URL, which is the issuer.
     pub url: String,
-    /// `None`: the default one.
+    /// Its name; `None` for the default environment.
     pub name: Option<String>,
+    /// The client ID of its first client.
     pub client_id: String,
+    /// The secret of that client.
     pub client_secret: String,
     http: Client,
 }

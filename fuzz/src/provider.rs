@@ -12,7 +12,7 @@ use vestibule::api::Grpc;
 use vestibule::config::{Config, DEFAULT_CLIENT_ID, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::SystemClock;
-use vestibule::runtime::{Asked, Provider};
+use vestibule::runtime::{EnvironmentSelector, EnvironmentRegistry};
 use vestibule::server::{OpenStore, open_store, parts};
 use vestibule::service::token::client_credentials;
 
@@ -74,16 +74,16 @@ impl Answering {
     }
 }
 
-async fn provider() -> (Provider, String, OpenStore) {
+async fn provider() -> (EnvironmentRegistry, String, OpenStore) {
     let mut source = Source::default();
     source.add_file(Path::new("vestibule.toml"), SETTINGS);
     let config = Config::read(source, Path::new(".")).unwrap_or_else(|problems| panic!("{problems}"));
     let open = open_store(&config).await.unwrap();
     let parts = parts(&config, open.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap();
     let started = parts.start().await.unwrap();
-    let provider = Provider::default();
-    provider.fill(Arc::new(parts.into_app(started).unwrap()));
-    let asked = Asked { over_tls: false, authority: Some("localhost:6870"), name: None };
+    let provider = EnvironmentRegistry::default();
+    provider.fill(Arc::new(parts.into_runtime(started).unwrap()));
+    let asked = EnvironmentSelector { over_tls: false, authority: Some("localhost:6870"), name: None };
     let context = provider.context(asked).await.unwrap_or_else(|refusal| panic!("{refusal}"));
     let client = context.environment.client(DEFAULT_CLIENT_ID).unwrap();
     let token = client_credentials(&context, client, None).await.unwrap().access_token;

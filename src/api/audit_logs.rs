@@ -10,7 +10,7 @@ use super::pb::scalekit::v1::auditlogs::{
 };
 use super::status::refused;
 use crate::runtime::Context;
-use crate::service::audit_logs::{self, Asked, Entry};
+use crate::service::audit_logs::{self, Entry, ListAuthRequests};
 
 #[derive(Clone)]
 pub struct AuditLogs;
@@ -28,7 +28,7 @@ impl AuditLogsService for AuditLogs {
                 !asked.resource_id.is_empty() || !asked.connected_account_identifier.is_empty();
             let page = audit_logs::list(
                 &context,
-                Asked {
+                ListAuthRequests {
                     page_size: asked.page_size,
                     page_token: asked.page_token,
                     email: asked.email,
@@ -44,14 +44,18 @@ impl AuditLogsService for AuditLogs {
                 next_page_token: page.next_page_token,
                 prev_page_token: page.prev_page_token,
                 total_size: page.total,
-                auth_requests: page.entries.into_iter().map(|entry| shown(&context, entry)).collect(),
+                auth_requests: page
+                    .entries
+                    .into_iter()
+                    .map(|entry| to_auth_log_request(&context, entry))
+                    .collect(),
             })
         };
         Ok(Response::new(answer.await.map_err(refused)?))
     }
 }
 
-fn shown(context: &Context, entry: Entry) -> AuthLogRequest {
+fn to_auth_log_request(context: &Context, entry: Entry) -> AuthLogRequest {
     let connection_id = &context.environment.passwordless.connection_id;
     AuthLogRequest {
         environment_id: context.environment.id.clone(),

@@ -29,7 +29,7 @@ impl ConnectionService for Connections {
     ) -> Result<Response<GetConnectionResponse>, Status> {
         let answer = async {
             let context = context_of(&request)?;
-            connections::passwordless(&context, &request.get_ref().connection_id).map(shown)
+            connections::passwordless(&context, &request.get_ref().connection_id).map(to_connection)
         };
         let connection = answer.await.map_err(refused)?;
         Ok(Response::new(GetConnectionResponse { connection: Some(connection) }))
@@ -44,7 +44,7 @@ impl ConnectionService for Connections {
             let asked = request.get_ref();
             // An organization or a domain has no connections here.
             let narrowed = asked.organization_id.is_some() || asked.domain.is_some();
-            let all = vec![listed(&context.environment.passwordless)];
+            let all = vec![to_list_connection(&context.environment.passwordless)];
             Ok(if narrowed { vec![] } else { all })
         };
         let connections = answer.await.map_err(refused)?;
@@ -68,7 +68,7 @@ impl ConnectionService for Connections {
             connections::change(&context, &request.connection_id, input(&config)).await
         };
         let settings = answer.await.map_err(refused)?;
-        Ok(Response::new(UpdateConnectionResponse { connection: Some(shown(&settings)) }))
+        Ok(Response::new(UpdateConnectionResponse { connection: Some(to_connection(&settings)) }))
     }
 
     async fn enable_environment_connection(
@@ -129,7 +129,7 @@ pub(super) fn passwordless_type(settings: &PasswordlessSettings) -> Passwordless
     }
 }
 
-fn shown(settings: &PasswordlessSettings) -> Connection {
+fn to_connection(settings: &PasswordlessSettings) -> Connection {
     let config = PasswordLessConfig {
         r#type: passwordless_type(settings).into(),
         frequency: None,
@@ -153,7 +153,7 @@ fn shown(settings: &PasswordlessSettings) -> Connection {
     }
 }
 
-fn listed(settings: &PasswordlessSettings) -> ListConnection {
+fn to_list_connection(settings: &PasswordlessSettings) -> ListConnection {
     ListConnection {
         id: settings.connection_id.clone(),
         provider: ConnectionProvider::Scalekit.into(),

@@ -26,7 +26,7 @@ use crate::domain::environment_name::{ENVIRONMENT_PATH, EnvironmentName};
 use crate::domain::limits::MAX_HEADER_BYTES;
 use crate::domain::public_url::PublicUrl;
 use crate::domain::scalekit_api::{self, Method};
-use crate::runtime::{Asked, Context, NoContext, Provider};
+use crate::runtime::{Context, EnvironmentError, EnvironmentRegistry, EnvironmentSelector};
 use crate::service::api::misdirected;
 use crate::telemetry::request;
 
@@ -77,12 +77,12 @@ pub fn is_grpc(headers: &http::HeaderMap) -> bool {
 /// Answers gRPC calls.
 #[derive(Clone)]
 pub struct Grpc {
-    provider: Provider,
+    registry: EnvironmentRegistry,
 }
 
 impl Grpc {
-    pub fn new(provider: Provider) -> Self {
-        Self { provider }
+    pub fn new(registry: EnvironmentRegistry) -> Self {
+        Self { registry }
     }
 
     /// Answers one call. Whatever goes wrong, the answer carries an ErrorInfo: one SDK crashes without.
@@ -106,7 +106,7 @@ impl Grpc {
         if let Some(method) = &method {
             request::name_span(method, None);
         }
-        self.provider.metrics().grpc_call(method, code, begun.elapsed());
+        self.registry.metrics().grpc_call(method, code, begun.elapsed());
         response
     }
 
@@ -128,8 +128,8 @@ impl Grpc {
         let authority = request.uri().authority().map(|a| a.as_str().to_owned());
         let authority = authority.or_else(|| Some(request.headers().get(HOST)?.to_str().ok()?.to_owned()));
         let name = name.or_else(|| environment_of_tokens(request.headers()));
-        let asked = Asked { over_tls, authority: authority.as_deref(), name: name.as_ref() };
-        let context = match self.provider.context(asked).await {
+        let asked = EnvironmentSelector { over_tls, authority: authority.as_deref(), name: name.as_ref() };
+        let context = match self.registry.context(asked).await {
             Ok(context) => context,
             Err(refusal) => return status::of(&no_context(&refusal)).into_http(),
         };
@@ -192,14 +192,14 @@ fn environment_of_tokens(headers: &http::HeaderMap) -> Option<EnvironmentName> {
     })
 }
 
-fn no_context(refusal: &NoContext) -> ApiError {
+fn no_context(refusal: &EnvironmentError) -> ApiError {
     match refusal {
-        NoContext::Unknown(_) => ApiError::new(ApiErrorCode::NotFound, refusal.to_string()),
-        NoContext::Starting => {
+        EnvironmentError::Unknown(_) => ApiError::new(ApiErrorCode::NotFound, refusal.to_string()),
+        EnvironmentError::Starting => {
             let text = "the server is starting and waits for its database; try again in a moment";
             ApiError::new(ApiErrorCode::Unavailable, text)
         }
-        NoContext::Failure(error) => {
+        EnvironmentError::Failure(error) => {
             tracing::error!(%error, "an environment could not be read");
             ApiError::new(ApiErrorCode::Unavailable, "the database does not answer; try again in a moment")
         }

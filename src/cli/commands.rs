@@ -127,12 +127,12 @@ async fn rotate_keys(config: Config, delay_ms: i64) -> anyhow::Result<()> {
     let opened = server::open_store(&config).await?;
     let parts = server::parts(&config, opened.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
     let started = parts.start().await?;
-    let app = parts.into_app(started)?;
+    let runtime = parts.into_runtime(started)?;
     let now_ms = SystemClock.now_ms();
     for algorithm in SigningAlgorithm::ALL {
         // Only clients that asked for it have a key of another kind than RS256.
-        if app.keys.current().signing_key(algorithm, now_ms).is_ok() {
-            let key = app.add_key(algorithm, delay_ms).await?;
+        if runtime.keys.current().signing_key(algorithm, now_ms).is_ok() {
+            let key = runtime.add_key(algorithm, delay_ms).await?;
             print(&format!(
                 "{} ({}) is published by every server within {KEYS_PUBLISHED_WITHIN_S} s and signs from {}; earlier keys still verify.\n",
                 key.kid(),

@@ -4,9 +4,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::blocks::{Block, Cell, Fact, Form, Page, Row, Section, Table, Typed};
+use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Table};
 use super::listing::Listing;
-use super::{Answer, Desk, Posted, again, back, gone, lines, one, page, posted, show_with};
+use super::{
+    DashboardContext, PageResult, Posted, error_page, form_params, lines, one, page, redirect_with_flash,
+    redisplay, show_with,
+};
 use crate::domain::authorization::Parameters;
 use crate::http::params;
 use crate::runtime::Context;
@@ -30,11 +33,11 @@ const TYPES: [(&str, &str); 3] =
     [("web", "Web: has a secret"), ("spa", "Single page: public, PKCE"), ("native", "Native: public, PKCE")];
 
 /// `GET /dashboard/applications`
-pub async fn list(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
-    super::show(&listed(&context, &request, &Typed::default()))
+pub async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(&list_page(&context, &request, &FormState::default()))
 }
 
-fn listed(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
+fn list_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     const HERE: &str = "/dashboard/applications";
     let mut page = page(context, request, HERE, "Applications");
     let listing = Listing::of(request);
@@ -58,13 +61,13 @@ fn listed(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
         Block::Table(Table { columns: &["Name", "Client ID", "Type", "Callbacks"], rows })
     };
     let fields = vec![
-        typed.text(FORM, "name", "Name", ""),
-        typed.choice(FORM, "type", "Type", "web", &TYPES),
-        typed
+        form_state.text(FORM, "name", "Name", ""),
+        form_state.choice(FORM, "type", "Type", "web", &TYPES),
+        form_state
             .long(FORM, "redirect_uris", "Allowed callback URLs", "")
             .hint("One per line. In development, http URLs on this computer need not be listed."),
     ];
-    page.problem = typed.rest(NAMES);
+    page.problem = form_state.rest(NAMES);
     let form = Form::post("New application", context.path(HERE), fields, "Create");
     page.sections = vec![
         Section::new("Applications", vec![listing.search(context, HERE, "Name or client ID"), table, pager]),
@@ -78,7 +81,7 @@ fn listed(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
 fn checker(context: &Context, request: &HttpRequest) -> Vec<Block> {
     let query = params::query(request).unwrap_or_default();
     let url = one(&query, "url").to_owned();
-    let field = Typed::default().search("check", "url", "URL", url.as_str());
+    let field = FormState::default().search("check", "url", "URL", url.as_str());
     let form =
         Form::get("Check a redirect URI", context.path("/dashboard/applications"), vec![field], "Check");
     let mut blocks = vec![Block::Form(form)];
@@ -102,27 +105,39 @@ fn checker(context: &Context, request: &HttpRequest) -> Vec<Block> {
 }
 
 /// `POST /dashboard/applications`
-pub async fn create(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    let params = posted(&request, form)?;
+pub async fn create(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
     let fields = json!({
         "name": one(&params, "name"), "type": one(&params, "type"), "redirect_uris": lines(one(&params, "redirect_uris")),
     });
     match clients::create(&context, fields).await {
-        Ok(made) => Ok(back(&context, &format!("/dashboard/applications/{}", made.client_id), "created")),
+        Ok(made) => Ok(redirect_with_flash(
+            &context,
+            &format!("/dashboard/applications/{}", made.client_id),
+            "created",
+        )),
         Err(refused) => {
-            let typed = again(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &listed(&context, &request, &typed)))
+            let form_state = redisplay(&request, FORM, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &list_page(&context, &request, &form_state)))
         }
     }
 }
 
 /// `GET /dashboard/applications/{id}`
-pub async fn show(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
-    let client = clients::show(&context, &id).map_err(|refused| gone(&request, refused))?;
-    Ok(super::show(&detail(&context, &request, &client, &Typed::default())))
+pub async fn show(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    id: web::Path<String>,
+) -> PageResult {
+    let client = clients::show(&context, &id).map_err(|refused| error_page(&request, refused))?;
+    Ok(super::show(&detail(&context, &request, &client, &FormState::default())))
 }
 
-fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: &Typed) -> Page {
+fn detail(context: &Context, request: &HttpRequest, client: &ClientView, form_state: &FormState) -> Page {
     let mut page = page(context, request, "/dashboard/applications", &client.name);
     let path = context.path(&format!("/dashboard/applications/{}", client.client_id));
     let mut facts = vec![Fact::code("Client ID", &client.client_id), Fact::text("Type", client.r#type)];
@@ -131,11 +146,11 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: 
         facts.push(Fact::text("Client secret", "As configured. Only its hash is stored."));
     }
     let fields = vec![
-        typed.text(FORM, "name", "Name", &client.name),
-        typed
+        form_state.text(FORM, "name", "Name", &client.name),
+        form_state
             .long(FORM, "redirect_uris", "Allowed callback URLs", client.redirect_uris.join("\n"))
             .hint("One per line."),
-        typed
+        form_state
             .long(
                 FORM,
                 "post_logout_redirect_uris",
@@ -143,7 +158,7 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: 
                 client.post_logout_redirect_uris.join("\n"),
             )
             .hint("One per line. Browsers go there after logout when the application asks for it."),
-        typed
+        form_state
             .text(
                 FORM,
                 "initiate_login_uri",
@@ -151,7 +166,7 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: 
                 client.initiate_login_uri.clone().unwrap_or_default(),
             )
             .hint("Where a browser is sent when its sign-in cookie is gone."),
-        typed
+        form_state
             .text(
                 FORM,
                 "backchannel_logout_uri",
@@ -159,12 +174,12 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, typed: 
                 client.backchannel_logout_uri.clone().unwrap_or_default(),
             )
             .hint("Where logout tokens are sent when a session ends."),
-        typed.check(FORM, "enforce_pkce", "Require PKCE", client.enforce_pkce),
-        typed
+        form_state.check(FORM, "enforce_pkce", "Require PKCE", client.enforce_pkce),
+        form_state
             .check(FORM, "instant_sign_in", "Instant sign-in", client.instant_sign_in)
             .hint("The control API may sign users in without an email."),
     ];
-    page.problem = typed.rest(NAMES);
+    page.problem = form_state.rest(NAMES);
     page.sections = vec![
         Section::new("Credentials", vec![Block::Facts(facts)]),
         Section::new("Settings", vec![Block::Form(Form::post("Settings", path.clone(), fields, "Save"))]),
@@ -197,20 +212,29 @@ fn patch(params: &Parameters) -> Value {
 }
 
 /// `POST /dashboard/applications/{id}`
-pub async fn save(request: HttpRequest, Desk(context): Desk, id: web::Path<String>, form: Posted) -> Answer {
-    let params = posted(&request, form)?;
+pub async fn save(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    id: web::Path<String>,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
     match clients::change(&context, &id, &patch(&params)).await {
-        Ok(_) => Ok(back(&context, &format!("/dashboard/applications/{id}"), "saved")),
+        Ok(_) => Ok(redirect_with_flash(&context, &format!("/dashboard/applications/{id}"), "saved")),
         Err(refused) => {
-            let typed = again(&request, FORM, &params, refused)?;
-            let client = clients::show(&context, &id).map_err(|refused| gone(&request, refused))?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &detail(&context, &request, &client, &typed)))
+            let form_state = redisplay(&request, FORM, &params, refused)?;
+            let client = clients::show(&context, &id).map_err(|refused| error_page(&request, refused))?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &detail(&context, &request, &client, &form_state)))
         }
     }
 }
 
 /// `POST /dashboard/applications/{id}/delete`
-pub async fn delete(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
-    clients::delete(&context, &id).await.map_err(|refused| gone(&request, refused))?;
-    Ok(back(&context, "/dashboard/applications", "deleted"))
+pub async fn delete(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    id: web::Path<String>,
+) -> PageResult {
+    clients::delete(&context, &id).await.map_err(|refused| error_page(&request, refused))?;
+    Ok(redirect_with_flash(&context, "/dashboard/applications", "deleted"))
 }

@@ -188,14 +188,14 @@ pub struct Moment {
 
 /// What was typed and what was wrong with it, when a form is shown again.
 #[derive(Default)]
-pub struct Typed {
+pub struct FormState {
     params: Option<Parameters>,
     errors: Vec<FieldError>,
     /// Which form of the page it was.
     form: &'static str,
 }
 
-impl Typed {
+impl FormState {
     pub fn new(form: &'static str, params: &Parameters, errors: Vec<FieldError>) -> Self {
         Self { params: Some(params.clone()), errors, form }
     }
@@ -255,8 +255,8 @@ impl Typed {
     }
 
     pub fn check(&self, form: &str, name: &'static str, label: &str, is_on: bool) -> Field {
-        let typed = self.text_of(form, name);
-        let is_on = typed.map_or(is_on, |text| text == "on");
+        let form_state = self.text_of(form, name);
+        let is_on = form_state.map_or(is_on, |text| text == "on");
         self.field(form, name, label, String::new(), Kind::Check { is_on })
     }
 

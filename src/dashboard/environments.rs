@@ -4,24 +4,31 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use super::blocks::{Block, Cell, Form, Page, Row, Section, Table, Typed, hidden};
-use super::{Answer, Desk, Posted, again, back, gone, one, page, posted, show_with};
+use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table, hidden};
+use super::{
+    DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
+    show_with,
+};
 use crate::http::see_other;
 use crate::runtime::Context;
-use crate::service::environments::{self, Wanted};
+use crate::service::environments::{self, CreateEnvironment};
 use crate::service::state::{self, Keep};
 
 const FORM: &str = "environment";
 
 /// `GET /dashboard/environments`
-pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
-    Ok(super::show(&built(&context, &request, &Typed::default()).await?))
+pub async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
+    Ok(super::show(&build_page(&context, &request, &FormState::default()).await?))
 }
 
-async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Result<Page, actix_web::Error> {
+async fn build_page(
+    context: &Context,
+    request: &HttpRequest,
+    form_state: &FormState,
+) -> Result<Page, actix_web::Error> {
     let query = crate::http::params::query(request).unwrap_or_default();
     let (after, q) = (one(&query, "after"), one(&query, "q"));
-    let found = environments::list(context, after, q).await.map_err(|r| gone(request, r))?;
+    let found = environments::list(context, after, q).await.map_err(|r| error_page(request, r))?;
     let last = found.last().and_then(|e| e.name.clone());
     let is_full = found.len() >= environments::PAGE;
     let next = last.filter(|_| is_full).map(|name| {
@@ -52,11 +59,11 @@ async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Resul
         }
     });
     let table = Table { columns: &["Name", "URL", "Client ID", "Created", "Action"], rows: rows.collect() };
-    let field = typed
+    let field = form_state
         .text(FORM, "name", "Name", "")
         .hint("Letters, digits and hyphens. Leave empty for a random name.");
-    page.problem = typed.rest(&["name"]);
-    let search = Typed::default().search("filter", "q", "Name", q);
+    page.problem = form_state.rest(&["name"]);
+    let search = FormState::default().search("filter", "q", "Name", q);
     let filter = Form::get("Filter", context.path("/dashboard/environments"), vec![search], "Show");
     let filter = Block::Form(filter);
     page.sections = vec![
@@ -75,37 +82,45 @@ async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Resul
 }
 
 /// `POST /dashboard/environments`
-pub async fn create(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    let params = posted(&request, form)?;
+pub async fn create(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
     let name = Some(one(&params, "name").to_owned()).filter(|n| !n.is_empty());
-    match environments::create(&context, Wanted { name, ..Wanted::default() }).await {
+    match environments::create(&context, CreateEnvironment { name, ..CreateEnvironment::default() }).await {
         Ok(made) => Ok(see_other(&format!("{}/dashboard?done=created", made.path_url))),
         Err(refused) => {
-            let typed = again(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &typed).await?))
+            let form_state = redisplay(&request, FORM, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &build_page(&context, &request, &form_state).await?))
         }
     }
 }
 
 /// `POST /dashboard/environments/{name}/delete`
-pub async fn delete(request: HttpRequest, Desk(context): Desk, name: web::Path<String>) -> Answer {
-    environments::delete(&context, &name).await.map_err(|r| gone(&request, r))?;
+pub async fn delete(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    name: web::Path<String>,
+) -> PageResult {
+    environments::delete(&context, &name).await.map_err(|r| error_page(&request, r))?;
     // From within it there is no way back to it.
-    let is_here = context.app.name.as_ref().is_some_and(|n| n.as_str() == name.as_str());
+    let is_here = context.runtime.name.as_ref().is_some_and(|n| n.as_str() == name.as_str());
     if is_here {
         return Ok(see_other("/dashboard/environments?done=deleted"));
     }
-    Ok(back(&context, "/dashboard/environments", "deleted"))
+    Ok(redirect_with_flash(&context, "/dashboard/environments", "deleted"))
 }
 
 /// `GET /dashboard/state`
-pub async fn state(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
-    super::show(&state_page(&context, &request, &Typed::default()).await)
+pub async fn state(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(&state_page(&context, &request, &FormState::default()).await)
 }
 
 const SEED: &str = "seed";
 
-async fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
+async fn state_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let mut page = page(context, request, "/dashboard/state", "State");
     let path = context.path("/dashboard/state");
     let reset = Form {
@@ -119,7 +134,7 @@ async fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> 
     let example = json!({ "users": [{ "email": "jane@example.com", "name": "Jane" }] });
     let fields = vec![
         hidden("act", SEED),
-        typed
+        form_state
             .long(SEED, "seed", "Users and organizations", format!("{example:#}"))
             .hint("Same schema as vestibule.toml. A reset restores them too."),
     ];
@@ -129,7 +144,7 @@ async fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> 
             title: "No scenarios".to_owned(),
             text: format!(
                 "Put NAME.toml or NAME.json into {}, with settings, seed, faults and frozen_at, or a snapshot.",
-                context.app.site.scenarios.display()
+                context.runtime.server.scenarios.display()
             ),
         }]
     } else {
@@ -140,7 +155,7 @@ async fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> 
         });
         forms.collect()
     };
-    page.problem = typed.rest(&["seed"]);
+    page.problem = form_state.rest(&["seed"]);
     let snapshot =
         ("Download a snapshot (contains private keys)".to_owned(), context.path("/_emulator/v1/snapshot"));
     page.sections = vec![
@@ -153,31 +168,37 @@ async fn state_page(context: &Context, request: &HttpRequest, typed: &Typed) -> 
 }
 
 /// `POST /dashboard/state`
-pub async fn change_state(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    use crate::service::changes::Refused;
+pub async fn change_state(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    use crate::service::changes::ControlError;
     use crate::service::people;
-    let params = posted(&request, form)?;
+    let params = form_params(&request, form)?;
     match one(&params, "act") {
         SEED => {
             let outcome = match serde_json::from_str(one(&params, "seed")) {
                 Ok(value) => people::seed_from(&context, &value, false).await.map(|_| ()),
-                Err(error) => Err(Refused::field("seed", format!("is not valid JSON: {error}"))),
+                Err(error) => Err(ControlError::field("seed", format!("is not valid JSON: {error}"))),
             };
             match outcome {
-                Ok(()) => Ok(back(&context, "/dashboard/users", "created")),
+                Ok(()) => Ok(redirect_with_flash(&context, "/dashboard/users", "created")),
                 Err(refused) => {
-                    let typed = again(&request, SEED, &params, refused)?;
-                    Ok(show_with(StatusCode::BAD_REQUEST, &state_page(&context, &request, &typed).await))
+                    let form_state = redisplay(&request, SEED, &params, refused)?;
+                    Ok(show_with(StatusCode::BAD_REQUEST, &state_page(&context, &request, &form_state).await))
                 }
             }
         }
         "scenario" => {
-            state::load_scenario(&context, one(&params, "name")).await.map_err(|r| gone(&request, r))?;
-            Ok(back(&context, "/dashboard/state", "saved"))
+            state::load_scenario(&context, one(&params, "name"))
+                .await
+                .map_err(|r| error_page(&request, r))?;
+            Ok(redirect_with_flash(&context, "/dashboard/state", "saved"))
         }
         _ => {
-            state::reset(&context, Keep::default()).await.map_err(|r| gone(&request, r))?;
-            Ok(back(&context, "/dashboard/state", "reset"))
+            state::reset(&context, Keep::default()).await.map_err(|r| error_page(&request, r))?;
+            Ok(redirect_with_flash(&context, "/dashboard/state", "reset"))
         }
     }
 }

@@ -4,13 +4,16 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
 
-use super::blocks::{Block, Cell, Form, Page, Row, Section, Table, Typed};
+use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table};
 use super::listing::Listing;
-use super::{Answer, Desk, Posted, again, back, gone, one, page, posted, show_with};
+use super::{
+    DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
+    show_with,
+};
 use crate::domain::authorization::Parameters;
 use crate::domain::fault::FaultRule;
 use crate::runtime::Context;
-use crate::service::changes::Refused;
+use crate::service::changes::ControlError;
 use crate::service::faults;
 
 const FORM: &str = "fault";
@@ -32,13 +35,17 @@ const EFFECTS: [(&str, &str); 12] = [
 ];
 
 /// `GET /dashboard/faults`
-pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
-    Ok(super::show(&built(&context, &request, &Typed::default()).await?))
+pub async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
+    Ok(super::show(&build_page(&context, &request, &FormState::default()).await?))
 }
 
-async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Result<Page, actix_web::Error> {
+async fn build_page(
+    context: &Context,
+    request: &HttpRequest,
+    form_state: &FormState,
+) -> Result<Page, actix_web::Error> {
     const HERE: &str = "/dashboard/faults";
-    let all = faults::list(context).await.map_err(|f| gone(request, f.into()))?;
+    let all = faults::list(context).await.map_err(|f| error_page(request, f.into()))?;
     let listing = Listing::of(request);
     let mut found = listing.of_all(all, |fault| {
         let rule = serde_json::to_value(&fault.rule).unwrap_or_default();
@@ -69,23 +76,23 @@ async fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Resul
         })
     };
     let fields = vec![
-        typed.text(FORM, "method", "HTTP method", "").hint("Leave empty for any."),
-        typed
+        form_state.text(FORM, "method", "HTTP method", "").hint("Leave empty for any."),
+        form_state
             .text(FORM, "path", "Path", "/oauth/token")
             .hint("* matches any characters. Leave empty for any."),
-        typed
+        form_state
             .text(FORM, "grpc", "gRPC method", "")
             .hint("Use instead of a path, for example *PasswordlessService/Send*."),
-        typed.choice(FORM, "effect", "Effect", "status", &EFFECTS),
-        typed
+        form_state.choice(FORM, "effect", "Effect", "status", &EFFECTS),
+        form_state
             .text(FORM, "code", "Status, error or code", "503")
             .hint("503, temporarily_unavailable or UNAVAILABLE. For a truncated response: bytes."),
-        typed.number(FORM, "nth", "Start at request #", "").hint("1 is the first request."),
-        typed.number(FORM, "count", "Limit", "1").hint("Leave empty for no limit."),
-        typed.text(FORM, "probability", "Probability", "").hint("0 to 1. Leave empty for always."),
-        typed.number(FORM, "latency_ms", "Delay (milliseconds)", ""),
+        form_state.number(FORM, "nth", "Start at request #", "").hint("1 is the first request."),
+        form_state.number(FORM, "count", "Limit", "1").hint("Leave empty for no limit."),
+        form_state.text(FORM, "probability", "Probability", "").hint("0 to 1. Leave empty for always."),
+        form_state.number(FORM, "latency_ms", "Delay (milliseconds)", ""),
     ];
-    page.problem = typed.rest(NAMES);
+    page.problem = form_state.rest(NAMES);
     page.sections = vec![
         Section::new("Rules", vec![listing.search(context, HERE, "Path, method or effect"), table, pager]),
         Section::new("New rule", vec![Block::Form(Form::post("New rule", path, fields, "Create"))]),
@@ -112,11 +119,16 @@ fn when(rule: &FaultRule) -> String {
 }
 
 /// The form as a rule.
-fn wanted(params: &Parameters) -> Result<FaultRule, Refused> {
-    fn number<T: std::str::FromStr>(params: &Parameters, name: &'static str) -> Result<Option<T>, Refused> {
+fn wanted(params: &Parameters) -> Result<FaultRule, ControlError> {
+    fn number<T: std::str::FromStr>(
+        params: &Parameters,
+        name: &'static str,
+    ) -> Result<Option<T>, ControlError> {
         match one(params, name) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| Refused::field(name, "must be a number, or empty")),
+            text => {
+                text.parse().map(Some).map_err(|_| ControlError::field(name, "must be a number, or empty"))
+            }
         }
     }
     let mut asked = serde_json::Map::new();
@@ -128,7 +140,7 @@ fn wanted(params: &Parameters) -> Result<FaultRule, Refused> {
         }
     }
     let code = one(params, "code");
-    let whole = || code.parse::<u64>().map_err(|_| Refused::field("code", "must be a whole number"));
+    let whole = || code.parse::<u64>().map_err(|_| ControlError::field("code", "must be a whole number"));
     let effect = match one(params, "effect") {
         "" => Value::Null,
         "status" => json!({ "kind": "status", "status": whole()? }),
@@ -149,32 +161,40 @@ fn wanted(params: &Parameters) -> Result<FaultRule, Refused> {
         "effect": effect,
     });
     let rule: FaultRule =
-        serde_json::from_value(rule).map_err(|error| Refused::field("code", error.to_string()))?;
+        serde_json::from_value(rule).map_err(|error| ControlError::field("code", error.to_string()))?;
     // The form has one field for what the API calls by several names.
     rule.check().map_err(|(field, reason)| {
-        Refused::field(if field.starts_with("effect.") { "code" } else { field }, reason)
+        ControlError::field(if field.starts_with("effect.") { "code" } else { field }, reason)
     })?;
     Ok(rule)
 }
 
 /// `POST /dashboard/faults`
-pub async fn create(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    let params = posted(&request, form)?;
+pub async fn create(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
     let outcome = match wanted(&params) {
         Ok(rule) => faults::create(&context, rule).await,
         Err(refused) => Err(refused),
     };
     match outcome {
-        Ok(_) => Ok(back(&context, "/dashboard/faults", "created")),
+        Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/faults", "created")),
         Err(refused) => {
-            let typed = again(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &typed).await?))
+            let form_state = redisplay(&request, FORM, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &build_page(&context, &request, &form_state).await?))
         }
     }
 }
 
 /// `POST /dashboard/faults/{id}/delete`
-pub async fn delete(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
-    faults::delete(&context, Some(&id)).await.map_err(|r| gone(&request, r))?;
-    Ok(back(&context, "/dashboard/faults", "deleted"))
+pub async fn delete(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    id: web::Path<String>,
+) -> PageResult {
+    faults::delete(&context, Some(&id)).await.map_err(|r| error_page(&request, r))?;
+    Ok(redirect_with_flash(&context, "/dashboard/faults", "deleted"))
 }

@@ -3,24 +3,24 @@
 use actix_web::{HttpRequest, web};
 use serde_json::Value;
 
-use super::blocks::{Block, Cell, Fact, Form, Moment, Row, Section, Table, Typed};
-use super::{Answer, Desk, gone, one, page};
+use super::blocks::{Block, Cell, Fact, Form, FormState, Moment, Row, Section, Table};
+use super::{DashboardContext, PageResult, error_page, one, page};
 use crate::domain::auth_request::LinkOutcome;
 use crate::domain::clock::rfc3339;
 use crate::domain::flow::FlowStatus;
 use crate::domain::sign_in_event::Verdict;
 use crate::http::event_text::text_of;
 use crate::http::params;
-use crate::service::changes::Refused;
+use crate::service::changes::ControlError;
 use crate::service::flows::FlowFilter;
-use crate::service::passwordless::{Refusal, preview_link};
+use crate::service::passwordless::{PasswordlessError, preview_link};
 use crate::service::sessions::Browser;
 use crate::service::{flows, inbox};
 
 const PAGE_SIZE: i64 = 50;
 
 /// `GET /dashboard/flows`
-pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
+pub async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
     let query = params::query(&request).unwrap_or_default();
     let (email, status) = (one(&query, "email").to_owned(), one(&query, "status").to_owned());
     let offset = one(&query, "from").parse().unwrap_or(0).max(0);
@@ -31,10 +31,10 @@ pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
         limit: PAGE_SIZE,
         ..FlowFilter::default()
     };
-    let (found, total) = flows::list(&context, &filter).await.map_err(|f| gone(&request, f.into()))?;
+    let (found, total) = flows::list(&context, &filter).await.map_err(|f| error_page(&request, f.into()))?;
     let mut page = page(&context, &request, "/dashboard/flows", "Flows");
     page.lead = Some("Every sign-in and what happened in it, to find out why it failed.".to_owned());
-    let typed = Typed::default();
+    let form_state = FormState::default();
     let statuses = [
         ("", "Any"),
         ("INITIATED", "Started"),
@@ -43,8 +43,8 @@ pub async fn list(request: HttpRequest, Desk(context): Desk) -> Answer {
         ("FAILED", "Failed"),
     ];
     let fields = vec![
-        typed.search("filter", "email", "Email", email.as_str()),
-        typed.choice("filter", "status", "Status", &status, &statuses),
+        form_state.search("filter", "email", "Email", email.as_str()),
+        form_state.choice("filter", "status", "Status", &status, &statuses),
     ];
     let form = Form::get("Filter", context.path("/dashboard/flows"), fields, "Show");
     let seen = offset + i64::try_from(found.len()).unwrap_or_default();
@@ -87,10 +87,18 @@ fn tone_of(status: FlowStatus) -> &'static str {
 }
 
 /// `GET /dashboard/flows/{id}`
-pub async fn show(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
-    let found = flows::show(&context, &id).await.map_err(|f| gone(&request, f.into()))?;
-    let unknown =
-        || gone(&request, Refused::NotFound("There is no such sign-in. It may have been deleted".to_owned()));
+pub async fn show(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    id: web::Path<String>,
+) -> PageResult {
+    let found = flows::show(&context, &id).await.map_err(|f| error_page(&request, f.into()))?;
+    let unknown = || {
+        error_page(
+            &request,
+            ControlError::NotFound("There is no such sign-in. It may have been deleted".to_owned()),
+        )
+    };
     let (row, steps) = found.ok_or_else(unknown)?;
     let title = row.email.clone().unwrap_or_else(|| "Sign-in".to_owned());
     let mut page = page(&context, &request, "/dashboard/flows", &title);
@@ -123,10 +131,14 @@ fn plain(value: &Value) -> String {
 
 /// `GET /dashboard/inbox/{id}/other-browser`: what a browser that did not begin the sign-in would see of a mail's link.
 /// Nothing is used up.
-pub async fn other_browser(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
-    let found = inbox::message(&context, &id).await.map_err(|f| gone(&request, f.into()))?;
+pub async fn other_browser(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    id: web::Path<String>,
+) -> PageResult {
+    let found = inbox::message(&context, &id).await.map_err(|f| error_page(&request, f.into()))?;
     let link = found.and_then(|m| m.link).ok_or_else(|| {
-        gone(&request, Refused::NotFound("There is no such email, or it has no link".to_owned()))
+        error_page(&request, ControlError::NotFound("There is no such email, or it has no link".to_owned()))
     })?;
     let token = link.rsplit('=').next().unwrap_or_default();
     let text = match preview_link(&context, &Browser::default(), token).await {
@@ -138,7 +150,7 @@ pub async fn other_browser(request: HttpRequest, Desk(context): Desk, id: web::P
             LinkOutcome::Expired => "It would be refused: the link has expired.",
             LinkOutcome::Closed(_) => "It would be refused: the sign-in has ended.",
         },
-        Err(Refusal::Failure(failure)) => return Err(gone(&request, failure.into())),
+        Err(PasswordlessError::Failure(failure)) => return Err(error_page(&request, failure.into())),
         Err(_) => {
             "It would be refused: a newer email replaced the link, or it leads to the application's own page."
         }

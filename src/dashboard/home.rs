@@ -3,12 +3,12 @@
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::blocks::{Block, Fact, Form, Section};
-use super::{Desk, page};
+use super::{DashboardContext, page};
 use crate::runtime::{Access, Context};
 use crate::service::environments::{EnvironmentView, view};
 
 /// `GET /dashboard`
-pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
+pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
     let shown = view(&context.environment, None);
     let url = context.issuer().to_owned();
     let id = shown.client_id.clone().unwrap_or_default();
@@ -59,7 +59,7 @@ pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
             ],
         ),
     ];
-    if matches!(context.app.site.control, Access::Token(_)) {
+    if matches!(context.runtime.server.control, Access::Token(_)) {
         let form = Form::post("Sign out", context.path("/dashboard/sign-out"), vec![], "Sign out");
         page.sections.push(Section::new("This browser", vec![Block::Form(form)]));
     }
@@ -77,11 +77,11 @@ fn addresses(shown: &EnvironmentView) -> Vec<Fact> {
 
 async fn health(context: &Context) -> Vec<Fact> {
     let patience = std::time::Duration::from_secs(2);
-    let database = match context.app.ping(patience).await {
+    let database = match context.runtime.ping(patience).await {
         Ok(()) => "Connected",
         Err(_) => "Not connected",
     };
-    let smtp = match &context.app.site.smtp {
+    let smtp = match &context.runtime.server.smtp {
         None => "Not configured: emails stay in the inbox",
         Some(smtp) => match tokio::time::timeout(patience, smtp.check()).await {
             Ok(Ok(())) => "Connected",
@@ -92,7 +92,7 @@ async fn health(context: &Context) -> Vec<Fact> {
         Fact::text("Database", database),
         Fact::text("SMTP", smtp),
         Fact::text("Version", env!("CARGO_PKG_VERSION")),
-        Fact::text("Signing keys", context.app.keys.current().keys().len().to_string()),
+        Fact::text("Signing keys", context.runtime.keys.current().keys().len().to_string()),
     ]
 }
 

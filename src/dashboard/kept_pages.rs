@@ -12,7 +12,7 @@ use actix_web::middleware::Next;
 use actix_web::{FromRequest as _, HttpResponse, web};
 use bytes::Bytes;
 
-use super::{Desk, back, guard, see_other};
+use super::{DashboardContext, guard, redirect_with_flash, see_other};
 use crate::crypto::server_secret::constant_time_eq;
 use crate::domain::entropy::secret_text;
 use crate::http::context::Ctx;
@@ -74,15 +74,19 @@ pub async fn keep<B: MessageBody + 'static>(
         let text = "The result is too large to show.";
         return Ok(ServiceResponse::new(request, HttpResponse::PayloadTooLarge().body(text)));
     };
-    let key = secret_text(&*context.app.site.entropy);
+    let key = secret_text(&*context.runtime.server.entropy);
     let location = context.public_url.join(&format!("/dashboard/result/{key}"));
     pages.add(key, KeptPage { status: head.status(), headers: head.headers().clone(), body });
     Ok(ServiceResponse::new(request, see_other(&location)))
 }
 
 /// `GET /dashboard/result/{key}`
-pub async fn show(Desk(context): Desk, pages: web::Data<KeptPages>, key: web::Path<String>) -> HttpResponse {
-    let Some(page) = pages.get(&key) else { return back(&context, "/dashboard", "not_kept") };
+pub async fn show(
+    DashboardContext(context): DashboardContext,
+    pages: web::Data<KeptPages>,
+    key: web::Path<String>,
+) -> HttpResponse {
+    let Some(page) = pages.get(&key) else { return redirect_with_flash(&context, "/dashboard", "not_kept") };
     let mut response = HttpResponse::build(page.status).body(page.body);
     *response.headers_mut() = page.headers;
     response

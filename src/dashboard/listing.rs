@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 
-use super::blocks::{Block, Form, Typed};
+use super::blocks::{Block, Form, FormState};
 use super::one;
 use crate::http::params;
 use crate::runtime::Context;
@@ -57,7 +57,7 @@ impl Listing {
     }
 
     pub fn search(&self, context: &Context, path: &str, label: &str) -> Block {
-        let field = Typed::default().search("search", "q", label, self.q.as_str());
+        let field = FormState::default().search("search", "q", label, self.q.as_str());
         Block::Form(Form::get("Search", context.path(path), vec![field], "Search"))
     }
 }

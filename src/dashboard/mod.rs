@@ -2,6 +2,7 @@
 
 mod applications;
 mod blocks;
+mod clock;
 pub mod control_api;
 mod environments;
 mod faults;
@@ -10,11 +11,10 @@ mod home;
 pub mod inbox;
 mod kept_pages;
 mod listing;
-mod methods;
+mod passwordless_settings;
 mod people;
 mod setting_fields;
 mod settings;
-mod time;
 mod tokens;
 
 use actix_web::dev::Payload;
@@ -36,8 +36,8 @@ use crate::http::render;
 use crate::http::views::{self, Layout};
 use crate::http::{cookies, guard, see_other};
 use crate::runtime::{Access, Context};
-use crate::service::changes::Refused;
-use blocks::{Block, Form, Page, Section, Typed};
+use crate::service::changes::ControlError;
+use blocks::{Block, Form, FormState, Page, Section};
 pub use kept_pages::KeptPages;
 
 /// All pages of the dashboard.
@@ -51,7 +51,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(endpoint("/sign-out").post(sign_out).shown_at("/dashboard").end())
             .service(endpoint("/inbox/{id}/other-browser").get(flows::other_browser).end())
             .service(endpoint("/settings").get(settings::show).post(settings::save).end())
-            .service(endpoint("/methods").get(methods::show).post(methods::save).end())
+            .service(
+                endpoint("/methods").get(passwordless_settings::show).post(passwordless_settings::save).end(),
+            )
             .service(endpoint("/applications").get(applications::list).post(applications::create).end())
             .service(endpoint("/applications/{id}").get(applications::show).post(applications::save).end())
             .service(
@@ -87,7 +89,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(endpoint("/flows").get(flows::list).end())
             .service(endpoint("/flows/{id}").get(flows::show).end())
             .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
-            .service(endpoint("/clock").get(time::show).post(time::change).end())
+            .service(endpoint("/clock").get(clock::show).post(clock::change).end())
             .service(endpoint("/faults").get(faults::list).post(faults::create).end())
             .service(endpoint("/faults/{id}/delete").post(faults::delete).shown_at("/dashboard/faults").end())
             .service(endpoint("/environments").get(environments::list).post(environments::create).end())
@@ -102,7 +104,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// Entries of the dashboard's navigation.
-pub const DESK_ENTRIES: &[(&str, &str)] = &[
+pub const NAVIGATION: &[(&str, &str)] = &[
     ("/dashboard", "Home"),
     ("/_emulator/inbox", "Inbox"),
     ("/dashboard/methods", "Sign-in method"),
@@ -121,24 +123,24 @@ pub const DESK_ENTRIES: &[(&str, &str)] = &[
 
 /// The frame around a page of the dashboard.
 fn layout(context: &Context, title: &str, current: &'static str) -> Layout {
-    let environment = context.app.name.as_ref().map(|n| n.as_str().to_owned());
+    let environment = context.runtime.name.as_ref().map(|n| n.as_str().to_owned());
     Layout {
-        desk: Some(views::Desk { current, environment, entries: DESK_ENTRIES }),
+        navigation: Some(views::Navigation { current, environment, entries: NAVIGATION }),
         ..render::layout(context, title)
     }
 }
 
 /// What handlers give.
-type Answer = Result<HttpResponse, actix_web::Error>;
+type PageResult = Result<HttpResponse, actix_web::Error>;
 
 fn end_with(response: HttpResponse) -> actix_web::Error {
     InternalError::from_response("refused", response).into()
 }
 
 /// The context of a request that may use the dashboard; a form has to come from a page of ours.
-pub struct Desk(Context);
+pub struct DashboardContext(Context);
 
-impl FromRequest for Desk {
+impl FromRequest for DashboardContext {
     type Error = actix_web::Error;
     type Future = LocalBoxFuture<'static, Result<Self, actix_web::Error>>;
 
@@ -190,13 +192,13 @@ fn show_with(status: StatusCode, page: &Page) -> HttpResponse {
 }
 
 /// Back to a page, which says what was done.
-fn back(context: &Context, path: &str, done: &str) -> HttpResponse {
+fn redirect_with_flash(context: &Context, path: &str, done: &str) -> HttpResponse {
     let mark = if path.contains('?') { '&' } else { '?' };
     see_other(&context.public_url.join(&format!("{path}{mark}done={done}")))
 }
 
 /// The form's parameters.
-fn posted(request: &HttpRequest, form: Posted) -> Result<Parameters, actix_web::Error> {
+fn form_params(request: &HttpRequest, form: Posted) -> Result<Parameters, actix_web::Error> {
     form.0.map_err(|error| {
         let text = format!("{error}.");
         end_with(Problem::new(error.status(), "invalid_request", "Invalid form", text).page(request))
@@ -204,27 +206,27 @@ fn posted(request: &HttpRequest, form: Posted) -> Result<Parameters, actix_web::
 }
 
 /// What a refused form is shown again with; everything else ends the request.
-fn again(
+fn redisplay(
     request: &HttpRequest,
     form: &'static str,
     params: &Parameters,
-    refused: Refused,
-) -> Result<Typed, actix_web::Error> {
+    refused: ControlError,
+) -> Result<FormState, actix_web::Error> {
     match refused {
-        Refused::Invalid(errors) => Ok(Typed::new(form, params, errors)),
-        Refused::Conflict(error) => Ok(Typed::new(form, params, vec![error])),
-        other => Err(gone(request, other)),
+        ControlError::Invalid(errors) => Ok(FormState::new(form, params, errors)),
+        ControlError::Conflict(error) => Ok(FormState::new(form, params, vec![error])),
+        other => Err(error_page(request, other)),
     }
 }
 
 /// A refusal as a page.
-fn gone(request: &HttpRequest, refused: Refused) -> actix_web::Error {
+fn error_page(request: &HttpRequest, refused: ControlError) -> actix_web::Error {
     let text = refused.to_string();
     end_with(match refused {
-        Refused::NotFound(_) => {
+        ControlError::NotFound(_) => {
             Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("{text}.")).page(request)
         }
-        Refused::Failure(failure) => Problem::failure(&failure).page(request),
+        ControlError::Failure(failure) => Problem::failure(&failure).page(request),
         _ => {
             let text = format!("{text}.");
             Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", text).page(request)
@@ -243,35 +245,35 @@ fn lines(text: &str) -> Vec<&str> {
 
 /// `GET /dashboard/sign-in`: asks for the control token, where one is demanded.
 async fn sign_in_page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
-    match &context.app.site.control {
+    match &context.runtime.server.control {
         Access::Token(_) => {
             let query = params::query(&request).unwrap_or_default();
             if !matches!(query.one("error"), Ok(Some("wrong_token"))) {
-                return show(&asking(&context, &request, &Typed::default()));
+                return show(&asking(&context, &request, &FormState::default()));
             }
             let error = FieldError::new("token", "Incorrect token.");
-            let typed = Typed::new("sign-in", &Parameters::default(), vec![error]);
-            show_with(StatusCode::UNAUTHORIZED, &asking(&context, &request, &typed))
+            let form_state = FormState::new("sign-in", &Parameters::default(), vec![error]);
+            show_with(StatusCode::UNAUTHORIZED, &asking(&context, &request, &form_state))
         }
         Access::Open | Access::Off => see_other(&context.public_url.join("/dashboard")),
     }
 }
 
-fn asking(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
+fn asking(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let mut page = page(context, request, "", "Sign in to the dashboard");
     page.lead =
         Some("This server requires its control token (control.token, VESTIBULE_CONTROL__TOKEN).".to_owned());
-    let field = typed.text("sign-in", "token", "Control token", "");
+    let field = form_state.text("sign-in", "token", "Control token", "");
     let form = Form::post("Sign in", context.path("/dashboard/sign-in"), vec![field], "Sign in");
     page.sections = vec![Section::new("", vec![Block::Form(form)])];
     page
 }
 
 /// `POST /dashboard/sign-in`
-async fn sign_in(request: HttpRequest, Ctx(context): Ctx, form: Posted) -> Answer {
+async fn sign_in(request: HttpRequest, Ctx(context): Ctx, form: Posted) -> PageResult {
     guard::same_origin(&request, &context).map_err(|p| end_with(p.page(&request)))?;
-    let params = posted(&request, form)?;
-    let Access::Token(token) = &context.app.site.control else {
+    let params = form_params(&request, form)?;
+    let Access::Token(token) = &context.runtime.server.control else {
         return Ok(see_other(&context.public_url.join("/dashboard")));
     };
     let shown = one(&params, "token");
@@ -284,7 +286,7 @@ async fn sign_in(request: HttpRequest, Ctx(context): Ctx, form: Posted) -> Answe
 }
 
 /// `POST /dashboard/sign-out`
-async fn sign_out(Desk(context): Desk) -> HttpResponse {
+async fn sign_out(DashboardContext(context): DashboardContext) -> HttpResponse {
     let mut response = see_other(&context.public_url.join("/dashboard/sign-in"));
     let _ = response.add_cookie(&cookies::control_cookie(&context, None));
     response

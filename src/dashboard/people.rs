@@ -4,9 +4,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
 
-use super::blocks::{Block, Cell, Fact, Form, Page, Row, Section, Table, Typed};
+use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Table};
 use super::listing::{Listing, PAGE_SIZE};
-use super::{Answer, Desk, Posted, again, back, gone, lines, one, page, posted, show_with};
+use super::{
+    DashboardContext, PageResult, Posted, error_page, form_params, lines, one, page, redirect_with_flash,
+    redisplay, show_with,
+};
 use crate::domain::authorization::Parameters;
 use crate::runtime::Context;
 use crate::service::people::PeopleFilter;
@@ -31,18 +34,18 @@ fn filter(listing: &Listing) -> PeopleFilter {
 }
 
 /// `GET /dashboard/users`
-pub async fn users(request: HttpRequest, Desk(context): Desk) -> Answer {
-    Ok(super::show(&listed_users(&context, &request, &Typed::default()).await?))
+pub async fn users(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
+    Ok(super::show(&listed_users(&context, &request, &FormState::default()).await?))
 }
 
 async fn listed_users(
     context: &Context,
     request: &HttpRequest,
-    typed: &Typed,
+    form_state: &FormState,
 ) -> Result<Page, actix_web::Error> {
     let path = "/dashboard/users";
     let listing = Listing::of(request);
-    let mut found = people::users(context, &filter(&listing)).await.map_err(|r| gone(request, r))?;
+    let mut found = people::users(context, &filter(&listing)).await.map_err(|r| error_page(request, r))?;
     let pager = listing.pager(context, path, &mut found);
     let mut page = page(context, request, path, "Users");
     let table = if found.is_empty() {
@@ -58,8 +61,8 @@ async fn listed_users(
         });
         Block::Table(Table { columns: &["Email", "Name", "ID", "Last sign-in"], rows: rows.collect() })
     };
-    page.problem = typed.rest(USER_NAMES);
-    let form = Form::post("New user", context.path(path), user_fields(typed, None), "Create");
+    page.problem = form_state.rest(USER_NAMES);
+    let form = Form::post("New user", context.path(path), user_fields(form_state, None), "Create");
     page.sections = vec![
         Section::new(
             "Users",
@@ -70,17 +73,17 @@ async fn listed_users(
     Ok(page)
 }
 
-fn user_fields(typed: &Typed, user: Option<&UserView>) -> Vec<super::blocks::Field> {
+fn user_fields(form_state: &FormState, user: Option<&UserView>) -> Vec<super::blocks::Field> {
     let text = |value: Option<&Option<String>>| value.and_then(Clone::clone).unwrap_or_default();
     vec![
-        typed.text(USER, "email", "Email address", user.map(|u| u.email.clone()).unwrap_or_default()),
-        typed.text(USER, "name", "Full name", text(user.map(|u| &u.name))),
-        typed.text(USER, "given_name", "Given name", text(user.map(|u| &u.given_name))),
-        typed.text(USER, "family_name", "Family name", text(user.map(|u| &u.family_name))),
-        typed
+        form_state.text(USER, "email", "Email address", user.map(|u| u.email.clone()).unwrap_or_default()),
+        form_state.text(USER, "name", "Full name", text(user.map(|u| &u.name))),
+        form_state.text(USER, "given_name", "Given name", text(user.map(|u| &u.given_name))),
+        form_state.text(USER, "family_name", "Family name", text(user.map(|u| &u.family_name))),
+        form_state
             .text(USER, "external_id", "External ID", text(user.map(|u| &u.external_id)))
             .hint("Your own ID, in tokens as xuid."),
-        typed
+        form_state
             .long(
                 USER,
                 "organizations",
@@ -107,38 +110,46 @@ fn user_patch(params: &Parameters) -> Value {
 }
 
 /// `POST /dashboard/users`
-pub async fn create_user(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    let params = posted(&request, form)?;
+pub async fn create_user(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
     match people::create_user(&context, user_patch(&params)).await {
-        Ok(made) => Ok(back(&context, &format!("/dashboard/users/{}", made.id), "created")),
+        Ok(made) => Ok(redirect_with_flash(&context, &format!("/dashboard/users/{}", made.id), "created")),
         Err(refused) => {
-            let typed = again(&request, USER, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &listed_users(&context, &request, &typed).await?))
+            let form_state = redisplay(&request, USER, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &listed_users(&context, &request, &form_state).await?))
         }
     }
 }
 
 /// `GET /dashboard/users/{id}`
-pub async fn user(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
-    Ok(super::show(&user_page(&context, &request, &id, &Typed::default()).await?))
+pub async fn user(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    id: web::Path<String>,
+) -> PageResult {
+    Ok(super::show(&user_page(&context, &request, &id, &FormState::default()).await?))
 }
 
 async fn user_page(
     context: &Context,
     request: &HttpRequest,
     id: &str,
-    typed: &Typed,
+    form_state: &FormState,
 ) -> Result<Page, actix_web::Error> {
-    let user = people::user(context, id).await.map_err(|r| gone(request, r))?;
+    let user = people::user(context, id).await.map_err(|r| error_page(request, r))?;
     let mut page = page(context, request, "/dashboard/users", &user.email);
     let path = context.path(&format!("/dashboard/users/{id}"));
-    page.problem = typed.rest(USER_NAMES);
+    page.problem = form_state.rest(USER_NAMES);
     let facts = vec![
         Fact::code("ID", &user.id),
         Fact::text("Created", &user.created_at),
         Fact::text("Last sign-in", user.last_sign_in_at.clone().unwrap_or_else(|| "Never".to_owned())),
     ];
-    let form = Form::post("User", path.clone(), user_fields(typed, Some(&user)), "Save");
+    let form = Form::post("User", path.clone(), user_fields(form_state, Some(&user)), "Save");
     let delete = Form::dangerous(
         "Delete this user",
         format!("{path}/delete"),
@@ -163,39 +174,44 @@ async fn user_page(
 /// `POST /dashboard/users/{id}`
 pub async fn save_user(
     request: HttpRequest,
-    Desk(context): Desk,
+    DashboardContext(context): DashboardContext,
     id: web::Path<String>,
     form: Posted,
-) -> Answer {
-    let params = posted(&request, form)?;
+) -> PageResult {
+    let params = form_params(&request, form)?;
     match people::change_user(&context, &id, &user_patch(&params)).await {
-        Ok(_) => Ok(back(&context, &format!("/dashboard/users/{id}"), "saved")),
+        Ok(_) => Ok(redirect_with_flash(&context, &format!("/dashboard/users/{id}"), "saved")),
         Err(refused) => {
-            let typed = again(&request, USER, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &user_page(&context, &request, &id, &typed).await?))
+            let form_state = redisplay(&request, USER, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &user_page(&context, &request, &id, &form_state).await?))
         }
     }
 }
 
 /// `POST /dashboard/users/{id}/delete`
-pub async fn delete_user(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
-    people::delete_user(&context, &id).await.map_err(|r| gone(&request, r))?;
-    Ok(back(&context, "/dashboard/users", "deleted"))
+pub async fn delete_user(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    id: web::Path<String>,
+) -> PageResult {
+    people::delete_user(&context, &id).await.map_err(|r| error_page(&request, r))?;
+    Ok(redirect_with_flash(&context, "/dashboard/users", "deleted"))
 }
 
 /// `GET /dashboard/organizations`
-pub async fn organizations(request: HttpRequest, Desk(context): Desk) -> Answer {
-    Ok(super::show(&listed_organizations(&context, &request, &Typed::default()).await?))
+pub async fn organizations(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
+    Ok(super::show(&listed_organizations(&context, &request, &FormState::default()).await?))
 }
 
 async fn listed_organizations(
     context: &Context,
     request: &HttpRequest,
-    typed: &Typed,
+    form_state: &FormState,
 ) -> Result<Page, actix_web::Error> {
     let path = "/dashboard/organizations";
     let listing = Listing::of(request);
-    let mut found = people::organizations(context, &filter(&listing)).await.map_err(|r| gone(request, r))?;
+    let mut found =
+        people::organizations(context, &filter(&listing)).await.map_err(|r| error_page(request, r))?;
     let pager = listing.pager(context, path, &mut found);
     let mut page = page(context, request, path, "Organizations");
     let table = if found.is_empty() {
@@ -220,10 +236,12 @@ async fn listed_organizations(
         })
     };
     let fields = vec![
-        typed.text(ORGANIZATION, "display_name", "Name", ""),
-        typed.text(ORGANIZATION, "external_id", "External ID", "").hint("Your own ID, in tokens as xoid."),
+        form_state.text(ORGANIZATION, "display_name", "Name", ""),
+        form_state
+            .text(ORGANIZATION, "external_id", "External ID", "")
+            .hint("Your own ID, in tokens as xoid."),
     ];
-    page.problem = typed.rest(&["display_name", "external_id"]);
+    page.problem = form_state.rest(&["display_name", "external_id"]);
     let form = Form::post("New organization", context.path(path), fields, "Create");
     page.sections = vec![
         Section::new("All", vec![listing.search(context, path, "Name or external ID"), table, pager]),
@@ -233,33 +251,45 @@ async fn listed_organizations(
 }
 
 /// `POST /dashboard/organizations`
-pub async fn create_organization(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    let params = posted(&request, form)?;
+pub async fn create_organization(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
     let external_id = one(&params, "external_id");
     let mut fields = json!({ "display_name": one(&params, "display_name") });
     if !external_id.is_empty() {
         fields["external_id"] = external_id.into();
     }
     match people::create_organization(&context, fields).await {
-        Ok(_) => Ok(back(&context, "/dashboard/organizations", "created")),
+        Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/organizations", "created")),
         Err(refused) => {
-            let typed = again(&request, ORGANIZATION, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &listed_organizations(&context, &request, &typed).await?))
+            let form_state = redisplay(&request, ORGANIZATION, &params, refused)?;
+            Ok(show_with(
+                StatusCode::BAD_REQUEST,
+                &listed_organizations(&context, &request, &form_state).await?,
+            ))
         }
     }
 }
 
 /// `POST /dashboard/organizations/{id}/delete`
-pub async fn delete_organization(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
-    people::delete_organization(&context, &id).await.map_err(|r| gone(&request, r))?;
-    Ok(back(&context, "/dashboard/organizations", "deleted"))
+pub async fn delete_organization(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    id: web::Path<String>,
+) -> PageResult {
+    people::delete_organization(&context, &id).await.map_err(|r| error_page(&request, r))?;
+    Ok(redirect_with_flash(&context, "/dashboard/organizations", "deleted"))
 }
 
 /// `GET /dashboard/sessions`
-pub async fn sessions(request: HttpRequest, Desk(context): Desk) -> Answer {
+pub async fn sessions(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
     let path = "/dashboard/sessions";
     let listing = Listing::of(&request);
-    let mut found = people::sessions(&context, &filter(&listing)).await.map_err(|r| gone(&request, r))?;
+    let mut found =
+        people::sessions(&context, &filter(&listing)).await.map_err(|r| error_page(&request, r))?;
     let pager = listing.pager(&context, path, &mut found);
     let mut page = page(&context, &request, path, "Sessions");
     let table = if found.is_empty() {
@@ -287,7 +317,7 @@ pub async fn sessions(request: HttpRequest, Desk(context): Desk) -> Answer {
         })
     };
     page.sections = vec![Section::new("All", vec![listing.search(&context, path, "Email"), table, pager])];
-    page.sections.extend(logout_notices(&context).await.map_err(|f| gone(&request, f.into()))?);
+    page.sections.extend(logout_notices(&context).await.map_err(|f| error_page(&request, f.into()))?);
     Ok(super::show(&page))
 }
 
@@ -312,7 +342,11 @@ async fn logout_notices(context: &Context) -> Result<Option<Section>, Failure> {
 }
 
 /// `POST /dashboard/sessions/{id}/end`
-pub async fn end_session(request: HttpRequest, Desk(context): Desk, id: web::Path<String>) -> Answer {
-    people::end_session(&context, &id).await.map_err(|r| gone(&request, r))?;
-    Ok(back(&context, "/dashboard/sessions", "ended"))
+pub async fn end_session(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    id: web::Path<String>,
+) -> PageResult {
+    people::end_session(&context, &id).await.map_err(|r| error_page(&request, r))?;
+    Ok(redirect_with_flash(&context, "/dashboard/sessions", "ended"))
 }

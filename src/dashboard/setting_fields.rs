@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::blocks::{Field, Typed};
+use super::blocks::{Field, FormState};
 use super::{lines, one};
 use crate::domain::authorization::Parameters;
 use crate::domain::environment::Environment;
@@ -10,7 +10,7 @@ use crate::service::settings::{Facts, Values};
 
 /// A setting as a field of its type. `words` are the names of a choice; without any it shows its own words.
 pub fn field(
-    typed: &Typed,
+    form_state: &FormState,
     form: &str,
     environment: &Environment,
     setting: &'static Facts,
@@ -21,20 +21,20 @@ pub fn field(
     let value = setting.view().map(|view| view(environment)).unwrap_or_default();
     let text = value.as_str().unwrap_or_default();
     let field = match setting.values {
-        Values::Boolean => typed.check(form, name, label, value == true),
-        Values::Integer(..) => typed.number(form, name, label, value),
-        Values::Text => typed.text(form, name, label, text),
+        Values::Boolean => form_state.check(form, name, label, value == true),
+        Values::Integer(..) => form_state.number(form, name, label, value),
+        Values::Text => form_state.text(form, name, label, text),
         // Only lists of tables have one, which have forms of their own.
-        Values::Table => typed.long(form, name, label, value.to_string()),
+        Values::Table => form_state.long(form, name, label, value.to_string()),
         Values::List => {
             let texts: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            typed.long(form, name, label, texts.join("\n"))
+            form_state.long(form, name, label, texts.join("\n"))
         }
         Values::Choice if words.is_empty() => {
             let own: Vec<_> = setting.words.iter().map(|word| (*word, *word)).collect();
-            typed.choice(form, name, label, text, &own)
+            form_state.choice(form, name, label, text, &own)
         }
-        Values::Choice => typed.choice(form, name, label, text, words),
+        Values::Choice => form_state.choice(form, name, label, text, words),
     };
     // It is written in Markdown.
     let about = setting.about.replace('`', "");

@@ -3,9 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::blocks::{Block, Form, Page, Section, Typed, hidden};
+use super::blocks::{Block, Form, FormState, Page, Section, hidden};
 use super::setting_fields::{field, patch};
-use super::{Answer, Desk, Posted, again, back, one, page, posted, show_with};
+use super::{
+    DashboardContext, PageResult, Posted, form_params, one, page, redirect_with_flash, redisplay, show_with,
+};
 use crate::runtime::Context;
 use crate::service::settings::{self, Facts};
 
@@ -34,11 +36,11 @@ fn groups() -> impl Iterator<Item = Group> {
 }
 
 /// `GET /dashboard/settings`
-pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
-    super::show(&built(&context, &request, &Typed::default()))
+pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(&build_page(&context, &request, &FormState::default()))
 }
 
-fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
+fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let mut page = page(context, request, "/dashboard/settings", "Settings");
     let text = "Settings that can change while the server runs, under their names in the configuration file. A change \
                 holds for this environment alone.";
@@ -47,7 +49,7 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
         let mut fields = vec![hidden(SECTION, group.name)];
         fields.extend(group.settings.iter().map(|setting| {
             let (_, label) = setting.table_and_name();
-            field(typed, group.name, &context.environment, setting, label, &[])
+            field(form_state, group.name, &context.environment, setting, label, &[])
         }));
         let form = Form::post(group.name, context.path("/dashboard/settings"), fields, "Save");
         let about = group.about.map(|about| Block::Text(about.to_owned()));
@@ -57,20 +59,24 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
 }
 
 /// `POST /dashboard/settings`
-pub async fn save(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    let params = posted(&request, form)?;
+pub async fn save(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
     let Some(group) = groups().find(|group| group.name == one(&params, SECTION)) else {
-        let mut page = built(&context, &request, &Typed::default());
+        let mut page = build_page(&context, &request, &FormState::default());
         page.problem = Some("There is no such section.".to_owned());
         return Ok(show_with(StatusCode::BAD_REQUEST, &page));
     };
     let names: Vec<&str> = group.settings.iter().map(|setting| setting.table_and_name().1).collect();
     match settings::change(&context, &patch(&params, group.settings.into_iter())).await {
-        Ok(_) => Ok(back(&context, "/dashboard/settings", "saved")),
+        Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/settings", "saved")),
         Err(refused) => {
-            let typed = again(&request, group.name, &params, refused)?;
-            let mut page = built(&context, &request, &typed);
-            page.problem = typed.rest(&names);
+            let form_state = redisplay(&request, group.name, &params, refused)?;
+            let mut page = build_page(&context, &request, &form_state);
+            page.problem = form_state.rest(&names);
             Ok(show_with(StatusCode::BAD_REQUEST, &page))
         }
     }

@@ -3,41 +3,47 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::blocks::{Block, Cell, Form, Page, Row, Section, Table, Typed};
-use super::{Answer, Desk, Posted, again, one, page, posted, show_with};
+use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table};
+use super::{DashboardContext, PageResult, Posted, form_params, one, page, redisplay, show_with};
 use crate::runtime::Context;
-use crate::service::changes::Refused;
-use crate::service::test_tokens::{self, Wanted};
+use crate::service::changes::ControlError;
+use crate::service::test_tokens::{self, MintTokens};
 
 const DECODE: &str = "decode";
 const MINT: &str = "mint";
 
 /// `GET /dashboard/tokens`
-pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
-    super::show(&built(&context, &request, &Typed::default(), vec![]))
+pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(&build_page(&context, &request, &FormState::default(), vec![]))
 }
 
-fn built(context: &Context, request: &HttpRequest, typed: &Typed, answer: Vec<Section>) -> Page {
+fn build_page(
+    context: &Context,
+    request: &HttpRequest,
+    form_state: &FormState,
+    answer: Vec<Section>,
+) -> Page {
     let mut page = page(context, request, "/dashboard/tokens", "Tokens");
     let path = context.path("/dashboard/tokens");
     let decode = vec![
         super::blocks::hidden("act", DECODE),
-        typed.long(DECODE, "token", "Token", "").hint("A JWT or a refresh token."),
-        typed.text(DECODE, "client_id", "Expected audience", "").hint("Optional."),
+        form_state.long(DECODE, "token", "Token", "").hint("A JWT or a refresh token."),
+        form_state.text(DECODE, "client_id", "Expected audience", "").hint("Optional."),
     ];
     let mint = vec![
         super::blocks::hidden("act", MINT),
-        typed.text(MINT, "user", "User", "").hint("ID or email."),
-        typed.text(MINT, "client_id", "Client", "").hint("Leave empty for the first client."),
-        typed.text(MINT, "scope", "Scope", "openid profile email offline_access"),
-        typed
+        form_state.text(MINT, "user", "User", "").hint("ID or email."),
+        form_state.text(MINT, "client_id", "Client", "").hint("Leave empty for the first client."),
+        form_state.text(MINT, "scope", "Scope", "openid profile email offline_access"),
+        form_state
             .long(MINT, "claims", "Extra claims", "{}")
             .hint("JSON. Overrides the claims of the access and ID token."),
-        typed
+        form_state
             .number(MINT, "access_token_lifetime_s", "Access token lifetime (seconds)", "")
             .hint("Negative for an expired token. Leave empty for the default."),
     ];
-    page.problem = typed.rest(&["token", "client_id", "user", "scope", "claims", "access_token_lifetime_s"]);
+    page.problem =
+        form_state.rest(&["token", "client_id", "user", "scope", "claims", "access_token_lifetime_s"]);
     page.sections = answer;
     page.sections.push(Section::new(
         "Decode",
@@ -48,28 +54,32 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed, answer: Vec<Se
 }
 
 /// `POST /dashboard/tokens`
-pub async fn act(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    let params = posted(&request, form)?;
+pub async fn act(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
     let is_mint = one(&params, "act") == MINT;
     let outcome = if is_mint { mint(&context, &params).await } else { decode(&context, &params).await };
     match outcome {
         Ok(answer) => {
-            let typed = Typed::new(if is_mint { MINT } else { DECODE }, &params, vec![]);
-            Ok(super::show(&built(&context, &request, &typed, answer)))
+            let form_state = FormState::new(if is_mint { MINT } else { DECODE }, &params, vec![]);
+            Ok(super::show(&build_page(&context, &request, &form_state, answer)))
         }
         Err(refused) => {
-            let typed = again(&request, if is_mint { MINT } else { DECODE }, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &typed, vec![])))
+            let form_state = redisplay(&request, if is_mint { MINT } else { DECODE }, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &build_page(&context, &request, &form_state, vec![])))
         }
     }
 }
 
 type Params = crate::domain::authorization::Parameters;
 
-async fn decode(context: &Context, params: &Params) -> Result<Vec<Section>, Refused> {
+async fn decode(context: &Context, params: &Params) -> Result<Vec<Section>, ControlError> {
     let token = one(params, "token");
     if token.is_empty() {
-        return Err(Refused::field("token", "is empty"));
+        return Err(ControlError::field("token", "is empty"));
     }
     let audience = Some(one(params, "client_id")).filter(|c| !c.is_empty());
     let decoded = test_tokens::decode(context, token, audience).await?;
@@ -86,25 +96,26 @@ async fn decode(context: &Context, params: &Params) -> Result<Vec<Section>, Refu
     Ok(vec![Section::new(title, blocks)])
 }
 
-async fn mint(context: &Context, params: &Params) -> Result<Vec<Section>, Refused> {
+async fn mint(context: &Context, params: &Params) -> Result<Vec<Section>, ControlError> {
     let claims = match one(params, "claims") {
         "" => serde_json::Map::new(),
         text => serde_json::from_str(text)
-            .map_err(|error| Refused::field("claims", format!("is not a JSON object: {error}")))?,
+            .map_err(|error| ControlError::field("claims", format!("is not a JSON object: {error}")))?,
     };
     let lifetime = match one(params, "access_token_lifetime_s") {
         "" => None,
         text => Some(
-            text.parse().map_err(|_| Refused::field("access_token_lifetime_s", "must be a whole number"))?,
+            text.parse()
+                .map_err(|_| ControlError::field("access_token_lifetime_s", "must be a whole number"))?,
         ),
     };
-    let wanted = Wanted {
+    let wanted = MintTokens {
         user: one(params, "user").to_owned(),
         client_id: Some(one(params, "client_id").to_owned()).filter(|c| !c.is_empty()),
         scope: one(params, "scope").split_whitespace().map(str::to_owned).collect(),
         claims,
         access_token_lifetime_s: lifetime,
-        ..Wanted::default()
+        ..MintTokens::default()
     };
     let made = test_tokens::mint(context, wanted).await?;
     let mut blocks = vec![Block::Code { name: "Access token".to_owned(), text: made.access_token }];

@@ -202,7 +202,7 @@ pub enum CodeOutcome {
     TooManyAttempts,
     /// The address had its share of wrong codes for 24 hours: none is judged, not even a right one. Links go on working,
     /// because nobody can guess them: whoever spends the share of another person does not lock them out.
-    AddressSpent {
+    AddressRateLimited {
         retry_after_s: i64,
     },
     /// No code was sent: mails carry links only.
@@ -409,9 +409,9 @@ impl<O: Origin> AuthRequest<O> {
         else {
             return (next, outcome, None);
         };
-        if failed.are_spent(limits, now_ms) {
+        if failed.is_exhausted(limits, now_ms) {
             let retry_after_s = failed.wait_s(limits, now_ms);
-            return (before, CodeOutcome::AddressSpent { retry_after_s }, None);
+            return (before, CodeOutcome::AddressRateLimited { retry_after_s }, None);
         }
         match outcome {
             CodeOutcome::Accepted => (next, outcome, Some(failed)),

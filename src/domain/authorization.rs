@@ -164,7 +164,7 @@ impl ErrorCode {
 
 /// Why a request was refused, and who may be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum AuthorizationRequestError {
     /// Nobody can be redirected: the person sees a page.
     Page(PageRefusal),
     /// The client is told through its redirect URI.
@@ -211,13 +211,18 @@ fn destination<'e, 'p>(
 
 /// Checks a whole authorization request. Where the answer may go is settled first; every later mistake is the
 /// client's to hear about.
-pub fn parse(environment: &Environment, params: &Parameters) -> Result<AuthorizationRequest, Refusal> {
-    let (client, redirect_uri) = destination(environment, params).map_err(Refusal::Page)?;
-    parse_rest(environment, client, redirect_uri, params).map_err(|(code, description)| Refusal::Redirect {
-        redirect_uri: redirect_uri.to_owned(),
-        state: params.one("state").ok().flatten().map(str::to_owned),
-        code,
-        description,
+pub fn parse(
+    environment: &Environment,
+    params: &Parameters,
+) -> Result<AuthorizationRequest, AuthorizationRequestError> {
+    let (client, redirect_uri) = destination(environment, params).map_err(AuthorizationRequestError::Page)?;
+    parse_rest(environment, client, redirect_uri, params).map_err(|(code, description)| {
+        AuthorizationRequestError::Redirect {
+            redirect_uri: redirect_uri.to_owned(),
+            state: params.one("state").ok().flatten().map(str::to_owned),
+            code,
+            description,
+        }
     })
 }
 

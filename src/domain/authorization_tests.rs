@@ -154,7 +154,7 @@ fn an_essential_acr_of_certain_values_cannot_be_met_and_a_voluntary_one_is_passe
         let asked = format!(r#"{{"id_token":{{"acr":{acr},"auth_time":{{"essential":true}}}}}}"#);
         let parsed = parse(&environment(), &parameters(&[("claims", &asked)]));
         let code = match parsed {
-            Err(Refusal::Redirect { code, .. }) => Some(code),
+            Err(AuthorizationRequestError::Redirect { code, .. }) => Some(code),
             _ => None,
         };
         let expected = (!is_met).then_some(ErrorCode::UnmetAuthenticationRequirements);
@@ -183,8 +183,8 @@ proptest! {
         all.extend(pairs);
         match parse(&environment(), &Parameters::new(all)) {
             Ok(request) => prop_assert_eq!(request.redirect_uri, "https://app.example.com/cb"),
-            Err(Refusal::Redirect { redirect_uri, .. }) => prop_assert_eq!(redirect_uri, "https://app.example.com/cb"),
-            Err(Refusal::Page(_)) => {}
+            Err(AuthorizationRequestError::Redirect { redirect_uri, .. }) => prop_assert_eq!(redirect_uri, "https://app.example.com/cb"),
+            Err(AuthorizationRequestError::Page(_)) => {}
         }
     }
 

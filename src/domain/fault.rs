@@ -106,7 +106,7 @@ pub enum FaultStage {
 
 /// What is about to happen.
 #[derive(Debug, Clone, Copy)]
-pub enum Happening<'a> {
+pub enum FaultTarget<'a> {
     Http { method: &'a str, path: &'a str },
     Grpc { path: &'a str },
     Mail { to: &'a str },
@@ -178,28 +178,28 @@ impl FaultRule {
     }
 
     /// Is the rule about this?
-    pub fn matches(&self, happening: Happening<'_>) -> bool {
+    pub fn matches(&self, happening: FaultTarget<'_>) -> bool {
         let fits = |pattern: &Option<String>, text: &str| pattern.as_deref().is_none_or(|p| glob(p, text));
         let asked = &self.matches;
         match (self.stage(), happening) {
-            (FaultStage::Request, Happening::Http { method, path }) => {
+            (FaultStage::Request, FaultTarget::Http { method, path }) => {
                 let is_grpc_only = matches!(self.effect, Some(FaultEffect::GrpcStatus { .. }));
                 asked.grpc.is_none()
                     && !is_grpc_only
                     && asked.method.as_deref().is_none_or(|m| m.eq_ignore_ascii_case(method))
                     && fits(&asked.path, path)
             }
-            (FaultStage::Request, Happening::Grpc { path }) => {
+            (FaultStage::Request, FaultTarget::Grpc { path }) => {
                 let is_http_only = matches!(self.effect, Some(FaultEffect::OauthError { .. }));
                 asked.path.is_none()
                     && asked.method.is_none()
                     && !is_http_only
                     && fits(&asked.grpc, path.trim_start_matches('/'))
             }
-            (FaultStage::Mail, Happening::Mail { to }) => {
+            (FaultStage::Mail, FaultTarget::Mail { to }) => {
                 asked.to.as_deref().is_none_or(|p| glob(&key_pattern(p), &key_of(to)))
             }
-            (FaultStage::Token, Happening::Tokens { path }) => fits(&asked.path, path),
+            (FaultStage::Token, FaultTarget::Tokens { path }) => fits(&asked.path, path),
             _ => false,
         }
     }
@@ -228,15 +228,15 @@ mod tests {
     #[test]
     fn a_rule_matches_by_method_path_and_grpc_method() {
         let token = rule(json!({ "match": { "method": "post", "path": "/oauth/*" }, "latency_ms": 5 }));
-        assert!(token.matches(Happening::Http { method: "POST", path: "/oauth/token" }));
-        assert!(!token.matches(Happening::Http { method: "GET", path: "/oauth/token" }));
-        assert!(!token.matches(Happening::Http { method: "POST", path: "/keys" }));
-        assert!(!token.matches(Happening::Grpc { path: "/a.B/C" }));
+        assert!(token.matches(FaultTarget::Http { method: "POST", path: "/oauth/token" }));
+        assert!(!token.matches(FaultTarget::Http { method: "GET", path: "/oauth/token" }));
+        assert!(!token.matches(FaultTarget::Http { method: "POST", path: "/keys" }));
+        assert!(!token.matches(FaultTarget::Grpc { path: "/a.B/C" }));
         let send = rule(json!({ "match": { "grpc": "*PasswordlessService/Send*" },
             "effect": { "kind": "grpc_status", "code": "unavailable" } }));
         let path = "/scalekit.v1.auth.passwordless.PasswordlessService/SendPasswordlessEmail";
-        assert!(send.matches(Happening::Grpc { path }));
-        assert!(!send.matches(Happening::Http { method: "POST", path }));
+        assert!(send.matches(FaultTarget::Grpc { path }));
+        assert!(!send.matches(FaultTarget::Http { method: "POST", path }));
         assert!(send.check().is_ok());
     }
 
@@ -266,10 +266,10 @@ mod tests {
     #[test]
     fn mails_and_tokens_have_rules_of_their_own() {
         let mail = rule(json!({ "match": { "to": "*@Acme.test" }, "effect": { "kind": "smtp" } }));
-        assert!(mail.matches(Happening::Mail { to: "jane@acme.test" }));
-        assert!(!mail.matches(Happening::Http { method: "GET", path: "/keys" }));
+        assert!(mail.matches(FaultTarget::Mail { to: "jane@acme.test" }));
+        assert!(!mail.matches(FaultTarget::Http { method: "GET", path: "/keys" }));
         let token = rule(json!({ "effect": { "kind": "token", "fault": "unknown_kid" } }));
-        assert!(token.matches(Happening::Tokens { path: "/oauth/token" }));
-        assert!(!token.matches(Happening::Mail { to: "x@y.z" }));
+        assert!(token.matches(FaultTarget::Tokens { path: "/oauth/token" }));
+        assert!(!token.matches(FaultTarget::Mail { to: "x@y.z" }));
     }
 }

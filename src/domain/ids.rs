@@ -90,13 +90,13 @@ pub fn grant_of_token_id(jti: &str) -> Option<String> {
 
 /// A secret that leads to what it opens: the digits of its identifier and 256 random bits. What it opens is found by its
 /// key, where an index of secrets would grow at random places.
-pub fn secret_for(id: &str, entropy: &dyn Entropy) -> String {
+pub fn new_handle(id: &str, entropy: &dyn Entropy) -> String {
     let digits = id.split_once('_').map_or(id, |(_, digits)| digits);
     format!("{digits}_{}", secret_text(entropy))
 }
 
 /// The identifier of what a secret says it opens; `None`: it is not of this form.
-pub fn opened_by(kind: IdKind, secret: &str) -> Option<String> {
+pub fn handle_id(kind: IdKind, secret: &str) -> Option<String> {
     let (digits, _) = secret.split_once('_')?;
     let is_number = digits.len() == DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| format!("{}_{digits}", kind.prefix()))
@@ -152,11 +152,11 @@ mod tests {
     #[test]
     fn a_secret_leads_to_what_it_opens_and_other_texts_lead_nowhere() {
         let session = new_id(IdKind::Session, 1_795_000_000_000, &Fixed(9));
-        let secret = secret_for(&session, &Fixed(3));
-        assert_eq!(opened_by(IdKind::Session, &secret), Some(session));
-        assert_eq!(opened_by(IdKind::Grant, &secret).unwrap().get(..4), Some("grt_"));
+        let secret = new_handle(&session, &Fixed(3));
+        assert_eq!(handle_id(IdKind::Session, &secret), Some(session));
+        assert_eq!(handle_id(IdKind::Grant, &secret).unwrap().get(..4), Some("grt_"));
         for other in ["", "_", "1_x", "é_x", &secret_text(&Fixed(3)), secret.get(1..).unwrap()] {
-            assert_eq!(opened_by(IdKind::Session, other), None, "{other}");
+            assert_eq!(handle_id(IdKind::Session, other), None, "{other}");
         }
     }
 }

@@ -144,7 +144,7 @@ pub struct FailedAttempts {
 impl FailedAttempts {
     /// May no further code of this address be judged? One attempt fewer than the limit is judged: a hundred guesses at
     /// a million codes would be right once in 10,000, and it has to stay below that.
-    pub fn are_spent(&self, limits: &Limits, now_ms: UnixMs) -> bool {
+    pub fn is_exhausted(&self, limits: &Limits, now_ms: UnixMs) -> bool {
         limits
             .failed_attempts_per_address
             .is_some_and(|limit| self.times.count(now_ms, FAILED_ATTEMPTS_WINDOW_S) + 1 >= limit as usize)

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Answer, Body, Control, ProblemDocument, created, gone, json, refuse};
+use super::{Answer, Body, Control, ProblemDocument, created, json, no_content, refuse};
 use crate::service::clients::{self, ClientView};
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,5 +46,5 @@ pub async fn change(Control(context): Control, id: web::Path<String>, Body(patch
     responses((status = 204), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn delete(Control(context): Control, id: web::Path<String>) -> Answer {
     clients::delete(&context, &id).await.map_err(refuse)?;
-    Ok(gone())
+    Ok(no_content())
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, json, refuse};
 use crate::domain::clock::{ClockChange, parse_rfc3339};
-use crate::service::changes::Refused;
+use crate::service::changes::ControlError;
 use crate::service::clock::{self, ClockView};
 
 /// Furthest jump, in seconds: ten years.
@@ -26,15 +26,16 @@ pub struct ClockInput {
 }
 
 impl ClockInput {
-    pub fn check(&self) -> Result<ClockChange, Refused> {
+    pub fn check(&self) -> Result<ClockChange, ControlError> {
         let set_ms = self.now.as_deref().map(|text| {
-            parse_rfc3339(text)
-                .ok_or_else(|| Refused::field("now", "must be an RFC 3339 time such as 2026-12-31T23:59:00Z"))
+            parse_rfc3339(text).ok_or_else(|| {
+                ControlError::field("now", "must be an RFC 3339 time such as 2026-12-31T23:59:00Z")
+            })
         });
         let advance_s = self.advance_s.unwrap_or_default();
         if !(-MAX_ADVANCE_S..=MAX_ADVANCE_S).contains(&advance_s) {
             let text = format!("must be between -{MAX_ADVANCE_S} and {MAX_ADVANCE_S}");
-            return Err(Refused::field("advance_s", text));
+            return Err(ControlError::field("advance_s", text));
         }
         Ok(ClockChange {
             set_ms: set_ms.transpose()?,
@@ -57,7 +58,7 @@ pub async fn show(Control(context): Control) -> Answer {
 pub async fn change(Control(context): Control, Body(input): Body<ClockInput>) -> Answer {
     let names_nothing = input == ClockInput::default();
     if names_nothing {
-        return Err(refuse(Refused::field(
+        return Err(refuse(ControlError::field(
             "",
             "must name at least one of now, advance_s, frozen, date_tokens_ahead",
         )));

@@ -6,8 +6,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::clock::ClockInput;
-use super::{Answer, Body, Control, Deleted, ProblemDocument, Query, created, gone, json, refuse};
-use crate::service::environments::{self, EnvironmentView, Wanted};
+use super::{Answer, Body, Control, Deleted, ProblemDocument, Query, created, json, no_content, refuse};
+use crate::service::environments::{self, CreateEnvironment, EnvironmentView};
 use crate::service::redirect_check::{self, RedirectCheck};
 use crate::service::settings::{self, Settings};
 
@@ -51,7 +51,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
 #[utoipa::path(post, path = "/_emulator/v1/environments", tag = "environments", request_body = Option<EnvironmentInput>,
     responses((status = 201, body = EnvironmentView), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(input): Body<EnvironmentInput>) -> Answer {
-    let wanted = Wanted {
+    let wanted = CreateEnvironment {
         clock: input.clock.check().map_err(refuse)?,
         name: input.name,
         settings: input.settings,
@@ -80,7 +80,7 @@ pub async fn show(Control(context): Control, name: web::Path<String>) -> Answer 
     params(("name" = String, Path)), responses((status = 204), (status = 404, body = ProblemDocument)))]
 pub async fn delete(Control(context): Control, name: web::Path<String>) -> Answer {
     environments::delete(&context, &name).await.map_err(refuse)?;
-    Ok(gone())
+    Ok(no_content())
 }
 
 /// The environment that this request is in: URLs, credentials, settings.
@@ -115,7 +115,7 @@ pub struct RedirectChecks {
 pub async fn check_redirect(request: HttpRequest, Control(context): Control) -> Answer {
     let query = Query::of(&request).map_err(refuse)?;
     let url = query.text("url").map_err(refuse)?;
-    let url = url.ok_or_else(|| refuse(crate::service::changes::Refused::field("url", "is missing")))?;
+    let url = url.ok_or_else(|| refuse(crate::service::changes::ControlError::field("url", "is missing")))?;
     let client_id = query.text("client_id").map_err(refuse)?;
     Ok(json(&RedirectChecks { checks: redirect_check::check(&context, url, client_id) }))
 }

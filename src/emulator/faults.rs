@@ -4,7 +4,7 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, Body, Control, Deleted, ProblemDocument, created, gone, json, refuse};
+use super::{Answer, Body, Control, Deleted, ProblemDocument, created, json, no_content, refuse};
 use crate::domain::clock::rfc3339;
 use crate::domain::fault::FaultRule;
 use crate::service::faults;
@@ -60,7 +60,7 @@ pub async fn create(Control(context): Control, Body(rule): Body<FaultRule>) -> A
     responses((status = 204), (status = 404, body = ProblemDocument)))]
 pub async fn delete(Control(context): Control, id: web::Path<String>) -> Answer {
     faults::delete(&context, Some(&id)).await.map_err(refuse)?;
-    Ok(gone())
+    Ok(no_content())
 }
 
 /// Deletes all rules.

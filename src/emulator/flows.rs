@@ -11,7 +11,7 @@ use crate::domain::flow::FlowStatus;
 use crate::domain::sign_in_event::Verdict;
 use crate::http::event_text::text_of;
 use crate::http::params::with_lost_plus;
-use crate::service::changes::Refused;
+use crate::service::changes::ControlError;
 use crate::service::flows;
 use crate::service::flows::{FlowFilter, FlowRow, LoggedStep};
 
@@ -104,7 +104,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
     let page = query.page().map_err(refuse)?;
     let statuses = query.list("status").into_iter().map(|text| {
         FlowStatus::parse(text)
-            .ok_or_else(|| Refused::field("status", "must be INITIATED, PENDING, SUCCESS or FAILED"))
+            .ok_or_else(|| ControlError::field("status", "must be INITIATED, PENDING, SUCCESS or FAILED"))
     });
     let filter = FlowFilter {
         email_key: None,
@@ -126,6 +126,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
     responses((status = 200, body = FlowDetail), (status = 404, body = ProblemDocument)))]
 pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {
     let found = flows::show(&context, &id).await.map_err(|failure| refuse(failure.into()))?;
-    let (row, steps) = found.ok_or_else(|| refuse(Refused::NotFound(format!("there is no flow {id}"))))?;
+    let (row, steps) =
+        found.ok_or_else(|| refuse(ControlError::NotFound(format!("there is no flow {id}"))))?;
     Ok(json(&FlowDetail { flow: row.into(), steps: steps.into_iter().map(StepView::from).collect() }))
 }

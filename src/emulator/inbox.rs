@@ -7,12 +7,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, Control, Deleted, Page, ProblemDocument, Query, gone, json, refuse};
+use super::{Answer, Control, Deleted, Page, ProblemDocument, Query, json, no_content, refuse};
 use crate::domain::clock::rfc3339;
 use crate::http::render::EMAIL_POLICY;
 use crate::mail::{Envelope, source};
 use crate::runtime::Context;
-use crate::service::changes::Refused;
+use crate::service::changes::ControlError;
 use crate::service::inbox;
 use crate::service::inbox::{InboxFilter, InboxMessage};
 
@@ -79,10 +79,10 @@ pub struct MessageList {
 /// The cursor of an inbox without an email.
 const BEGINNING: &str = "msg_0000000000000000000";
 
-fn filter(query: &Query, page: Page) -> Result<InboxFilter, Refused> {
+fn filter(query: &Query, page: Page) -> Result<InboxFilter, ControlError> {
     let since = query.owned("since")?;
     if since.as_deref().is_some_and(|s| !s.starts_with("msg_")) {
-        return Err(Refused::field("since", "must be the id of an email, msg_…, or a cursor"));
+        return Err(ControlError::field("since", "must be the id of an email, msg_…, or a cursor"));
     }
     Ok(InboxFilter {
         to_key: query.address("to")?.map(|a| a.key().to_owned()),
@@ -94,7 +94,7 @@ fn filter(query: &Query, page: Page) -> Result<InboxFilter, Refused> {
     })
 }
 
-fn wait(query: &Query) -> Result<Option<Duration>, Refused> {
+fn wait(query: &Query) -> Result<Option<Duration>, ControlError> {
     let ms = query.number("wait_ms", 0..=MAX_WAIT_MS)?;
     Ok(ms.map(|ms| Duration::from_millis(ms.unsigned_abs())))
 }
@@ -156,14 +156,14 @@ pub async fn latest(request: HttpRequest, Control(context): Control) -> Answer {
         let which = if filter.auth_request_id.is_some() { " of this sign-in" } else { "" };
         let newer = if filter.after_id.is_some() { " that is newer than since" } else { "" };
         let text = format!("no email{to}{which}{newer} arrived within {} ms", wait.as_millis());
-        return Err(refuse(Refused::NotFound(text)));
+        return Err(refuse(ControlError::NotFound(text)));
     };
     Ok(json(&MessageView::from(newest)))
 }
 
 async fn find(context: &Context, id: &str) -> Result<InboxMessage, actix_web::Error> {
     let found = inbox::message(context, id).await.map_err(failed)?;
-    found.ok_or_else(|| refuse(Refused::NotFound(format!("there is no email {id}"))))
+    found.ok_or_else(|| refuse(ControlError::NotFound(format!("there is no email {id}"))))
 }
 
 /// One mail.
@@ -199,7 +199,7 @@ pub async fn raw(Control(context): Control, id: web::Path<String>) -> Answer {
         html: &message.html_body,
         created_at_ms: message.created_at_ms,
     })
-    .map_err(|error| refuse(Refused::NotAllowed(error.to_string())))?;
+    .map_err(|error| refuse(ControlError::NotAllowed(error.to_string())))?;
     Ok(HttpResponse::Ok()
         .content_type("message/rfc822")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -220,9 +220,9 @@ pub async fn delete(request: HttpRequest, Control(context): Control) -> Answer {
     responses((status = 204), (status = 404, body = ProblemDocument)))]
 pub async fn delete_one(Control(context): Control, id: web::Path<String>) -> Answer {
     if inbox::delete_one(&context, &id).await.map_err(failed)? {
-        return Ok(gone());
+        return Ok(no_content());
     }
-    Err(refuse(Refused::NotFound(format!("there is no email {id}"))))
+    Err(refuse(ControlError::NotFound(format!("there is no email {id}"))))
 }
 
 /// Mails as they come, as server-sent events: `event: message`, the mail as JSON in `data`. Goes on after `since`, or
@@ -263,7 +263,7 @@ pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
         if text.is_empty() {
             text.push_str(": still here\n\n");
         }
-        let next = (!context.app.site.is_stopping()).then_some((context, filter));
+        let next = (!context.runtime.server.is_stopping()).then_some((context, filter));
         Some((Ok::<_, actix_web::Error>(web::Bytes::from(text)), next))
     });
     Ok(HttpResponse::Ok()

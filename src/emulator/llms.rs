@@ -25,7 +25,7 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         }
         _ => format!("SCALEKIT_ENVIRONMENT_URL={url}\nid and secret: as configured on the server\n"),
     };
-    let control = if context.app.site.control.is_off() {
+    let control = if context.runtime.server.control.is_off() {
         "It is switched off on this server.\n".to_owned()
     } else {
         format!(

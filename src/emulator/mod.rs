@@ -34,7 +34,7 @@ use crate::http::guard;
 use crate::http::params;
 use crate::runtime::Context;
 use crate::service::NOT_TEXT;
-use crate::service::changes::Refused;
+use crate::service::changes::ControlError;
 
 /// Largest body: a snapshot can be long.
 const MAX_BODY_BYTES: usize = 64 << 20;
@@ -43,27 +43,29 @@ const MAX_BODY_BYTES: usize = 64 << 20;
 pub type Answer = Result<HttpResponse, actix_web::Error>;
 
 /// A refusal as a problem document; a failure of ours is logged.
-pub fn refusal(refused: Refused) -> HttpResponse {
+pub fn refusal(refused: ControlError) -> HttpResponse {
     let detail = refused.to_string();
     let (problem, errors) = match refused {
-        Refused::Invalid(errors) => (Problem::bad_request("invalid_request", detail), errors),
-        Refused::NotFound(text) => {
+        ControlError::Invalid(errors) => (Problem::bad_request("invalid_request", detail), errors),
+        ControlError::NotFound(text) => {
             (Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", text), vec![])
         }
-        Refused::Conflict(error) => {
+        ControlError::Conflict(error) => {
             (Problem::new(StatusCode::CONFLICT, "conflict", "Already exists", detail), vec![error])
         }
-        Refused::NotAllowed(text) => {
+        ControlError::NotAllowed(text) => {
             (Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", text), vec![])
         }
-        Refused::Failure(failure) if failure.is_of_caller() => return refusal(Refused::field("", NOT_TEXT)),
-        Refused::Failure(failure) => (Problem::failure(&failure), vec![]),
+        ControlError::Failure(failure) if failure.is_of_caller() => {
+            return refusal(ControlError::field("", NOT_TEXT));
+        }
+        ControlError::Failure(failure) => (Problem::failure(&failure), vec![]),
     };
     problem.document(errors)
 }
 
 /// A refusal as what ends a handler.
-pub fn refuse(refused: Refused) -> actix_web::Error {
+pub fn refuse(refused: ControlError) -> actix_web::Error {
     end_with(refusal(refused))
 }
 
@@ -113,7 +115,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         Box::pin(async move {
             let mut bytes = web::BytesMut::new();
             while let Some(chunk) = payload.next().await {
-                let chunk = chunk.map_err(|_| refuse(Refused::field("", "the body broke off")))?;
+                let chunk = chunk.map_err(|_| refuse(ControlError::field("", "the body broke off")))?;
                 if bytes.len() + chunk.len() > MAX_BODY_BYTES {
                     let text = format!("The body is longer than {MAX_BODY_BYTES} bytes.");
                     let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large", text);
@@ -128,7 +130,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
                 return Err(end_with(problem.document(vec![])));
             }
             let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-            crate::domain::json::read(text).map(Self).map_err(|error| refuse(Refused::Invalid(vec![error])))
+            crate::domain::json::read(text)
+                .map(Self)
+                .map_err(|error| refuse(ControlError::Invalid(vec![error])))
         })
     }
 }
@@ -137,22 +141,22 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 pub struct Query(Parameters);
 
 impl Query {
-    pub fn of(request: &HttpRequest) -> Result<Self, Refused> {
-        params::query(request).map(Self).map_err(|error| Refused::field("", error.to_string()))
+    pub fn of(request: &HttpRequest) -> Result<Self, ControlError> {
+        params::query(request).map(Self).map_err(|error| ControlError::field("", error.to_string()))
     }
 
-    pub fn text(&self, name: &'static str) -> Result<Option<&str>, Refused> {
-        self.0.one(name).map_err(|_| Refused::field(name, "is there more than once"))
+    pub fn text(&self, name: &'static str) -> Result<Option<&str>, ControlError> {
+        self.0.one(name).map_err(|_| ControlError::field(name, "is there more than once"))
     }
 
     /// An email address. A space is the plus sign that a URL was written with and that nobody encoded.
-    pub fn address(&self, name: &'static str) -> Result<Option<EmailAddress>, Refused> {
+    pub fn address(&self, name: &'static str) -> Result<Option<EmailAddress>, ControlError> {
         let parsed =
             self.text(name)?.map(|text| EmailAddress::parse(&params::with_lost_plus(text))).transpose();
-        parsed.map_err(|error| Refused::field(name, error.to_string()))
+        parsed.map_err(|error| ControlError::field(name, error.to_string()))
     }
 
-    pub fn owned(&self, name: &'static str) -> Result<Option<String>, Refused> {
+    pub fn owned(&self, name: &'static str) -> Result<Option<String>, ControlError> {
         Ok(self.text(name)?.map(str::to_owned))
     }
 
@@ -162,25 +166,29 @@ impl Query {
         named.flat_map(|(_, value)| value.split(',')).map(str::trim).filter(|v| !v.is_empty()).collect()
     }
 
-    pub fn number(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refused> {
+    pub fn number(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, ControlError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let number = text.parse().ok().filter(|n| range.contains(n));
         number.map(Some).ok_or_else(|| {
             let text = format!("must be a whole number from {} to {}", range.start(), range.end());
-            Refused::field(name, text)
+            ControlError::field(name, text)
         })
     }
 
-    pub fn boolean(&self, name: &'static str) -> Result<bool, Refused> {
+    pub fn boolean(&self, name: &'static str) -> Result<bool, ControlError> {
         match self.text(name)? {
             None | Some("false" | "0") => Ok(false),
             Some("true" | "1") => Ok(true),
-            Some(_) => Err(Refused::field(name, "must be true or false")),
+            Some(_) => Err(ControlError::field(name, "must be true or false")),
         }
     }
 
     /// Where the page begins and how long it is.
-    pub fn page(&self) -> Result<Page, Refused> {
+    pub fn page(&self) -> Result<Page, ControlError> {
         Ok(Page {
             offset: self.number("page_token", 0..=i64::from(u32::MAX))?.unwrap_or(0),
             size: self.number("page_size", 1..=200)?.unwrap_or(50),
@@ -219,7 +227,7 @@ fn created(value: &impl Serialize) -> HttpResponse {
     HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(value)
 }
 
-fn gone() -> HttpResponse {
+fn no_content() -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 

@@ -11,9 +11,9 @@ use utoipa::openapi::{Components, HttpMethod, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::{clients, clock, environments, faults, flows, inbox, people, sign_in, state, tokens};
-use crate::http::described::{name, operations, retype, say};
 use crate::http::endpoint::{Endpoint, endpoint};
 use crate::http::errors::PROBLEM_JSON;
+use crate::http::openapi_ext::{add_response, operations, set_content_type, set_operation_id};
 
 /// Makes of one list of handlers the description and the routes: path and method stand at each handler
 /// (`#[utoipa::path]`), and nowhere else.
@@ -155,8 +155,8 @@ impl Modify for Common {
             .add_security_scheme("control_token", SecurityScheme::Http(token));
         let problem = RefOr::Ref(Ref::from_schema_name("ProblemDocument"));
         for (_, operation) in operations(document) {
-            name(operation);
-            retype(operation, "ProblemDocument", PROBLEM_JSON);
+            set_operation_id(operation);
+            set_content_type(operation, "ProblemDocument", PROBLEM_JSON);
             let mut codes = vec![
                 ("401", "The API needs its token."),
                 ("403", "Not by this host name, not from a page of another site, or not allowed here."),
@@ -170,7 +170,7 @@ impl Modify for Common {
                 codes.push(("415", "The body is not JSON."));
             }
             for (code, about) in codes {
-                say(operation, code, about, PROBLEM_JSON, &problem);
+                add_response(operation, code, about, PROBLEM_JSON, &problem);
             }
         }
     }

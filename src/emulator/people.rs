@@ -5,9 +5,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Answer, Body, Control, Page, ProblemDocument, Query, created, gone, json, refuse};
+use super::{Answer, Body, Control, Page, ProblemDocument, Query, created, json, no_content, refuse};
 use crate::service::backchannel_logout::{self, LogoutNoticeView};
-use crate::service::changes::Refused;
+use crate::service::changes::ControlError;
 use crate::service::people::PeopleFilter;
 use crate::service::people::{self, OrganizationView, SessionView, UserView};
 
@@ -33,7 +33,7 @@ pub struct SessionList {
     pub next_page_token: Option<String>,
 }
 
-fn filter(request: &HttpRequest) -> Result<(PeopleFilter, Page), Refused> {
+fn filter(request: &HttpRequest) -> Result<(PeopleFilter, Page), ControlError> {
     let query = Query::of(request)?;
     let page = query.page()?;
     let filter = PeopleFilter {
@@ -89,7 +89,7 @@ pub async fn change_user(
     responses((status = 204), (status = 404, body = ProblemDocument)))]
 pub async fn delete_user(Control(context): Control, id: web::Path<String>) -> Answer {
     people::delete_user(&context, &id).await.map_err(refuse)?;
-    Ok(gone())
+    Ok(no_content())
 }
 
 /// Organizations, newest first.
@@ -135,7 +135,7 @@ pub async fn change_organization(
     responses((status = 204), (status = 404, body = ProblemDocument)))]
 pub async fn delete_organization(Control(context): Control, id: web::Path<String>) -> Answer {
     people::delete_organization(&context, &id).await.map_err(refuse)?;
-    Ok(gone())
+    Ok(no_content())
 }
 
 /// Browser sessions, newest first.
@@ -168,5 +168,5 @@ pub async fn logout_notices(Control(context): Control) -> Answer {
     responses((status = 204), (status = 404, body = ProblemDocument)))]
 pub async fn end_session(Control(context): Control, id: web::Path<String>) -> Answer {
     people::end_session(&context, &id).await.map_err(refuse)?;
-    Ok(gone())
+    Ok(no_content())
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, ProblemDocument, json, refuse};
 use crate::domain::authorization::Parameters;
-use crate::service::changes::Refused;
+use crate::service::changes::ControlError;
 use crate::service::instant_sign_in::{self, InstantSignIn};
 
 /// Whom to sign in, and what for.
@@ -30,7 +30,7 @@ pub async fn sign_in(Control(context): Control, Body(input): Body<SignInInput>) 
         None => vec![],
         Some(text) => {
             let url = url::Url::parse(text)
-                .map_err(|_| refuse(Refused::field("authorization_url", "is not an absolute URL")))?;
+                .map_err(|_| refuse(ControlError::field("authorization_url", "is not an absolute URL")))?;
             url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
         }
     };

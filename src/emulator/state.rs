@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Answer, Body, Control, ProblemDocument, Query, gone, json, refuse};
+use super::{Answer, Body, Control, ProblemDocument, Query, json, no_content, refuse};
 use crate::service::people;
 use crate::service::snapshot::{self, Snapshot};
 use crate::service::state::{self, Keep};
@@ -35,7 +35,7 @@ pub async fn reset(Control(context): Control, Body(input): Body<ResetInput>) -> 
         faults: input.keep.contains(&Kept::Faults),
     };
     state::reset(&context, keep).await.map_err(refuse)?;
-    Ok(gone())
+    Ok(no_content())
 }
 
 /// The whole state as one document. It holds private keys.
@@ -92,5 +92,5 @@ pub async fn scenarios(Control(context): Control) -> Answer {
     responses((status = 204), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn load_scenario(Control(context): Control, name: web::Path<String>) -> Answer {
     state::load_scenario(&context, &name).await.map_err(refuse)?;
-    Ok(gone())
+    Ok(no_content())
 }

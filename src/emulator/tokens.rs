@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, ProblemDocument, json, refuse};
-use crate::service::changes::Refused;
-use crate::service::test_tokens::{self, DecodedToken, Wanted};
+use crate::service::changes::ControlError;
+use crate::service::test_tokens::{self, DecodedToken, MintTokens};
 
 /// What tokens to mint.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -36,7 +36,7 @@ pub struct MintInput {
     responses((status = 200, body = crate::service::token::TokenResponse), (status = 400, body = ProblemDocument)))]
 pub async fn mint(Control(context): Control, Body(input): Body<MintInput>) -> Answer {
     let scope = input.scope.as_deref().unwrap_or("openid profile email offline_access");
-    let wanted = Wanted {
+    let wanted = MintTokens {
         scope: scope.split_whitespace().map(str::to_owned).collect(),
         user: input.user,
         client_id: input.client_id,
@@ -63,7 +63,7 @@ pub struct DecodeInput {
     responses((status = 200, body = DecodedToken), (status = 400, body = ProblemDocument)))]
 pub async fn decode(Control(context): Control, Body(input): Body<DecodeInput>) -> Answer {
     if input.token.trim().is_empty() {
-        return Err(refuse(Refused::field("token", "is empty")));
+        return Err(refuse(ControlError::field("token", "is empty")));
     }
     let decoded = test_tokens::decode(&context, &input.token, input.client_id.as_deref()).await;
     Ok(json(&decoded.map_err(refuse)?))

@@ -8,7 +8,7 @@ use futures_util::future::{Either, LocalBoxFuture};
 
 use super::errors::Problem;
 use super::selector::{InEnvironment, selector};
-use crate::runtime::{Context, Provider};
+use crate::runtime::{Context, EnvironmentRegistry};
 
 /// The context of a request, resolved here and nowhere else.
 pub struct Ctx(pub Context);
@@ -18,17 +18,17 @@ impl FromRequest for Ctx {
     type Future = Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let Some(provider) = request.app_data::<web::Data<Provider>>() else {
+        let Some(registry) = request.app_data::<web::Data<EnvironmentRegistry>>() else {
             return Either::Left(ready(Err(Problem::starting())));
         };
         let name = request.extensions().get::<InEnvironment>().cloned();
-        if let Some(context) = provider.context_now(selector(request, name.as_ref())) {
+        if let Some(context) = registry.context_now(selector(request, name.as_ref())) {
             return Either::Left(ready(Ok(Self(context))));
         }
-        let (provider, request) = (provider.clone(), request.clone());
+        let (registry, request) = (registry.clone(), request.clone());
         Either::Right(Box::pin(async move {
             let asked = selector(&request, name.as_ref());
-            Ok(Self(provider.context(asked).await.map_err(|refusal| Problem::no_context(&refusal))?))
+            Ok(Self(registry.context(asked).await.map_err(|refusal| Problem::no_context(&refusal))?))
         }))
     }
 }

@@ -7,7 +7,7 @@ use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
-use crate::domain::ids::{IdKind, opened_by};
+use crate::domain::ids::{IdKind, handle_id};
 use crate::domain::settings::Mode;
 use crate::domain::source_address::SourceAddress;
 use crate::runtime::Context;
@@ -26,7 +26,7 @@ fn name(context: &Context, what: &str) -> String {
         (true, "") => "__Host-",
         (true, _) => "__Secure-",
     };
-    let environment = context.app.name.as_ref().map(|n| format!("_{}", n.as_str())).unwrap_or_default();
+    let environment = context.runtime.name.as_ref().map(|n| format!("_{}", n.as_str())).unwrap_or_default();
     format!("{prefix}vestibule_{what}{port}{environment}")
 }
 
@@ -47,19 +47,20 @@ fn source(request: &HttpRequest, context: &Context) -> Option<SourceAddress> {
         request.headers().get_all("x-forwarded-for").filter_map(|v| v.to_str().ok()).collect();
     let peer = request.peer_addr()?.ip();
     warn_about_unknown_proxy(request, context, peer);
-    Some(context.app.site.trusted_proxies.source(peer, forwarded.into_iter()))
+    Some(context.runtime.server.trusted_proxies.source(peer, forwarded.into_iter()))
 }
 
 /// Says once that a proxy is not among those that are believed: limits count everybody behind it as one source. Strangers
 /// can write these headers too, so it is left to the operator whether it is a proxy at all.
 fn warn_about_unknown_proxy(request: &HttpRequest, context: &Context, peer: IpAddr) {
-    let site = &context.app.site;
+    let server = &context.runtime.server;
     let header = ["x-forwarded-for", "forwarded"].into_iter().find(|h| request.headers().contains_key(*h));
-    let Some(header) = header.filter(|_| site.mode == Mode::Production && !site.trusted_proxies.trusts(peer))
+    let Some(header) =
+        header.filter(|_| server.mode == Mode::Production && !server.trusted_proxies.trusts(peer))
     else {
         return;
     };
-    site.unknown_proxy_warned.call_once(|| {
+    server.unknown_proxy_warned.call_once(|| {
         let peer = peer.to_canonical();
         tracing::warn!(
             "{peer} sends the header {header} and is not in trusted_proxies, so that limits count everybody behind it as one \
@@ -85,7 +86,7 @@ fn is_secret(value: &str) -> bool {
 
 /// That of a session's, which leads to the session.
 fn names_session(value: &str) -> bool {
-    opened_by(IdKind::Session, value).is_some()
+    handle_id(IdKind::Session, value).is_some()
         && value.split_once('_').is_some_and(|(_, secret)| is_secret(secret))
 }
 
@@ -149,7 +150,7 @@ const CONTROL_COOKIE_HOURS: i64 = 12;
 
 /// What the dashboard's cookie holds for a control token: a digest by the default environment's secret.
 fn control_digest(context: &Context, token: &str) -> Option<String> {
-    let default = context.provider.get()?;
+    let default = context.registry.get()?;
     Some(default.live().secret.digest(Purpose::ControlToken, token))
 }
 

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{render, views};
 use crate::domain::field_error::FieldError;
-use crate::runtime::NoContext;
+use crate::runtime::EnvironmentError;
 use crate::service::{Failure, NOT_TEXT};
 use crate::telemetry::request::RequestId;
 
@@ -79,20 +79,20 @@ impl Problem {
     }
 
     /// There is no environment for a request.
-    pub fn no_context(refusal: &NoContext) -> Self {
+    pub fn no_context(refusal: &EnvironmentError) -> Self {
         match refusal {
-            NoContext::Starting => Self::starting(),
-            NoContext::Unknown(name) => {
+            EnvironmentError::Starting => Self::starting(),
+            EnvironmentError::Unknown(name) => {
                 let text =
                     format!("There is no environment {:?} here; it may have been deleted.", name.as_str());
                 Self::new(StatusCode::NOT_FOUND, "unknown_environment", "No such environment", text)
                     .with_how_to("Make it: POST /_emulator/v1/environments. Or, if this is to be a name of the default environment, add its URL to public_urls.")
             }
-            NoContext::Failure(error) if error.is_passing() => {
+            EnvironmentError::Failure(error) if error.is_passing() => {
                 tracing::error!(%error, "an environment could not be read for now");
                 Self::unavailable()
             }
-            NoContext::Failure(error) => {
+            EnvironmentError::Failure(error) => {
                 tracing::error!(%error, "an environment could not be read");
                 Self::broken()
             }

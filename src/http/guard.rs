@@ -25,7 +25,7 @@ use crate::service::api::{misdirected, misdirected_text};
 /// Open access trusts the loopback listener, and therefore only names that cannot be pointed at it from outside:
 /// a foreign name in `Host` would be DNS rebinding.
 pub fn control(request: &HttpRequest, context: &Context) -> Result<(), HttpResponse> {
-    match &context.app.site.control {
+    match &context.runtime.server.control {
         Access::Off => {
             let text = "The inbox and the control API are switched off here (control.enabled, mode).";
             Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "Switched off", text).response_for(request))
@@ -55,19 +55,19 @@ pub fn control(request: &HttpRequest, context: &Context) -> Result<(), HttpRespo
     }
 }
 
-/// Lets a request for the figures through, or answers it. They name nobody, but tell how much goes on.
+/// Lets a request for metrics through, or answers it. They name nobody, but tell how much goes on.
 pub fn metrics(request: &HttpRequest, context: &Context) -> Result<(), HttpResponse> {
     let shows = |token: &str| authorization(request, "Bearer").is_some_and(|t| constant_time_eq(t, token));
-    let problem = match &context.app.site.metrics {
+    let problem = match &context.runtime.server.metrics {
         Access::Open if is_local_name(request, context) => return Ok(()),
         Access::Token(token) if shows(token.expose_secret()) => return Ok(()),
         Access::Off => {
-            let text = "The figures are switched off here (metrics.enabled, metrics.token).";
+            let text = "Metrics are switched off here (metrics.enabled, metrics.token).";
             Problem::new(StatusCode::NOT_FOUND, "not_found", "Switched off", text)
         }
         Access::Open => {
             let text =
-                "This host name is neither loopback nor one of public_urls, so it may not read the figures.";
+                "This host name is neither loopback nor one of public_urls, so it may not read metrics.";
             Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not from here", text)
         }
         Access::Token(_) => {

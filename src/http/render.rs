@@ -7,7 +7,7 @@ use askama::Template;
 use super::selector::{InEnvironment, selector};
 use super::views::Layout;
 use crate::domain::settings::Branding;
-use crate::runtime::{Context, Provider};
+use crate::runtime::{Context, EnvironmentRegistry};
 
 /// What the HTML part of a mail may do in a browser: nothing but open its links.
 pub const EMAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'none'; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
@@ -69,7 +69,7 @@ fn policy(forms: FormsLead<'_>) -> String {
 /// The frame around a page.
 pub fn layout(context: &Context, title: &str) -> Layout {
     let Branding { name, logo_path, support_email, .. } = &context.environment.branding;
-    let has_inbox = !context.app.site.control.is_off();
+    let has_inbox = !context.runtime.server.control.is_off();
     Layout {
         title: title.to_owned(),
         base: context.public_url.path().to_owned(),
@@ -78,15 +78,15 @@ pub fn layout(context: &Context, title: &str) -> Layout {
         support_email: support_email.clone(),
         notice: has_inbox.then(|| super::texts::DEVELOPMENT_NOTICE.to_owned()),
         demo: context.environment.demo,
-        desk: None,
+        navigation: None,
     }
 }
 
 /// The frame around a page that may be shown before the provider has started, or outside of any environment.
 pub fn layout_of_request(request: &HttpRequest, title: &str) -> Layout {
-    let provider = request.app_data::<web::Data<Provider>>();
+    let registry = request.app_data::<web::Data<EnvironmentRegistry>>();
     let name = request.extensions().get::<InEnvironment>().cloned();
-    match provider.and_then(|p| p.context_now(selector(request, name.as_ref()))) {
+    match registry.and_then(|p| p.context_now(selector(request, name.as_ref()))) {
         Some(context) => layout(&context, title),
         None => Layout {
             title: title.to_owned(),
@@ -96,7 +96,7 @@ pub fn layout_of_request(request: &HttpRequest, title: &str) -> Layout {
             support_email: None,
             notice: None,
             demo: false,
-            desk: None,
+            navigation: None,
         },
     }
 }

@@ -4,7 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpMessage as _, HttpRequest};
 
 use crate::domain::environment_name::EnvironmentName;
-use crate::runtime::Asked;
+use crate::runtime::EnvironmentSelector;
 
 /// Did the request come over TLS? The listener says so.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,10 +15,10 @@ pub struct OverTls(pub bool);
 pub struct InEnvironment(pub EnvironmentName);
 
 /// What decides for which environment a request is.
-pub fn selector<'r>(request: &'r HttpRequest, name: Option<&'r InEnvironment>) -> Asked<'r> {
+pub fn selector<'r>(request: &'r HttpRequest, name: Option<&'r InEnvironment>) -> EnvironmentSelector<'r> {
     let over_tls = request.extensions().get::<OverTls>().copied().unwrap_or_default().0;
     // Only the Host header itself: forwarded headers are anybody's to write.
-    Asked { over_tls, authority: request_authority(request), name: name.map(|n| &n.0) }
+    EnvironmentSelector { over_tls, authority: request_authority(request), name: name.map(|n| &n.0) }
 }
 
 /// Host and port the client asked for.

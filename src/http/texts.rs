@@ -164,7 +164,7 @@ pub fn wrong_code(attempts_left: usize) -> String {
 }
 
 /// The limit of wrong codes per address and day.
-pub fn address_spent(has_link: bool) -> &'static str {
+pub fn address_rate_limited(has_link: bool) -> &'static str {
     if has_link {
         "Too many incorrect codes were entered for this address. Open the link from the email instead, or try a code again tomorrow."
     } else {

@@ -18,12 +18,12 @@ pub struct Layout {
     /// Say that this is a demonstration.
     pub demo: bool,
     /// A page of the dashboard, with its navigation.
-    pub desk: Option<Desk>,
+    pub navigation: Option<Navigation>,
 }
 
 /// Where in the dashboard a page is.
 #[derive(Debug, Clone)]
-pub struct Desk {
+pub struct Navigation {
     /// Address of the current entry.
     pub current: &'static str,
     /// `None`: the default environment.

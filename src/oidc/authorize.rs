@@ -10,7 +10,7 @@ use crate::http::errors::Problem;
 use crate::http::params::{self, Form};
 use crate::http::{cookies, see_other};
 use crate::runtime::Context;
-use crate::service::authorize::{Authorized, NotAuthorized, authorize};
+use crate::service::authorize::{AuthorizeError, Authorized, authorize};
 
 /// `GET /oauth/authorize` (RFC 6749 §3.1).
 pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
@@ -28,8 +28,8 @@ pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
             }
             response
         }
-        Err(NotAuthorized::Page(refusal)) => refused(&context, &refusal).page(&request),
-        Err(NotAuthorized::Failure(failure)) => Problem::failure(&failure).page(&request),
+        Err(AuthorizeError::Page(refusal)) => refused(&context, &refusal).page(&request),
+        Err(AuthorizeError::Failure(failure)) => Problem::failure(&failure).page(&request),
     }
 }
 

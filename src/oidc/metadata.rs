@@ -12,7 +12,7 @@ use crate::http::context::Ctx;
 pub async fn keys(Ctx(context): Ctx) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=10"))
-        .json(context.app.keys.current().jwks())
+        .json(context.runtime.keys.current().jwks())
 }
 
 /// `GET /.well-known/openid-configuration` (OpenID Connect Discovery 1.0 §3) and

@@ -52,13 +52,13 @@ pub fn how_to_register(context: &Context, address: Address, client_id: &str, uri
         );
     };
     let mut ways = vec!["If the address is right, register it.".to_owned()];
-    let site = &context.app.site;
-    if !site.control.is_off() {
+    let server = &context.runtime.server;
+    if !server.control.is_off() {
         let dashboard = context.public_url.join(&format!("/dashboard/applications/{client_id}"));
         ways.push(format!("On the dashboard:\n\n{dashboard}"));
     }
-    let place = match context.app.name {
-        None => site.layers.place_of_client(client_id),
+    let place = match context.runtime.name {
+        None => server.layers.place_of_client(client_id),
         Some(_) => ClientPlace::Elsewhere,
     };
     let setting = address.setting();

@@ -101,7 +101,7 @@ pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> 
         Err(error) => (None, Err(TokenError::Unreadable(error))),
     };
     let outcome = answer.as_ref().map_or_else(TokenError::outcome, |_| "issued");
-    context.provider.metrics().token_request(grant_type.as_deref().unwrap_or_default(), outcome);
+    context.registry.metrics().token_request(grant_type.as_deref().unwrap_or_default(), outcome);
     match answer {
         Ok(tokens) => {
             let mut response = HttpResponse::Ok();

@@ -134,7 +134,7 @@ impl FormError {
             }
             Self::AddressRateLimited { until_ms } => {
                 let has_link = context.environment.passwordless.passwordless_type.has_link();
-                let text = |_| texts::address_spent(has_link).to_owned();
+                let text = |_| texts::address_rate_limited(has_link).to_owned();
                 Said { typed, ..Said::wait(context.now_ms(), until_ms, text) }
             }
             Self::InvalidEmail | Self::CodeMissing | Self::WrongCode | Self::CodeExpired => Said::default(),

@@ -14,7 +14,7 @@ use crate::http::render::{self, FormsLead, page, page_with_forms};
 use crate::http::texts;
 use crate::http::{cookies, see_other};
 use crate::runtime::Context;
-use crate::service::passwordless::{self, LINK_PATH, LinkResult, Refusal, app_name};
+use crate::service::passwordless::{self, LINK_PATH, LinkResult, PasswordlessError, app_name};
 
 /// What is longer is no token of ours, and too much for an address.
 const MAX_TOKEN_BYTES: usize = 200;
@@ -25,7 +25,7 @@ pub async fn landing(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let Some(token) =
         params::query(&request).ok().and_then(|p| p.one("link_token").ok().flatten().map(str::to_owned))
     else {
-        return gone(&context);
+        return link_expired_page(&context);
     };
     match passwordless::preview_link(&context, &browser, &token).await {
         Ok(preview) if preview.outcome == LinkOutcome::Accepted => {
@@ -45,8 +45,8 @@ pub async fn landing(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
                 preview.same_browser.then(|| context.path(&format!("/login/{}/restart", preview.request.id)));
             refused(&context, preview.outcome, name, restart)
         }
-        Err(Refusal::Failure(failure)) => Problem::failure(&failure).page(&request),
-        Err(_) => gone(&context),
+        Err(PasswordlessError::Failure(failure)) => Problem::failure(&failure).page(&request),
+        Err(_) => link_expired_page(&context),
     }
 }
 
@@ -60,7 +60,7 @@ pub async fn sign_in(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) 
     let token = params.one("link_token").ok().flatten().unwrap_or_default();
     match passwordless::verify_link(&context, &browser, token).await {
         Ok(LinkResult::SignedIn(done)) => signed_in(&context, done),
-        Err(Refusal::Failure(failure)) => Problem::failure(&failure).page(&request),
+        Err(PasswordlessError::Failure(failure)) => Problem::failure(&failure).page(&request),
         // The landing page says what is wrong with the link, as it did or would have done before the form was sent.
         Ok(LinkResult::Refused(_)) | Err(_) => {
             let token = Some(token).filter(|token| token.len() <= MAX_TOKEN_BYTES).unwrap_or_default();
@@ -73,7 +73,7 @@ pub async fn sign_in(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) 
 }
 
 /// A link that never was, or that a newer one replaced.
-fn gone(context: &Context) -> HttpResponse {
+fn link_expired_page(context: &Context) -> HttpResponse {
     let layout = render::layout(context, texts::TITLE_LINK_EXPIRED);
     page(StatusCode::GONE, &views::Expired { layout, restart_action: None })
 }

@@ -21,7 +21,7 @@ use crate::http::{cookies, guard, path_segment, see_other};
 use crate::runtime::Context;
 use crate::service::authorize::{self, named_address};
 use crate::service::flows;
-use crate::service::passwordless::{self, CodeResult, Refusal, app_name};
+use crate::service::passwordless::{self, CodeResult, PasswordlessError, app_name};
 use crate::service::sessions::{Browser, live_session};
 use crate::service::sign_in::SignedIn;
 
@@ -41,7 +41,7 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
     let browser = cookies::browser(&request, &context);
     let auth_request = match passwordless::request_of_browser(&context, &browser, &id).await {
         Ok(found) => found,
-        Err(Refusal::Failure(failure)) => return Problem::failure(&failure).page(&request),
+        Err(PasswordlessError::Failure(failure)) => return Problem::failure(&failure).page(&request),
         Err(_) => return lost(&context, &id).await.unwrap_or_else(|| not_yours().page(&request)),
     };
     let query = params::query(&request).unwrap_or_default();
@@ -222,19 +222,21 @@ fn closed_page(context: &Context, auth_request: &AuthRequest, closed: Closed) ->
 
 /// Back to the page of a sign-in, which says why its form was refused. Where nothing can be said for now, an error page
 /// stands in place, and sending the form again is right.
-fn refused(request: &HttpRequest, context: &Context, id: &str, refusal: &Refusal) -> HttpResponse {
+fn refused(request: &HttpRequest, context: &Context, id: &str, refusal: &PasswordlessError) -> HttpResponse {
     match refusal {
-        Refusal::Failure(failure) => Problem::failure(failure).page(request),
-        Refusal::Email(_) => refused_with(context, id, FormError::InvalidEmail),
-        Refusal::TooManyMails { limit, retry_after_s } => {
+        PasswordlessError::Failure(failure) => Problem::failure(failure).page(request),
+        PasswordlessError::Email(_) => refused_with(context, id, FormError::InvalidEmail),
+        PasswordlessError::TooManyMails { limit, retry_after_s } => {
             let error = FormError::email_rate_limited(*limit, context.now_ms(), *retry_after_s);
             refused_with(context, id, error)
         }
-        Refusal::AddressRateLimited { retry_after_s } => {
+        PasswordlessError::AddressRateLimited { retry_after_s } => {
             refused_with(context, id, FormError::address_rate_limited(context.now_ms(), *retry_after_s))
         }
         // The page sees for itself.
-        Refusal::NotYours | Refusal::Closed(_) | Refusal::NothingSent => see_other(&url_of(context, id, "")),
+        PasswordlessError::NotYours | PasswordlessError::Closed(_) | PasswordlessError::NothingSent => {
+            see_other(&url_of(context, id, ""))
+        }
     }
 }
 
@@ -270,7 +272,7 @@ pub async fn email(
         Err(refusal) => {
             let mut response = refused(&request, &context, &id, &refusal);
             // The page shows it again; an address of a page is no place for that of a person.
-            if !matches!(refusal, Refusal::NotYours | Refusal::Failure(_)) {
+            if !matches!(refusal, PasswordlessError::NotYours | PasswordlessError::Failure(_)) {
                 let _ = response.add_cookie(&cookies::typed_email_cookie(&context, &id, typed));
             }
             response
@@ -300,7 +302,7 @@ pub async fn code(
         Ok(CodeResult::SignedIn(done)) => signed_in(&context, done),
         Ok(CodeResult::Refused(outcome)) => match outcome {
             CodeOutcome::Wrong { .. } => refused_with(&context, &id, FormError::WrongCode),
-            CodeOutcome::AddressSpent { retry_after_s } => {
+            CodeOutcome::AddressRateLimited { retry_after_s } => {
                 refused_with(&context, &id, FormError::address_rate_limited(context.now_ms(), retry_after_s))
             }
             CodeOutcome::Expired => refused_with(&context, &id, FormError::CodeExpired),
@@ -364,8 +366,8 @@ pub async fn status(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Strin
     let browser = cookies::browser(&request, &context);
     let state = match passwordless::request_of_browser(&context, &browser, &id).await {
         Ok(found) if found.closed(context.now_ms()).is_none() => "waiting",
-        Ok(_) | Err(Refusal::NotYours) => "moved",
-        Err(Refusal::Failure(failure)) => return Problem::failure(&failure).json(),
+        Ok(_) | Err(PasswordlessError::NotYours) => "moved",
+        Err(PasswordlessError::Failure(failure)) => return Problem::failure(&failure).json(),
         Err(_) => "waiting",
     };
     HttpResponse::Ok()

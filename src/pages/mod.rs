@@ -13,7 +13,10 @@ use crate::http::see_other;
 
 /// `GET /`: people who open the server itself find the dashboard; where there is none, the discovery document.
 pub async fn home(Ctx(context): Ctx) -> HttpResponse {
-    let path =
-        if context.app.site.control.is_off() { "/.well-known/openid-configuration" } else { "/dashboard" };
+    let path = if context.runtime.server.control.is_off() {
+        "/.well-known/openid-configuration"
+    } else {
+        "/dashboard"
+    };
     see_other(&context.public_url.join(path))
 }

@@ -123,7 +123,7 @@ mod tests {
             title: "T".into(),
             base: "/e/a".into(),
             demo: false,
-            desk: None,
+            navigation: None,
             brand_name: "Acme <&> Co".into(),
             has_logo: false,
             support_email: Some("help@example.com".into()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{App, Asked, Live, Provider};
+use super::{EnvironmentRegistry, EnvironmentRuntime, EnvironmentSelector, EnvironmentSnapshot};
 use crate::crypto::server_secret::ServerSecret;
 use crate::domain::clock::{Clock as _, UnixMs};
 use crate::domain::entropy::Entropy;
@@ -15,21 +15,21 @@ use crate::storage::Store;
 /// A request's view of the provider: which environment it is in and under which URL it came.
 #[derive(Clone)]
 pub struct Context {
-    pub provider: Provider,
-    pub app: Arc<App>,
-    pub live: Arc<Live>,
+    pub registry: EnvironmentRegistry,
+    pub runtime: Arc<EnvironmentRuntime>,
+    pub live: Arc<EnvironmentSnapshot>,
     pub environment: Arc<Environment>,
     pub public_url: PublicUrl,
 }
 
 impl Context {
     pub fn now_ms(&self) -> UnixMs {
-        self.app.clock.now_ms()
+        self.runtime.clock.now_ms()
     }
 
     /// The time at which tokens are dated.
     pub fn token_date_ms(&self) -> UnixMs {
-        self.app.clock.token_date_ms()
+        self.runtime.clock.token_date_ms()
     }
 
     pub fn entropy(&self) -> &dyn Entropy {
@@ -41,11 +41,11 @@ impl Context {
     }
 
     pub fn store(&self) -> &Store {
-        &self.app.site.store
+        &self.runtime.server.store
     }
 
     pub fn environment_id(&self) -> &str {
-        &self.app.id
+        &self.runtime.id
     }
 
     pub fn issuer(&self) -> &str {
@@ -63,7 +63,8 @@ impl Context {
     pub fn is_misdirected(&self, authority: Option<&str>) -> bool {
         let Some(host) = authority.map(host_of).filter(|host| can_be_rebound(host)) else { return false };
         let is_ours = self.environment.public_urls.iter().any(|url| url.host() == host);
-        let default_uses = || self.provider.get().is_some_and(|app| app.live().uses_well_known_secret());
+        let default_uses =
+            || self.registry.get().is_some_and(|runtime| runtime.live().uses_well_known_secret());
         !is_ours && (self.live.uses_well_known_secret() || default_uses())
     }
 
@@ -83,12 +84,15 @@ impl Context {
 
     /// An id for a mail, greater than every earlier one of this process, whatever became of the clock.
     pub fn new_message_id(&self) -> String {
-        let time_ms = self.live.randomness.id_time_ms(self.app.clock.machine_ms());
-        self.app.mail.new_message_id(time_ms, self.entropy())
+        let time_ms = self.live.randomness.id_time_ms(self.runtime.clock.machine_ms());
+        self.runtime.mail.new_message_id(time_ms, self.entropy())
     }
 
     /// This request in another environment: with its default URL.
-    pub fn elsewhere(&self, app: Arc<App>) -> Self {
-        self.provider.context_of(app, Asked { over_tls: self.public_url.is_secure(), ..Asked::default() })
+    pub fn in_environment(&self, runtime: Arc<EnvironmentRuntime>) -> Self {
+        self.registry.context_of(
+            runtime,
+            EnvironmentSelector { over_tls: self.public_url.is_secure(), ..EnvironmentSelector::default() },
+        )
     }
 }

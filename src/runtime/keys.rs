@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::StartError;
-use super::site::SIGNING_KEY;
+use super::server_state::SIGNING_KEY;
 use crate::crypto::at_rest::AtRest;
 use crate::crypto::signing::{self, KeySet, SigningError, SigningKey};
 use crate::domain::clock::UnixMs;
@@ -26,7 +26,7 @@ pub struct KeyRing {
 
 /// Where the signing keys of an environment are kept.
 #[derive(Clone, Copy)]
-pub(super) struct KeyChest<'a> {
+pub(super) struct KeyStore<'a> {
     pub(super) store: &'a Store,
     pub(super) environment_id: &'a str,
     pub(super) at_rest: &'a AtRest,
@@ -34,7 +34,7 @@ pub(super) struct KeyChest<'a> {
 
 impl KeyRing {
     /// A ring that parses none of these keys again.
-    pub(super) fn knowing(keys: Arc<KeySet>) -> Self {
+    pub(super) fn from_keys(keys: Arc<KeySet>) -> Self {
         Self { keys: RwLock::new(keys), met: RwLock::default() }
     }
 
@@ -61,14 +61,14 @@ impl KeyRing {
     }
 
     /// Reads the keys again; those known already are not parsed anew.
-    pub(super) async fn reload(&self, chest: KeyChest<'_>) -> Result<Arc<KeySet>, StartError> {
+    pub(super) async fn reload(&self, key_store: KeyStore<'_>) -> Result<Arc<KeySet>, StartError> {
         let known = self.current();
         let mut keys = Vec::new();
-        for stored in chest.store.signing_keys(chest.environment_id).await? {
+        for stored in key_store.store.signing_keys(key_store.environment_id).await? {
             match known.keys().iter().find(|k| k.kid() == stored.kid) {
                 Some(key) => keys.push(key.clone()),
                 None => {
-                    let der = chest.at_rest.open(SIGNING_KEY, &stored.private_key)?;
+                    let der = key_store.at_rest.open(SIGNING_KEY, &stored.private_key)?;
                     let key =
                         SigningKey::from_pkcs8(stored.sequence, &stored.kid, stored.signs_from_ms, &der)?;
                     keys.push(Arc::new(key));
@@ -90,37 +90,37 @@ impl KeyRing {
     /// time, that one stands and ours is dropped. Returns the one that stands.
     pub(super) async fn add(
         &self,
-        chest: KeyChest<'_>,
+        key_store: KeyStore<'_>,
         entropy: Arc<dyn Entropy>,
         algorithm: SigningAlgorithm,
         now_ms: UnixMs,
         delay_ms: i64,
     ) -> Result<Arc<SigningKey>, StartError> {
-        let sequence = self.reload(chest).await?.next_sequence();
-        self.offer(chest, entropy, algorithm, now_ms, (sequence, delay_ms)).await
+        let sequence = self.reload(key_store).await?.next_sequence();
+        self.insert_if_absent(key_store, entropy, algorithm, now_ms, (sequence, delay_ms)).await
     }
 
     /// Makes the first key of an algorithm, where there is none. Servers that find none at the same time agree on one.
     pub(super) async fn ensure(
         &self,
-        chest: KeyChest<'_>,
+        key_store: KeyStore<'_>,
         entropy: Arc<dyn Entropy>,
         algorithm: SigningAlgorithm,
         now_ms: UnixMs,
     ) -> Result<(), StartError> {
-        let known = self.reload(chest).await?;
+        let known = self.reload(key_store).await?;
         if known.signing_key(algorithm, now_ms).is_ok() {
             return Ok(());
         }
         // The place after those that were just read: who comes second finds it taken.
-        self.offer(chest, entropy, algorithm, now_ms, (known.next_sequence(), 0)).await?;
+        self.insert_if_absent(key_store, entropy, algorithm, now_ms, (known.next_sequence(), 0)).await?;
         Ok(())
     }
 
     /// Makes the key of this place in the sequence, which signs after `delay_ms`. One that is there already stands.
-    async fn offer(
+    async fn insert_if_absent(
         &self,
-        chest: KeyChest<'_>,
+        key_store: KeyStore<'_>,
         entropy: Arc<dyn Entropy>,
         algorithm: SigningAlgorithm,
         now_ms: UnixMs,
@@ -133,12 +133,12 @@ impl KeyRing {
         let key = StoredKey {
             sequence,
             kid: new_id(IdKind::SigningKey, now_ms, &*entropy),
-            private_key: chest.at_rest.seal(SIGNING_KEY, &der, &*entropy)?,
+            private_key: key_store.at_rest.seal(SIGNING_KEY, &der, &*entropy)?,
             created_at_ms: now_ms,
             signs_from_ms: now_ms + delay_ms,
         };
-        chest.store.offer_signing_key(chest.environment_id, &key).await?;
-        let keys = self.reload(chest).await?;
+        key_store.store.offer_signing_key(key_store.environment_id, &key).await?;
+        let keys = self.reload(key_store).await?;
         let standing = keys.keys().iter().find(|k| k.sequence == sequence);
         Ok(standing.ok_or(SigningError::NoKey)?.clone())
     }

@@ -1,14 +1,14 @@
-//! The parts of a running provider, put together: database, clock, randomness, keys, mail. A [`Site`] is what all
-//! environments of a process share, an [`App`] is one environment at work, a [`Provider`] finds the one a request
+//! The parts of a running provider, put together: database, clock, randomness, keys, mail. A [`ServerState`] is what all
+//! environments of a process share, an [`EnvironmentRuntime`] is one environment at work, a [`EnvironmentRegistry`] finds the one a request
 //! is for.
 
 mod clients;
 mod context;
+mod inbox_notifier;
 mod keys;
-mod mail_room;
-mod provider;
 mod randomness;
-mod site;
+mod registry;
+mod server_state;
 mod start;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -19,11 +19,11 @@ use tokio::time::Instant;
 
 pub use clients::ClientSeal;
 pub use context::Context;
+pub use inbox_notifier::InboxNotifier;
 pub use keys::KeyRing;
-pub use mail_room::MailRoom;
-pub use provider::{Asked, NoContext, Provider};
 pub use randomness::Randomness;
-pub use site::{Access, SERVER_SECRET, Site};
+pub use registry::{EnvironmentError, EnvironmentRegistry, EnvironmentSelector};
+pub use server_state::{Access, SERVER_SECRET, ServerState};
 pub use start::{Parts, Seed, StartError, Started};
 
 use crate::config;
@@ -37,19 +37,19 @@ use crate::domain::environment_name::EnvironmentName;
 use crate::domain::field_error::FieldError;
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::storage::{ClientRecord, EnvironmentRecord, Store, StoreError, StoredFault};
-use keys::KeyChest;
+use keys::KeyStore;
 use start::server_secret;
 
 /// One environment at work.
-pub struct App {
-    pub site: Arc<Site>,
+pub struct EnvironmentRuntime {
+    pub server: Arc<ServerState>,
     pub id: String,
     /// `None`: the default one.
     pub name: Option<EnvironmentName>,
-    live: RwLock<Arc<Live>>,
+    live: RwLock<Arc<EnvironmentSnapshot>>,
     pub clock: Arc<EnvironmentClock>,
     pub keys: KeyRing,
-    pub mail: MailRoom,
+    pub mail: InboxNotifier,
     /// When this process last made sure that it knows the newest version.
     checked_at: RwLock<Instant>,
     /// Held while it is made sure; when that failed last.
@@ -57,7 +57,7 @@ pub struct App {
 }
 
 /// What requests see of an environment, as of one version.
-pub struct Live {
+pub struct EnvironmentSnapshot {
     pub environment: Arc<Environment>,
     pub version: i64,
     pub secret: ServerSecret,
@@ -70,9 +70,9 @@ pub struct Live {
     uses_well_known_secret: OnceLock<bool>,
 }
 
-impl App {
+impl EnvironmentRuntime {
     fn new(
-        site: Arc<Site>,
+        server: Arc<ServerState>,
         name: Option<EnvironmentName>,
         record: &EnvironmentRecord,
         secret: ServerSecret,
@@ -80,28 +80,28 @@ impl App {
         clients: &[ClientRecord],
         faults: Vec<StoredFault>,
     ) -> Result<Self, StartError> {
-        let environment = changed_environment(&site, name.as_ref(), record, clients)?;
-        let live = Live::new(&site, environment, record, secret, faults, None)?;
+        let environment = changed_environment(&server, name.as_ref(), record, clients)?;
+        let live = EnvironmentSnapshot::new(&server, environment, record, secret, faults, None)?;
         Ok(Self {
             id: record.id.clone(),
             name,
             live: RwLock::new(Arc::new(live)),
-            clock: Arc::new(EnvironmentClock::new(site.machine_clock.clone(), record.clock)),
+            clock: Arc::new(EnvironmentClock::new(server.machine_clock.clone(), record.clock)),
             keys,
-            mail: MailRoom::default(),
+            mail: InboxNotifier::default(),
             checked_at: RwLock::new(Instant::now()),
             checking: tokio::sync::Mutex::default(),
-            site,
+            server,
         })
     }
 
     /// What requests see now.
-    pub fn live(&self) -> Arc<Live> {
+    pub fn live(&self) -> Arc<EnvironmentSnapshot> {
         self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn store(&self) -> &Store {
-        &self.site.store
+        &self.server.store
     }
 
     /// Is the database there? Answers within the given time.
@@ -123,7 +123,7 @@ impl App {
     /// Is what this process knows young enough to be used?
     fn is_fresh(&self) -> bool {
         let checked_at = *self.checked_at.read().unwrap_or_else(PoisonError::into_inner);
-        self.site.freshness().is_none_or(|age| checked_at.elapsed() < age)
+        self.server.freshness().is_none_or(|age| checked_at.elapsed() < age)
     }
 
     /// Makes sure of the newest version. `false`: the environment was deleted.
@@ -151,15 +151,16 @@ impl App {
             let secret = server_secret(
                 self.store(),
                 &self.id,
-                &self.site.at_rest,
-                &*self.site.entropy,
+                &self.server.at_rest,
+                &*self.server.entropy,
                 self.clock.machine_ms(),
             )
             .await?;
             let faults = self.store().faults(&self.id).await?;
             let clients = self.store().clients(&self.id).await?;
-            let environment = changed_environment(&self.site, self.name.as_ref(), &record, &clients)?;
-            let next = Live::new(&self.site, environment, &record, secret, faults, Some(&known))?;
+            let environment = changed_environment(&self.server, self.name.as_ref(), &record, &clients)?;
+            let next =
+                EnvironmentSnapshot::new(&self.server, environment, &record, secret, faults, Some(&known))?;
             let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
             // A slow reader must not bring an older version back.
             if record.version > live.version {
@@ -182,25 +183,25 @@ impl App {
         algorithm: SigningAlgorithm,
         delay_ms: i64,
     ) -> Result<Arc<SigningKey>, StartError> {
-        let (entropy, now_ms) = (self.site.entropy.clone(), self.clock.machine_ms());
+        let (entropy, now_ms) = (self.server.entropy.clone(), self.clock.machine_ms());
         self.keys.add(self.key_chest(), entropy, algorithm, now_ms, delay_ms).await
     }
 
     /// The key that signs by this algorithm, made when there is none: clients may ask for another algorithm while the
     /// server runs. It signs once all servers that share the database publish it.
     pub async fn signing_key(&self, algorithm: SigningAlgorithm) -> Result<Arc<SigningKey>, StartError> {
-        let (now_ms, settle) = (self.clock.machine_ms(), self.site.freshness().unwrap_or_default());
+        let (now_ms, settle) = (self.clock.machine_ms(), self.server.freshness().unwrap_or_default());
         if let Some(key) = self.keys.signing_key(algorithm, now_ms, settle) {
             return Ok(key);
         }
-        self.keys.ensure(self.key_chest(), self.site.entropy.clone(), algorithm, now_ms).await?;
+        self.keys.ensure(self.key_chest(), self.server.entropy.clone(), algorithm, now_ms).await?;
         tokio::time::sleep(settle).await;
         let key = self.keys.signing_key(algorithm, now_ms, settle);
         key.ok_or_else(|| SigningError::NoKey.into())
     }
 
-    fn key_chest(&self) -> KeyChest<'_> {
-        KeyChest { store: &self.site.store, environment_id: &self.id, at_rest: &self.site.at_rest }
+    fn key_chest(&self) -> KeyStore<'_> {
+        KeyStore { store: &self.server.store, environment_id: &self.id, at_rest: &self.server.at_rest }
     }
 }
 
@@ -215,14 +216,14 @@ fn share_failure(failed_at: Option<Instant>, asked_at: Instant) -> Result<(), St
 
 /// The environment of a record, without opening it. Changes that the configuration no longer fits are left out, with a word in the log.
 pub fn changed_environment(
-    site: &Site,
+    server: &ServerState,
     name: Option<&EnvironmentName>,
     record: &EnvironmentRecord,
     clients: &[ClientRecord],
 ) -> Result<Environment, StartError> {
-    let changes = site.open_known_settings(&record.settings)?;
+    let changes = server.open_known_settings(&record.settings)?;
     let bare = Value::Object(serde_json::Map::new());
-    let environment = |changes: &Value| site.layers.environment(&record.id, name.cloned(), changes);
+    let environment = |changes: &Value| server.layers.environment(&record.id, name.cloned(), changes);
     let changed = environment(&changes)
         .or_else(|errors: Vec<FieldError>| {
             tracing::error!(
@@ -233,10 +234,10 @@ pub fn changed_environment(
             environment(&bare)
         })
         .map_err(|_| StoreError::Unreadable("setting"))?;
-    Ok(Environment { clients: site.clients().open_all(clients)?, ..changed })
+    Ok(Environment { clients: server.clients().open_all(clients)?, ..changed })
 }
 
-impl Live {
+impl EnvironmentSnapshot {
     /// Has a client the well-known development secret, which everybody knows? Found out on first use, since hashes take
     /// their time.
     pub fn uses_well_known_secret(&self) -> bool {
@@ -245,22 +246,22 @@ impl Live {
     }
 
     fn new(
-        site: &Site,
+        server: &ServerState,
         environment: Environment,
         record: &EnvironmentRecord,
         stored_secret: ServerSecret,
         faults: Vec<StoredFault>,
-        known: Option<&Live>,
+        known: Option<&EnvironmentSnapshot>,
     ) -> Result<Self, StartError> {
         let seed = environment.deterministic_seed.as_ref();
         let randomness = match known {
             Some(live) if live.randomness.is_for(seed, record.resets) => live.randomness.clone(),
-            _ => Arc::new(Randomness::new(site, seed, record.resets)),
+            _ => Arc::new(Randomness::new(server, seed, record.resets)),
         };
         // Codes and links come from the secret.
         let secret = seed.map_or(stored_secret, |seed| ServerSecret::new(seed.as_bytes()));
         Ok(Self {
-            client_secrets: ClientSecrets::new(secret.clone(), site.secret_checks.clone()),
+            client_secrets: ClientSecrets::new(secret.clone(), server.secret_checks.clone()),
             uses_well_known_secret: OnceLock::new(),
             mails: secret.mails_at_rest()?,
             secret,

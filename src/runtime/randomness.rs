@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::Site;
+use super::ServerState;
 use crate::crypto::entropy::SeededEntropy;
 use crate::domain::clock::UnixMs;
 use crate::domain::entropy::Entropy;
@@ -18,10 +18,10 @@ pub struct Randomness {
 }
 
 impl Randomness {
-    pub(super) fn new(site: &Site, seed: Option<&String>, resets: i64) -> Self {
+    pub(super) fn new(server: &ServerState, seed: Option<&String>, resets: i64) -> Self {
         let entropy: Arc<dyn Entropy> = match seed {
             Some(seed) => Arc::new(SeededEntropy::new(seed)),
-            None => site.entropy.clone(),
+            None => server.entropy.clone(),
         };
         Self { entropy, repeats: seed.map(|s| (s.clone(), resets)), ids: AtomicI64::new(0) }
     }

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, Once};
 use secrecy::SecretString;
 use tokio::sync::Notify;
 
-use super::keys::{KeyChest, KeyRing};
-use super::site::{Access, SERVER_SECRET, SETTINGS, Site};
-use super::{App, ClientSeal};
+use super::keys::{KeyRing, KeyStore};
+use super::server_state::{Access, SERVER_SECRET, SETTINGS, ServerState};
+use super::{ClientSeal, EnvironmentRuntime};
 use crate::config::Layers;
 use crate::crypto::at_rest::{AtRest, AtRestError};
 use crate::crypto::server_secret::ServerSecret;
@@ -86,12 +86,12 @@ impl Parts {
         self.seed_clients(&at_rest, now_ms).await?;
         let secret = server_secret(&self.store, id, &at_rest, &*self.entropy, now_ms).await?;
         let keys = KeyRing::default();
-        let chest = KeyChest { store: &self.store, environment_id: id, at_rest: &at_rest };
+        let key_store = KeyStore { store: &self.store, environment_id: id, at_rest: &at_rest };
         let asks =
             |algorithm| self.environment.clients.iter().any(|c| c.id_token_signed_response_alg == algorithm);
         for algorithm in SigningAlgorithm::ALL {
             if algorithm == SigningAlgorithm::default() || asks(algorithm) {
-                keys.ensure(chest, self.entropy.clone(), algorithm, now_ms).await?;
+                keys.ensure(key_store, self.entropy.clone(), algorithm, now_ms).await?;
             }
         }
         self.store
@@ -130,8 +130,8 @@ impl Parts {
     }
 
     /// The provider, with what [`Parts::start`] found.
-    pub fn into_app(self, started: Started) -> Result<App, StartError> {
-        let site = Arc::new(Site {
+    pub fn into_runtime(self, started: Started) -> Result<EnvironmentRuntime, StartError> {
+        let server = Arc::new(ServerState {
             at_rest: AtRest::new(self.master_key.as_ref())?,
             default_id: self.environment.id.clone(),
             mode: self.environment.mode,
@@ -154,7 +154,15 @@ impl Parts {
             flows: FlowLog::default(),
             writing_flows: tokio::sync::Mutex::default(),
         });
-        App::new(site, None, &started.record, started.secret, started.keys, &started.clients, started.faults)
+        EnvironmentRuntime::new(
+            server,
+            None,
+            &started.record,
+            started.secret,
+            started.keys,
+            &started.clients,
+            started.faults,
+        )
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use crate::runtime::Provider;
+use crate::runtime::EnvironmentRegistry;
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -18,16 +18,16 @@ pub async fn live() -> HttpResponse {
 /// `GET /ready`, and `GET /health`, which is where tools look that wait for a server: the database answers, so people can
 /// sign in, and what they change is kept. A dead SMTP server is told but does not make the
 /// server unready: mails wait for it in the outbox. A server that stops is not ready.
-pub async fn ready(provider: web::Data<Provider>) -> HttpResponse {
-    let Some(app) = provider.get() else {
+pub async fn ready(registry: web::Data<EnvironmentRegistry>) -> HttpResponse {
+    let Some(runtime) = registry.get() else {
         return HttpResponse::ServiceUnavailable()
             .json(json!({ "status": "starting", "database": "waiting" }));
     };
-    if app.site.is_stopping() {
+    if runtime.server.is_stopping() {
         return HttpResponse::ServiceUnavailable().json(json!({ "status": "stopping" }));
     }
     let smtp = async {
-        match &app.site.smtp {
+        match &runtime.server.smtp {
             None => "not configured",
             Some(smtp) => match tokio::time::timeout(PATIENCE, smtp.check()).await {
                 Ok(Ok(())) => "ok",
@@ -35,7 +35,7 @@ pub async fn ready(provider: web::Data<Provider>) -> HttpResponse {
             },
         }
     };
-    let (smtp, answer, writes) = tokio::join!(smtp, app.ping(PATIENCE), app.check_writes(PATIENCE));
+    let (smtp, answer, writes) = tokio::join!(smtp, runtime.ping(PATIENCE), runtime.check_writes(PATIENCE));
     match answer.map_err(|error| ("unreachable", error)).and(writes.map_err(|error| ("not writable", error)))
     {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ready", "database": "ok", "smtp": smtp })),

@@ -270,9 +270,9 @@ mod tests {
         let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots.add(certificate(ca_pem)).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let registry = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), registry).build().unwrap();
         let at = UnixTime::since_unix_epoch(std::time::Duration::from_millis(now_ms.unsigned_abs()));
         let name = name.to_owned().try_into().unwrap();
         verifier.verify_server_cert(&certificate(leaf_pem), &[], &name, &[], at).is_ok()

@@ -4,7 +4,7 @@ mod banner;
 mod bridge;
 mod connections;
 mod data_folder;
-mod faulty;
+mod fault_injection;
 mod files;
 mod folder_lock;
 mod health;
@@ -48,7 +48,7 @@ use crate::domain::entropy::Entropy;
 use crate::domain::ids::{IdKind, many_ids};
 use crate::domain::settings::Mode;
 use crate::mail::{SmtpMailer, SmtpSetupError};
-use crate::runtime::{Access, App, Parts, Provider, StartError};
+use crate::runtime::{Access, EnvironmentRegistry, EnvironmentRuntime, Parts, StartError};
 use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
 use crate::storage::{PostgresOptions, Store, StoreError};
 use connections::{Connections, Limits, Uptime};
@@ -228,11 +228,11 @@ impl Stop {
 }
 
 /// Puts the listeners to work over all routes and gRPC services.
-pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Listening> {
+pub fn listening(registry: EnvironmentRegistry, listeners: Listeners) -> std::io::Result<Listening> {
     let (stopping, told) = watch::channel(false);
     let (counter, connections) = watch::channel(0);
-    let grpc = Grpc::new(provider.clone());
-    let served = provider.clone();
+    let grpc = Grpc::new(registry.clone());
+    let served = registry.clone();
     let kept_pages = web::Data::new(crate::dashboard::KeptPages::default());
     let port = OnePort {
         app: move || {
@@ -247,7 +247,7 @@ pub fn listening(provider: Provider, listeners: Listeners) -> std::io::Result<Li
                 .configure(routes::routes)
         },
         grpc,
-        provider,
+        registry,
         tls: listeners.tls,
         tls_only: false,
         deadlines: listeners.deadlines,
@@ -289,11 +289,11 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         opened = open_store_for(&config, Some(&this_server)) => opened?,
         () = signals.next() => return Ok(()),
     };
-    let provider = Provider::default();
+    let registry = EnvironmentRegistry::default();
     let parts = parts(&config, store.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
 
     let Listening { server, stop } = listening(
-        provider.clone(),
+        registry.clone(),
         Listeners {
             one_port,
             tls_only,
@@ -312,7 +312,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         ca_bundle_file: tls.local_ca().map(LocalCa::bundle_file),
     };
     let ready_file = config.ready_file.clone().map(ReadyFile::at).map(Arc::new);
-    background.spawn(run_provider(parts, provider.clone(), config.clone(), addresses, ready_file.clone()));
+    background.spawn(run_provider(parts, registry.clone(), config.clone(), addresses, ready_file.clone()));
     background.spawn(async move {
         // Certificates follow the machine's time, whatever the control API makes of the server's.
         tls.keep_current(Arc::new(SystemClock)).await;
@@ -323,7 +323,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let outcome = tokio::select! {
         ended = &mut running => ended.map_err(ServeError::Io),
         () = signals.next() => {
-            provider.stop_waiting();
+            registry.stop_waiting();
             // A connection that arrives while the listener is closed is reset: whoever sends them has to know first.
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(config.shutdown_delay_s)) => {}
@@ -348,8 +348,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     background.abort_all();
     while background.join_next().await.is_some() {}
     drop(ready_file);
-    if let Some(app) = provider.get() {
-        flows::write(&app.site).await;
+    if let Some(runtime) = registry.get() {
+        flows::write(&runtime.server).await;
     }
     store.store.close().await;
     outcome
@@ -410,27 +410,27 @@ async fn first_failure(background: &mut JoinSet<Result<(), ServeError>>) -> Serv
 /// Starts the provider, opens it for requests, tells so, and does what happens without being asked.
 async fn run_provider(
     parts: Parts,
-    provider: Provider,
+    registry: EnvironmentRegistry,
     config: Config,
     addresses: Addresses,
     ready_file: Option<Arc<ReadyFile>>,
 ) -> Result<(), ServeError> {
     let started = start_patiently(&parts).await?;
-    let app = Arc::new(parts.into_app(started)?);
-    provider.fill(app.clone());
+    let runtime = Arc::new(parts.into_runtime(started)?);
+    registry.fill(runtime.clone());
     if let Some(file) = ready_file {
         file.write(banner::for_programs(&config, &addresses))?;
     }
     banner::print(&config, &addresses);
     warn_about_master_key(&config);
-    warn_about_smtp(&app).await;
+    warn_about_smtp(&runtime).await;
     let mut tasks = JoinSet::new();
-    tasks.spawn(outbox::run(provider.clone()));
-    tasks.spawn(backchannel_logout::run(provider.clone()));
-    tasks.spawn(housekeeping::reload_keys(provider.clone()));
-    tasks.spawn(housekeeping::analyze_new_tables(provider.clone()));
-    tasks.spawn(housekeeping::clean_up(provider));
-    tasks.spawn(flows::write_always(app));
+    tasks.spawn(outbox::run(registry.clone()));
+    tasks.spawn(backchannel_logout::run(registry.clone()));
+    tasks.spawn(housekeeping::reload_keys(registry.clone()));
+    tasks.spawn(housekeeping::analyze_new_tables(registry.clone()));
+    tasks.spawn(housekeeping::clean_up(registry));
+    tasks.spawn(flows::write_always(runtime));
     while tasks.join_next().await.is_some() {}
     std::future::pending().await
 }
@@ -460,8 +460,8 @@ fn warn_about_master_key(config: &Config) {
     }
 }
 
-async fn warn_about_smtp(app: &App) {
-    if let Some(smtp) = &app.site.smtp
+async fn warn_about_smtp(runtime: &EnvironmentRuntime) {
+    if let Some(smtp) = &runtime.server.smtp
         && let Err(error) = smtp.check().await
     {
         tracing::error!(%error, "the SMTP server does not accept us; mails wait in the outbox and are tried again");

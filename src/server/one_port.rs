@@ -29,14 +29,14 @@ use tracing::{Instrument as _, Span};
 
 use super::bridge::{self, Peer};
 use super::connections::{Connection, Connections, Ending, Held, InFlight};
-use super::faulty::{self, Spoilt};
+use super::fault_injection::{self, FaultOutcome};
 use super::response_body::{Answer, AnswerBody};
 use super::upload::Upload;
 use crate::api::{self, Grpc};
 use crate::domain::environment_name::EnvironmentName;
-use crate::domain::fault::Happening;
-use crate::runtime::{Asked, Provider};
-use crate::service::faults::{self, Fired};
+use crate::domain::fault::FaultTarget;
+use crate::runtime::{EnvironmentRegistry, EnvironmentSelector};
+use crate::service::faults::{self, TriggeredFault};
 use crate::telemetry::metrics::{Metrics, OpenConnection};
 use crate::telemetry::request::{self, RequestId};
 
@@ -99,7 +99,7 @@ pub struct OnePort<F> {
     pub app: F,
     pub grpc: Grpc,
     /// Knows the environments and their faults.
-    pub provider: Provider,
+    pub registry: EnvironmentRegistry,
     /// `None`: TLS is not spoken here.
     pub tls: Option<TlsAcceptor>,
     /// Plaintext is hung up on.
@@ -148,7 +148,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExec {
 struct Worker<S> {
     app: S,
     grpc: Grpc,
-    provider: Provider,
+    registry: EnvironmentRegistry,
     tls: Option<TlsAcceptor>,
     tls_only: bool,
     deadlines: Deadlines,
@@ -183,7 +183,7 @@ where
             let worker = Rc::new(Worker {
                 app,
                 grpc: port.grpc,
-                provider: port.provider,
+                registry: port.registry,
                 tls: port.tls,
                 tls_only: port.tls_only,
                 deadlines: port.deadlines,
@@ -229,7 +229,7 @@ where
 {
     /// Serves a connection until either side ends it. What fails below HTTP is the client's affair.
     async fn connection(self: Rc<Self>, tcp: TcpStream) {
-        let _counted = Counted::begin(&self.open, self.provider.metrics());
+        let _counted = Counted::begin(&self.open, self.registry.metrics());
         let address = tcp.peer_addr().ok();
         let open = self.connections.enter(address.map(|a| a.ip()));
         let connection = &open.connection;
@@ -374,30 +374,32 @@ where
         answer.instrument(span).await
     }
 
-    /// As testers want it: see [`faulty`].
+    /// As testers want it: see [`fault_injection`].
     async fn answer_or_fail(
         &self,
         request: http::Request<Upload>,
         name: Option<EnvironmentName>,
         peer: &Peer,
     ) -> io::Result<http::Response<AnswerBody>> {
-        if self.provider.get().is_none() && !TELLS_OF_THE_START.contains(&request.uri().path()) {
-            self.provider.wait_for_start(self.deadlines.start).await;
+        if self.registry.get().is_none() && !TELLS_OF_THE_START.contains(&request.uri().path()) {
+            self.registry.wait_for_start(self.deadlines.start).await;
         }
         let Some(fired) = self.fault(&request, name.as_ref(), peer).await else {
             return Ok(self.answer_well(request, name, peer).await);
         };
         faults::wait(&fired).await;
-        let mut response = match faulty::spoil(&fired, api::is_grpc(request.headers())) {
-            Spoilt::Answered(response) => response,
-            Spoilt::HungUp => return Err(io::Error::new(io::ErrorKind::ConnectionReset, "a fault hung up")),
-            Spoilt::Real { at_most: None } => self.answer_well(request, name, peer).await,
-            Spoilt::Real { at_most: Some(bytes) } => {
+        let mut response = match fault_injection::apply(&fired, api::is_grpc(request.headers())) {
+            FaultOutcome::Answered(response) => response,
+            FaultOutcome::Disconnect => {
+                return Err(io::Error::new(io::ErrorKind::ConnectionReset, "a fault hung up"));
+            }
+            FaultOutcome::Real { at_most: None } => self.answer_well(request, name, peer).await,
+            FaultOutcome::Real { at_most: Some(bytes) } => {
                 let response = self.answer_well(request, name, peer).await;
                 response.map(|answer| answer.truncated(bytes))
             }
         };
-        faulty::mark(&mut response, &fired);
+        fault_injection::mark(&mut response, &fired);
         Ok(response)
     }
 
@@ -407,7 +409,7 @@ where
         request: &http::Request<Upload>,
         name: Option<&EnvironmentName>,
         peer: &Peer,
-    ) -> Option<Fired> {
+    ) -> Option<TriggeredFault> {
         let path = request.uri().path();
         if ["/_emulator", "/dashboard", "/health", "/live", "/ready", "/metrics"]
             .iter()
@@ -417,17 +419,17 @@ where
         }
         let host = request.headers().get(http::header::HOST).and_then(|h| h.to_str().ok());
         let authority = request.uri().authority().map(|a| a.as_str()).or(host);
-        let asked = Asked { over_tls: peer.over_tls, authority, name };
-        if !self.provider.may_have_faults(asked) {
+        let asked = EnvironmentSelector { over_tls: peer.over_tls, authority, name };
+        if !self.registry.may_have_faults(asked) {
             return None;
         }
-        let context = self.provider.context(asked).await.ok()?;
+        let context = self.registry.context(asked).await.ok()?;
         let happening = if api::is_grpc(request.headers()) {
-            Happening::Grpc { path }
+            FaultTarget::Grpc { path }
         } else {
-            Happening::Http { method: request.method().as_str(), path }
+            FaultTarget::Http { method: request.method().as_str(), path }
         };
-        faults::fire(&context.app, happening).await
+        faults::fire(&context.runtime, happening).await
     }
 
     async fn answer_well(

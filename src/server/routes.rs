@@ -19,7 +19,7 @@ use crate::http::assets;
 use crate::http::endpoint::endpoint;
 use crate::http::errors::Problem;
 use crate::pages::{link, login, portal};
-use crate::runtime::Provider;
+use crate::runtime::EnvironmentRegistry;
 use crate::telemetry::request;
 use crate::{emulator, oidc, pages};
 
@@ -118,8 +118,8 @@ pub async fn observed(
         Span::current().record("http.route", route.as_str());
         request::name_span(route, Some(method));
     }
-    if let Some(provider) = asked.app_data::<web::Data<Provider>>() {
-        provider.metrics().http_request(method, route, answer.status().as_u16(), begun.elapsed());
+    if let Some(registry) = asked.app_data::<web::Data<EnvironmentRegistry>>() {
+        registry.metrics().http_request(method, route, answer.status().as_u16(), begun.elapsed());
     }
     Ok(answer)
 }

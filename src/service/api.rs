@@ -94,7 +94,7 @@ pub const COMPATIBILITY_PATH: &str = "/compatibility";
 /// The answer of a method that Scalekit has and we have not.
 pub fn not_emulated(context: &Context, method: &Method) -> ApiError {
     let times = {
-        let mut counts = context.app.site.not_emulated.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = context.runtime.server.not_emulated.lock().unwrap_or_else(PoisonError::into_inner);
         let times = counts.entry(method.path()).or_default();
         *times += 1;
         *times

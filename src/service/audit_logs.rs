@@ -16,7 +16,7 @@ const MAX_PAGE_SIZE: u32 = 100;
 
 /// What is asked for; empty texts ask for nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub struct ListAuthRequests {
     pub page_size: u32,
     /// Number of the page, from 1.
     pub page_token: String,
@@ -50,7 +50,7 @@ pub struct Page {
     pub prev_page_token: String,
 }
 
-pub async fn list(context: &Context, asked: Asked) -> Result<Page, ApiRefusal> {
+pub async fn list(context: &Context, asked: ListAuthRequests) -> Result<Page, ApiRefusal> {
     let size = match asked.page_size {
         0 => PAGE_SIZE,
         size => size.min(MAX_PAGE_SIZE),

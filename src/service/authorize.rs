@@ -1,14 +1,15 @@
 //! `/oauth/authorize`: silent sign-in when a session allows it, otherwise the start of a sign-in.
 
 use super::authorization_response::{error_url, may_answer};
-use super::pushed_requests::{self, NoPushedRequest};
+use super::pushed_requests::{self, ParError};
 use super::sessions::{Browser, live_session};
 use super::token::hinted;
 use super::{Failure, flows, passwordless, sign_in};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{
-    self, AuthorizationRequest, ErrorCode, PageRefusal, Parameters, Prompt, Refusal, response_url,
+    self, AuthorizationRequest, AuthorizationRequestError, ErrorCode, PageRefusal, Parameters, Prompt,
+    response_url,
 };
 use crate::domain::email::{EmailAddress, key_of};
 use crate::domain::entropy::secret_text;
@@ -32,12 +33,12 @@ pub enum Authorized {
 
 /// Why the browser stays here.
 #[derive(Debug)]
-pub enum NotAuthorized {
+pub enum AuthorizeError {
     Page(PageRefusal),
     Failure(Failure),
 }
 
-impl<E: Into<Failure>> From<E> for NotAuthorized {
+impl<E: Into<Failure>> From<E> for AuthorizeError {
     fn from(error: E) -> Self {
         Self::Failure(error.into())
     }
@@ -48,24 +49,24 @@ pub async fn authorize(
     context: &Context,
     params: &Parameters,
     browser: &Browser,
-) -> Result<Authorized, NotAuthorized> {
+) -> Result<Authorized, AuthorizeError> {
     let pushed = match pushed_requests::take(context, params).await {
         Ok(pushed) => pushed,
-        Err(NoPushedRequest::Failure(failure)) => return Err(NotAuthorized::Failure(failure)),
-        Err(NoPushedRequest::Page(refusal)) => {
+        Err(ParError::Failure(failure)) => return Err(AuthorizeError::Failure(failure)),
+        Err(ParError::Page(refusal)) => {
             note_refused(context, params, None, &refusal.to_string());
-            return Err(NotAuthorized::Page(refusal));
+            return Err(AuthorizeError::Page(refusal));
         }
     };
     let is_pushed = pushed.is_some();
     let params = pushed.as_ref().unwrap_or(params);
     let request = match authorization::parse(&context.environment, params) {
         Ok(request) => request,
-        Err(Refusal::Page(refusal)) => {
+        Err(AuthorizationRequestError::Page(refusal)) => {
             note_refused(context, params, None, &refusal.to_string());
-            return Err(NotAuthorized::Page(refusal));
+            return Err(AuthorizeError::Page(refusal));
         }
-        Err(Refusal::Redirect { redirect_uri, state, code, description }) => {
+        Err(AuthorizationRequestError::Redirect { redirect_uri, state, code, description }) => {
             note_refused(context, params, Some(code), &description);
             let parameters = [("error", code.as_str()), ("error_description", description.as_str())];
             let location = response_url(&redirect_uri, &parameters, state.as_deref(), context.issuer());
@@ -101,7 +102,7 @@ pub async fn authorize(
         note_refused(context, params, Some(ErrorCode::LoginRequired), text);
         return Ok(refuse(context, &request, ErrorCode::LoginRequired, text));
     }
-    start(context, request, browser).await.map_err(NotAuthorized::Failure)
+    start(context, request, browser).await.map_err(AuthorizeError::Failure)
 }
 
 /// RFC 9126 §6: `require_pushed_authorization_requests`.
@@ -204,7 +205,7 @@ pub async fn restart(
     context: &Context,
     browser: &Browser,
     id: &str,
-) -> Result<String, passwordless::Refusal> {
+) -> Result<String, passwordless::PasswordlessError> {
     let request = passwordless::request_of_browser(context, browser, id).await?;
     let authorization = AuthorizationRequest { login_hint: None, ..request.origin.authorization };
     match start(context, authorization, browser).await? {

@@ -16,7 +16,7 @@ use crate::domain::ids::{IdKind, new_id};
 use crate::domain::logout_token::{LOGOUT_TOKEN_TYPE, LogoutDelivery, LogoutTokenClaims};
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::mail::retry_delay_ms;
-use crate::runtime::{App, Context, Provider, Site};
+use crate::runtime::{Context, EnvironmentRegistry, EnvironmentRuntime, ServerState};
 use crate::storage::LogoutNotice;
 use crate::telemetry::metrics::Delivery;
 
@@ -69,13 +69,13 @@ pub async fn notices(context: &Context, limit: i64) -> Result<Vec<LogoutNoticeVi
 }
 
 /// Tells applications until the task is dropped.
-pub async fn run(provider: Provider) {
-    let Some(site) = provider.get().map(|app| app.site.clone()) else { return };
+pub async fn run(registry: EnvironmentRegistry) {
+    let Some(server) = registry.get().map(|runtime| runtime.server.clone()) else { return };
     let mut client = None;
     loop {
-        match tell_due(&provider, &site, &mut client).await {
+        match tell_due(&registry, &server, &mut client).await {
             Ok(0) => {
-                let _ = tokio::time::timeout(LOOK_EVERY, site.sessions_ended.notified()).await;
+                let _ = tokio::time::timeout(LOOK_EVERY, server.sessions_ended.notified()).await;
             }
             Ok(_) => {}
             Err(failure) => {
@@ -88,19 +88,19 @@ pub async fn run(provider: Provider) {
 
 /// Tries every notice whose time has come, by the machine's clock; returns how many were tried.
 async fn tell_due(
-    provider: &Provider,
-    site: &Site,
+    registry: &EnvironmentRegistry,
+    server: &ServerState,
     client: &mut Option<reqwest::Client>,
 ) -> Result<usize, Failure> {
-    let now_ms = site.machine_clock.now_ms();
-    let due = site.store.due_logout_notices(now_ms, BATCH).await?;
+    let now_ms = server.machine_clock.now_ms();
+    let due = server.store.due_logout_notices(now_ms, BATCH).await?;
     if due.is_empty() {
         return Ok(0);
     }
     // Made when it is needed: reading the machine's certificates takes longer than a start should.
     let client = match client {
         Some(client) => client,
-        None => match http_client(&site.logout_roots) {
+        None => match http_client(&server.logout_roots) {
             Ok(made) => client.insert(made),
             Err(error) => {
                 tracing::error!(%error, "back-channel logout: no HTTP client can be made; notices wait");
@@ -108,7 +108,7 @@ async fn tell_due(
             }
         },
     };
-    let outcomes = join_all(due.iter().map(|notice| claim_and_tell(provider, site, client, notice))).await;
+    let outcomes = join_all(due.iter().map(|notice| claim_and_tell(registry, server, client, notice))).await;
     let mut tried = 0;
     for outcome in outcomes {
         tried += usize::from(outcome?);
@@ -139,16 +139,16 @@ fn http_client(roots: &[reqwest::Certificate]) -> Result<reqwest::Client, reqwes
 
 /// `false` when another replica has the notice.
 async fn claim_and_tell(
-    provider: &Provider,
-    site: &Site,
+    registry: &EnvironmentRegistry,
+    server: &ServerState,
     client: &reqwest::Client,
     notice: &LogoutNotice,
 ) -> Result<bool, Failure> {
-    if !site.store.claim_logout_notice(notice, site.machine_clock.now_ms() + CLAIM_MS).await? {
+    if !server.store.claim_logout_notice(notice, server.machine_clock.now_ms() + CLAIM_MS).await? {
         return Ok(false);
     }
-    let app = match provider.by_id(&notice.environment_id).await {
-        Ok(Some(app)) => app,
+    let runtime = match registry.by_id(&notice.environment_id).await {
+        Ok(Some(runtime)) => runtime,
         // Its environment is gone, and the notice with it.
         Ok(None) => return Ok(true),
         Err(error) => {
@@ -156,25 +156,25 @@ async fn claim_and_tell(
             return Ok(true);
         }
     };
-    let live = app.live();
+    let live = runtime.live();
     let told = live.environment.client(&notice.client_id);
     let (outcome, answer) = match told.and_then(|c| Some((c.backchannel_logout_uri.as_ref()?, c))) {
         // The application was deleted, or wants to hear no more.
         None => (LogoutDelivery::Refused, "no backchannel_logout_uri is registered any more".to_owned()),
         Some((uri, told)) => {
-            match logout_token(site, &app, notice, told.id_token_signed_response_alg).await {
+            match logout_token(server, &runtime, notice, told.id_token_signed_response_alg).await {
                 Ok(token) => post(client, uri, &token).await,
                 Err(failure) => (LogoutDelivery::Failed, failure.to_string()),
             }
         }
     };
-    provider.metrics().logout_notice(conclude(site, notice, outcome, &answer).await?);
+    registry.metrics().logout_notice(conclude(server, notice, outcome, &answer).await?);
     Ok(true)
 }
 
 async fn logout_token(
-    site: &Site,
-    app: &App,
+    server: &ServerState,
+    runtime: &EnvironmentRuntime,
     notice: &LogoutNotice,
     algorithm: SigningAlgorithm,
 ) -> Result<String, Failure> {
@@ -183,10 +183,10 @@ async fn logout_token(
         &notice.subject,
         &notice.client_id,
         &notice.session_id,
-        new_id(IdKind::Token, site.machine_clock.now_ms(), &*site.entropy),
-        app.clock.token_date_ms(),
+        new_id(IdKind::Token, server.machine_clock.now_ms(), &*server.entropy),
+        runtime.clock.token_date_ms(),
     );
-    let key = app.signing_key(algorithm).await?;
+    let key = runtime.signing_key(algorithm).await?;
     Ok(key.sign_typed(LOGOUT_TOKEN_TYPE, &claims)?)
 }
 
@@ -259,7 +259,7 @@ fn why_no_tls(error: &rustls::Error, host: &str) -> String {
 }
 
 async fn conclude(
-    site: &Site,
+    server: &ServerState,
     notice: &LogoutNotice,
     outcome: LogoutDelivery,
     answer: &str,
@@ -278,14 +278,14 @@ async fn conclude(
         LogoutDelivery::Failed if attempt < MAX_ATTEMPTS => {
             let retry_in_ms = retry_delay_ms(u32::try_from(attempt).unwrap_or(u32::MAX));
             tracing::warn!(client_id, session_id, attempt, retry_in_ms, answer, "back-channel logout failed");
-            (Some(site.machine_clock.now_ms() + retry_in_ms), None, Delivery::Postponed)
+            (Some(server.machine_clock.now_ms() + retry_in_ms), None, Delivery::Postponed)
         }
         LogoutDelivery::Failed => {
             tracing::error!(client_id, session_id, attempt, answer, "back-channel logout given up");
             (None, Some("given_up"), Delivery::GivenUp)
         }
     };
-    site.store.note_logout_attempt(notice, again_at_ms, ended_as, answer).await?;
+    server.store.note_logout_attempt(notice, again_at_ms, ended_as, answer).await?;
     Ok(delivery)
 }
 
@@ -297,14 +297,14 @@ mod tests {
     fn what_is_wrong_with_a_certificate_is_said_in_words() {
         for (bad, words) in [
             (CertificateError::UnknownIssuer, "backchannel_logout.ca_file"),
-            (CertificateError::NotValidForName, "another name than app.example.com"),
+            (CertificateError::NotValidForName, "another name than runtime.example.com"),
             (CertificateError::Expired, "expired"),
             (CertificateError::BadEncoding, "no TLS connection"),
         ] {
             let error = rustls::Error::InvalidCertificate(bad);
             // As tokio and hyper wrap it.
             let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
-            let said = why_no_tls(of_tls(&wrapped).unwrap(), "app.example.com");
+            let said = why_no_tls(of_tls(&wrapped).unwrap(), "runtime.example.com");
             assert!(said.contains(words), "{said}");
         }
         assert!(of_tls(&io::Error::from(io::ErrorKind::ConnectionRefused)).is_none());

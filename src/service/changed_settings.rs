@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::changes::{Refused, settle};
+use super::changes::{ControlError, publish_change};
 use super::retry_on_conflict;
 use crate::domain::client::Client;
 use crate::domain::environment::Environment;
@@ -14,32 +14,32 @@ use crate::runtime::Context;
 /// take their place.
 pub(super) async fn change_with(
     context: &Context,
-    edit: impl Fn(&mut Value, &[Client]) -> Result<(), Refused>,
-) -> Result<Arc<Environment>, Refused> {
-    let (site, store, edit) = (&context.app.site, context.store(), &edit);
+    edit: impl Fn(&mut Value, &[Client]) -> Result<(), ControlError>,
+) -> Result<Arc<Environment>, ControlError> {
+    let (server, store, edit) = (&context.runtime.server, context.store(), &edit);
     retry_on_conflict(|| async move {
-        let mut record = context.app.record().await?;
+        let mut record = context.runtime.record().await?;
         let stored = store.clients(&record.id).await?;
-        let mut changes = site.open_known_settings(&record.settings)?;
-        edit(&mut changes, &site.clients().open_all(&stored)?)?;
-        let environment = site
+        let mut changes = server.open_known_settings(&record.settings)?;
+        edit(&mut changes, &server.clients().open_all(&stored)?)?;
+        let environment = server
             .layers
-            .environment(&record.id, context.app.name.clone(), &changes)
-            .map_err(Refused::Invalid)?;
-        let now_ms = context.app.clock.machine_ms();
+            .environment(&record.id, context.runtime.name.clone(), &changes)
+            .map_err(ControlError::Invalid)?;
+        let now_ms = context.runtime.clock.machine_ms();
         let is_done = if take_clients(&mut changes) {
-            let clients = site.clients().changes(&stored, &environment.clients, now_ms)?;
-            record.settings = site.seal_settings(&changes)?;
+            let clients = server.clients().changes(&stored, &environment.clients, now_ms)?;
+            record.settings = server.seal_settings(&changes)?;
             store.change_clients(&record, &clients, now_ms).await?
         } else {
-            record.settings = site.seal_settings(&changes)?;
+            record.settings = server.seal_settings(&changes)?;
             store.change_environment(&record, now_ms).await?
         };
-        Ok::<_, Refused>(is_done.then_some(()))
+        Ok::<_, ControlError>(is_done.then_some(()))
     })
     .await?;
-    settle(context).await?;
-    Ok(context.app.live().environment.clone())
+    publish_change(context).await?;
+    Ok(context.runtime.live().environment.clone())
 }
 
 /// Takes the clients out of changed settings: they are rows. Were there any?

@@ -8,7 +8,7 @@ use crate::storage::{EnvironmentRecord, StoreError};
 
 /// Why something was not done. The state is as before.
 #[derive(Debug)]
-pub enum Refused {
+pub enum ControlError {
     Invalid(Vec<FieldError>),
     NotFound(String),
     /// It is there already.
@@ -17,19 +17,19 @@ pub enum Refused {
     Failure(Failure),
 }
 
-impl<E: Into<Failure>> From<E> for Refused {
+impl<E: Into<Failure>> From<E> for ControlError {
     fn from(error: E) -> Self {
         Self::Failure(error.into())
     }
 }
 
-impl Refused {
+impl ControlError {
     pub fn field(field: &str, reason: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, reason)])
     }
 }
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for ControlError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Invalid(errors) => {
@@ -44,9 +44,9 @@ impl std::fmt::Display for Refused {
 }
 
 /// A record that exists already is the caller's mistake, with the field it comes from.
-pub(super) fn exists(error: StoreError, field: &str, reason: &str) -> Refused {
+pub(super) fn exists(error: StoreError, field: &str, reason: &str) -> ControlError {
     match error {
-        StoreError::Exists(_) => Refused::Conflict(FieldError::new(field, reason)),
+        StoreError::Exists(_) => ControlError::Conflict(FieldError::new(field, reason)),
         other => other.into(),
     }
 }
@@ -54,22 +54,22 @@ pub(super) fn exists(error: StoreError, field: &str, reason: &str) -> Refused {
 /// Changes the environment's record, again and again while others change it, and waits until every server knows.
 pub(super) async fn change_record(
     context: &Context,
-    change: impl Fn(&mut EnvironmentRecord) -> Result<(), Refused>,
-) -> Result<(), Refused> {
+    change: impl Fn(&mut EnvironmentRecord) -> Result<(), ControlError>,
+) -> Result<(), ControlError> {
     retry_on_conflict(|| async {
-        let mut record = context.app.record().await?;
+        let mut record = context.runtime.record().await?;
         change(&mut record)?;
-        let is_done = context.store().change_environment(&record, context.app.clock.machine_ms()).await?;
-        Ok::<_, Refused>(is_done.then_some(()))
+        let is_done = context.store().change_environment(&record, context.runtime.clock.machine_ms()).await?;
+        Ok::<_, ControlError>(is_done.then_some(()))
     })
     .await?;
-    settle(context).await
+    publish_change(context).await
 }
 
 /// Makes a committed change known: here at once, to other servers within the time that they may go without asking.
-pub(super) async fn settle(context: &Context) -> Result<(), Refused> {
-    context.app.reload().await?;
-    if let Some(age) = context.app.site.freshness() {
+pub(super) async fn publish_change(context: &Context) -> Result<(), ControlError> {
+    context.runtime.reload().await?;
+    if let Some(age) = context.runtime.server.freshness() {
         tokio::time::sleep(age).await;
     }
     Ok(())

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::changed_settings::change_with;
-use super::changes::Refused;
+use super::changes::ControlError;
 use crate::config::merge;
 use crate::domain::client::{Client, ClientKind, ClientSecret};
 use crate::domain::entropy::Entropy;
@@ -95,18 +95,18 @@ pub fn list(context: &Context) -> Vec<ClientView> {
     context.environment.clients.iter().map(ClientView::from).collect()
 }
 
-pub fn show(context: &Context, client_id: &str) -> Result<ClientView, Refused> {
+pub fn show(context: &Context, client_id: &str) -> Result<ClientView, ControlError> {
     context.environment.client(client_id).map(ClientView::from).ok_or_else(|| unknown(client_id))
 }
 
-fn unknown(client_id: &str) -> Refused {
-    Refused::NotFound(format!("there is no client {client_id}"))
+fn unknown(client_id: &str) -> ControlError {
+    ControlError::NotFound(format!("there is no client {client_id}"))
 }
 
 /// Adds an application. Without `client_id`, or a web client's secret, they are made.
-pub async fn create(context: &Context, fields: Value) -> Result<ClientView, Refused> {
+pub async fn create(context: &Context, fields: Value) -> Result<ClientView, ControlError> {
     let Value::Object(mut fields) = fields else {
-        return Err(Refused::field("", "must be a JSON object"));
+        return Err(ControlError::field("", "must be a JSON object"));
     };
     let is_web = fields.get("type").is_none_or(|t| t == "web");
     fields.entry("client_id").or_insert_with(|| new_client_id(context.entropy()).into());
@@ -120,22 +120,22 @@ pub async fn create(context: &Context, fields: Value) -> Result<ClientView, Refu
     edit(context, &client_id, |clients| {
         if clients.iter().any(|c| c.get("client_id").and_then(Value::as_str) == Some(&client_id)) {
             let error = FieldError::new("client_id", "is used by another client already");
-            return Err(Refused::Conflict(error));
+            return Err(ControlError::Conflict(error));
         }
         clients.push(Value::Object(fields.clone()));
         Ok(())
     })
     .await?;
-    shown(context, &client_id)
+    view_of(context, &client_id)
 }
 
 /// Changes an application: what is named replaces what was there, `null` goes back to the default.
-pub async fn change(context: &Context, client_id: &str, patch: &Value) -> Result<ClientView, Refused> {
+pub async fn change(context: &Context, client_id: &str, patch: &Value) -> Result<ClientView, ControlError> {
     if !patch.is_object() {
-        return Err(Refused::field("", "must be a JSON object"));
+        return Err(ControlError::field("", "must be a JSON object"));
     }
     if patch.get("client_id").is_some_and(|id| id != client_id) {
-        return Err(Refused::field("client_id", "cannot be changed"));
+        return Err(ControlError::field("client_id", "cannot be changed"));
     }
     edit(context, client_id, |clients| {
         let found =
@@ -152,10 +152,10 @@ pub async fn change(context: &Context, client_id: &str, patch: &Value) -> Result
         Ok(())
     })
     .await?;
-    shown(context, client_id)
+    view_of(context, client_id)
 }
 
-pub async fn delete(context: &Context, client_id: &str) -> Result<(), Refused> {
+pub async fn delete(context: &Context, client_id: &str) -> Result<(), ControlError> {
     edit(context, client_id, |clients| {
         let before = clients.len();
         clients.retain(|c| c.get("client_id").and_then(Value::as_str) != Some(client_id));
@@ -164,8 +164,8 @@ pub async fn delete(context: &Context, client_id: &str) -> Result<(), Refused> {
     .await
 }
 
-fn shown(context: &Context, client_id: &str) -> Result<ClientView, Refused> {
-    let live = context.app.live();
+fn view_of(context: &Context, client_id: &str) -> Result<ClientView, ControlError> {
+    let live = context.runtime.live();
     live.environment.client(client_id).map(ClientView::from).ok_or_else(|| unknown(client_id))
 }
 
@@ -173,8 +173,8 @@ fn shown(context: &Context, client_id: &str) -> Result<ClientView, Refused> {
 async fn edit(
     context: &Context,
     client_id: &str,
-    change: impl Fn(&mut Vec<Value>) -> Result<(), Refused>,
-) -> Result<(), Refused> {
+    change: impl Fn(&mut Vec<Value>) -> Result<(), ControlError>,
+) -> Result<(), ControlError> {
     let edited_at = std::cell::Cell::new(None);
     let outcome = change_with(context, |changes, clients| {
         let mut clients = described(clients)?;
@@ -187,26 +187,28 @@ async fn edit(
     .await;
     match outcome {
         Ok(_) => Ok(()),
-        Err(Refused::Invalid(errors)) => {
+        Err(ControlError::Invalid(errors)) => {
             let prefix = edited_at.get().map(|at| format!("clients[{at}].")).unwrap_or_default();
             let own = errors.into_iter().map(|e| {
                 let field = e.field.strip_prefix(&prefix).unwrap_or(&e.field).to_owned();
                 FieldError::new(field, e.reason)
             });
-            Err(Refused::Invalid(own.collect()))
+            Err(ControlError::Invalid(own.collect()))
         }
         Err(other) => Err(other),
     }
 }
 
 /// Clients in the configuration's words.
-pub(super) fn described(clients: &[Client]) -> Result<Vec<Value>, Refused> {
+pub(super) fn described(clients: &[Client]) -> Result<Vec<Value>, ControlError> {
     let views = clients.iter().map(|c| serde_json::to_value(ClientView::from(c)));
-    views.collect::<Result<_, _>>().map_err(|_| Refused::Failure(StoreError::Unreadable("client").into()))
+    views
+        .collect::<Result<_, _>>()
+        .map_err(|_| ControlError::Failure(StoreError::Unreadable("client").into()))
 }
 
 /// The clients that a reset goes back to, in the configuration's words.
-pub(super) async fn first(context: &Context) -> Result<Value, Refused> {
+pub(super) async fn first(context: &Context) -> Result<Value, ControlError> {
     let stored = context.store().template_clients(context.environment_id()).await?;
-    Ok(described(&context.app.site.clients().open_all(&stored)?)?.into())
+    Ok(described(&context.runtime.server.clients().open_all(&stored)?)?.into())
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::changes::{Refused, change_record};
+use super::changes::{ControlError, change_record};
 use crate::domain::clock::{ClockChange, ClockSetting, rfc3339};
 use crate::runtime::Context;
 
@@ -22,7 +22,7 @@ pub struct ClockView {
 }
 
 pub fn show(context: &Context) -> ClockView {
-    let clock = &context.app.clock;
+    let clock = &context.runtime.clock;
     // One reading of the machine's clock, or an unmoved clock would seem to be behind.
     let (real_ms, setting) = (clock.machine_ms(), clock.setting());
     let now_ms = setting.now_ms(real_ms);
@@ -36,13 +36,13 @@ pub fn show(context: &Context) -> ClockView {
 }
 
 /// Sets, moves, stops or starts the clock, for everything and on all servers.
-pub async fn change(context: &Context, change: ClockChange) -> Result<ClockView, Refused> {
-    let machine_ms = context.app.clock.machine_ms();
+pub async fn change(context: &Context, change: ClockChange) -> Result<ClockView, ControlError> {
+    let machine_ms = context.runtime.clock.machine_ms();
     change_record(context, |record| {
         record.clock = record
             .clock
             .changed(change, machine_ms)
-            .ok_or_else(|| Refused::field("now", "would be before 1970 or after 9999"))?;
+            .ok_or_else(|| ControlError::field("now", "would be before 1970 or after 9999"))?;
         Ok(())
     })
     .await?;
@@ -50,7 +50,7 @@ pub async fn change(context: &Context, change: ClockChange) -> Result<ClockView,
 }
 
 /// Back to real time.
-pub async fn reset(context: &Context) -> Result<ClockView, Refused> {
+pub async fn reset(context: &Context) -> Result<ClockView, ControlError> {
     change_record(context, |record| {
         record.clock = ClockSetting::default();
         Ok(())

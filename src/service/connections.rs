@@ -1,7 +1,7 @@
 //! The one connection that an environment has, its passwordless one, and its settings.
 
 use super::api::ApiRefusal;
-use super::changes::Refused;
+use super::changes::ControlError;
 use super::settings;
 use crate::domain::api_error::{ApiErrorCode, FieldViolation};
 use crate::domain::email::EmailAddress;
@@ -85,13 +85,13 @@ pub async fn change(
     change.check()?;
     let changed =
         settings::change(context, &change.to_settings()).await.map_err(|refusal| match refusal {
-            Refused::Invalid(errors) => {
+            ControlError::Invalid(errors) => {
                 let found = errors
                     .into_iter()
                     .map(|e| FieldViolation::new(&e.field, "settings", format!("{} {}", e.field, e.reason)));
                 ApiRefusal::from(found.collect::<Vec<_>>())
             }
-            Refused::Failure(failure) => failure.into(),
+            ControlError::Failure(failure) => failure.into(),
             other => ApiRefusal::new(ApiErrorCode::Internal, other.to_string()),
         })?;
     Ok(changed.passwordless.clone())

@@ -90,7 +90,7 @@ pub async fn end(context: &Context, session_id: &str) -> Result<bool, Failure> {
     let has_ended =
         context.store().end_session(context.environment_id(), session_id, context.now_ms()).await?;
     if has_ended {
-        context.app.site.sessions_ended.notify_one();
+        context.runtime.server.sessions_ended.notify_one();
     }
     Ok(has_ended)
 }

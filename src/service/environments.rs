@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::changed_settings::take_clients;
-use super::changes::Refused;
+use super::changes::ControlError;
 use super::{clients, people, settings::Settings};
 use crate::config::{merge, seed_from_json};
 use crate::domain::clock::{ClockChange, ClockSetting, rfc3339};
@@ -17,13 +17,13 @@ use crate::domain::environment_name::EnvironmentName;
 use crate::domain::ids::{IdKind, new_id};
 use crate::domain::public_url::PublicUrl;
 use crate::domain::settings::Mode;
-use crate::runtime::{App, Context, NoContext, SERVER_SECRET, changed_environment};
+use crate::runtime::{Context, EnvironmentError, EnvironmentRuntime, SERVER_SECRET, changed_environment};
 use crate::service::{Failure, seed};
 use crate::storage::EnvironmentRecord;
 
 /// What a new environment is to be.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct CreateEnvironment {
     /// Made up when left out.
     pub name: Option<String>,
     /// Over the configured settings. Without `clients`, one is made with credentials of its own.
@@ -84,14 +84,14 @@ pub fn view(environment: &Environment, created_at_ms: Option<i64>) -> Environmen
 
 /// The default environment and the first isolated ones after `after`, by name; of the isolated ones those only whose
 /// name contains `part`.
-pub async fn list(context: &Context, after: &str, part: &str) -> Result<Vec<EnvironmentView>, Refused> {
+pub async fn list(context: &Context, after: &str, part: &str) -> Result<Vec<EnvironmentView>, ControlError> {
     let mut found = vec![];
     if after.is_empty()
-        && let Some(default) = context.provider.get()
+        && let Some(default) = context.registry.get()
     {
         found.push(view(&default.live().environment, None));
     }
-    let (site, store) = (&context.app.site, context.store());
+    let (server, store) = (&context.runtime.server, context.store());
     let records = store.environment_records(after, part, PAGE_ROWS).await?;
     let name_of =
         |record: Option<&EnvironmentRecord>| record.and_then(|r| r.name.clone()).unwrap_or_default();
@@ -100,53 +100,53 @@ pub async fn list(context: &Context, after: &str, part: &str) -> Result<Vec<Envi
     for record in &records {
         let name = record.name.as_deref().and_then(EnvironmentName::parse);
         let clients = clients.get(&record.id).map(Vec::as_slice).unwrap_or_default();
-        let environment = changed_environment(site, name.as_ref(), record, clients)?;
+        let environment = changed_environment(server, name.as_ref(), record, clients)?;
         found.push(view(&environment, Some(record.created_at_ms)));
     }
     Ok(found)
 }
 
-async fn open(context: &Context, name: &EnvironmentName) -> Result<Arc<App>, Refused> {
-    context.provider.open(name).await.map_err(|error| match error {
-        NoContext::Unknown(_) => unknown(name.as_str()),
-        NoContext::Failure(error) => error.into(),
-        NoContext::Starting => Refused::NotAllowed("the server is starting".to_owned()),
+async fn open(context: &Context, name: &EnvironmentName) -> Result<Arc<EnvironmentRuntime>, ControlError> {
+    context.registry.open(name).await.map_err(|error| match error {
+        EnvironmentError::Unknown(_) => unknown(name.as_str()),
+        EnvironmentError::Failure(error) => error.into(),
+        EnvironmentError::Starting => ControlError::NotAllowed("the server is starting".to_owned()),
     })
 }
 
-fn unknown(name: &str) -> Refused {
-    Refused::NotFound(format!("there is no environment {name:?}"))
+fn unknown(name: &str) -> ControlError {
+    ControlError::NotFound(format!("there is no environment {name:?}"))
 }
 
-fn parse_name(name: &str) -> Result<EnvironmentName, Refused> {
+fn parse_name(name: &str) -> Result<EnvironmentName, ControlError> {
     EnvironmentName::parse(name).ok_or_else(|| {
-        Refused::field("name", "must be 1 to 63 letters, digits and inner hyphens, as in host names")
+        ControlError::field("name", "must be 1 to 63 letters, digits and inner hyphens, as in host names")
     })
 }
 
-pub async fn show(context: &Context, name: &str) -> Result<EnvironmentView, Refused> {
+pub async fn show(context: &Context, name: &str) -> Result<EnvironmentView, ControlError> {
     let name = EnvironmentName::parse(name).ok_or_else(|| unknown(name))?;
     let record =
         context.store().environment_named(name.as_str()).await?.ok_or_else(|| unknown(name.as_str()))?;
-    let app = open(context, &name).await?;
-    Ok(view(&app.live().environment, Some(record.created_at_ms)))
+    let runtime = open(context, &name).await?;
+    Ok(view(&runtime.live().environment, Some(record.created_at_ms)))
 }
 
 /// Makes an environment. It signs with the keys of the default one, under an issuer of its own.
-pub async fn create(context: &Context, wanted: Wanted) -> Result<EnvironmentView, Refused> {
-    let site = context.app.site.clone();
-    if site.mode == Mode::Production {
-        return Err(Refused::NotAllowed("production mode has the one environment only".to_owned()));
+pub async fn create(context: &Context, wanted: CreateEnvironment) -> Result<EnvironmentView, ControlError> {
+    let server = context.runtime.server.clone();
+    if server.mode == Mode::Production {
+        return Err(ControlError::NotAllowed("production mode has the one environment only".to_owned()));
     }
-    let entropy = &*site.entropy;
+    let entropy = &*server.entropy;
     let name = match &wanted.name {
         Some(name) => parse_name(name)?,
         None => parse_name(&format!("env-{}", &new_id(IdKind::Environment, 0, entropy)[16..]))?,
     };
-    let machine_ms = site.machine_clock.now_ms();
+    let machine_ms = server.machine_clock.now_ms();
     let clock = ClockSetting::default()
         .changed(wanted.clock, machine_ms)
-        .ok_or_else(|| Refused::field("clock.now", "would be before 1970 or after 9999"))?;
+        .ok_or_else(|| ControlError::field("clock.now", "would be before 1970 or after 9999"))?;
     let mut settings = json!({});
     if wanted.settings.get("clients").is_none_or(Value::is_null) {
         merge(
@@ -161,14 +161,14 @@ pub async fn create(context: &Context, wanted: Wanted) -> Result<EnvironmentView
     }
     if !wanted.settings.is_null() {
         if !wanted.settings.is_object() {
-            return Err(Refused::field("settings", "must be an object"));
+            return Err(ControlError::field("settings", "must be an object"));
         }
         merge(&mut settings, &wanted.settings);
     }
     let id = new_id(IdKind::Environment, machine_ms, entropy);
     let environment =
-        site.layers.environment(&id, Some(name.clone()), &settings).map_err(|e| within("settings", e))?;
-    let clients = site.clients().changes(&[], &environment.clients, machine_ms)?;
+        server.layers.environment(&id, Some(name.clone()), &settings).map_err(|e| within("settings", e))?;
+    let clients = server.clients().changes(&[], &environment.clients, machine_ms)?;
     take_clients(&mut settings);
     let people = seed_from_json(&object_or_nothing(&wanted.seed)).map_err(|e| within("seed", e))?;
     let mut secret = [0; 32];
@@ -177,64 +177,66 @@ pub async fn create(context: &Context, wanted: Wanted) -> Result<EnvironmentView
         name: Some(name.as_str().to_owned()),
         version: 1,
         resets: 0,
-        settings: site.seal_settings(&settings)?,
+        settings: server.seal_settings(&settings)?,
         clock,
         created_at_ms: machine_ms,
         id,
     };
     if context.store().count_environments().await? >= MAX_ENVIRONMENTS {
-        return Err(Refused::NotAllowed(format!("there are {MAX_ENVIRONMENTS} environments; delete some")));
+        return Err(ControlError::NotAllowed(format!(
+            "there are {MAX_ENVIRONMENTS} environments; delete some"
+        )));
     }
-    let sealed_secret = site.seal_secret(&secret)?;
+    let sealed_secret = server.seal_secret(&secret)?;
     let made = context
         .store()
-        .insert_environment(&record, site.default_id(), (SERVER_SECRET, &sealed_secret), &clients)
+        .insert_environment(&record, server.default_id(), (SERVER_SECRET, &sealed_secret), &clients)
         .await?;
     if !made {
         let error = crate::domain::field_error::FieldError::new("name", "is used by another environment");
-        return Err(Refused::Conflict(error));
+        return Err(ControlError::Conflict(error));
     }
-    let app = open(context, &name).await?;
-    let there = context.elsewhere(app.clone());
+    let runtime = open(context, &name).await?;
+    let there = context.in_environment(runtime.clone());
     let ready = seed::with_ids(&people, there.many_ids(IdKind::User));
     if let Err(refused) = people::write_seed(&there, &ready, false).await {
         // A seed that contradicts itself leaves nothing behind.
         context.store().delete_environment(&record.id).await?;
-        context.provider.forget(&name);
+        context.registry.forget(&name);
         return Err(refused);
     }
-    Ok(view(&app.live().environment, Some(record.created_at_ms)))
+    Ok(view(&runtime.live().environment, Some(record.created_at_ms)))
 }
 
 fn object_or_nothing(value: &Value) -> Value {
     if value.is_null() { json!({}) } else { value.clone() }
 }
 
-fn within(name: &str, errors: Vec<crate::domain::field_error::FieldError>) -> Refused {
+fn within(name: &str, errors: Vec<crate::domain::field_error::FieldError>) -> ControlError {
     let named = errors.into_iter().map(|e| {
         let field = if e.field.is_empty() { name.to_owned() } else { format!("{name}.{}", e.field) };
         crate::domain::field_error::FieldError::new(field, e.reason)
     });
-    Refused::Invalid(named.collect())
+    ControlError::Invalid(named.collect())
 }
 
 /// Deletes an isolated environment with everything in it.
-pub async fn delete(context: &Context, name: &str) -> Result<(), Refused> {
+pub async fn delete(context: &Context, name: &str) -> Result<(), ControlError> {
     let name = EnvironmentName::parse(name).ok_or_else(|| unknown(name))?;
     let record =
         context.store().environment_named(name.as_str()).await?.ok_or_else(|| unknown(name.as_str()))?;
     if !context.store().delete_environment(&record.id).await? {
         return Err(unknown(name.as_str()));
     }
-    context.provider.forget(&name);
-    if let Some(age) = context.app.site.freshness() {
+    context.registry.forget(&name);
+    if let Some(age) = context.runtime.server.freshness() {
         tokio::time::sleep(age).await;
     }
     Ok(())
 }
 
 /// Deletes all isolated environments; tells how many.
-pub async fn delete_all(context: &Context) -> Result<u64, Refused> {
+pub async fn delete_all(context: &Context) -> Result<u64, ControlError> {
     let mut deleted = 0;
     loop {
         let records = context.store().environment_records("", "", PAGE_ROWS).await?;
@@ -244,17 +246,17 @@ pub async fn delete_all(context: &Context) -> Result<u64, Refused> {
         for record in records {
             deleted += u64::from(context.store().delete_environment(&record.id).await?);
             if let Some(name) = record.name.as_deref().and_then(EnvironmentName::parse) {
-                context.provider.forget(&name);
+                context.registry.forget(&name);
             }
         }
     }
 }
 
-impl From<NoContext> for Failure {
-    fn from(error: NoContext) -> Self {
+impl From<EnvironmentError> for Failure {
+    fn from(error: EnvironmentError) -> Self {
         match error {
-            NoContext::Failure(error) => error.into(),
-            NoContext::Starting | NoContext::Unknown(_) => {
+            EnvironmentError::Failure(error) => error.into(),
+            EnvironmentError::Starting | EnvironmentError::Unknown(_) => {
                 Self::Store(crate::storage::StoreError::Unreadable("environment"))
             }
         }

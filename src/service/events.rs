@@ -18,7 +18,7 @@ pub(super) fn of_organization(
         event_type,
         organization_id: Some(organization.id.clone()),
         occurred_at_ms: now_ms,
-        logged_at_ms: context.app.clock.machine_ms(),
+        logged_at_ms: context.runtime.clock.machine_ms(),
         data: organization_data(organization, is_deleted.then_some(now_ms)),
     }
 }

@@ -8,7 +8,7 @@ use super::Failure;
 use crate::domain::flow::{About, FlowEvent};
 use crate::domain::ids::{IdKind, new_id};
 use crate::domain::sign_in_event::SignInEvent;
-use crate::runtime::{App, Context, Site};
+use crate::runtime::{Context, EnvironmentRuntime, ServerState};
 pub use crate::storage::{FlowFilter, FlowRow, LoggedStep};
 
 /// How often noted steps are written.
@@ -19,11 +19,11 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Notes what happened in a sign-in.
 pub fn note(context: &Context, flow_id: &str, about: About, event: SignInEvent) {
-    context.provider.metrics().sign_in_step(&event);
+    context.registry.metrics().sign_in_step(&event);
     if context.environment.flows_keep_s == 0 {
         return;
     }
-    let site = &context.app.site;
+    let server = &context.runtime.server;
     // What strangers sent stands in it, and steps are written together: one text that PostgreSQL does not keep would take
     // the steps of others with it. An event is stored as JSON, which escapes it.
     let storable = |text: String| text.replace('\0', "\u{FFFD}");
@@ -33,10 +33,14 @@ pub fn note(context: &Context, flow_id: &str, about: About, event: SignInEvent) 
         user_id: about.user_id.map(storable),
         ..about
     };
-    let logged_at_ms = context.app.clock.machine_ms();
-    site.flows.push(FlowEvent {
+    let logged_at_ms = context.runtime.clock.machine_ms();
+    server.flows.push(FlowEvent {
         environment_id: context.environment_id().to_owned(),
-        id: format!("{logged_at_ms:014}{:010}{:05}", site.flows.next_number(), std::process::id() % 100_000),
+        id: format!(
+            "{logged_at_ms:014}{:010}{:05}",
+            server.flows.next_number(),
+            std::process::id() % 100_000
+        ),
         flow_id: storable(flow_id.to_owned()),
         about,
         event,
@@ -47,19 +51,19 @@ pub fn note(context: &Context, flow_id: &str, about: About, event: SignInEvent) 
 
 /// An id for what never became an authentication request.
 pub fn new_flow_id(context: &Context) -> String {
-    new_id(IdKind::Flow, context.app.clock.machine_ms(), &*context.app.site.entropy)
+    new_id(IdKind::Flow, context.runtime.clock.machine_ms(), &*context.runtime.server.entropy)
 }
 
 /// Writes what was noted; `false`: it could not be written.
-pub async fn write(site: &Site) -> bool {
-    let _one_at_a_time = site.writing_flows.lock().await;
-    let events = site.flows.take();
-    let outcome = site.store.log_flows(&events).await;
+pub async fn write(server: &ServerState) -> bool {
+    let _one_at_a_time = server.writing_flows.lock().await;
+    let events = server.flows.take();
+    let outcome = server.store.log_flows(&events).await;
     if let Err(error) = &outcome {
         tracing::warn!(%error, steps = events.len(), "the log of sign-ins could not be written");
         if matches!(error, crate::storage::StoreError::Unavailable(_)) {
             for event in events {
-                site.flows.push(event);
+                server.flows.push(event);
             }
         }
     }
@@ -67,23 +71,23 @@ pub async fn write(site: &Site) -> bool {
 }
 
 /// Writes again and again, until the task is dropped.
-pub async fn write_always(app: Arc<App>) {
+pub async fn write_always(runtime: Arc<EnvironmentRuntime>) {
     let mut pause = WRITE_EVERY;
     loop {
         tokio::time::sleep(pause).await;
-        pause = if write(&app.site).await { WRITE_EVERY } else { TRY_AGAIN_AFTER };
+        pause = if write(&runtime.server).await { WRITE_EVERY } else { TRY_AGAIN_AFTER };
     }
 }
 
 /// Sign-ins, newest first, and how many there are in all.
 pub async fn list(context: &Context, filter: &FlowFilter) -> Result<(Vec<FlowRow>, i64), Failure> {
-    write(&context.app.site).await;
+    write(&context.runtime.server).await;
     Ok(context.store().flows(context.environment_id(), filter).await?)
 }
 
 /// A sign-in with its steps, oldest first, and those of the tokens that came of it.
 pub async fn show(context: &Context, id: &str) -> Result<Option<(FlowRow, Vec<LoggedStep>)>, Failure> {
-    write(&context.app.site).await;
+    write(&context.runtime.server).await;
     let (store, environment_id) = (context.store(), context.environment_id());
     let Some(row) = store.flow(environment_id, id).await? else { return Ok(None) };
     let mut steps = store.flow_steps(environment_id, id).await?;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::runtime::{Provider, Site, StartError};
+use crate::runtime::{EnvironmentRegistry, ServerState, StartError};
 use crate::storage::EnvironmentRecord;
 
 /// Every server publishes a new key within this, in seconds. `keys rotate` lets none sign earlier.
@@ -29,10 +29,10 @@ const ENVIRONMENTS_PER_PASS: u16 = 500;
 const KEEP_MS: i64 = 3_600_000;
 
 /// Reads the signing keys again and again, until the task is dropped.
-pub async fn reload_keys(provider: Provider) {
+pub async fn reload_keys(registry: EnvironmentRegistry) {
     loop {
         tokio::time::sleep(RELOAD_KEYS_EVERY).await;
-        if let Err(error) = reload_changed_keys(&provider).await {
+        if let Err(error) = reload_changed_keys(&registry).await {
             tracing::warn!(%error, "signing keys could not be read again");
         }
     }
@@ -40,30 +40,30 @@ pub async fn reload_keys(provider: Provider) {
 
 /// Reads the signing keys of the open environments that have other ones now. Which do, one statement tells. All other
 /// environments read theirs when they are opened.
-pub async fn reload_changed_keys(provider: &Provider) -> Result<(), StartError> {
-    let Some(default) = provider.get() else { return Ok(()) };
+pub async fn reload_changed_keys(registry: &EnvironmentRegistry) -> Result<(), StartError> {
+    let Some(default) = registry.get() else { return Ok(()) };
     let mut stored: HashMap<String, HashSet<String>> = HashMap::new();
     for (environment_id, kid) in default.store().signing_key_ids().await? {
         stored.entry(environment_id).or_default().insert(kid);
     }
-    for app in provider.apps() {
-        let known = app.keys.current();
+    for runtime in registry.runtimes() {
+        let known = runtime.keys.current();
         let known: HashSet<&str> = known.keys().iter().map(|key| key.kid()).collect();
-        let stored = stored.get(&app.id).into_iter().flatten().map(String::as_str).collect();
+        let stored = stored.get(&runtime.id).into_iter().flatten().map(String::as_str).collect();
         if known != stored {
-            app.reload_keys().await?;
+            runtime.reload_keys().await?;
         }
     }
     Ok(())
 }
 
 /// Cleans up again and again, until the task is dropped.
-pub async fn clean_up(provider: Provider) {
+pub async fn clean_up(registry: EnvironmentRegistry) {
     let mut cleaner = Cleaner::default();
     loop {
         tokio::time::sleep(CLEAN_EVERY).await;
-        match cleaner.pass(&provider).await {
-            Ok(rows) => provider.metrics().rows_deleted(rows),
+        match cleaner.pass(&registry).await {
+            Ok(rows) => registry.metrics().rows_deleted(rows),
             Err(error) => tracing::warn!(%error, "expired rows could not be deleted"),
         }
     }
@@ -78,13 +78,13 @@ pub struct Cleaner {
 
 impl Cleaner {
     /// Cleans the default environment, and the isolated ones whose turn it is; returns how many rows went.
-    pub async fn pass(&mut self, provider: &Provider) -> Result<u64, StartError> {
-        let Some(default) = provider.get() else { return Ok(0) };
-        let mut rows = clean(&default.site, &default.record().await?).await?;
+    pub async fn pass(&mut self, registry: &EnvironmentRegistry) -> Result<u64, StartError> {
+        let Some(default) = registry.get() else { return Ok(0) };
+        let mut rows = clean(&default.server, &default.record().await?).await?;
         let store = default.store();
         let records = store.isolated_environments(&self.after, ENVIRONMENTS_PER_PASS.into()).await?;
         for record in &records {
-            rows += clean(&default.site, record).await?;
+            rows += clean(&default.server, record).await?;
         }
         self.after = match records.last() {
             Some(last) if records.len() == usize::from(ENVIRONMENTS_PER_PASS) => last.id.clone(),
@@ -95,11 +95,11 @@ impl Cleaner {
 }
 
 /// Deletes what an environment does not need any more, batch by batch; returns how many rows went.
-async fn clean(site: &Site, record: &EnvironmentRecord) -> Result<u64, StartError> {
-    let (store, id, machine_ms) = (&site.store, &record.id, site.machine_clock.now_ms());
+async fn clean(server: &ServerState, record: &EnvironmentRecord) -> Result<u64, StartError> {
+    let (store, id, machine_ms) = (&server.store, &record.id, server.machine_clock.now_ms());
     // A clock that was set ahead for a test will be set back: what is expired by it alone is left.
     let expired_before_ms = record.clock.now_ms(machine_ms).min(machine_ms) - KEEP_MS;
-    let keep_s = site.layers.flows_keep_s(&site.open_settings(&record.settings)?);
+    let keep_s = server.layers.flows_keep_s(&server.open_settings(&record.settings)?);
     let logged_before_ms = machine_ms - keep_s * 1000;
     let mut rows = 0;
     for _ in 0..BATCHES_PER_PASS {
@@ -118,11 +118,11 @@ async fn clean(site: &Site, record: &EnvironmentRecord) -> Result<u64, StartErro
 const ANALYZE_EVERY: Duration = Duration::from_secs(2);
 
 /// Has the database gather statistics of new tables, until the task is dropped.
-pub async fn analyze_new_tables(provider: Provider) {
+pub async fn analyze_new_tables(registry: EnvironmentRegistry) {
     loop {
         tokio::time::sleep(ANALYZE_EVERY).await;
-        let Some(app) = provider.get() else { continue };
-        if let Err(error) = app.store().analyze_new_tables().await {
+        let Some(runtime) = registry.get() else { continue };
+        if let Err(error) = runtime.store().analyze_new_tables().await {
             tracing::warn!(%error, "statistics of new tables could not be gathered");
         }
     }

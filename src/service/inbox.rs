@@ -17,12 +17,12 @@ pub async fn messages(
     wait: Duration,
 ) -> Result<Vec<InboxMessage>, Failure> {
     let deadline = tokio::time::Instant::now() + wait;
-    let mut changed = context.app.mail.inbox_changed.subscribe();
+    let mut changed = context.runtime.mail.inbox_changed.subscribe();
     loop {
         changed.mark_unchanged();
         let found = context.store().messages(context.environment_id(), filter).await?;
         let now = tokio::time::Instant::now();
-        if !found.is_empty() || now >= deadline || context.app.site.is_stopping() {
+        if !found.is_empty() || now >= deadline || context.runtime.server.is_stopping() {
             return Ok(found);
         }
         // This process's own mails wake at once. Only a shared database needs asking in between.

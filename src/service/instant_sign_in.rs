@@ -3,12 +3,12 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::changes::Refused;
+use super::changes::ControlError;
 use crate::domain::authorization::Parameters;
 use crate::domain::email::EmailAddress;
 use crate::runtime::Context;
-use crate::service::authorize::{Authorized, NotAuthorized, authorize};
-use crate::service::passwordless::{Refusal, prove_without_mail};
+use crate::service::authorize::{AuthorizeError, Authorized, authorize};
+use crate::service::passwordless::{PasswordlessError, prove_without_mail};
 use crate::service::sessions::Browser;
 
 /// Where the browser would be now.
@@ -24,26 +24,32 @@ pub struct InstantSignIn {
 }
 
 /// Signs an address in for an authorization request, where the application allows it.
-pub async fn sign_in(context: &Context, email: &str, params: &Parameters) -> Result<InstantSignIn, Refused> {
-    let email = EmailAddress::parse(email).map_err(|e| Refused::field("email", e.to_string()))?;
+pub async fn sign_in(
+    context: &Context,
+    email: &str,
+    params: &Parameters,
+) -> Result<InstantSignIn, ControlError> {
+    let email = EmailAddress::parse(email).map_err(|e| ControlError::field("email", e.to_string()))?;
     let client_id = params.one("client_id").ok().flatten().unwrap_or_default();
     let Some(client) = context.environment.client(client_id) else {
-        return Err(Refused::field("client_id", "is not a client of this environment"));
+        return Err(ControlError::field("client_id", "is not a client of this environment"));
     };
     if !client.instant_sign_in {
         let text = format!(
             "{client_id} does not allow instant sign-in: set instant_sign_in = true for it, in the configuration or by \
              PATCH /_emulator/v1/clients/{client_id}"
         );
-        return Err(Refused::NotAllowed(text));
+        return Err(ControlError::NotAllowed(text));
     }
     // A hint would send the very mail that this is to spare.
     let pairs = params.pairs().iter().filter(|(name, _)| name != "login_hint").cloned().collect();
     let params = Parameters::new(pairs);
     let location = match authorize(context, &params, &Browser::default()).await {
         Ok(Authorized::Redirect { location }) => return Ok(arrived(location, None)),
-        Err(NotAuthorized::Page(refusal)) => return Err(Refused::field("redirect_uri", refusal.to_string())),
-        Err(NotAuthorized::Failure(failure)) => return Err(Refused::Failure(failure)),
+        Err(AuthorizeError::Page(refusal)) => {
+            return Err(ControlError::field("redirect_uri", refusal.to_string()));
+        }
+        Err(AuthorizeError::Failure(failure)) => return Err(ControlError::Failure(failure)),
         Ok(Authorized::ShowPages { auth_request_id, new_browser_cookie }) => {
             let browser = Browser { browser_cookie: new_browser_cookie, ..Browser::default() };
             prove_without_mail(context, &browser, &auth_request_id, &email).await
@@ -51,8 +57,8 @@ pub async fn sign_in(context: &Context, email: &str, params: &Parameters) -> Res
     };
     match location {
         Ok(done) => Ok(arrived(done.location, done.session_cookie)),
-        Err(Refusal::Failure(failure)) => Err(Refused::Failure(failure)),
-        Err(refusal) => Err(Refused::NotAllowed(format!("the sign-in was refused: {refusal}"))),
+        Err(PasswordlessError::Failure(failure)) => Err(ControlError::Failure(failure)),
+        Err(refusal) => Err(ControlError::NotAllowed(format!("the sign-in was refused: {refusal}"))),
     }
 }
 

@@ -70,7 +70,7 @@ pub async fn revoke(context: &Context, client: &Client, token: &str) -> Result<(
         }
         return Ok(());
     }
-    if let Ok(claims) = context.app.keys.current().verify::<AccessTokenClaims>(token)
+    if let Ok(claims) = context.runtime.keys.current().verify::<AccessTokenClaims>(token)
         && claims.client_id == client.client_id
         && !claims.jti.is_empty()
     {

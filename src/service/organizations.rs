@@ -175,7 +175,7 @@ pub async fn delete(context: &Context, key: &RecordKey) -> Result<(), ApiRefusal
     })
     .await?;
     // Sessions of deleted users have ended: applications hear of it.
-    context.app.site.sessions_ended.notify_one();
+    context.runtime.server.sessions_ended.notify_one();
     Ok(())
 }
 

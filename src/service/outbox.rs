@@ -12,7 +12,10 @@ use crate::domain::clock::UnixMs;
 use crate::domain::flow::About;
 use crate::domain::sign_in_event::SignInEvent;
 use crate::mail::{DeliveryError, Envelope, RenderedMail, SmtpMailer, retry_delay_ms};
-use crate::runtime::{App, Asked, Context, Live, Provider, Site, StartError};
+use crate::runtime::{
+    Context, EnvironmentRegistry, EnvironmentRuntime, EnvironmentSelector, EnvironmentSnapshot, ServerState,
+    StartError,
+};
 use crate::storage::{OutboxMail, StoreError};
 use crate::telemetry::metrics::Delivery;
 
@@ -32,24 +35,24 @@ const CLAIM_MS: i64 = 120_000;
 pub fn seal(context: &Context, message_id: &str, mail: &RenderedMail) -> Result<Vec<u8>, Failure> {
     let bytes = serde_json::to_vec(mail).map_err(|_| StoreError::Unreadable("mail"))?;
     // The machine's randomness: a nonce must never come twice.
-    let entropy = &*context.app.site.entropy;
+    let entropy = &*context.runtime.server.entropy;
     Ok(context.live.mails.seal(message_id, &bytes, entropy).map_err(StartError::from)?)
 }
 
 /// `None`: it was sealed by another secret. The codes and links of that time are worth nothing either.
-fn open(live: &Live, mail: &OutboxMail) -> Option<RenderedMail> {
+fn open(live: &EnvironmentSnapshot, mail: &OutboxMail) -> Option<RenderedMail> {
     let bytes = live.mails.open(&mail.id, &mail.sealed).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
 /// Delivers until the task is dropped.
-pub async fn run(provider: Provider) {
-    let Some(site) = provider.get().map(|app| app.site.clone()) else { return };
-    let Some(smtp) = &site.smtp else { return };
+pub async fn run(registry: EnvironmentRegistry) {
+    let Some(server) = registry.get().map(|runtime| runtime.server.clone()) else { return };
+    let Some(smtp) = &server.smtp else { return };
     loop {
-        match deliver_due(&provider, &site, smtp).await {
+        match deliver_due(&registry, &server, smtp).await {
             Ok(0) => {
-                let _ = tokio::time::timeout(LOOK_EVERY, site.outbox_filled.notified()).await;
+                let _ = tokio::time::timeout(LOOK_EVERY, server.outbox_filled.notified()).await;
             }
             Ok(_) => {}
             Err(failure) => {
@@ -62,13 +65,17 @@ pub async fn run(provider: Provider) {
 
 /// Tries every mail whose time has come; returns how many were tried. Mails leave by the machine's time, whatever the
 /// clocks of their environments say.
-async fn deliver_due(provider: &Provider, site: &Site, smtp: &SmtpMailer) -> Result<usize, Failure> {
-    let now_ms = site.machine_clock.now_ms();
-    let due = site.store.due_mails(now_ms, BATCH).await?;
+async fn deliver_due(
+    registry: &EnvironmentRegistry,
+    server: &ServerState,
+    smtp: &SmtpMailer,
+) -> Result<usize, Failure> {
+    let now_ms = server.machine_clock.now_ms();
+    let due = server.store.due_mails(now_ms, BATCH).await?;
     let mut tried = 0;
     for few in due.chunks(AT_ONCE) {
         let outcomes =
-            join_all(few.iter().map(|mail| claim_and_deliver(provider, site, smtp, mail, now_ms))).await;
+            join_all(few.iter().map(|mail| claim_and_deliver(registry, server, smtp, mail, now_ms))).await;
         for outcome in outcomes {
             tried += usize::from(outcome?);
         }
@@ -78,22 +85,22 @@ async fn deliver_due(provider: &Provider, site: &Site, smtp: &SmtpMailer) -> Res
 
 /// `false` when another replica has the mail.
 async fn claim_and_deliver(
-    provider: &Provider,
-    site: &Site,
+    registry: &EnvironmentRegistry,
+    server: &ServerState,
     smtp: &SmtpMailer,
     mail: &OutboxMail,
     now_ms: UnixMs,
 ) -> Result<bool, Failure> {
-    let is_ours = site.store.claim_mail(mail, now_ms + CLAIM_MS).await?;
+    let is_ours = server.store.claim_mail(mail, now_ms + CLAIM_MS).await?;
     if is_ours {
-        match provider.by_id(&mail.environment_id).await {
-            Ok(Some(app)) => {
+        match registry.by_id(&mail.environment_id).await {
+            Ok(Some(runtime)) => {
                 let span = tracing::info_span!("deliver mail", message_id = mail.id, otel.kind = "producer");
-                let outcome = deliver(provider, &app, smtp, mail).instrument(span).await?;
-                provider.metrics().mail(outcome);
+                let outcome = deliver(registry, &runtime, smtp, mail).instrument(span).await?;
+                registry.metrics().mail(outcome);
             }
             // Its environment is gone.
-            Ok(None) => site.store.remove_mail(mail).await?,
+            Ok(None) => server.store.remove_mail(mail).await?,
             Err(error) => {
                 tracing::error!(%error, message_id = mail.id, "the environment of a mail cannot be read");
             }
@@ -103,16 +110,16 @@ async fn claim_and_deliver(
 }
 
 async fn deliver(
-    provider: &Provider,
-    app: &Arc<App>,
+    registry: &EnvironmentRegistry,
+    runtime: &Arc<EnvironmentRuntime>,
     smtp: &SmtpMailer,
     mail: &OutboxMail,
 ) -> Result<Delivery, Failure> {
-    let live = app.live();
+    let live = runtime.live();
     let Some(content) = open(&live, mail) else {
         let reason = "the server secret has changed since it was written";
         tracing::error!(message_id = mail.id, "mail given up: {reason}");
-        give_up(provider, app, mail, reason).await?;
+        give_up(registry, runtime, mail, reason).await?;
         return Ok(Delivery::GivenUp);
     };
     let envelope = Envelope {
@@ -125,27 +132,32 @@ async fn deliver(
         created_at_ms: mail.created_at_ms,
     };
     let attempt = u32::try_from(mail.attempts).unwrap_or(u32::MAX).saturating_add(1);
-    let outcome = match faults::on_mail(app, &mail.to_address).await {
+    let outcome = match faults::on_mail(runtime, &mail.to_address).await {
         Some(refused) => Err(refused),
         None => smtp.deliver(&envelope).await,
     };
     match outcome {
         Ok(()) => {
             tracing::debug!(message_id = mail.id, attempt, "mail delivered");
-            app.store().remove_mail(mail).await?;
+            runtime.store().remove_mail(mail).await?;
             Ok(Delivery::Delivered)
         }
         Err(DeliveryError::Temporary(reason)) if attempt < smtp.max_attempts() => {
             let retry_in_ms = retry_delay_ms(attempt);
             tracing::warn!(message_id = mail.id, attempt, retry_in_ms, reason, "mail not delivered yet");
-            app.store().postpone_mail(mail, app.clock.machine_ms() + retry_in_ms).await?;
+            runtime.store().postpone_mail(mail, runtime.clock.machine_ms() + retry_in_ms).await?;
             let (message_id, retry_in_s) = (mail.id.clone(), retry_in_ms / 1000);
-            note(provider, app, mail, SignInEvent::EmailDelayed { message_id, attempt, reason, retry_in_s });
+            note(
+                registry,
+                runtime,
+                mail,
+                SignInEvent::EmailDelayed { message_id, attempt, reason, retry_in_s },
+            );
             Ok(Delivery::Postponed)
         }
         Err(DeliveryError::Temporary(reason) | DeliveryError::Permanent(reason)) => {
             tracing::error!(message_id = mail.id, attempt, reason, "mail given up");
-            give_up(provider, app, mail, &format!("attempt {attempt} failed: {reason}")).await?;
+            give_up(registry, runtime, mail, &format!("attempt {attempt} failed: {reason}")).await?;
             Ok(Delivery::GivenUp)
         }
     }
@@ -154,19 +166,24 @@ async fn deliver(
 /// Takes an email out that will never be delivered, and says so where developers look: in the inbox and in the timeline
 /// of its sign-in.
 async fn give_up(
-    provider: &Provider,
-    app: &Arc<App>,
+    registry: &EnvironmentRegistry,
+    runtime: &Arc<EnvironmentRuntime>,
     mail: &OutboxMail,
     reason: &str,
 ) -> Result<(), Failure> {
     // PostgreSQL keeps no NUL.
-    app.store().give_up_mail(mail, &reason.replace('\0', "\u{FFFD}")).await?;
+    runtime.store().give_up_mail(mail, &reason.replace('\0', "\u{FFFD}")).await?;
     let event = SignInEvent::EmailGivenUp { message_id: mail.id.clone(), reason: reason.to_owned() };
-    note(provider, app, mail, event);
+    note(registry, runtime, mail, event);
     Ok(())
 }
 
-fn note(provider: &Provider, app: &Arc<App>, mail: &OutboxMail, event: SignInEvent) {
-    let context = provider.context_of(app.clone(), Asked::default());
+fn note(
+    registry: &EnvironmentRegistry,
+    runtime: &Arc<EnvironmentRuntime>,
+    mail: &OutboxMail,
+    event: SignInEvent,
+) {
+    let context = registry.context_of(runtime.clone(), EnvironmentSelector::default());
     flows::note(&context, &mail.auth_request_id, About::default(), event);
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::changes::{Refused, exists};
+use super::changes::{ControlError, exists};
 use crate::config::{self, merge, seed_from_json};
 use crate::domain::clock::rfc3339;
 use crate::domain::event::EventType;
@@ -93,7 +93,7 @@ pub struct SessionView {
 }
 
 /// Writes a seed; a pinned id that is taken is named.
-pub async fn write_seed(context: &Context, seed: &Seed, until_reset: bool) -> Result<(), Refused> {
+pub async fn write_seed(context: &Context, seed: &Seed, until_reset: bool) -> Result<(), ControlError> {
     context
         .store()
         .seed(context.environment_id(), &seed.organizations, &seed.users, until_reset, context.now_ms())
@@ -108,35 +108,35 @@ pub async fn seed_from(
     context: &Context,
     value: &Value,
     until_reset: bool,
-) -> Result<(usize, usize), Refused> {
-    let settings = seed_from_json(value).map_err(Refused::Invalid)?;
+) -> Result<(usize, usize), ControlError> {
+    let settings = seed_from_json(value).map_err(ControlError::Invalid)?;
     let ready = seed::with_ids(&settings, context.many_ids(IdKind::User));
     write_seed(context, &ready, until_reset).await?;
     Ok((settings.users.len(), settings.organizations.len()))
 }
 
-pub async fn users(context: &Context, filter: &PeopleFilter) -> Result<Vec<UserView>, Refused> {
+pub async fn users(context: &Context, filter: &PeopleFilter) -> Result<Vec<UserView>, ControlError> {
     let found = context.store().users(context.environment_id(), filter).await?;
     Ok(found.into_iter().map(UserView::from).collect())
 }
 
-pub async fn user(context: &Context, id: &str) -> Result<UserView, Refused> {
+pub async fn user(context: &Context, id: &str) -> Result<UserView, ControlError> {
     Ok(UserView::from(stored_user(context, id).await?))
 }
 
-async fn stored_user(context: &Context, id: &str) -> Result<ListedUser, Refused> {
+async fn stored_user(context: &Context, id: &str) -> Result<ListedUser, ControlError> {
     let found = context.store().listed_user(context.environment_id(), id).await?;
     found.ok_or_else(|| unknown_user(id))
 }
 
-fn unknown_user(id: &str) -> Refused {
-    Refused::NotFound(format!("there is no user {id}"))
+fn unknown_user(id: &str) -> ControlError {
+    ControlError::NotFound(format!("there is no user {id}"))
 }
 
 /// Checks one user by the rules of the configuration, and finds the organizations it names.
-async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Result<SeedUser, Refused> {
+async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Result<SeedUser, ControlError> {
     let Some(object) = fields.as_object_mut() else {
-        return Err(Refused::field("", "must be a JSON object"));
+        return Err(ControlError::field("", "must be a JSON object"));
     };
     for read_only in ["created_at", "updated_at", "last_sign_in_at"] {
         object.remove(read_only);
@@ -148,10 +148,10 @@ async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Resu
     let settings = seed_from_json(&json!({ "users": [fields] })).map_err(|e| own(e, "users[0]."))?;
     let Some(user) = seed::with_ids(&settings, context.many_ids(IdKind::User)).users.into_iter().next()
     else {
-        return Err(Refused::field("email", "is missing"));
+        return Err(ControlError::field("email", "is missing"));
     };
     let Some(named) = named.as_array() else {
-        return Err(Refused::field("organizations", "must be a list of ids or external ids"));
+        return Err(ControlError::field("organizations", "must be a list of ids or external ids"));
     };
     let mut organization_ids = vec![];
     for name in named {
@@ -160,7 +160,7 @@ async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Resu
             Some(organization) => organization_ids.push(organization.id),
             None => {
                 let reason = format!("names {name}, which is neither id nor external_id of an organization");
-                return Err(Refused::field("organizations", reason));
+                return Err(ControlError::field("organizations", reason));
             }
         }
     }
@@ -169,17 +169,17 @@ async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Resu
 }
 
 /// Names of single fields instead of those within a list.
-fn own(errors: Vec<FieldError>, prefix: &str) -> Refused {
+fn own(errors: Vec<FieldError>, prefix: &str) -> ControlError {
     let stripped = errors.into_iter().map(|e| {
         let field = e.field.strip_prefix(prefix).unwrap_or(&e.field).to_owned();
         FieldError::new(field, e.reason)
     });
-    Refused::Invalid(stripped.collect())
+    ControlError::Invalid(stripped.collect())
 }
 
 const USER_TAKEN: &str = "id or external_id is used by another user already";
 
-pub async fn create_user(context: &Context, fields: Value) -> Result<UserView, Refused> {
+pub async fn create_user(context: &Context, fields: Value) -> Result<UserView, ControlError> {
     let new = checked(context, fields, None).await?;
     context
         .store()
@@ -190,12 +190,12 @@ pub async fn create_user(context: &Context, fields: Value) -> Result<UserView, R
 }
 
 /// Changes a user: what is named replaces what was there.
-pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<UserView, Refused> {
+pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<UserView, ControlError> {
     if !patch.is_object() {
-        return Err(Refused::field("", "must be a JSON object"));
+        return Err(ControlError::field("", "must be a JSON object"));
     }
     if patch.get("id").is_some_and(|new| new != id) {
-        return Err(Refused::field("id", "cannot be changed"));
+        return Err(ControlError::field("id", "cannot be changed"));
     }
     retry_on_conflict(|| async {
         let before = stored_user(context, id).await?;
@@ -215,7 +215,7 @@ pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<U
 }
 
 /// Deletes a user, with sessions and everything that was granted.
-pub async fn delete_user(context: &Context, id: &str) -> Result<(), Refused> {
+pub async fn delete_user(context: &Context, id: &str) -> Result<(), ControlError> {
     if context.store().delete_user(context.environment_id(), id).await? {
         Ok(())
     } else {
@@ -226,45 +226,45 @@ pub async fn delete_user(context: &Context, id: &str) -> Result<(), Refused> {
 pub async fn organizations(
     context: &Context,
     filter: &PeopleFilter,
-) -> Result<Vec<OrganizationView>, Refused> {
+) -> Result<Vec<OrganizationView>, ControlError> {
     let found = context.store().listed_organizations(context.environment_id(), filter).await?;
     Ok(found.into_iter().map(OrganizationView::from).collect())
 }
 
-pub async fn organization(context: &Context, id: &str) -> Result<OrganizationView, Refused> {
+pub async fn organization(context: &Context, id: &str) -> Result<OrganizationView, ControlError> {
     Ok(stored_organization(context, id).await?.into())
 }
 
-async fn stored_organization(context: &Context, id: &str) -> Result<ListedOrganization, Refused> {
+async fn stored_organization(context: &Context, id: &str) -> Result<ListedOrganization, ControlError> {
     let filter = PeopleFilter { id: Some(id.to_owned()), limit: 1, ..PeopleFilter::default() };
     let found = context.store().listed_organizations(context.environment_id(), &filter).await?;
     found.into_iter().next().ok_or_else(|| unknown_organization(id))
 }
 
-fn unknown_organization(id: &str) -> Refused {
-    Refused::NotFound(format!("there is no organization {id}"))
+fn unknown_organization(id: &str) -> ControlError {
+    ControlError::NotFound(format!("there is no organization {id}"))
 }
 
 /// Checks one organization by the rules of the configuration.
-fn checked_organization(fields: Value) -> Result<config::SeedOrganization, Refused> {
+fn checked_organization(fields: Value) -> Result<config::SeedOrganization, ControlError> {
     let mut fields = fields;
     let Some(object) = fields.as_object_mut() else {
-        return Err(Refused::field("", "must be a JSON object"));
+        return Err(ControlError::field("", "must be a JSON object"));
     };
     object.remove("members");
     let settings =
         seed_from_json(&json!({ "organizations": [fields] })).map_err(|e| own(e, "organizations[0]."))?;
     let organization = settings.organizations.into_iter().next();
-    organization.ok_or_else(|| Refused::field("display_name", "is missing"))
+    organization.ok_or_else(|| ControlError::field("display_name", "is missing"))
 }
 
 /// A value that another organization has already.
-fn taken(error: StoreError) -> Refused {
+fn taken(error: StoreError) -> ControlError {
     let field = if error.is_duplicate("slug") { "slug" } else { "external_id" };
     exists(error, field, "or id is used by another organization already")
 }
 
-pub async fn create_organization(context: &Context, fields: Value) -> Result<OrganizationView, Refused> {
+pub async fn create_organization(context: &Context, fields: Value) -> Result<OrganizationView, ControlError> {
     let wanted = checked_organization(fields)?;
     let id = wanted.id.unwrap_or_else(|| context.new_id(IdKind::Organization));
     let new = Organization {
@@ -282,12 +282,12 @@ pub async fn change_organization(
     context: &Context,
     id: &str,
     patch: &Value,
-) -> Result<OrganizationView, Refused> {
+) -> Result<OrganizationView, ControlError> {
     if !patch.is_object() {
-        return Err(Refused::field("", "must be a JSON object"));
+        return Err(ControlError::field("", "must be a JSON object"));
     }
     if patch.get("id").is_some_and(|new| new != id) {
-        return Err(Refused::field("id", "cannot be changed"));
+        return Err(ControlError::field("id", "cannot be changed"));
     }
     retry_on_conflict(|| async {
         let before = stored_organization(context, id).await?;
@@ -304,25 +304,25 @@ pub async fn change_organization(
         };
         let event = events::of_organization(context, EventType::OrganizationUpdated, &changed);
         let written = context.store().update_organization(context.environment_id(), &changed, &event).await;
-        Ok::<_, Refused>(written.map_err(taken)?.then_some(()))
+        Ok::<_, ControlError>(written.map_err(taken)?.then_some(()))
     })
     .await?;
     organization(context, id).await
 }
 
 /// Deletes an organization. Its members stay, whoever else they belong to.
-pub async fn delete_organization(context: &Context, id: &str) -> Result<(), Refused> {
+pub async fn delete_organization(context: &Context, id: &str) -> Result<(), ControlError> {
     retry_on_conflict(|| async {
         let before = stored_organization(context, id).await?.organization;
         let event = events::of_organization(context, EventType::OrganizationDeleted, &before);
         let (store, environment_id) = (context.store(), context.environment_id());
         let is_done = store.delete_organization(environment_id, &before, Members::Stay, &event).await?;
-        Ok::<_, Refused>(is_done.then_some(()))
+        Ok::<_, ControlError>(is_done.then_some(()))
     })
     .await
 }
 
-pub async fn sessions(context: &Context, filter: &PeopleFilter) -> Result<Vec<SessionView>, Refused> {
+pub async fn sessions(context: &Context, filter: &PeopleFilter) -> Result<Vec<SessionView>, ControlError> {
     let found = context.store().sessions(context.environment_id(), filter).await?;
     let now_ms = context.now_ms();
     let views = found.into_iter().map(|SessionRow { session, email }| SessionView {
@@ -339,9 +339,9 @@ pub async fn sessions(context: &Context, filter: &PeopleFilter) -> Result<Vec<Se
 }
 
 /// Ends a session, and with it what lives as long as it.
-pub async fn end_session(context: &Context, id: &str) -> Result<(), Refused> {
+pub async fn end_session(context: &Context, id: &str) -> Result<(), ControlError> {
     if crate::service::end_session::end(context, id).await? {
         return Ok(());
     }
-    Err(Refused::NotFound(format!("there is no session {id} that has not ended")))
+    Err(ControlError::NotFound(format!("there is no session {id} that has not ended")))
 }

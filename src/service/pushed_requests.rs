@@ -3,7 +3,9 @@
 
 use super::Failure;
 use crate::crypto::server_secret::Purpose;
-use crate::domain::authorization::{self, PageRefusal, Parameters, Refusal, RepeatedParameter};
+use crate::domain::authorization::{
+    self, AuthorizationRequestError, PageRefusal, Parameters, RepeatedParameter,
+};
 use crate::domain::client::Client;
 use crate::domain::entropy::secret_text;
 use crate::runtime::Context;
@@ -56,8 +58,8 @@ pub async fn push(context: &Context, client: &Client, params: &Parameters) -> Re
     match authorization::parse(&context.environment, &request) {
         Ok(parsed) if parsed.client_id == client.client_id => {}
         Ok(_) => return Err(invalid("client_id is not the client that authenticated")),
-        Err(Refusal::Page(refusal)) => return Err(invalid(refusal.to_string())),
-        Err(Refusal::Redirect { code, description, .. }) => {
+        Err(AuthorizationRequestError::Page(refusal)) => return Err(invalid(refusal.to_string())),
+        Err(AuthorizationRequestError::Redirect { code, description, .. }) => {
             return Err(NotPushed::Refused { code: code.as_str(), description });
         }
     }
@@ -73,30 +75,30 @@ pub async fn push(context: &Context, client: &Client, params: &Parameters) -> Re
 
 /// Why a reference leads nowhere.
 #[derive(Debug)]
-pub enum NoPushedRequest {
+pub enum ParError {
     Page(PageRefusal),
     Failure(Failure),
 }
 
 /// The parameters that a `request_uri` of ours stands for; `None` where there is none. Whatever else the browser brought
 /// does not count (RFC 9126 §4, RFC 9101 §6.3).
-pub async fn take(context: &Context, params: &Parameters) -> Result<Option<Parameters>, NoPushedRequest> {
-    let page = |RepeatedParameter(name)| NoPushedRequest::Page(PageRefusal::Repeated(name));
+pub async fn take(context: &Context, params: &Parameters) -> Result<Option<Parameters>, ParError> {
+    let page = |RepeatedParameter(name)| ParError::Page(PageRefusal::Repeated(name));
     let reference = params.one("request_uri").map_err(page)?.and_then(|u| u.strip_prefix(REQUEST_URI_PREFIX));
     let Some(reference) = reference else { return Ok(None) };
     let client_id = params.one("client_id").map_err(page)?;
-    let client_id = client_id.ok_or(NoPushedRequest::Page(PageRefusal::ClientIdMissing))?;
+    let client_id = client_id.ok_or(ParError::Page(PageRefusal::ClientIdMissing))?;
     let digest = context.secret().digest(Purpose::PushedRequest, reference);
     let found = context
         .store()
         .use_pushed_request(context.environment_id(), &digest, client_id, context.now_ms())
         .await
-        .map_err(|error| NoPushedRequest::Failure(error.into()))?;
+        .map_err(|error| ParError::Failure(error.into()))?;
     match found {
         Some(pushed) => Ok(Some(pushed)),
         None => {
             let client_id = client_id.to_owned();
-            Err(NoPushedRequest::Page(PageRefusal::UnknownRequestUri { client_id }))
+            Err(ParError::Page(PageRefusal::UnknownRequestUri { client_id }))
         }
     }
 }

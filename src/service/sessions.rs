@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::crypto::server_secret::Purpose;
-use crate::domain::ids::{IdKind, opened_by};
+use crate::domain::ids::{IdKind, handle_id};
 use crate::domain::session::Session;
 use crate::domain::source_address::SourceAddress;
 use crate::domain::user::User;
@@ -35,7 +35,7 @@ impl Browser {
 /// The live session behind the cookie, with its user.
 pub async fn live_session(context: &Context, browser: &Browser) -> Result<Option<(Session, User)>, Failure> {
     let Some(cookie) = browser.session_cookie.as_deref() else { return Ok(None) };
-    let Some(id) = opened_by(IdKind::Session, cookie) else { return Ok(None) };
+    let Some(id) = handle_id(IdKind::Session, cookie) else { return Ok(None) };
     let digest = context.secret().digest(Purpose::SessionCookie, cookie);
     let found = context.store().session_by_cookie(context.environment_id(), &id, &digest).await?;
     let Some(session) = found.filter(|s| s.is_live(context.now_ms(), &context.environment.sessions)) else {

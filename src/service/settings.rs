@@ -9,7 +9,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::changed_settings::change_with;
-use super::changes::Refused;
+use super::changes::ControlError;
 use super::clients;
 use crate::config::{self, merge};
 pub use crate::config::{Facts, Values, sections};
@@ -103,9 +103,9 @@ fn schema_of(setting: &Facts) -> Schema {
 }
 
 /// Lays a change over the settings and the earlier changes.
-pub async fn change(context: &Context, patch: &Value) -> Result<Arc<Environment>, Refused> {
+pub async fn change(context: &Context, patch: &Value) -> Result<Arc<Environment>, ControlError> {
     if !patch.is_object() {
-        return Err(Refused::field("", "must be a JSON object of settings"));
+        return Err(ControlError::field("", "must be a JSON object of settings"));
     }
     let mut patch = patch.clone();
     if patch.get("clients").is_some_and(Value::is_null) {

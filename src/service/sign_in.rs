@@ -10,14 +10,14 @@ use crate::domain::email::{EmailAddress, key_of};
 use crate::domain::event::{Event, EventType};
 use crate::domain::flow::{About, FlowStatus};
 use crate::domain::grant::Grant;
-use crate::domain::ids::{IdKind, secret_for};
+use crate::domain::ids::{IdKind, new_handle};
 use crate::domain::organization::Organization;
 use crate::domain::session::Session;
 use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::modular_subject;
 use crate::runtime::Context;
 use crate::service::authorization_response::{error_url, may_answer};
-use crate::storage::{Completion, Counted, SessionChange, SessionClient};
+use crate::storage::{AttemptUpdate, Completion, SessionChange, SessionClient};
 
 /// A finished sign-in.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(super) async fn complete(
     email: &EmailAddress,
     browser: &Browser,
     proof: Proof,
-    counted: Option<Counted<'_>>,
+    counted: Option<AttemptUpdate<'_>>,
 ) -> Result<Option<SignedIn>, Failure> {
     let environment_id = context.environment_id();
     if let Some((code, text)) = refusal(context, &judged.origin.authorization, email).await? {
@@ -68,12 +68,12 @@ pub(super) async fn complete(
     let session_id = match &session {
         SessionChange::Start { session, .. } | SessionChange::Renew { session } => session.id.clone(),
     };
-    let session_cookie = secret_for(&session_id, context.entropy());
+    let session_cookie = new_handle(&session_id, context.entropy());
     let ends_session = matches!(&session, SessionChange::Start { ends_session_id: Some(_), .. });
     let issuer = &judged.origin.issuer;
     let authorization = judged.origin.authorization.clone();
     let grant = new_grant(context, authorization, issuer, String::new(), session_id, now_ms);
-    let code = secret_for(&grant.id, context.entropy());
+    let code = new_handle(&grant.id, context.entropy());
     let new_organization = new_organization(context, email);
     let tells = session_client(context, &grant, email.key());
     let completion = Completion {
@@ -86,12 +86,12 @@ pub(super) async fn complete(
         session_cookie_digest: &context.secret().digest(Purpose::SessionCookie, &session_cookie),
         grant: &grant,
         code_digest: &context.secret().digest(Purpose::AuthorizationCode, &code),
-        tells: tells.as_ref(),
+        backchannel_client: tells.as_ref(),
         now_ms,
     };
     let committed = context.store().commit_completion(environment_id, &completion).await?;
     if committed.is_some() && ends_session {
-        context.app.site.sessions_ended.notify_one();
+        context.runtime.server.sessions_ended.notify_one();
     }
     Ok(committed.map(|user| {
         note_proof(context, judged, email, proof);
@@ -149,7 +149,7 @@ async fn refusal(
 async fn refuse(
     context: &Context,
     judged: &AuthRequest,
-    counted: Option<Counted<'_>>,
+    counted: Option<AttemptUpdate<'_>>,
     code: ErrorCode,
     text: &str,
 ) -> Result<Option<SignedIn>, Failure> {
@@ -202,7 +202,7 @@ pub(super) async fn issue_code_silently(
 ) -> Result<String, Failure> {
     let (user_id, session_id) = (session.user_id.clone(), session.id.clone());
     let grant = new_grant(context, request, issuer, user_id, session_id, session.authenticated_at_ms);
-    let code = secret_for(&grant.id, context.entropy());
+    let code = new_handle(&grant.id, context.entropy());
     let digest = context.secret().digest(Purpose::AuthorizationCode, &code);
     let tells = session_client(context, &grant, email);
     context

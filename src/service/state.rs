@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::changes::{Refused, settle};
+use super::changes::{ControlError, publish_change};
 use super::{people, settings, snapshot};
 use crate::domain::clock::ClockSetting;
 use crate::domain::fault::FaultRule;
@@ -26,10 +26,10 @@ pub struct Keep {
 
 /// Brings the environment back to its seed: people as seeded; nobody signed in, no mail, no request, no log; settings,
 /// clock and faults as at the start. Signing keys stay, so that applications need not fetch them again.
-pub async fn reset(context: &Context, keep: Keep) -> Result<(), Refused> {
-    flows::write(&context.app.site).await;
+pub async fn reset(context: &Context, keep: Keep) -> Result<(), ControlError> {
+    flows::write(&context.runtime.server).await;
     retry_on_conflict(|| async {
-        let mut record = context.app.record().await?;
+        let mut record = context.runtime.record().await?;
         if !keep.settings {
             record.settings = context.store().template_settings(&record.id).await?;
         }
@@ -37,13 +37,13 @@ pub async fn reset(context: &Context, keep: Keep) -> Result<(), Refused> {
             record.clock = ClockSetting::default();
         }
         record.resets += 1;
-        let now_ms = context.app.clock.machine_ms();
+        let now_ms = context.runtime.clock.machine_ms();
         let is_done = context.store().reset(&record, keep.settings, keep.faults, now_ms).await?;
-        Ok::<_, Refused>(is_done.then_some(()))
+        Ok::<_, ControlError>(is_done.then_some(()))
     })
     .await?;
-    settle(context).await?;
-    context.app.mail.announce();
+    publish_change(context).await?;
+    context.runtime.mail.notify_waiters();
     Ok(())
 }
 
@@ -59,7 +59,7 @@ struct Scenario {
 
 /// Names of the scenarios in the configured folder.
 pub async fn scenarios(context: &Context) -> Vec<String> {
-    let folder = context.app.site.scenarios.clone();
+    let folder = context.runtime.server.scenarios.clone();
     tokio::task::spawn_blocking(move || scenarios_in(&folder)).await.unwrap_or_default()
 }
 
@@ -83,36 +83,36 @@ fn is_scenario_name(name: &str) -> bool {
 }
 
 /// Resets the environment and makes it what a scenario says; a file that is a snapshot is restored.
-pub async fn load_scenario(context: &Context, name: &str) -> Result<(), Refused> {
-    let unknown = || Refused::NotFound(format!("there is no scenario {name:?}"));
+pub async fn load_scenario(context: &Context, name: &str) -> Result<(), ControlError> {
+    let unknown = || ControlError::NotFound(format!("there is no scenario {name:?}"));
     if !is_scenario_name(name) {
         return Err(unknown());
     }
     let document = read_scenario(context, name).await?.ok_or_else(unknown)?;
     // Values of the file are not shown: it may not have been meant for us.
-    let mistake = |error: FieldError| Refused::Invalid(vec![error]);
+    let mistake = |error: FieldError| ControlError::Invalid(vec![error]);
     if document.get("format").is_some() {
         return snapshot::restore(context, document).await.map(|_ignored| ());
     }
     let scenario: Scenario = crate::domain::json::from_value(document).map_err(mistake)?;
     let clock = scenario.frozen_at.as_deref().map(|text| {
         crate::domain::clock::parse_rfc3339(text)
-            .ok_or_else(|| Refused::field("frozen_at", "must be an RFC 3339 time"))
+            .ok_or_else(|| ControlError::field("frozen_at", "must be an RFC 3339 time"))
     });
     let clock = clock.transpose()?;
     // Everything is checked before anything is changed.
     for rule in &scenario.faults {
-        rule.check().map_err(|(field, reason)| Refused::field(&format!("faults.{field}"), reason))?;
+        rule.check().map_err(|(field, reason)| ControlError::field(&format!("faults.{field}"), reason))?;
     }
     let wanted = if scenario.settings.is_null() { json!({}) } else { scenario.settings };
     let seed = if scenario.seed.is_null() { json!({}) } else { scenario.seed };
-    crate::config::seed_from_json(&seed).map_err(Refused::Invalid)?;
+    crate::config::seed_from_json(&seed).map_err(ControlError::Invalid)?;
     context
-        .app
-        .site
+        .runtime
+        .server
         .layers
-        .environment(&context.app.id, context.app.name.clone(), &wanted)
-        .map_err(Refused::Invalid)?;
+        .environment(&context.runtime.id, context.runtime.name.clone(), &wanted)
+        .map_err(ControlError::Invalid)?;
     reset(context, Keep::default()).await?;
     settings::change(context, &wanted).await?;
     people::seed_from(context, &seed, true).await?;
@@ -129,9 +129,9 @@ pub async fn load_scenario(context: &Context, name: &str) -> Result<(), Refused>
 }
 
 /// `None`: no such file. Errors say where it is wrong, and none of its text: it may not have been meant for us.
-async fn read_scenario(context: &Context, name: &str) -> Result<Option<Value>, Refused> {
-    let folder = &context.app.site.scenarios;
-    let wrong = |reason: String| Refused::field(name, reason);
+async fn read_scenario(context: &Context, name: &str) -> Result<Option<Value>, ControlError> {
+    let folder = &context.runtime.server.scenarios;
+    let wrong = |reason: String| ControlError::field(name, reason);
     if let Some(text) = read_text(&folder.join(format!("{name}.json")), name).await? {
         let document = serde_json::from_str(&text);
         return document.map(Some).map_err(|e| wrong(format!("is not JSON at line {}", e.line())));
@@ -145,8 +145,8 @@ async fn read_scenario(context: &Context, name: &str) -> Result<Option<Value>, R
 }
 
 /// `None`: no such file.
-async fn read_text(path: &Path, name: &str) -> Result<Option<String>, Refused> {
-    let wrong = |reason: String| Refused::field(name, reason);
+async fn read_text(path: &Path, name: &str) -> Result<Option<String>, ControlError> {
+    let wrong = |reason: String| ControlError::field(name, reason);
     let read = async {
         let (file, folder) = (
             tokio::fs::canonicalize(path).await?,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::changes::Refused;
+use super::changes::ControlError;
 use crate::crypto::signing::TokenRejection;
 use crate::domain::authorization::{AuthorizationRequest, Prompt, RequestedClaims};
 use crate::domain::email::EmailAddress;
@@ -20,7 +20,7 @@ use crate::service::token::{TokenOverrides, TokenRefusal, TokenResponse, issue_f
 
 /// What tokens to mint.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct MintTokens {
     /// Id or address of a user.
     pub user: String,
     /// The first client when left out.
@@ -36,25 +36,26 @@ pub struct Wanted {
 
 /// Gives tokens to a user as if that user had just signed in. They are as good as any: they introspect, refresh and
 /// can be revoked.
-pub async fn mint(context: &Context, wanted: Wanted) -> Result<TokenResponse, Refused> {
+pub async fn mint(context: &Context, wanted: MintTokens) -> Result<TokenResponse, ControlError> {
     let environment = &context.environment;
     let client = match &wanted.client_id {
         Some(id) => environment.client(id),
         None => environment.clients.first(),
     };
-    let client = client.ok_or_else(|| Refused::field("client_id", "is not a client of this environment"))?;
+    let client =
+        client.ok_or_else(|| ControlError::field("client_id", "is not a client of this environment"))?;
     let user = find_user(context, &wanted.user).await?;
     if let Some(id) = &wanted.organization_id
         && context.store().organization_summary(context.environment_id(), id).await?.is_none()
     {
-        return Err(Refused::field("organization_id", "is not an organization of this environment"));
+        return Err(ControlError::field("organization_id", "is not an organization of this environment"));
     }
     for (field, value) in [
         ("access_token_lifetime_s", wanted.access_token_lifetime_s),
         ("id_token_lifetime_s", wanted.id_token_lifetime_s),
     ] {
         if value.is_some_and(|s| !(-31_536_000..=31_536_000).contains(&s)) {
-            return Err(Refused::field(field, "must be at most a year, either way"));
+            return Err(ControlError::field(field, "must be at most a year, either way"));
         }
     }
     let now_ms = context.now_ms();
@@ -88,17 +89,18 @@ pub async fn mint(context: &Context, wanted: Wanted) -> Result<TokenResponse, Re
     };
     issue_for_test(context, client, session, authorization, &overrides).await.map_err(|refusal| match refusal
     {
-        TokenRefusal::Failure(failure) => Refused::Failure(failure),
-        other => Refused::NotAllowed(other.to_string()),
+        TokenRefusal::Failure(failure) => ControlError::Failure(failure),
+        other => ControlError::NotAllowed(other.to_string()),
     })
 }
 
-async fn find_user(context: &Context, text: &str) -> Result<User, Refused> {
+async fn find_user(context: &Context, text: &str) -> Result<User, ControlError> {
     let found = match EmailAddress::parse(text) {
         Ok(email) => context.store().user_by_email(context.environment_id(), &email).await?,
         Err(_) => context.store().user(context.environment_id(), text).await?,
     };
-    found.ok_or_else(|| Refused::field("user", "is neither id nor address of a user of this environment"))
+    found
+        .ok_or_else(|| ControlError::field("user", "is neither id nor address of a user of this environment"))
 }
 
 /// What a token says, and whether it holds.
@@ -124,7 +126,11 @@ pub struct TokenCheck {
 }
 
 /// Looks into any token. `audience`: the client that it should be for.
-pub async fn decode(context: &Context, token: &str, audience: Option<&str>) -> Result<DecodedToken, Refused> {
+pub async fn decode(
+    context: &Context,
+    token: &str,
+    audience: Option<&str>,
+) -> Result<DecodedToken, ControlError> {
     let token = token.trim();
     let mut decoded = if token.starts_with("rt_") {
         decode_refresh(context, token).await?
@@ -139,7 +145,7 @@ fn check(name: &'static str, ok: bool, text: impl Into<String>) -> TokenCheck {
     TokenCheck { name, ok, text: text.into() }
 }
 
-async fn decode_refresh(context: &Context, token: &str) -> Result<DecodedToken, Refused> {
+async fn decode_refresh(context: &Context, token: &str) -> Result<DecodedToken, ControlError> {
     let mut decoded = DecodedToken { kind: "refresh_token", ..DecodedToken::default() };
     let Some((grant_id, generation)) = context.secret().open_refresh_token(token) else {
         decoded.checks.push(check("seal", false, "It was not made by this environment, or was changed."));
@@ -168,14 +174,18 @@ async fn decode_refresh(context: &Context, token: &str) -> Result<DecodedToken, 
     Ok(decoded)
 }
 
-async fn session_check(context: &Context, id: &str) -> Result<TokenCheck, Refused> {
+async fn session_check(context: &Context, id: &str) -> Result<TokenCheck, ControlError> {
     let session = context.store().session(context.environment_id(), id).await?;
     let live = session.is_some_and(|s| s.is_live(context.now_ms(), &context.environment.sessions));
     let text = if live { "Its session lives." } else { "Its session has ended." };
     Ok(check("session", live, text))
 }
 
-async fn decode_jwt(context: &Context, token: &str, audience: Option<&str>) -> Result<DecodedToken, Refused> {
+async fn decode_jwt(
+    context: &Context,
+    token: &str,
+    audience: Option<&str>,
+) -> Result<DecodedToken, ControlError> {
     let part = |index: usize| -> Option<Value> {
         let text = token.split('.').nth(index)?;
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
@@ -195,7 +205,7 @@ async fn decode_jwt(context: &Context, token: &str, audience: Option<&str>) -> R
         format!("It says {algorithm}; RS256, or ES256 for clients that ask for it, is what is signed with."),
     ));
     let typ = header.get("typ").and_then(Value::as_str).unwrap_or_default();
-    let (ok, text) = match context.app.keys.current().verify_typed::<Value>(typ, token) {
+    let (ok, text) = match context.runtime.keys.current().verify_typed::<Value>(typ, token) {
         Ok(_) => (true, "A key of this environment made it."),
         Err(TokenRejection::Malformed | TokenRejection::OtherType) => (false, "It cannot be read."),
         Err(TokenRejection::UnknownKey) => (false, "Its kid is not one of /keys."),
@@ -205,7 +215,7 @@ async fn decode_jwt(context: &Context, token: &str, audience: Option<&str>) -> R
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
     let is_ours = context.environment.is_issuer(issuer);
     checks.push(check("issuer", is_ours, format!("It says {issuer:?}.")));
-    let (now_s, real_s) = (seconds(context.now_ms()), seconds(context.app.clock.machine_ms()));
+    let (now_s, real_s) = (seconds(context.now_ms()), seconds(context.runtime.clock.machine_ms()));
     let number = |name: &str| claims.get(name).and_then(Value::as_i64);
     match number("exp") {
         Some(exp) if exp > now_s => {

@@ -6,7 +6,7 @@ use super::Failure;
 use crate::domain::ids::grant_of_token_id;
 use crate::domain::token::{AccessTokenClaims, PersonClaims, scope_allows_claim, seconds};
 use crate::runtime::Context;
-use crate::storage::GrantStanding;
+use crate::storage::GrantWithSubject;
 
 /// Claims about the person (OpenID Connect Core 1.0 §5.3.2).
 #[derive(Debug, Serialize)]
@@ -36,9 +36,9 @@ impl<E: Into<Failure>> From<E> for AccessRefusal {
 pub async fn check_access_token(
     context: &Context,
     token: &str,
-) -> Result<(AccessTokenClaims, Option<GrantStanding>), AccessRefusal> {
+) -> Result<(AccessTokenClaims, Option<GrantWithSubject>), AccessRefusal> {
     let refuse = |why| Err(AccessRefusal::InvalidToken(why));
-    let Ok(claims) = context.app.keys.current().verify::<AccessTokenClaims>(token) else {
+    let Ok(claims) = context.runtime.keys.current().verify::<AccessTokenClaims>(token) else {
         return refuse("the access token is not valid");
     };
     if !context.environment.is_issuer(&claims.iss) {
@@ -52,7 +52,7 @@ pub async fn check_access_token(
     }
     let grant = match grant_of_token_id(&claims.jti) {
         None => None,
-        Some(id) => match context.store().grant_standing(context.environment_id(), &id).await? {
+        Some(id) => match context.store().grant_with_subject(context.environment_id(), &id).await? {
             Some(found) if found.grant.revoked_at_ms.is_none() => Some(found),
             _ => return refuse("the access token was revoked"),
         },
@@ -63,7 +63,7 @@ pub async fn check_access_token(
 /// What the bearer of an access token may know about its person.
 pub async fn userinfo(context: &Context, token: &str) -> Result<UserInfo, AccessRefusal> {
     let (claims, found) = check_access_token(context, token).await?;
-    let Some(GrantStanding { grant, user, .. }) =
+    let Some(GrantWithSubject { grant, user, .. }) =
         found.filter(|_| claims.scopes.iter().any(|s| s == "openid"))
     else {
         return Err(AccessRefusal::InsufficientScope);

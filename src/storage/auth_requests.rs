@@ -1,6 +1,6 @@
 //! Authentication requests.
 
-use super::{Batch, Counted, Statement, Store, StoreError, failed_attempts, row::row, sql, to_json};
+use super::{AttemptUpdate, Batch, Statement, Store, StoreError, failed_attempts, row::row, sql, to_json};
 use crate::domain::auth_request::{AuthRequest, CodeForm, Credentials, Guess, Hosted, Origin, Stage};
 use crate::domain::email::EmailAddress;
 use crate::domain::headless::Headless;
@@ -208,7 +208,7 @@ impl Store {
         &self,
         environment_id: &str,
         next: &AuthRequest<impl Origin>,
-        counted: Option<Counted<'_>>,
+        counted: Option<AttemptUpdate<'_>>,
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
         batch.require_one_row(judging(environment_id, next));

@@ -7,7 +7,7 @@ use crate::domain::limits::{FailedAttempts, RecentTimes};
 
 /// What a judgement writes about its address.
 #[derive(Debug, Clone, Copy)]
-pub struct Counted<'a> {
+pub struct AttemptUpdate<'a> {
     pub email: &'a EmailAddress,
     /// Still carrying the version that was read.
     pub failed: &'a FailedAttempts,
@@ -36,7 +36,11 @@ impl Store {
     /// A right code counts nothing, and stands only if nobody judged another one of its address meanwhile. The embedded
     /// engine writes one transaction after the other, so that looking is enough there; those of PostgreSQL have to write in
     /// order to see each other.
-    pub(super) fn holding_failed_attempts(&self, environment_id: &str, counted: Counted<'_>) -> Statement {
+    pub(super) fn holding_failed_attempts(
+        &self,
+        environment_id: &str,
+        counted: AttemptUpdate<'_>,
+    ) -> Statement {
         if !self.is_embedded() {
             return writing(environment_id, counted);
         }
@@ -49,7 +53,7 @@ impl Store {
 }
 
 /// The count of an address, unless somebody else judged a code of it since it was read.
-pub(super) fn writing(environment_id: &str, counted: Counted<'_>) -> Statement {
+pub(super) fn writing(environment_id: &str, counted: AttemptUpdate<'_>) -> Statement {
     let query = match counted.failed.version {
         None => sql(
             "INSERT INTO failed_attempts (environment_id, email_key, version, failed_at_ms, expires_at_ms) \

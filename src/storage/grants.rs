@@ -50,7 +50,7 @@ impl TryFrom<Row> for Grant {
 
 /// A grant with those behind it, read in one trip.
 #[derive(Debug, Clone)]
-pub struct GrantStanding {
+pub struct GrantWithSubject {
     pub grant: Grant,
     pub session: Session,
     pub user: User,
@@ -60,7 +60,7 @@ pub struct GrantStanding {
 
 row! {
     /// The grant and those behind it, once per organization.
-    struct StandingRow {
+    struct GrantWithSubjectRow {
         grant: Row,
         session_authenticated_at_ms: i64,
         last_active_at_ms: i64,
@@ -81,7 +81,7 @@ row! {
     }
 }
 
-impl StandingRow {
+impl GrantWithSubjectRow {
     fn organization(&mut self) -> Option<OrganizationSummary> {
         Some(OrganizationSummary {
             id: self.organization_id.take()?,
@@ -92,7 +92,7 @@ impl StandingRow {
 }
 
 /// The grant that `$where` names, with those behind it.
-macro_rules! standing_where {
+macro_rules! with_subject_where {
     ($where:literal) => {
         concat!(
             "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, g.authenticated_at_ms, g.code_expires_at_ms, \
@@ -119,12 +119,12 @@ impl Store {
         environment_id: &str,
         grant: &Grant,
         code_digest: &str,
-        tells: Option<&SessionClient>,
+        backchannel_client: Option<&SessionClient>,
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         batch.write(inserting(environment_id, grant, code_digest, now_ms)?);
-        if let Some(client) = tells {
+        if let Some(client) = backchannel_client {
             let user_id = Some(grant.user_id.as_str());
             batch.write(session_clients::noting(environment_id, &grant.session_id, user_id, "", client));
         }
@@ -148,23 +148,23 @@ impl Store {
     }
 
     /// A grant with those behind it.
-    pub async fn grant_standing(
+    pub async fn grant_with_subject(
         &self,
         environment_id: &str,
         id: &str,
-    ) -> Result<Option<GrantStanding>, StoreError> {
-        let query = sql(standing_where!("g.id = $2")).bind(environment_id).bind(id);
+    ) -> Result<Option<GrantWithSubject>, StoreError> {
+        let query = sql(with_subject_where!("g.id = $2")).bind(environment_id).bind(id);
         standing(query.fetch_all(&self.pool).await?)
     }
 
     /// The grant whose authorization code has this digest, with those behind it.
-    pub async fn grant_standing_by_code(
+    pub async fn grant_with_subject_by_code(
         &self,
         environment_id: &str,
         id: &str,
         code_digest: &str,
-    ) -> Result<Option<GrantStanding>, StoreError> {
-        let query = sql(standing_where!("g.id = $2 AND g.code_digest = $3"));
+    ) -> Result<Option<GrantWithSubject>, StoreError> {
+        let query = sql(with_subject_where!("g.id = $2 AND g.code_digest = $3"));
         let query = query.bind(environment_id).bind(id).bind(code_digest);
         standing(query.fetch_all(&self.pool).await?)
     }
@@ -255,7 +255,7 @@ impl Store {
 }
 
 /// One grant from its rows, of which there is one per organization.
-fn standing(rows: Vec<StandingRow>) -> Result<Option<GrantStanding>, StoreError> {
+fn standing(rows: Vec<GrantWithSubjectRow>) -> Result<Option<GrantWithSubject>, StoreError> {
     let mut rows = rows.into_iter();
     let Some(mut first) = rows.next() else { return Ok(None) };
     let mut organizations: Vec<OrganizationSummary> = first.organization().into_iter().collect();
@@ -281,7 +281,7 @@ fn standing(rows: Vec<StandingRow>) -> Result<Option<GrantStanding>, StoreError>
         created_at_ms: first.created_at_ms,
         updated_at_ms: first.updated_at_ms,
     };
-    Ok(Some(GrantStanding { grant, session, user, organizations }))
+    Ok(Some(GrantWithSubject { grant, session, user, organizations }))
 }
 
 /// A new grant of the user whose session it names.

@@ -2,8 +2,8 @@
 //! begins with its conditional statement, so that a loser leaves nothing behind.
 
 use super::{
-    Batch, Counted, NewMail, SessionClient, Statement, StatementResult, Store, StoreError, auth_requests,
-    events, grants, mail, session_clients, sql, users::UserRow,
+    AttemptUpdate, Batch, NewMail, SessionClient, Statement, StatementResult, Store, StoreError,
+    auth_requests, events, grants, mail, session_clients, sql, users::UserRow,
 };
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;
@@ -17,7 +17,7 @@ use crate::domain::user::User;
 
 /// How many mails an address received lately, as read; written back only if nobody else counted meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Budget {
+pub struct MailQuota {
     /// `None`: no row yet.
     pub version: Option<i64>,
     pub sent: RecentTimes,
@@ -39,7 +39,7 @@ pub struct Completion<'a> {
     pub request: &'a AuthRequest,
     pub email: &'a EmailAddress,
     /// What a proof by code writes about its address.
-    pub counted: Option<Counted<'a>>,
+    pub counted: Option<AttemptUpdate<'a>>,
     /// Id for the user if the address is new.
     pub new_user_id: &'a str,
     /// The organization that a new user gets, in the full-stack profile.
@@ -49,7 +49,7 @@ pub struct Completion<'a> {
     pub grant: &'a Grant,
     pub code_digest: &'a str,
     /// Set where the application wants to hear of the session's end.
-    pub tells: Option<&'a SessionClient>,
+    pub backchannel_client: Option<&'a SessionClient>,
     pub now_ms: UnixMs,
 }
 
@@ -58,14 +58,14 @@ impl Store {
         &self,
         environment_id: &str,
         email: &EmailAddress,
-    ) -> Result<Budget, StoreError> {
+    ) -> Result<MailQuota, StoreError> {
         let row: Option<(i64, String)> =
             sql("SELECT version, sent_at_ms FROM mail_budgets WHERE environment_id = $1 AND email_key = $2")
                 .bind(environment_id)
                 .bind(email.key().to_owned())
                 .fetch_optional(&self.pool)
                 .await?;
-        Ok(row.map_or_else(Budget::default, |(version, sent)| Budget {
+        Ok(row.map_or_else(MailQuota::default, |(version, sent)| MailQuota {
             version: Some(version),
             sent: RecentTimes::parse(&sent),
         }))
@@ -80,7 +80,7 @@ impl Store {
         request: &AuthRequest<impl auth_requests::StoredOrigin>,
         is_new: bool,
         link_digest: Option<&str>,
-        budget: Option<(&EmailAddress, &Budget, UnixMs)>,
+        budget: Option<(&EmailAddress, &MailQuota, UnixMs)>,
         mail: &NewMail,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
@@ -117,7 +117,7 @@ impl Store {
         write_session(&mut batch, environment_id, done);
         let (grant, key) = (done.grant, done.email.key());
         batch.write(grants::inserting(environment_id, grant, done.code_digest, done.now_ms)?);
-        if let Some(client) = done.tells {
+        if let Some(client) = done.backchannel_client {
             batch.write(session_clients::noting(environment_id, &grant.session_id, None, key, client));
         }
         let Some(written) = self.commit(batch).await? else { return Ok(None) };
@@ -145,7 +145,7 @@ fn writing_user(environment_id: &str, done: &Completion<'_>) -> Statement {
 fn writing_budget(
     environment_id: &str,
     email: &EmailAddress,
-    budget: &Budget,
+    budget: &MailQuota,
     expires_at_ms: UnixMs,
 ) -> Statement {
     let query = match budget.version {

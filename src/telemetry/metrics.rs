@@ -96,9 +96,9 @@ impl Delivery {
 
 /// What is looked up at the time somebody asks.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Readings {
+pub struct Gauges {
     /// `None`: the database did not answer.
-    pub outbox: Option<OutboxReading>,
+    pub outbox: Option<OutboxGauges>,
     pub connections_in_use: usize,
     pub connections_idle: usize,
     /// Steps that the log of sign-ins had no room for.
@@ -107,13 +107,13 @@ pub struct Readings {
 
 /// Mails that wait for the mail server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OutboxReading {
+pub struct OutboxGauges {
     pub waiting: i64,
     /// Since the oldest of them was written; 0 when none waits.
     pub oldest_age_s: i64,
 }
 
-/// The figures of one server process.
+/// The metrics of one server process.
 pub struct Metrics {
     registry: Registry,
     http_requests: Family<HttpLabels, Counter>,
@@ -277,19 +277,19 @@ impl Metrics {
         OpenConnection(self.connections.clone())
     }
 
-    /// All figures in OpenMetrics' text format. `Err`: they cannot be written, which would be our mistake.
-    pub fn text(&self, readings: Readings) -> Result<String, std::fmt::Error> {
-        self.database_up.set(i64::from(readings.outbox.is_some()));
+    /// All metrics in OpenMetrics' text format. `Err`: they cannot be written, which would be our mistake.
+    pub fn text(&self, gauges: Gauges) -> Result<String, std::fmt::Error> {
+        self.database_up.set(i64::from(gauges.outbox.is_some()));
         // Where nobody knows, the last that was known stands beside `database_up 0`.
-        if let Some(outbox) = readings.outbox {
+        if let Some(outbox) = gauges.outbox {
             self.outbox_waiting.set(outbox.waiting);
             self.outbox_oldest_age.set(outbox.oldest_age_s);
         }
-        for (state, count) in [("in_use", readings.connections_in_use), ("idle", readings.connections_idle)] {
+        for (state, count) in [("in_use", gauges.connections_in_use), ("idle", gauges.connections_idle)] {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.database_connections.get_or_create(&StateLabels { state }).set(count);
         }
-        self.steps_lost.inner().store(readings.steps_lost, Ordering::Relaxed);
+        self.steps_lost.inner().store(gauges.steps_lost, Ordering::Relaxed);
         if let Some(bytes) = resident_bytes() {
             self.resident_memory.set(bytes);
         }

@@ -1,4 +1,4 @@
-//! What an operator sees of a running server: logs, figures and traces. None of them holds an address, a code, a token
+//! What an operator sees of a running server: logs, metrics and traces. None of them holds an address, a code, a token
 //! or a query string.
 
 pub mod metrics;

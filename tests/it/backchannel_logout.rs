@@ -267,7 +267,7 @@ async fn a_refusal_ends_it_and_a_dead_application_is_given_up_after_nine_attempt
             })
             .await;
         server.advance_s(300);
-        server.app.site.sessions_ended.notify_one();
+        server.app.server.sessions_ended.notify_one();
     }
     let all = server.logout_notices(|n| n.iter().any(|n| n["status"] == "given_up")).await;
     assert_eq!(all.iter().filter(|n| n["status"] == "given_up" && n["attempts"] == 9).count(), 1, "{all:?}");
@@ -314,7 +314,7 @@ async fn two_replicas_tell_an_application_once(#[values(Engine::Postgres)] engin
     }
     for person in &people {
         person.get("/oidc/logout").await;
-        other.app.site.sessions_ended.notify_one();
+        other.app.server.sessions_ended.notify_one();
     }
     server.logout_notices(all_are("delivered", 10)).await;
     assert_eq!(application.tokens().len(), 10);

@@ -229,7 +229,7 @@ async fn violations_name_their_fields() {
 
 #[tokio::test]
 async fn a_server_without_its_database_says_unavailable() {
-    let provider = vestibule::runtime::Provider::default();
+    let provider = vestibule::runtime::EnvironmentRegistry::default();
     let grpc = vestibule::api::Grpc::new(provider);
     let request = http::Request::post(SEND).body(http_body_util::Full::new(Bytes::new())).unwrap();
     let response = grpc.answer(request, None, false).await;

@@ -50,7 +50,7 @@ async fn what_expired_goes_from_environments_too_that_this_server_never_opened(
     let second = server.beside(toml).await;
     let rows = Cleaner::default().pass(&second.provider).await.unwrap();
     assert_eq!(rows, 5, "three tokens, and a sign-in with its step");
-    assert_eq!(second.provider.apps().len(), 1, "nothing was opened for it");
+    assert_eq!(second.provider.runtimes().len(), 1, "nothing was opened for it");
     let is_left = async |id: &str, token: &str| store.is_token_revoked(id, token).await.unwrap();
     for id in [&default, &idle, &keeper] {
         assert_eq!((is_left(id, "tkn_old").await, is_left(id, "tkn_good").await), (false, true), "{id}");
@@ -75,7 +75,7 @@ async fn a_new_key_is_published_by_environments_that_were_open_and_by_those_that
         let key = app.add_key(SigningAlgorithm::Rs256, 60_000).await.unwrap();
         reload_changed_keys(&second.provider).await.unwrap();
         if name == "idle" {
-            assert_eq!(second.provider.apps().len(), 2, "the default one and the open one");
+            assert_eq!(second.provider.runtimes().len(), 2, "the default one and the open one");
         }
         let published = second.get(&format!("/e/{name}/keys")).await;
         assert!(published.body.contains(key.kid()), "{name}: {}", published.body);

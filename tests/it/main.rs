@@ -3,14 +3,15 @@
 
 mod support;
 
-mod abuse;
 mod action;
 mod advisories;
 mod api_parity;
 mod architecture;
+mod attempt_limits;
 mod audit_logs;
 mod authorize;
 mod backchannel_logout;
+mod code_verification;
 mod command_line;
 mod connections;
 mod containers;
@@ -22,7 +23,6 @@ mod flooding;
 mod forms;
 mod fuzz;
 mod grpc;
-mod guessing;
 mod headless;
 mod housekeeping;
 mod inbox;
@@ -36,8 +36,8 @@ mod organizations_storage;
 mod origins;
 mod outbox;
 mod private_files;
-mod proof;
 mod pushed_requests;
+mod rate_limits;
 mod relying_party;
 mod rest_description;
 mod sessions;

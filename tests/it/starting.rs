@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use url::Url;
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::SystemClock;
-use vestibule::runtime::Provider;
+use vestibule::runtime::EnvironmentRegistry;
 use vestibule::server::{Deadlines, Listeners, Listening, Stop, listening};
 
 use crate::command_line::{Running, text, vestibule};
@@ -269,7 +269,7 @@ impl Starting {
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let database = Database::fresh(Engine::Sqlite).await.unwrap();
-                let provider = Provider::default();
+                let provider = EnvironmentRegistry::default();
                 let listeners = Listeners {
                     one_port: vec![listener],
                     tls_only: vec![],
@@ -288,7 +288,7 @@ impl Starting {
                     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
                     let parts = vestibule::server::parts(&config, store, clock, entropy).unwrap();
                     let started = parts.start().await.unwrap();
-                    provider.fill(Arc::new(parts.into_app(started).unwrap()));
+                    provider.fill(Arc::new(parts.into_runtime(started).unwrap()));
                 };
                 let _ = tokio::join!(server, start);
             });

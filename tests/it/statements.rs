@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use vestibule::runtime::{Asked, Context};
-use vestibule::service::environments::{self, Wanted};
+use vestibule::runtime::{Context, EnvironmentSelector};
+use vestibule::service::environments::{self, CreateEnvironment};
 use vestibule::service::flows::FlowFilter;
 use vestibule::service::inbox::InboxFilter;
 use vestibule::service::people::PeopleFilter;
@@ -15,7 +15,7 @@ use crate::support::statements::statements_of;
 use crate::support::{Engine, TestServer};
 
 async fn context(server: &TestServer) -> Context {
-    server.provider.context(Asked::default()).await.unwrap()
+    server.provider.context(EnvironmentSelector::default()).await.unwrap()
 }
 
 #[tokio::test]
@@ -23,7 +23,8 @@ async fn a_new_environment_reads_no_other() {
     let Some(server) = TestServer::on(Engine::Postgres, "").await else { return };
     let context = context(&server).await;
     let statements = async || {
-        let (made, statements) = statements_of(environments::create(&context, Wanted::default())).await;
+        let (made, statements) =
+            statements_of(environments::create(&context, CreateEnvironment::default())).await;
         made.unwrap();
         statements
     };
@@ -53,7 +54,7 @@ async fn lists(context: &Context) -> Vec<(&'static str, Vec<String>)> {
         }};
     }
     // What is on its way to the log of sign-ins is none of the list's.
-    flows::write(&context.app.site).await;
+    flows::write(&context.runtime.server).await;
     vec![
         list!("environments", environments::list(context, "", "")),
         list!("users", people::users(context, &people_filter)),

@@ -273,7 +273,7 @@ async fn a_grant_is_found_with_those_behind_it_and_goes_with_them(
     assert!(matches!(refused, Err(StoreError::MissingParent(_))), "{refused:?}");
     store.insert_grant(ENV, &grant("grt_2", "usr_1", "ses_1"), "code-2", None, 20).await.unwrap();
 
-    let found = store.grant_standing_by_code(ENV, "grt_1", "code-1").await.unwrap().unwrap();
+    let found = store.grant_with_subject_by_code(ENV, "grt_1", "code-1").await.unwrap().unwrap();
     assert_eq!((found.grant.id.as_str(), found.grant.authenticated_at_ms), ("grt_1", 20));
     assert_eq!(found.session, session);
     assert_eq!(Some(found.user), store.user(ENV, "usr_1").await.unwrap());
@@ -281,12 +281,15 @@ async fn a_grant_is_found_with_those_behind_it_and_goes_with_them(
     assert_eq!(found.organizations.len(), 2);
 
     for (environment_id, id) in [(ENV, "grt_3"), ("env_2", "grt_1"), (ENV, "code-1")] {
-        assert!(store.grant_standing(environment_id, id).await.unwrap().is_none(), "{environment_id} {id}");
+        assert!(
+            store.grant_with_subject(environment_id, id).await.unwrap().is_none(),
+            "{environment_id} {id}"
+        );
     }
     for (environment_id, id, code) in
         [(ENV, "grt_1", "code-2"), (ENV, "grt_2", "code-1"), ("env_2", "grt_1", "code-1")]
     {
-        let found = store.grant_standing_by_code(environment_id, id, code).await.unwrap();
+        let found = store.grant_with_subject_by_code(environment_id, id, code).await.unwrap();
         assert!(found.is_none(), "{environment_id} {id} {code}");
     }
     for id in ["org_1", "org_2"] {
@@ -294,10 +297,10 @@ async fn a_grant_is_found_with_those_behind_it_and_goes_with_them(
         let event = event(EventType::OrganizationDeleted, &organization);
         assert!(store.delete_organization(ENV, &organization, Members::Stay, &event).await.unwrap());
     }
-    assert_eq!(store.grant_standing(ENV, "grt_2").await.unwrap().unwrap().organizations, []);
+    assert_eq!(store.grant_with_subject(ENV, "grt_2").await.unwrap().unwrap().organizations, []);
     assert!(store.delete_user(ENV, "usr_1").await.unwrap());
     assert!(!store.delete_user(ENV, "usr_1").await.unwrap());
-    assert!(store.grant_standing(ENV, "grt_2").await.unwrap().is_none());
+    assert!(store.grant_with_subject(ENV, "grt_2").await.unwrap().is_none());
     assert!(store.grant(ENV, "grt_1").await.unwrap().is_none());
     assert_eq!(store.session(ENV, "ses_1").await.unwrap(), None);
 }
@@ -327,7 +330,7 @@ async fn a_grant_is_found_without_reading_other_users_in_a_new_database() {
     let store = database.open().await;
     for n in 0..20 {
         let id = format!("grt_{n}");
-        assert!(store.grant_standing(ENV, &id).await.unwrap().is_some());
+        assert!(store.grant_with_subject(ENV, &id).await.unwrap().is_some());
         assert!(store.grant(ENV, &id).await.unwrap().is_some());
     }
     store.close().await;

@@ -1,4 +1,4 @@
-//! What an operator sees: figures, request ids and traces, and that none of them tells who signs in.
+//! What an operator sees: metrics, request ids and traces, and that none of them tells who signs in.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -20,8 +20,8 @@ use crate::support::{Engine, TestServer};
 
 const SEND: &str = "/scalekit.v1.auth.passwordless.PasswordlessService/SendPasswordlessEmail";
 
-/// The figures as text.
-async fn figures(server: &TestServer) -> String {
+/// Metrics as text.
+async fn metrics(server: &TestServer) -> String {
     let page = server.get("/metrics").await;
     assert_eq!(page.status, 200, "{}", page.body);
     assert!(page.header("content-type").starts_with("application/openmetrics-text"));
@@ -29,9 +29,9 @@ async fn figures(server: &TestServer) -> String {
 }
 
 /// The value of one series.
-fn value(figures: &str, series: &str) -> f64 {
-    let line = figures.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("{series} is missing in {figures}")).parse().unwrap()
+fn value(metrics: &str, series: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{series} is missing in {metrics}")).parse().unwrap()
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn figures_tell_of_sign_ins_tokens_and_answers_by_route() {
     assert_eq!(issued.status, 200);
     server.token(&[("grant_type", "password")]).await;
 
-    let seen = figures(&server).await;
+    let seen = metrics(&server).await;
     for (series, expected) in [
         (r#"vestibule_sign_in_steps_total{step="mail",verdict="ok"}"#, 1.0),
         (r#"vestibule_sign_in_steps_total{step="code",verdict="refused"}"#, 1.0),
@@ -67,9 +67,9 @@ async fn figures_tell_of_sign_ins_tokens_and_answers_by_route() {
     }
 }
 
-/// Names as Prometheus stores them, from what the server says of its figures.
-fn names(figures: &str) -> BTreeSet<String> {
-    let families = figures.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+/// Names as Prometheus stores them, from what the server says of its metrics.
+fn names(metrics: &str) -> BTreeSet<String> {
+    let families = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let name = |(name, kind): (&str, &str)| match kind {
         "counter" => format!("{name}_total"),
         "info" => format!("{name}_info"),
@@ -83,7 +83,7 @@ async fn every_figure_is_documented_and_the_rules_use_no_other() {
     let server = TestServer::start().await;
     server.person().tokens("jane@example.com").await;
     server.call(SEND, &SendPasswordlessRequest::default()).await;
-    let known = names(&figures(&server).await);
+    let known = names(&metrics(&server).await);
     let document =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATIONS.md")).unwrap();
     let (text, rules) = document.split_once("## What to alert on").unwrap();
@@ -101,7 +101,7 @@ async fn strangers_cannot_make_new_series() {
     let server = TestServer::start().await;
     let token = server.client_token().await;
     let authorization = format!("Bearer {token}");
-    let series = |figures: &str| figures.lines().filter(|l| !l.starts_with('#')).count();
+    let series = |metrics: &str| metrics.lines().filter(|l| !l.starts_with('#')).count();
     let ask = async |word: String| {
         server.get(&format!("/{word}/of/nobody")).await;
         server.get(&format!("/login/{word}")).await;
@@ -114,11 +114,11 @@ async fn strangers_cannot_make_new_series() {
         server.http().request(method, format!("{}/keys", server.url)).send().await.unwrap();
     };
     ask("first".to_owned()).await;
-    let before = figures(&server).await;
+    let before = metrics(&server).await;
     for n in 0..20 {
         ask(format!("word{n}")).await;
     }
-    let after = figures(&server).await;
+    let after = metrics(&server).await;
     // The first reading had not counted itself.
     let own = after.lines().filter(|l| l.contains(r#"route="/metrics""#)).count();
     assert_eq!(series(&after) - own, series(&before), "{after}");
@@ -128,7 +128,7 @@ async fn strangers_cannot_make_new_series() {
 #[tokio::test]
 async fn figures_need_their_token_where_they_have_one() {
     let server = TestServer::with(
-        "[metrics]\ntoken = \"a token for figures\"\n[control]\ntoken = \"a token for control\"\n",
+        "[metrics]\ntoken = \"a token for metrics\"\n[control]\ntoken = \"a token for control\"\n",
     )
     .await;
     let ask = async |token: Option<&str>| {
@@ -141,11 +141,11 @@ async fn figures_need_their_token_where_they_have_one() {
     };
     assert_eq!(ask(None).await, 401);
     assert_eq!(ask(Some("a token for control")).await, 401);
-    assert_eq!(ask(Some("a token for figures")).await, 200);
+    assert_eq!(ask(Some("a token for metrics")).await, 200);
     let server = TestServer::with("[control]\ntoken = \"a token for control\"\n").await;
     let answer =
         server.http().get(format!("{}/metrics", server.url)).bearer_auth("a token for control").send().await;
-    assert_eq!(answer.unwrap().status().as_u16(), 200, "the control API's token opens the figures too");
+    assert_eq!(answer.unwrap().status().as_u16(), 200, "the control API's token opens metrics too");
     let server = TestServer::with("[metrics]\nenabled = false\n").await;
     assert_eq!(server.get("/metrics").await.status, 404);
     let server = TestServer::start().await;
@@ -163,7 +163,7 @@ fn nobody_reads_figures_in_production_without_a_token() {
         Config::read(source, std::path::Path::new("."))
     };
     assert!(!read("").unwrap().metrics.enabled);
-    assert!(read("[metrics]\ntoken = \"a token for figures\"\n").unwrap().metrics.enabled);
+    assert!(read("[metrics]\ntoken = \"a token for metrics\"\n").unwrap().metrics.enabled);
     let refused = read("[metrics]\nenabled = true\n").unwrap_err().to_string();
     assert!(refused.contains("metrics.token is missing"), "{refused}");
 }
@@ -200,7 +200,7 @@ async fn an_outage_is_told_by_figures_and_its_pages_name_the_request() {
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 503);
     assert!(answer.text().await.unwrap().contains("<code>ci-44</code>"));
-    let seen = figures(&server).await;
+    let seen = metrics(&server).await;
     assert_eq!(value(&seen, "vestibule_database_up"), 0.0);
     assert_eq!(
         value(&seen, r#"vestibule_http_requests_total{method="GET",route="/login/{id}",status="503"}"#),
@@ -216,7 +216,7 @@ async fn the_outbox_tells_how_long_mails_wait() {
         let Some(server) = TestServer::on(engine, smtp).await else { continue };
         server.person().start("jane@example.com").await;
         server.advance_s(90);
-        let seen = figures(&server).await;
+        let seen = metrics(&server).await;
         assert_eq!(value(&seen, "vestibule_outbox_mails"), 1.0, "{engine:?}");
         assert_eq!(value(&seen, "vestibule_outbox_oldest_age_seconds"), 90.0, "{engine:?}");
     }

@@ -19,7 +19,7 @@ use crate::mail::MailKind;
 use crate::runtime::Context;
 use crate::service::api::ApiRefusal;
 use crate::service::{flows, retry_on_conflict};
-use crate::storage::Counted;
+use crate::storage::AttemptUpdate;
 
 /// A mail is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +125,7 @@ async fn verify_code(context: &Context, id: &str, code: &str) -> Result<Proven, 
         let failed = failed_attempts(context, &sent).await?;
         let (limits, now_ms) = (&context.environment.limits, context.now_ms());
         let (judged, outcome, failed) = request.verify_code_within(is_right, &digest, failed, limits, now_ms);
-        let counted = failed.as_ref().map(|failed| Counted { email: &sent.email, failed, now_ms });
+        let counted = failed.as_ref().map(|failed| AttemptUpdate { email: &sent.email, failed, now_ms });
         // A repetition, or a request that is closed, changes nothing.
         let is_committed = judged == before
             || context.store().update_auth_request(context.environment_id(), &judged, counted).await?;
@@ -213,7 +213,7 @@ fn check_code(outcome: CodeOutcome) -> Result<(), ApiRefusal> {
             ApiErrorCode::AuthRequestExpired,
             "auth request expired: the code is too old, send again for a new one".to_owned(),
         ),
-        CodeOutcome::AddressSpent { retry_after_s } => {
+        CodeOutcome::AddressRateLimited { retry_after_s } => {
             let text = "too many attempts: this address had its wrong codes for today; use the link, or try again tomorrow";
             return Err(ApiError::new(ApiErrorCode::TooManyAttempts, text).retry_after(retry_after_s).into());
         }

@@ -19,11 +19,11 @@ use crate::runtime::Context;
 use crate::service::sessions::Browser;
 use crate::service::sign_in::{Proof, SignedIn, complete};
 use crate::service::{Failure, authorization_response, flows, retry_on_conflict};
-use crate::storage::Counted;
+use crate::storage::AttemptUpdate;
 
 /// Why something about an authentication request was not done.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum PasswordlessError {
     /// No such request, or none that this browser started; the two look alike on purpose.
     #[error("there is no such sign-in, or another browser began it")]
     NotYours,
@@ -52,13 +52,13 @@ pub fn closed_text(closed: Closed) -> &'static str {
     }
 }
 
-impl<E: Into<Failure>> From<E> for Refusal {
+impl<E: Into<Failure>> From<E> for PasswordlessError {
     fn from(error: E) -> Self {
         Self::Failure(error.into())
     }
 }
 
-impl From<SendFailure> for Refusal {
+impl From<SendFailure> for PasswordlessError {
     fn from(failure: SendFailure) -> Self {
         match failure {
             SendFailure::Gone => Self::NotYours,
@@ -115,12 +115,15 @@ pub async fn request_of_browser(
     context: &Context,
     browser: &Browser,
     id: &str,
-) -> Result<AuthRequest, Refusal> {
-    let request =
-        context.store().auth_request(context.environment_id(), id).await?.ok_or(Refusal::NotYours)?;
+) -> Result<AuthRequest, PasswordlessError> {
+    let request = context
+        .store()
+        .auth_request(context.environment_id(), id)
+        .await?
+        .ok_or(PasswordlessError::NotYours)?;
     if !started_here(context, browser, &request) {
         flows::note(context, id, About::default(), SignInEvent::PageRefused {});
-        return Err(Refusal::NotYours);
+        return Err(PasswordlessError::NotYours);
     }
     Ok(request)
 }
@@ -146,15 +149,20 @@ pub(in crate::service) async fn start_with_send(
 }
 
 /// Mails a code, a link or both to an address.
-pub async fn send(context: &Context, browser: &Browser, id: &str, address: &str) -> Result<(), Refusal> {
+pub async fn send(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+    address: &str,
+) -> Result<(), PasswordlessError> {
     request_of_browser(context, browser, id).await?;
-    let email = EmailAddress::parse(address).map_err(Refusal::Email)?;
+    let email = EmailAddress::parse(address).map_err(PasswordlessError::Email)?;
     try_send::<Hosted>(context, Draft::Stored(id), Some(email), browser.source).await?;
     Ok(())
 }
 
 /// Mails again to the address already written to.
-pub async fn resend(context: &Context, browser: &Browser, id: &str) -> Result<(), Refusal> {
+pub async fn resend(context: &Context, browser: &Browser, id: &str) -> Result<(), PasswordlessError> {
     request_of_browser(context, browser, id).await?;
     try_send::<Hosted>(context, Draft::Stored(id), None, browser.source).await?;
     Ok(())
@@ -167,7 +175,7 @@ pub async fn verify_code(
     browser: &Browser,
     id: &str,
     code: &str,
-) -> Result<CodeResult, Refusal> {
+) -> Result<CodeResult, PasswordlessError> {
     let code = &ascii_digits(code);
     retry_on_conflict(|| async {
         let request = request_of_browser(context, browser, id).await?;
@@ -179,13 +187,13 @@ pub async fn verify_code(
         let failed = failed_attempts(context, &sent).await?;
         let (limits, now_ms) = (&context.environment.limits, context.now_ms());
         let (judged, outcome, failed) = request.verify_code_within(is_right, &digest, failed, limits, now_ms);
-        let counted = failed.as_ref().map(|failed| Counted { email: &sent.email, failed, now_ms });
+        let counted = failed.as_ref().map(|failed| AttemptUpdate { email: &sent.email, failed, now_ms });
         let is_committed = match outcome {
             CodeOutcome::Accepted => {
                 let done = complete(context, &judged, &sent.email, browser, Proof::Code, counted).await?;
                 return Ok(done.map(CodeResult::SignedIn));
             }
-            CodeOutcome::AddressSpent { .. } | CodeOutcome::NotOffered | CodeOutcome::Closed(_) => true,
+            CodeOutcome::AddressRateLimited { .. } | CodeOutcome::NotOffered | CodeOutcome::Closed(_) => true,
             CodeOutcome::Wrong { .. } | CodeOutcome::Expired | CodeOutcome::TooManyAttempts => {
                 context.store().update_auth_request(context.environment_id(), &judged, counted).await?
             }
@@ -194,7 +202,7 @@ pub async fn verify_code(
             return Ok(None);
         }
         note_code(context, &judged, outcome);
-        Ok::<_, Refusal>(Some(CodeResult::Refused(outcome)))
+        Ok::<_, PasswordlessError>(Some(CodeResult::Refused(outcome)))
     })
     .await
 }
@@ -205,7 +213,7 @@ pub async fn prove_without_mail(
     browser: &Browser,
     id: &str,
     email: &EmailAddress,
-) -> Result<SignedIn, Refusal> {
+) -> Result<SignedIn, PasswordlessError> {
     retry_on_conflict(|| async {
         let request = request_of_browser(context, browser, id).await?;
         let (settings, now_ms) = (&context.environment.passwordless, context.now_ms());
@@ -227,7 +235,7 @@ pub async fn preview_link(
     context: &Context,
     browser: &Browser,
     link_token: &str,
-) -> Result<LinkPreview, Refusal> {
+) -> Result<LinkPreview, PasswordlessError> {
     let request = request_by_link(context, link_token).await?;
     let same_browser = started_here(context, browser, &request);
     let outcome = request.link_outcome(same_browser, &context.environment.passwordless, context.now_ms());
@@ -241,10 +249,10 @@ pub async fn verify_link(
     context: &Context,
     browser: &Browser,
     link_token: &str,
-) -> Result<LinkResult, Refusal> {
+) -> Result<LinkResult, PasswordlessError> {
     retry_on_conflict(|| async {
         let request = request_by_link(context, link_token).await?;
-        let Some(email) = request.email().cloned() else { return Err(Refusal::NotYours) };
+        let Some(email) = request.email().cloned() else { return Err(PasswordlessError::NotYours) };
         let same_browser = started_here(context, browser, &request);
         let request_id = request.id.clone();
         let (judged, outcome) =
@@ -260,12 +268,12 @@ pub async fn verify_link(
     .await
 }
 
-async fn request_by_link(context: &Context, link_token: &str) -> Result<AuthRequest, Refusal> {
+async fn request_by_link(context: &Context, link_token: &str) -> Result<AuthRequest, PasswordlessError> {
     let digest = context.secret().digest(Purpose::LinkToken, link_token);
     let request = context.store().auth_request_by_link(context.environment_id(), &digest).await?;
     // A token of a mail that carried no link was never given to anybody.
     let had_link = |r: &AuthRequest| r.credentials().is_some_and(|sent| sent.passwordless_type.has_link());
-    request.filter(had_link).ok_or(Refusal::NotYours)
+    request.filter(had_link).ok_or(PasswordlessError::NotYours)
 }
 
 /// "Continue as …" of the account chooser: the live session answers a request that asked to choose.
@@ -273,10 +281,10 @@ pub async fn continue_with_session(
     context: &Context,
     browser: &Browser,
     id: &str,
-) -> Result<Option<SignedIn>, Refusal> {
+) -> Result<Option<SignedIn>, PasswordlessError> {
     let request = request_of_browser(context, browser, id).await?;
     if let Some(closed) = request.closed(context.now_ms()) {
-        return Err(Refusal::Closed(closed));
+        return Err(PasswordlessError::Closed(closed));
     }
     let Some((session, user)) = crate::service::sessions::live_session(context, browser).await? else {
         return Ok(None);

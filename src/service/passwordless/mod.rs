@@ -25,7 +25,7 @@ use crate::domain::source_address::SourceAddress;
 use crate::domain::test_user::is_test_user;
 use crate::mail::{self, MailContent, MailKind};
 use crate::runtime::Context;
-use crate::storage::{Budget, NewMail, StoredOrigin};
+use crate::storage::{MailQuota, NewMail, StoredOrigin};
 
 /// Path of the landing page that mailed links of the hosted pages open.
 pub const LINK_PATH: &str = "/login/link";
@@ -155,11 +155,11 @@ async fn check_and_spend(
     context: &Context,
     sent: &Credentials,
     now_ms: UnixMs,
-) -> Result<Option<(Budget, UnixMs)>, SendFailure> {
+) -> Result<Option<(MailQuota, UnixMs)>, SendFailure> {
     if !sent.passwordless_type.has_link() {
         let limits = &context.environment.limits;
         let failed = failed_attempts(context, sent).await?;
-        if let Some(failed) = failed.filter(|failed| failed.are_spent(limits, now_ms)) {
+        if let Some(failed) = failed.filter(|failed| failed.is_exhausted(limits, now_ms)) {
             return Err(SendFailure::AddressRateLimited { retry_after_s: failed.wait_s(limits, now_ms) });
         }
     }
@@ -186,7 +186,7 @@ fn count_source(context: &Context, source: Option<SourceAddress>, now_ms: UnixMs
     if source.is_none() {
         return Ok(());
     }
-    let mut sends = context.app.mail.recent_sends.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut sends = context.runtime.mail.recent_sends.lock().unwrap_or_else(PoisonError::into_inner);
     sends
         .try_push(source, &context.environment.limits, now_ms)
         .map_err(|(limit, retry_after_s)| SendFailure::TooManyMails { limit, retry_after_s })
@@ -198,7 +198,7 @@ async fn spend_budget(
     context: &Context,
     email: &EmailAddress,
     now_ms: UnixMs,
-) -> Result<Option<(Budget, UnixMs)>, SendFailure> {
+) -> Result<Option<(MailQuota, UnixMs)>, SendFailure> {
     let limits = &context.environment.limits;
     let Some(allowed) = limits.mails_per_address.filter(|_| has_mail_limit(context, email)) else {
         return Ok(None);
@@ -256,7 +256,7 @@ fn compose<O: Mailed>(
     })?;
     let is_test_user = sent.is_of_test_user();
     let id = context.new_message_id();
-    let leaves = context.app.site.smtp.is_some() && !is_test_user;
+    let leaves = context.runtime.server.smtp.is_some() && !is_test_user;
     Ok(NewMail {
         sealed: leaves.then(|| outbox::seal(context, &id, &rendered)).transpose()?,
         id,
@@ -342,7 +342,7 @@ fn note_code<O>(context: &Context, judged: &AuthRequest<O>, outcome: CodeOutcome
         }
         CodeOutcome::Expired => SignInEvent::CodeExpired { closed },
         CodeOutcome::TooManyAttempts => SignInEvent::CodeAttemptsExhausted { of, closed },
-        CodeOutcome::AddressSpent { .. } => {
+        CodeOutcome::AddressRateLimited { .. } => {
             SignInEvent::CodeAddressRateLimited { wrong_codes: wrong_codes_allowed(limits), closed }
         }
         CodeOutcome::NotOffered => SignInEvent::CodeNotOffered { closed },
@@ -368,8 +368,8 @@ fn name_of_client<'a>(environment: &'a Environment, client_id: &str) -> &'a str 
 }
 
 fn announce(context: &Context, mail: &NewMail) {
-    context.app.mail.announce();
+    context.runtime.mail.notify_waiters();
     if mail.sealed.is_some() {
-        context.app.site.outbox_filled.notify_one();
+        context.runtime.server.outbox_filled.notify_one();
     }
 }

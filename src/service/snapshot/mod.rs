@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::changed_settings::take_clients;
-use super::changes::{Refused, settle};
+use super::changes::{ControlError, publish_change};
 use super::clients;
 use crate::crypto::signing::SigningKey;
 use crate::domain::clock::{ClockSetting, parse_rfc3339, rfc3339};
@@ -66,30 +66,30 @@ pub struct SnapshotKey {
 }
 
 /// The environment's state now.
-pub async fn snapshot(context: &Context) -> Result<Snapshot, Refused> {
-    let (site, store, id) = (&context.app.site, context.store(), context.environment_id());
-    let record = context.app.record().await?;
+pub async fn snapshot(context: &Context) -> Result<Snapshot, ControlError> {
+    let (server, store, id) = (&context.runtime.server, context.store(), context.environment_id());
+    let record = context.runtime.record().await?;
     let secret =
         store.server_secret(id, SERVER_SECRET).await?.ok_or(StoreError::Unreadable("server secret"))?;
     let mut signing_keys = vec![];
     for key in store.signing_keys(id).await? {
         signing_keys.push(SnapshotKey {
-            private_key: STANDARD.encode(site.open_key(&key.private_key)?),
+            private_key: STANDARD.encode(server.open_key(&key.private_key)?),
             sequence: key.sequence,
             kid: key.kid,
             created_at: rfc3339(key.created_at_ms),
             signs_from: rfc3339(key.signs_from_ms),
         });
     }
-    let clients = site.clients().open_all(&store.clients(id).await?)?;
+    let clients = server.clients().open_all(&store.clients(id).await?)?;
     Ok(Snapshot {
         format: FORMAT.to_owned(),
         version: VERSION,
         created_at: rfc3339(context.now_ms()),
-        settings: site.open_known_settings(&record.settings)?,
+        settings: server.open_known_settings(&record.settings)?,
         clients: clients::described(&clients)?,
         clock: record.clock,
-        server_secret: STANDARD.encode(site.open_secret(&secret)?),
+        server_secret: STANDARD.encode(server.open_secret(&secret)?),
         signing_keys,
         sections: sections::write(&store.dump(id).await?),
     })
@@ -107,7 +107,7 @@ struct Checked {
 
 /// Replaces the whole state by a snapshot's, of this server or of another, on either database. Returns the fields that are
 /// not known here and were ignored.
-pub async fn restore(context: &Context, document: Value) -> Result<Vec<String>, Refused> {
+pub async fn restore(context: &Context, document: Value) -> Result<Vec<String>, ControlError> {
     let (checked, ignored) = check(context, document)?;
     if !ignored.is_empty() {
         tracing::warn!(
@@ -115,58 +115,58 @@ pub async fn restore(context: &Context, document: Value) -> Result<Vec<String>, 
             "the snapshot holds fields that this version does not know; they are ignored"
         );
     }
-    let site = &context.app.site;
-    let secret = site.seal_secret(&checked.secret)?;
+    let server = &context.runtime.server;
+    let secret = server.seal_secret(&checked.secret)?;
     retry_on_conflict(|| async {
-        let mut record = context.app.record().await?;
-        record.settings = site.seal_settings(&checked.settings)?;
+        let mut record = context.runtime.record().await?;
+        record.settings = server.seal_settings(&checked.settings)?;
         record.clock = checked.clock;
         record.resets += 1;
-        let now_ms = context.app.clock.machine_ms();
+        let now_ms = context.runtime.clock.machine_ms();
         let stored = context.store().clients(&record.id).await?;
-        let clients = site.clients().changes(&stored, &checked.clients, now_ms)?;
+        let clients = server.clients().changes(&stored, &checked.clients, now_ms)?;
         let (secret, keys) = ((SERVER_SECRET, secret.as_slice()), &checked.keys);
         let done = context.store().restore(&record, &checked.tables, &clients, secret, keys, now_ms).await;
         let done = done.map_err(|error| match error {
-            StoreError::MissingParent(_) => Refused::field("", "something refers to what is not in it"),
+            StoreError::MissingParent(_) => ControlError::field("", "something refers to what is not in it"),
             error => super::changes::exists(error, "", "two records in it have the same id, address or name"),
         })?;
-        Ok::<_, Refused>(done.then_some(()))
+        Ok::<_, ControlError>(done.then_some(()))
     })
     .await?;
-    settle(context).await?;
-    context.app.mail.announce();
+    publish_change(context).await?;
+    context.runtime.mail.notify_waiters();
     Ok(ignored)
 }
 
 /// Is it a snapshot that this program reads?
-fn check_version(document: &Value) -> Result<(), Refused> {
+fn check_version(document: &Value) -> Result<(), ControlError> {
     if document.get("format").and_then(Value::as_str) != Some(FORMAT) {
-        return Err(Refused::field("format", format!("must be {FORMAT}")));
+        return Err(ControlError::field("format", format!("must be {FORMAT}")));
     }
     match document.get("version").and_then(Value::as_u64) {
         Some(version) if version == u64::from(VERSION) => Ok(()),
         Some(version) if version > u64::from(VERSION) => {
             let text =
                 format!("is {version}: a newer Vestibule wrote this snapshot, and this one reads {VERSION}");
-            Err(Refused::field("version", text))
+            Err(ControlError::field("version", text))
         }
-        _ => Err(Refused::field("version", format!("must be {VERSION}"))),
+        _ => Err(ControlError::field("version", format!("must be {VERSION}"))),
     }
 }
 
 /// Reads a snapshot; every mistake in it is named.
-fn check(context: &Context, document: Value) -> Result<(Checked, Vec<String>), Refused> {
+fn check(context: &Context, document: Value) -> Result<(Checked, Vec<String>), ControlError> {
     check_version(&document)?;
     let snapshot: Snapshot =
-        crate::domain::json::from_value(document).map_err(|error| Refused::Invalid(vec![error]))?;
+        crate::domain::json::from_value(document).map_err(|error| ControlError::Invalid(vec![error]))?;
     let (mut errors, mut ignored) = (vec![], vec![]);
     let tables = sections::read(&snapshot.sections, &mut errors, &mut ignored);
     let secret = STANDARD.decode(&snapshot.server_secret).ok().filter(|s| s.len() == 32);
     if secret.is_none() {
         errors.push(FieldError::new("server_secret", "must be 32 bytes in base64"));
     }
-    if !snapshot.clock.is_possible(context.app.clock.machine_ms()) {
+    if !snapshot.clock.is_possible(context.runtime.clock.machine_ms()) {
         errors.push(FieldError::new("clock", "must show a time from 1970 to 9999"));
     }
     let keys = read_keys(context, &snapshot.signing_keys, &mut errors);
@@ -180,12 +180,12 @@ fn check(context: &Context, document: Value) -> Result<(Checked, Vec<String>), R
         }
         settings.insert("clients".to_owned(), snapshot.clients.into());
     }
-    let layers = &context.app.site.layers;
+    let layers = &context.runtime.server.layers;
     for unknown in layers.drop_unknown(&mut settings) {
         let is_client = unknown.starts_with("clients[");
         ignored.push(if is_client { unknown } else { format!("settings.{unknown}") });
     }
-    let clients = match layers.environment(&context.app.id, context.app.name.clone(), &settings) {
+    let clients = match layers.environment(&context.runtime.id, context.runtime.name.clone(), &settings) {
         Ok(environment) => environment.clients,
         Err(found) => {
             errors.extend(found.into_iter().map(|error| {
@@ -197,7 +197,7 @@ fn check(context: &Context, document: Value) -> Result<(Checked, Vec<String>), R
         }
     };
     if !errors.is_empty() {
-        return Err(Refused::Invalid(errors));
+        return Err(ControlError::Invalid(errors));
     }
     take_clients(&mut settings);
     let secret = secret.unwrap_or_default();
@@ -224,7 +224,7 @@ fn read_keys(context: &Context, keys: &[SnapshotKey], errors: &mut Vec<FieldErro
             (time("created_at", &key.created_at), time("signs_from", &key.signs_from));
         let der = STANDARD.decode(&key.private_key).unwrap_or_default();
         let is_good = SigningKey::from_pkcs8(key.sequence, &key.kid, signs_from_ms, &der).is_ok();
-        match context.app.site.seal_key(&der).ok().filter(|_| is_good) {
+        match context.runtime.server.seal_key(&der).ok().filter(|_| is_good) {
             Some(private_key) => {
                 let (sequence, kid) = (key.sequence, key.kid.clone());
                 read.push(StoredKey { sequence, kid, private_key, created_at_ms, signs_from_ms });

@@ -7,13 +7,13 @@ use crate::crypto::server_secret::Purpose;
 use crate::domain::client::Client;
 use crate::domain::flow::{About, FlowStatus};
 use crate::domain::grant::{CodeRedemption, CodeRefusal, Grant};
-use crate::domain::ids::{IdKind, opened_by};
+use crate::domain::ids::{IdKind, handle_id};
 use crate::domain::settings::Mode;
 use crate::domain::sign_in_event::SignInEvent;
 use crate::runtime::Context;
 use crate::service::client_auth::ClientRefusal;
 use crate::service::flows;
-use crate::storage::{GrantStanding, StoreError};
+use crate::storage::{GrantWithSubject, StoreError};
 
 fn refused_code(refusal: CodeRefusal) -> TokenRefusal {
     invalid_grant(refusal.to_string())
@@ -35,10 +35,10 @@ pub async fn exchange_code(
     outcome
 }
 
-async fn grant_of_code(context: &Context, code: &str) -> Result<Option<GrantStanding>, StoreError> {
-    let Some(id) = opened_by(IdKind::Grant, code) else { return Ok(None) };
+async fn grant_of_code(context: &Context, code: &str) -> Result<Option<GrantWithSubject>, StoreError> {
+    let Some(id) = handle_id(IdKind::Grant, code) else { return Ok(None) };
     let digest = context.secret().digest(Purpose::AuthorizationCode, code);
-    context.store().grant_standing_by_code(context.environment_id(), &id, &digest).await
+    context.store().grant_with_subject_by_code(context.environment_id(), &id, &digest).await
 }
 
 /// Notes why a client was not believed: with the sign-in whose code it brought. Without one it is told in development
@@ -75,13 +75,13 @@ pub async fn note_refused_client(
 async fn redeem(
     context: &Context,
     client: &Client,
-    found: Option<GrantStanding>,
+    found: Option<GrantWithSubject>,
     code: &str,
     shown: &CodeRedemption<'_>,
 ) -> Result<TokenResponse, TokenRefusal> {
     let now_ms = context.now_ms();
     let found = found.ok_or_else(|| refused_code(CodeRefusal::Unknown))?;
-    let GrantStanding { mut grant, user, organizations, .. } = found;
+    let GrantWithSubject { mut grant, user, organizations, .. } = found;
     match grant.check_code(shown, now_ms) {
         Ok(()) => {}
         Err(CodeRefusal::AlreadyUsed) => return Err(revoke_reused(context, &grant).await),

@@ -7,7 +7,7 @@ use crate::crypto::server_secret::Purpose;
 use crate::domain::authorization::AuthorizationRequest;
 use crate::domain::client::Client;
 use crate::domain::grant::Grant;
-use crate::domain::ids::{IdKind, secret_for};
+use crate::domain::ids::{IdKind, new_handle};
 use crate::domain::session::Session;
 use crate::runtime::Context;
 
@@ -37,8 +37,8 @@ pub async fn issue_for_test(
         kept_until_ms,
         authorization,
     };
-    let code = secret_for(&grant.id, context.entropy());
-    let cookie = secret_for(&session.id, context.entropy());
+    let code = new_handle(&grant.id, context.entropy());
+    let cookie = new_handle(&session.id, context.entropy());
     let (store, environment_id) = (context.store(), context.environment_id());
     let user = store.user(environment_id, &grant.user_id).await?;
     let user = user.ok_or_else(|| invalid_grant("the user no longer exists"))?;

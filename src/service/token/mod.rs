@@ -75,7 +75,7 @@ fn invalid_grant(reason: impl Into<String>) -> TokenRefusal {
 /// The claims of an `id_token_hint`, if this environment issued it. It may be long expired (OpenID Connect Core 1.0
 /// §3.1.2.1): hints come late.
 pub fn hinted(context: &Context, token: &str) -> Option<IdTokenClaims> {
-    let claims = context.app.keys.current().verify::<IdTokenClaims>(token).ok()?;
+    let claims = context.runtime.keys.current().verify::<IdTokenClaims>(token).ok()?;
     context.environment.is_issuer(&claims.iss).then_some(claims)
 }
 

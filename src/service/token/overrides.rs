@@ -30,7 +30,7 @@ pub struct TokenOverrides {
 impl TokenOverrides {
     /// What rules for faults say about the tokens that are about to be given.
     pub(super) async fn of_faults(context: &Context) -> Self {
-        Self { fault: faults::on_tokens(&context.app, TOKEN_PATH).await, ..Self::default() }
+        Self { fault: faults::on_tokens(&context.runtime, TOKEN_PATH).await, ..Self::default() }
     }
 
     /// Signs the claims as wanted.
@@ -40,7 +40,7 @@ impl TokenOverrides {
         algorithm: SigningAlgorithm,
         claims: &impl Serialize,
     ) -> Result<String, TokenRefusal> {
-        let key = context.app.signing_key(algorithm).await?;
+        let key = context.runtime.signing_key(algorithm).await?;
         if self.claims.is_empty() && self.fault.is_none() {
             return Ok(key.sign(claims)?);
         }

@@ -9,7 +9,7 @@ use crate::domain::session::Session;
 use crate::runtime::Context;
 use crate::service::Failure;
 use crate::service::sessions::touch;
-use crate::storage::GrantStanding;
+use crate::storage::GrantWithSubject;
 
 /// Rotates a refresh token (RFC 6749 §6, RFC 9700 §4.14.2).
 pub async fn refresh(
@@ -35,9 +35,9 @@ async fn rotate(
     // Twice: a rotation that somebody else won is judged again, as a repetition.
     for _ in 0..2 {
         let now_ms = context.now_ms();
-        let found = context.store().grant_standing(context.environment_id(), &grant_id).await?;
+        let found = context.store().grant_with_subject(context.environment_id(), &grant_id).await?;
         let found = found.filter(|f| f.grant.authorization.client_id == client.client_id);
-        let GrantStanding { mut grant, session, user, organizations } = found.ok_or_else(unknown)?;
+        let GrantWithSubject { mut grant, session, user, organizations } = found.ok_or_else(unknown)?;
         let scope = narrow_scope(&grant, scope)?;
         match grant.refresh_standing(generation, context.environment.tokens.refresh_grace_s, now_ms) {
             RefreshStanding::Expired => return Err(invalid_grant("the refresh token has expired")),

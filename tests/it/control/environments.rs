@@ -391,7 +391,7 @@ async fn changed_settings_that_another_version_wrote_are_left_out_and_the_others
     let written = json!({ "demo": true, "passwordless": { "type": "OTP", "colour": "red" } });
     let (app, store) = (&server.app, server.app.store());
     let mut record = app.record().await.unwrap();
-    record.settings = app.site.seal_settings(&written).unwrap();
+    record.settings = app.server.seal_settings(&written).unwrap();
     assert!(store.change_environment(&record, 1).await.unwrap());
     app.reload().await.unwrap();
     let settings = server.do_control("GET", "/settings", Value::Null).await;

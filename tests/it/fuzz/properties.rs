@@ -14,7 +14,9 @@ use url::Url;
 use vestibule::config::{Config, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::crypto::signing::{KeySet, SigningKey, generate_pkcs8};
-use vestibule::domain::authorization::{self, AuthorizationRequest, Refusal, SUPPORTED_SCOPES, response_url};
+use vestibule::domain::authorization::{
+    self, AuthorizationRequest, AuthorizationRequestError, SUPPORTED_SCOPES, response_url,
+};
 use vestibule::domain::client::ClientKind;
 use vestibule::domain::client::{RedirectVerdict, check_redirect_uri};
 use vestibule::domain::email::EmailAddress;
@@ -121,7 +123,7 @@ pub fn authorize(query: &[u8]) {
     for environment in &*ENVIRONMENTS {
         match authorization::parse(environment, &parameters) {
             Ok(request) => is_what_was_sent(environment, &request, &sent),
-            Err(Refusal::Redirect { redirect_uri, state, code, description }) => {
+            Err(AuthorizationRequestError::Redirect { redirect_uri, state, code, description }) => {
                 let one = |name: &str| sent(name).pop().filter(|v| !v.is_empty());
                 let client_id = one("client_id").unwrap();
                 assert!(is_safe(environment, &client_id, &redirect_uri), "{client_id}: {redirect_uri:?}");
@@ -146,7 +148,7 @@ pub fn authorize(query: &[u8]) {
                 assert_eq!(said("iss").as_deref(), Some("https://id.example.com"), "{answer}");
                 assert!(state.is_none() || said("state").as_deref() == state, "{answer}: {state:?}");
             }
-            Err(Refusal::Page(_)) => {}
+            Err(AuthorizationRequestError::Page(_)) => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use vestibule::api::pb::scalekit::v1::auth::passwordless::{
     verify_password_less_request::AuthCredential,
 };
 use vestibule::http::cookies;
-use vestibule::runtime::Asked;
+use vestibule::runtime::EnvironmentSelector;
 
 use super::properties::{GRPC_HEADERS, GRPC_METHODS, grpc_answer, grpc_frame};
 use super::{corpus, fuzz, mutated};
@@ -66,7 +66,7 @@ fn any_grpc_body_gets_an_answer_that_blames_the_caller(
 fn only_cookies_of_our_own_shape_are_read() {
     let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(TestServer::with("public_urls = [\"http://localhost:6870\"]"));
-    let asked = Asked { over_tls: false, authority: Some("localhost:6870"), name: None };
+    let asked = EnvironmentSelector { over_tls: false, authority: Some("localhost:6870"), name: None };
     let context = runtime.block_on(server.provider.context(asked)).unwrap();
     let is_ours = |name: &str, value: &str| {
         // The session's leads to its row by 19 digits.

@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use vestibule::config::{Config, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::{Clock, FrozenClock, SystemClock};
-use vestibule::runtime::{App, Provider};
+use vestibule::runtime::{EnvironmentRegistry, EnvironmentRuntime};
 use vestibule::server::{Deadlines, Listeners, Listening, LocalCa, Stop, Tls, listening};
 use vestibule::storage::{PostgresOptions, Store};
 
@@ -96,8 +96,8 @@ impl Database {
 pub struct TestServer {
     pub url: String,
     pub clock: Arc<FrozenClock>,
-    pub app: Arc<App>,
-    pub provider: Provider,
+    pub app: Arc<EnvironmentRuntime>,
+    pub provider: EnvironmentRegistry,
     pub database: Arc<Database>,
     /// The same server by TLS.
     pub https_url: String,
@@ -176,8 +176,8 @@ impl TestServer {
                 let parts =
                     vestibule::server::parts(&config, store, its_clock, Arc::new(SystemEntropy)).unwrap();
                 let started = parts.start().await.unwrap();
-                let app = Arc::new(parts.into_app(started).unwrap());
-                let provider = Provider::default();
+                let app = Arc::new(parts.into_runtime(started).unwrap());
+                let provider = EnvironmentRegistry::default();
                 provider.fill(app.clone());
                 let listeners = Listeners {
                     one_port: vec![listener],

@@ -12,7 +12,7 @@ use crate::domain::limits::RecentSends;
 
 /// Where mails wait and who is told about them.
 #[derive(Default)]
-pub struct MailRoom {
+pub struct InboxNotifier {
     /// Number of the last mail's id: ids grow even within a millisecond, so that "newest first" holds.
     last_message: AtomicI64,
     /// Changes with every mail stored by this process; those who wait for one watch it.
@@ -21,9 +21,9 @@ pub struct MailRoom {
     pub recent_sends: Mutex<RecentSends>,
 }
 
-impl MailRoom {
+impl InboxNotifier {
     /// Tells those who wait.
-    pub fn announce(&self) {
+    pub fn notify_waiters(&self) {
         self.inbox_changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 

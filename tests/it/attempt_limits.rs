@@ -9,7 +9,7 @@ use vestibule::config::{Config, Source};
 use vestibule::domain::auth_request::Hosted;
 use vestibule::domain::email::EmailAddress;
 use vestibule::domain::limits::FailedAttempts;
-use vestibule::storage::{Completion, Counted, SessionChange};
+use vestibule::storage::{AttemptUpdate, Completion, SessionChange};
 
 use crate::storage::{grant, session};
 use crate::support::person::{Page, other_than};
@@ -174,7 +174,7 @@ async fn no_code_is_judged_beside_the_count_not_even_a_right_one(
         assert!(guess(&server, "jane@example.com").await);
         let request = store.auth_request::<Hosted>(id, request_id).await.unwrap().unwrap();
         let judge = async |failed: &FailedAttempts| {
-            let counted = Some(Counted { email: &email, failed, now_ms: 0 });
+            let counted = Some(AttemptUpdate { email: &email, failed, now_ms: 0 });
             if !right {
                 return store.update_auth_request(id, &request, counted).await.unwrap();
             }
@@ -188,7 +188,7 @@ async fn no_code_is_judged_beside_the_count_not_even_a_right_one(
                 session_cookie_digest: "cookie",
                 grant: &grant,
                 code_digest: "code",
-                tells: None,
+                backchannel_client: None,
                 now_ms: 0,
             };
             let user = store.commit_completion(id, &completion).await.unwrap();

@@ -3,12 +3,15 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::blocks::{Block, Fact, Form, Page, Section, Typed, hidden};
-use super::{Answer, Desk, Posted, again, back, gone, one, page, posted, show_with};
+use super::blocks::{Block, Fact, Form, FormState, Page, Section, hidden};
+use super::{
+    DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
+    show_with,
+};
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::{ClockChange, parse_rfc3339};
 use crate::runtime::Context;
-use crate::service::changes::Refused;
+use crate::service::changes::ControlError;
 use crate::service::clock;
 
 const FORM: &str = "set";
@@ -23,11 +26,11 @@ const STEPS: [(&str, &str); 5] = [
 ];
 
 /// `GET /dashboard/clock`
-pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
-    super::show(&built(&context, &request, &Typed::default()))
+pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(&build_page(&context, &request, &FormState::default()))
 }
 
-fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
+fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let mut page = page(context, request, "/dashboard/clock", "Clock");
     page.lead = Some("Codes, limits, sessions and tokens all use this clock.".to_owned());
     let path = context.path("/dashboard/clock");
@@ -38,7 +41,7 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
         Fact::text("Offset", format!("{} s", view.ahead_s)),
         Fact::text("State", if view.frozen { "Frozen" } else { "Running" }),
     ];
-    let choice = Typed::default().choice(
+    let choice = FormState::default().choice(
         "advance",
         "advance_s",
         "Advance by",
@@ -56,11 +59,11 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
     let set = Form::post(
         "Set the time",
         path.clone(),
-        vec![typed.text(FORM, "now", "Time", &view.now).hint("RFC 3339, such as 2030-01-01T00:00:00Z.")],
+        vec![form_state.text(FORM, "now", "Time", &view.now).hint("RFC 3339, such as 2030-01-01T00:00:00Z.")],
         "Set",
     );
     let reset = Form::post("Real time", path, vec![hidden("reset", "on")], "Use real time");
-    page.problem = typed.rest(&["now"]);
+    page.problem = form_state.rest(&["now"]);
     page.sections = vec![
         Section::new("Now", vec![Block::Facts(facts), Block::Form(freeze), Block::Form(reset)]),
         Section::new("Advance", vec![Block::Form(advance)]),
@@ -69,11 +72,13 @@ fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
     page
 }
 
-fn wanted(params: &Parameters) -> Result<ClockChange, Refused> {
+fn wanted(params: &Parameters) -> Result<ClockChange, ControlError> {
     let now = one(params, "now");
     let set_ms = match now {
         "" => None,
-        text => Some(parse_rfc3339(text).ok_or_else(|| Refused::field("now", "must be an RFC 3339 time"))?),
+        text => {
+            Some(parse_rfc3339(text).ok_or_else(|| ControlError::field("now", "must be an RFC 3339 time"))?)
+        }
     };
     let advance_s: i64 = one(params, "advance_s").parse().unwrap_or_default();
     let frozen = match one(params, "frozen") {
@@ -85,21 +90,25 @@ fn wanted(params: &Parameters) -> Result<ClockChange, Refused> {
 }
 
 /// `POST /dashboard/clock`
-pub async fn change(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    let params = posted(&request, form)?;
+pub async fn change(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
     if one(&params, "reset") == "on" {
-        clock::reset(&context).await.map_err(|r| gone(&request, r))?;
-        return Ok(back(&context, "/dashboard/clock", "saved"));
+        clock::reset(&context).await.map_err(|r| error_page(&request, r))?;
+        return Ok(redirect_with_flash(&context, "/dashboard/clock", "saved"));
     }
     let outcome = match wanted(&params) {
         Ok(change) => clock::change(&context, change).await,
         Err(refused) => Err(refused),
     };
     match outcome {
-        Ok(_) => Ok(back(&context, "/dashboard/clock", "saved")),
+        Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/clock", "saved")),
         Err(refused) => {
-            let typed = again(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &typed)))
+            let form_state = redisplay(&request, FORM, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &build_page(&context, &request, &form_state)))
         }
     }
 }

@@ -18,14 +18,20 @@ pub fn operations(document: &mut OpenApi) -> impl Iterator<Item = (HttpMethod, &
 }
 
 /// Names an operation by its tag and its handler, since two handlers may have one name and two operations may not.
-pub fn name(operation: &mut Operation) {
+pub fn set_operation_id(operation: &mut Operation) {
     let tag = operation.tags.iter().flatten().next().map(|tag| tag.replace('-', "_"));
     operation.operation_id =
         tag.zip(operation.operation_id.take()).map(|(tag, name)| format!("{tag}_{name}"));
 }
 
 /// Adds an answer, or one more type of its body, to what the operation names itself.
-pub fn say(operation: &mut Operation, code: &str, about: &str, content_type: &str, body: &RefOr<Schema>) {
+pub fn add_response(
+    operation: &mut Operation,
+    code: &str,
+    about: &str,
+    content_type: &str,
+    body: &RefOr<Schema>,
+) {
     let found = operation.responses.responses.entry(code.to_owned());
     if let RefOr::T(response) = found.or_insert_with(|| RefOr::T(Response::new(about))) {
         let content = response.content.entry(content_type.to_owned());
@@ -34,7 +40,7 @@ pub fn say(operation: &mut Operation, code: &str, about: &str, content_type: &st
 }
 
 /// Names the content type of all answers whose body is this schema.
-pub fn retype(operation: &mut Operation, schema: &str, content_type: &str) {
+pub fn set_content_type(operation: &mut Operation, schema: &str, content_type: &str) {
     let wanted = Ref::from_schema_name(schema).ref_location;
     for response in operation.responses.responses.values_mut() {
         let RefOr::T(response) = response else { continue };

@@ -3,9 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::blocks::{Block, Fact, Form, Page, Section, Typed};
+use super::blocks::{Block, Fact, Form, FormState, Page, Section};
 use super::setting_fields::{field, patch};
-use super::{Answer, Desk, Posted, again, back, page, posted, show_with};
+use super::{
+    DashboardContext, PageResult, Posted, form_params, page, redirect_with_flash, redisplay, show_with,
+};
 use crate::runtime::Context;
 use crate::service::settings::{self, Facts};
 
@@ -37,16 +39,16 @@ fn fields() -> impl Iterator<Item = (&'static Facts, &'static str)> {
 }
 
 /// `GET /dashboard/methods`
-pub async fn show(request: HttpRequest, Desk(context): Desk) -> HttpResponse {
-    super::show(&built(&context, &request, &Typed::default()))
+pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(&build_page(&context, &request, &FormState::default()))
 }
 
-fn built(context: &Context, request: &HttpRequest, typed: &Typed) -> Page {
+fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let mut page = page(context, request, "/dashboard/methods", "Sign-in method");
     let names: Vec<&str> = fields().map(|(setting, _)| setting.table_and_name().1).collect();
-    page.problem = typed.rest(&names);
+    page.problem = form_state.rest(&names);
     let fields = fields()
-        .map(|(setting, label)| field(typed, FORM, &context.environment, setting, label, METHODS))
+        .map(|(setting, label)| field(form_state, FORM, &context.environment, setting, label, METHODS))
         .collect();
     let form = Form::post("Settings", context.path("/dashboard/methods"), fields, "Save");
     page.sections = vec![
@@ -75,13 +77,17 @@ fn clicks(context: &Context) -> Vec<Fact> {
 }
 
 /// `POST /dashboard/methods`
-pub async fn save(request: HttpRequest, Desk(context): Desk, form: Posted) -> Answer {
-    let params = posted(&request, form)?;
+pub async fn save(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
     match settings::change(&context, &patch(&params, fields().map(|(setting, _)| setting))).await {
-        Ok(_) => Ok(back(&context, "/dashboard/methods", "saved")),
+        Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/methods", "saved")),
         Err(refused) => {
-            let typed = again(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &built(&context, &request, &typed)))
+            let form_state = redisplay(&request, FORM, &params, refused)?;
+            Ok(show_with(StatusCode::BAD_REQUEST, &build_page(&context, &request, &form_state)))
         }
     }
 }

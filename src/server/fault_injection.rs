@@ -6,41 +6,41 @@ use serde_json::json;
 
 use super::response_body::AnswerBody;
 use crate::domain::fault::{FaultEffect, grpc_code};
-use crate::service::faults::Fired;
+use crate::service::faults::TriggeredFault;
 
 /// Names the rule that fired.
 pub const FAULT_HEADER: &str = "x-vestibule-fault";
 
 /// What a fault makes of a request.
-pub enum Spoilt {
+pub enum FaultOutcome {
     /// The answer, in place of the real one.
     Answered(http::Response<AnswerBody>),
     /// The connection ends.
-    HungUp,
+    Disconnect,
     /// The real answer, of which so many bytes arrive; `None`: all.
     Real { at_most: Option<u64> },
 }
 
 /// What the rule's effect comes to.
-pub fn spoil(fired: &Fired, is_grpc: bool) -> Spoilt {
+pub fn apply(fired: &TriggeredFault, is_grpc: bool) -> FaultOutcome {
     match &fired.rule.effect {
-        Some(FaultEffect::Status { status, body }) => Spoilt::Answered(plain(*status, body.as_ref())),
+        Some(FaultEffect::Status { status, body }) => FaultOutcome::Answered(plain(*status, body.as_ref())),
         Some(FaultEffect::OauthError { error, error_description, status }) => {
             let mut body = json!({ "error": error });
             if let Some(text) = error_description {
                 body["error_description"] = json!(text);
             }
-            Spoilt::Answered(plain(status.unwrap_or(400), Some(&body)))
+            FaultOutcome::Answered(plain(status.unwrap_or(400), Some(&body)))
         }
         Some(FaultEffect::GrpcStatus { code, message }) if is_grpc => {
             let message = message.clone().unwrap_or_else(|| format!("fault {}", fired.id));
             let code = grpc_code(code).unwrap_or_default();
-            Spoilt::Answered(crate::api::refuse_on_purpose(code, message).map(AnswerBody::grpc))
+            FaultOutcome::Answered(crate::api::refuse_on_purpose(code, message).map(AnswerBody::grpc))
         }
-        Some(FaultEffect::ConnectionReset) => Spoilt::HungUp,
-        Some(FaultEffect::TruncatedBody { bytes }) => Spoilt::Real { at_most: Some(*bytes) },
+        Some(FaultEffect::ConnectionReset) => FaultOutcome::Disconnect,
+        Some(FaultEffect::TruncatedBody { bytes }) => FaultOutcome::Real { at_most: Some(*bytes) },
         Some(FaultEffect::GrpcStatus { .. } | FaultEffect::Smtp { .. } | FaultEffect::Token { .. })
-        | None => Spoilt::Real { at_most: None },
+        | None => FaultOutcome::Real { at_most: None },
     }
 }
 
@@ -59,7 +59,7 @@ fn plain(status: u16, body: Option<&serde_json::Value>) -> http::Response<Answer
 }
 
 /// Says which rule fired.
-pub fn mark<B>(response: &mut http::Response<B>, fired: &Fired) {
+pub fn mark<B>(response: &mut http::Response<B>, fired: &TriggeredFault) {
     if let Ok(id) = http::HeaderValue::from_str(&fired.id) {
         response.headers_mut().insert(FAULT_HEADER, id);
     }

@@ -200,7 +200,7 @@ async fn a_nul_anywhere_is_the_callers_mistake_and_takes_nobodys_log_away(
     server.person().authorize(&[("client_id", "\0")]).await;
     server.person().authorize(&[("login_hint", "\0"), ("redirect_uri", "https://nobody.example/\0")]).await;
     server.person().sign_in("jane@example.com").await;
-    vestibule::service::flows::write(&server.app.site).await;
+    vestibule::service::flows::write(&server.app.server).await;
     let flows = server.do_control("GET", "/flows", Value::Null).await;
     let shown = flows.to_string();
     assert!(shown.contains("jane@example.com") && shown.contains('\u{fffd}'), "{shown}");

@@ -27,7 +27,7 @@ pub const SERVER_SECRET: &str = "server secret";
 pub(super) const SIGNING_KEY: &str = "signing key";
 pub(super) const SETTINGS: &str = "environment settings";
 
-/// Who may use what is not for everybody: the inbox and the control API, or the figures.
+/// Who may use what is not for everybody: the inbox and the control API, or metrics.
 #[derive(Debug, Clone)]
 pub enum Access {
     /// Nobody.
@@ -44,7 +44,7 @@ impl Access {
 }
 
 /// What all environments of a process share.
-pub struct Site {
+pub struct ServerState {
     pub store: Store,
     pub layers: Layers,
     pub mode: Mode,
@@ -52,7 +52,7 @@ pub struct Site {
     pub entropy: Arc<dyn Entropy>,
     /// Who may read the inbox and use the control API.
     pub control: Access,
-    /// Who may read the figures.
+    /// Who may read metrics.
     pub metrics: Access,
     /// Folder of the named scenarios.
     pub scenarios: PathBuf,
@@ -81,7 +81,7 @@ pub struct Site {
     pub writing_flows: tokio::sync::Mutex<()>,
 }
 
-impl Site {
+impl ServerState {
     pub fn default_id(&self) -> &str {
         &self.default_id
     }
