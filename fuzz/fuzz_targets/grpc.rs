@@ -4,9 +4,9 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use vestibule_fuzz::provider::Answering;
+use vestibule_fuzz::registry::Answering;
 
 static ANSWERING: LazyLock<Answering> = LazyLock::new(Answering::start);
 
-// Its provider is made before the time counts.
+// Its registry is made before the time counts.
 fuzz_target!(init: { LazyLock::force(&ANSWERING); }, |input: &[u8]| ANSWERING.call(input));

@@ -12,7 +12,7 @@ use vestibule::api::Grpc;
 use vestibule::config::{Config, DEFAULT_CLIENT_ID, Source};
 use vestibule::crypto::entropy::SystemEntropy;
 use vestibule::domain::clock::SystemClock;
-use vestibule::runtime::{EnvironmentSelector, EnvironmentRegistry};
+use vestibule::runtime::{EnvironmentRegistry, EnvironmentSelector};
 use vestibule::server::{OpenStore, open_store, parts};
 use vestibule::service::token::client_credentials;
 
@@ -35,8 +35,8 @@ pub struct Answering {
 impl Answering {
     pub fn start() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let (provider, bearer, store) = runtime.block_on(provider());
-        Self { runtime, grpc: Grpc::new(provider), bearer, _store: store }
+        let (registry, bearer, store) = runtime.block_on(registry());
+        Self { runtime, grpc: Grpc::new(registry), bearer, _store: store }
     }
 
     /// The first three bytes choose the method, whether there are a token and a frame, and up to two headers. What is
@@ -74,18 +74,18 @@ impl Answering {
     }
 }
 
-async fn provider() -> (EnvironmentRegistry, String, OpenStore) {
+async fn registry() -> (EnvironmentRegistry, String, OpenStore) {
     let mut source = Source::default();
     source.add_file(Path::new("vestibule.toml"), SETTINGS);
     let config = Config::read(source, Path::new(".")).unwrap_or_else(|problems| panic!("{problems}"));
     let open = open_store(&config).await.unwrap();
     let parts = parts(&config, open.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap();
     let started = parts.start().await.unwrap();
-    let provider = EnvironmentRegistry::default();
-    provider.fill(Arc::new(parts.into_runtime(started).unwrap()));
+    let registry = EnvironmentRegistry::default();
+    registry.fill(Arc::new(parts.into_runtime(started).unwrap()));
     let asked = EnvironmentSelector { over_tls: false, authority: Some("localhost:6870"), name: None };
-    let context = provider.context(asked).await.unwrap_or_else(|refusal| panic!("{refusal}"));
+    let context = registry.context(asked).await.unwrap_or_else(|refusal| panic!("{refusal}"));
     let client = context.environment.client(DEFAULT_CLIENT_ID).unwrap();
     let token = client_credentials(&context, client, None).await.unwrap().access_token;
-    (provider, format!("Bearer {token}"), open)
+    (registry, format!("Bearer {token}"), open)
 }
