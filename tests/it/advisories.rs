@@ -418,7 +418,7 @@ async fn hanko_213_limits_hold_across_resends_connections_and_replicas(
         let leads_to = join_all(guesses).await;
         assert!(leads_to.iter().all(|l| l.starts_with(&sign_in)), "{leads_to:?}");
     }
-    // What holds over many sign-ins of an address is in guessing.rs.
+    // What holds over many sign-ins of an address is in attempt_limits.rs.
     let email = EmailAddress::parse("jane@example.com").unwrap();
     let failed = server.app.store().failed_attempts(&server.app.id, &email).await.unwrap();
     assert_eq!(failed.times.to_text().split(',').count(), 5, "exactly five were judged");
