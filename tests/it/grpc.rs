@@ -117,6 +117,19 @@ async fn every_method_of_scalekit_answers_by_its_name() {
             "scalekit.v1.connections.ConnectionService/UpdateEnvironmentConnection",
             "scalekit.v1.connections.ConnectionService/EnableEnvironmentConnection",
             "scalekit.v1.connections.ConnectionService/DisableEnvironmentConnection",
+            "scalekit.v1.organizations.OrganizationService/CreateOrganization",
+            "scalekit.v1.organizations.OrganizationService/UpdateOrganization",
+            "scalekit.v1.organizations.OrganizationService/GetOrganization",
+            "scalekit.v1.organizations.OrganizationService/GetOrganizationByExternalId",
+            "scalekit.v1.organizations.OrganizationService/ListOrganization",
+            "scalekit.v1.organizations.OrganizationService/SearchOrganization",
+            "scalekit.v1.organizations.OrganizationService/DeleteOrganization",
+            "scalekit.v1.organizations.OrganizationService/GeneratePortalLink",
+            "scalekit.v1.organizations.OrganizationService/UpdateOrganizationSettings",
+            "scalekit.v1.organizations.OrganizationService/UpdateOrganizationSessionPolicy",
+            "scalekit.v1.organizations.OrganizationService/GetOrganizationSessionPolicy",
+            "scalekit.v1.organizations.OrganizationService/UpsertUserManagementSettings",
+            "scalekit.v1.organizations.OrganizationService/GetOrganizationUserManagementSetting",
         ]
     );
     let page = server.get("/compatibility").await;
@@ -263,6 +276,7 @@ fn every_error_code_has_its_status_in_both_shapes() {
             ("AUTH_REQUEST_ALREADY_USED", 3, 400),
             ("AUTH_REQUEST_NOT_FOUND", 5, 404),
             ("NOT_FOUND", 5, 404),
+            ("ALREADY_EXISTS", 6, 409),
             ("TOO_MANY_ATTEMPTS", 8, 429),
             ("RATE_LIMITED", 8, 429),
             ("REQUEST_TOO_LARGE", 8, 413),

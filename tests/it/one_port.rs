@@ -197,7 +197,7 @@ async fn impatient_with_answers() -> TestServer {
         handshake: PATIENCE,
         request_head: PATIENCE,
         request_body: PATIENCE,
-        answer: Duration::from_millis(300),
+        answer: Duration::from_millis(600),
         idle: PATIENCE,
         ping: PATIENCE,
         start: PATIENCE,
@@ -269,7 +269,7 @@ async fn whoever_takes_a_little_at_a_time_gets_all_of_it() {
         }
         said.extend_from_slice(&buffer[..read]);
         // Slowly, as far as it takes longer than an answer that nobody takes may wait.
-        if begun.elapsed() < Duration::from_millis(900) {
+        if begun.elapsed() < Duration::from_millis(1800) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -128,7 +128,7 @@ async fn a_client_authenticates_by_basic_and_its_secret_is_not_kept() {
     assert_eq!(pushed.status, 201, "{}", pushed.body);
     server.pushed_uri(&[]).await;
     let snapshot = server.do_control("GET", "/snapshot", serde_json::Value::Null).await;
-    let kept = snapshot["tables"]["pushed_requests"].to_string();
+    let kept = snapshot["pushed_authorization_requests"].to_string();
     assert!(kept.contains("redirect_uri") && !kept.contains(CLIENT_SECRET), "{kept}");
 }
 
