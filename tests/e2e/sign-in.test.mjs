@@ -249,13 +249,13 @@ test('a wrong code is told beside the field, and after five the person starts ag
   await context.close();
 });
 
-test('"send it again" counts down, then sends a new code that kills the first', async () => {
+test('"Resend" counts down, then sends a new code that kills the first', async () => {
   const { context, page } = await freshPage(browser);
   await page.clock.install();
   const address = newAddress();
   await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: address }));
   const first = await vestibule.mailTo(address);
-  const again = page.getByRole('button', { name: /send it again/i });
+  const again = page.getByRole('button', { name: /^resend/i });
   assert.equal(await again.isDisabled(), true);
   await page.clock.runFor(31_000);
   await again.click();
