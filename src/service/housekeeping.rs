@@ -1,5 +1,5 @@
-//! What happens without being asked: expired rows go, keys made elsewhere are read. Both reach every environment,
-//! those too that nobody has opened on this server, and do a bounded amount of work at a time.
+//! What happens without being asked: expired rows go, keys made elsewhere are read, new tables get statistics. The first
+//! two reach every environment, those too that nobody has opened on this server, and do a bounded amount of work at a time.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -15,6 +15,9 @@ const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(KEYS_PUBLISHED_WITHIN_S 
 
 /// How often expired rows are looked for.
 const CLEAN_EVERY: Duration = Duration::from_mins(1);
+
+/// How often tables without statistics are looked for.
+const ANALYZE_EVERY: Duration = Duration::from_secs(2);
 
 /// Rows deleted per statement.
 const BATCH: i64 = 500;
@@ -113,9 +116,6 @@ async fn clean(server: &ServerState, record: &EnvironmentRecord) -> Result<u64, 
     }
     Ok(rows)
 }
-
-/// How often tables without statistics are looked for.
-const ANALYZE_EVERY: Duration = Duration::from_secs(2);
 
 /// Has the database gather statistics of new tables, until the task is dropped.
 pub async fn analyze_new_tables(registry: EnvironmentRegistry) {
