@@ -398,17 +398,8 @@ fn people(bench: &mut Bench) {
             ours::start(folder.path(), &[])
         })
         .collect();
-    let one_each = |round: usize| -> Vec<Outcome> {
-        let apart = move |turn: Turn| Turn { task: turn.task + 1000 * round, ..turn };
-        let step = |client, turn| ours::sign_in(client, apart(turn));
-        servers.iter().map(|server| run(&server.authority, TASKS, bench.measure, step)).collect()
-    };
-    // The first moment fills caches and prepares statements.
-    one_each(1000);
-    let rounds = quietest(3 * bench.rounds, one_each);
-    let of = |server: usize, figure: fn(&Outcome) -> f64| {
-        median(rounds.iter().map(|outcomes| figure(&outcomes[server])).collect())
-    };
+    let rounds = rounds_in_turns(3 * bench.rounds, bench.measure, TASKS, &servers, ours::sign_in);
+    let of = |server: usize, figure: fn(&Outcome) -> f64| rounds.median(server, figure);
     let first_p99_ms = of(0, |o| o.p99_ms);
     for (server, count) in counts.iter().enumerate() {
         let (per_s, p50_ms) = (of(server, |o| o.per_s), of(server, |o| o.p50_ms));
@@ -494,6 +485,35 @@ fn unread(bench: &mut Bench) {
     }
 }
 
+/// What each of several servers did, round by round.
+struct Rounds(Vec<Vec<Outcome>>);
+
+impl Rounds {
+    fn median(&self, server: usize, figure: fn(&Outcome) -> f64) -> f64 {
+        median(self.0.iter().map(|outcomes| figure(&outcomes[server])).collect())
+    }
+}
+
+/// Rounds in which the servers take turns, so that a machine that is slow for a while is slow for all.
+fn rounds_in_turns<F: Future<Output = Client>>(
+    wanted: usize,
+    measure: Duration,
+    tasks: usize,
+    servers: &[Process],
+    step: impl Fn(Client, Turn) -> F,
+) -> Rounds {
+    let one_each = |round: usize| -> Vec<Outcome> {
+        let apart = |turn: Turn| Turn { task: turn.task + 1000 * (round + tasks), ..turn };
+        let on = |server: &Process| {
+            run(&server.authority, tasks, measure, |client, turn| step(client, apart(turn)))
+        };
+        servers.iter().map(on).collect()
+    };
+    // The first moment fills caches and prepares statements.
+    one_each(1000);
+    Rounds(quietest(wanted, one_each))
+}
+
 /// Another build of the program beside this one, in rounds that take turns.
 fn before(bench: &mut Bench) {
     let Some(program) = std::env::var_os("BENCH_BEFORE") else {
@@ -536,18 +556,9 @@ fn in_turns<F: Future<Output = Client>>(
     servers: &[Process; 2],
     step: impl Fn(Client, Turn) -> F,
 ) {
-    // The first round fills caches and prepares statements.
-    let both = |round: usize| {
-        let apart = |turn: Turn| Turn { task: turn.task + 1000 * (round + tasks), ..turn };
-        let outcomes: [Outcome; 2] = std::array::from_fn(|at| {
-            run(&servers[at].authority, tasks, bench.measure, |client, turn| step(client, apart(turn)))
-        });
-        outcomes
-    };
-    both(1000);
-    let rounds = quietest(bench.rounds, both);
-    let of = |at: usize, figure: fn(&Outcome) -> f64| median(rounds.iter().map(|r| figure(&r[at])).collect());
-    let ratio = median(rounds.iter().map(|[before, now]| now.per_s / before.per_s).collect());
+    let rounds = rounds_in_turns(bench.rounds, bench.measure, tasks, servers, step);
+    let of = |server: usize, figure: fn(&Outcome) -> f64| rounds.median(server, figure);
+    let ratio = median(rounds.0.iter().map(|outcomes| outcomes[1].per_s / outcomes[0].per_s).collect());
     bench.report.line(&format!(
         "| {name} | {tasks} | {:.0} | {:.0} | {ratio:.2} | {:.1} ms | {:.1} ms |",
         of(0, |o| o.per_s),
