@@ -59,6 +59,24 @@ CREATE TABLE portal_links (
 CREATE INDEX portal_links_by_organization ON portal_links (environment_id, organization_id);
 CREATE INDEX portal_links_by_expiry ON portal_links (environment_id, expires_at_ms);
 
+-- Email domains of organizations. They are made and deleted, never changed.
+CREATE TABLE domains (
+    environment_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    -- As it is compared: lower case, in ASCII.
+    domain TEXT NOT NULL,
+    domain_type TEXT NOT NULL CHECK (domain_type IN ('ALLOWED_EMAIL_DOMAIN', 'ORGANIZATION_DOMAIN')),
+    created_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, id),
+    FOREIGN KEY (environment_id, organization_id) REFERENCES organizations (environment_id, id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX organization_domains_by_domain ON domains (environment_id, domain)
+    WHERE domain_type = 'ORGANIZATION_DOMAIN';
+CREATE UNIQUE INDEX allowed_email_domains_by_domain ON domains (environment_id, organization_id, domain)
+    WHERE domain_type = 'ALLOWED_EMAIL_DOMAIN';
+CREATE INDEX domains_by_organization ON domains (environment_id, organization_id, created_at_ms, id);
+
 CREATE TABLE memberships (
     environment_id TEXT NOT NULL,
     user_id TEXT NOT NULL,

@@ -3,7 +3,10 @@
 CREATE TABLE events (
     environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
-    type TEXT NOT NULL CHECK (type IN ('organization.created', 'organization.updated', 'organization.deleted')),
+    type TEXT NOT NULL CHECK (type IN (
+        'organization.created', 'organization.updated', 'organization.deleted',
+        'organization.domain_created', 'organization.domain_deleted'
+    )),
     organization_id TEXT,
     data_json TEXT NOT NULL,
     occurred_at_ms BIGINT NOT NULL,

@@ -5,6 +5,7 @@ mod auth;
 mod call;
 mod connections;
 mod convert;
+mod domains;
 pub mod not_emulated;
 pub mod openapi;
 mod organizations;

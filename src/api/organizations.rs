@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::call::context_of;
-use super::convert::{answer, masked_fields, record_key, record_keys, timestamp};
+use super::convert::{answer, masked_fields, record_key, record_keys, timestamp, undefined};
 use super::pb::scalekit::v1::commons::{RegionCode, TimeUnit};
 use super::pb::scalekit::v1::organizations::organization_service_server::OrganizationService;
 use super::pb::scalekit::v1::organizations::{
@@ -302,12 +302,6 @@ fn region(code: i32) -> Result<domain::Region, ApiRefusal> {
         Ok(RegionCode::Eu) => Ok(domain::Region::Eu),
         Err(_) => Err(undefined("organization.region_code")),
     }
-}
-
-/// A number that stands for nothing.
-fn undefined(field: &str) -> ApiRefusal {
-    let text = format!("{field} is invalid: there is no such value");
-    vec![FieldViolation::new(field, "defined_only", text)].into()
 }
 
 /// What a link is asked for, by the list or by the older flags.

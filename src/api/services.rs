@@ -16,8 +16,9 @@ use super::pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsServ
 use super::pb::scalekit::v1::auth::auth_service_server::AuthServiceServer;
 use super::pb::scalekit::v1::auth::passwordless::passwordless_service_server::PasswordlessServiceServer;
 use super::pb::scalekit::v1::connections::connection_service_server::ConnectionServiceServer;
+use super::pb::scalekit::v1::domains::domain_service_server::DomainServiceServer;
 use super::pb::scalekit::v1::organizations::organization_service_server::OrganizationServiceServer;
-use super::{audit_logs, auth, connections, organizations, passwordless, status};
+use super::{audit_logs, auth, connections, domains, organizations, passwordless, status};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::scalekit_api::Method;
 use crate::runtime::Context;
@@ -33,6 +34,7 @@ static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
     auth: AuthServiceServer::new(auth::Auth).max_decoding_message_size(MAX_MESSAGE_BYTES),
     connections: ConnectionServiceServer::new(connections::Connections)
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
+    domains: DomainServiceServer::new(domains::Domains).max_decoding_message_size(MAX_MESSAGE_BYTES),
     organizations: OrganizationServiceServer::new(organizations::Organizations)
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
     passwordless: PasswordlessServiceServer::new(passwordless::Passwordless)
@@ -43,6 +45,7 @@ struct Services {
     audit_logs: AuditLogsServiceServer<audit_logs::AuditLogs>,
     auth: AuthServiceServer<auth::Auth>,
     connections: ConnectionServiceServer<connections::Connections>,
+    domains: DomainServiceServer<domains::Domains>,
     organizations: OrganizationServiceServer<organizations::Organizations>,
     passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
 }
@@ -105,6 +108,7 @@ impl Admitted {
                 services.passwordless.clone().call(request).await
             }
             "scalekit.v1.connections.ConnectionService" => services.connections.clone().call(request).await,
+            "scalekit.v1.domains.DomainService" => services.domains.clone().call(request).await,
             "scalekit.v1.organizations.OrganizationService" => {
                 services.organizations.clone().call(request).await
             }

@@ -1,13 +1,14 @@
 //! `[[organizations]]` and `[[users]]`: who exists from the start.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::setting::{Pairs, Section, Setting};
 use super::source::Source;
 use crate::domain::email::EmailAddress;
 use crate::domain::metadata::{Metadata, MetadataLimits};
 use crate::domain::organization::bad_slug;
+use crate::domain::organization_domain::{DomainName, DomainType};
 
 static ORGANIZATION_ID: Setting<Option<&str>> = Setting::optional_text(
     "organizations.id",
@@ -25,6 +26,16 @@ static ORGANIZATION_SLUG: Setting<Option<&str>> = Setting::optional_text(
 );
 static ORGANIZATION_METADATA: Setting<Option<Pairs>> =
     Setting::optional_table("organizations.metadata", &[("plan", "pro")], "Up to 10 texts by name.");
+static ORGANIZATION_DOMAINS: Setting<Option<&[&str]>> = Setting::optional_list(
+    "organizations.domains",
+    &["acme.com"],
+    "Its email domains, which no other organization has.",
+);
+static ORGANIZATION_ALLOWED_EMAIL_DOMAINS: Setting<Option<&[&str]>> = Setting::optional_list(
+    "organizations.allowed_email_domains",
+    &["acme.com"],
+    "Whoever has an address of these domains may join it; sign-in does not offer that yet.",
+);
 
 static USER_ID: Setting<Option<&str>> = Setting::optional_text(
     "users.id",
@@ -58,6 +69,8 @@ pub(super) fn organizations_section() -> Section {
             ORGANIZATION_EXTERNAL_ID.facts(),
             ORGANIZATION_SLUG.facts(),
             ORGANIZATION_METADATA.facts(),
+            ORGANIZATION_DOMAINS.facts(),
+            ORGANIZATION_ALLOWED_EMAIL_DOMAINS.facts(),
         ],
     }
 }
@@ -98,6 +111,8 @@ pub struct SeedOrganization {
     pub slug: Option<String>,
     /// What the application keeps with it.
     pub metadata: Metadata,
+    /// Its email domains.
+    pub domains: Vec<(DomainName, DomainType)>,
 }
 
 #[derive(Debug, Clone)]
@@ -129,6 +144,11 @@ pub(super) fn read(source: &mut Source) -> SeedSettings {
     refuse_twins(source, &ORGANIZATION_EXTERNAL_ID, external_ids);
     let slugs = organizations.iter().enumerate().filter_map(|(i, o)| Some((i, o.slug.clone()?)));
     refuse_twins(source, &ORGANIZATION_SLUG, slugs);
+    let domains = organizations.iter().enumerate().flat_map(|(i, o)| {
+        let own = o.domains.iter().filter(|(_, domain_type)| *domain_type == DomainType::OrganizationDomain);
+        own.map(move |(name, _)| (i, name.as_str().to_owned()))
+    });
+    refuse_shared_domains(source, domains.collect());
     let user_ids = users.iter().filter_map(|(i, u)| Some((*i, u.id.clone()?)));
     refuse_twins(source, &USER_ID, user_ids);
     let mailboxes = users.iter().map(|(i, u)| (*i, u.email.key().to_owned()));
@@ -176,6 +196,46 @@ fn read_organization(source: &mut Source, index: usize) -> SeedOrganization {
             None => Ok(slug.to_owned()),
         }),
         metadata: read_metadata(source, &ORGANIZATION_METADATA.at(index), &MetadataLimits::ORGANIZATION),
+        domains: [
+            (&ORGANIZATION_DOMAINS, DomainType::OrganizationDomain),
+            (&ORGANIZATION_ALLOWED_EMAIL_DOMAINS, DomainType::AllowedEmailDomain),
+        ]
+        .into_iter()
+        .flat_map(|(setting, domain_type)| {
+            let names = read_domains(source, &setting.at(index));
+            names.into_iter().map(move |name| (name, domain_type))
+        })
+        .collect(),
+    }
+}
+
+/// Email domains that an organization can have, each once.
+fn read_domains(
+    source: &mut Source,
+    setting: &Setting<Option<&'static [&'static str]>>,
+) -> BTreeSet<DomainName> {
+    let mut names = BTreeSet::new();
+    for text in source.optional_list(setting) {
+        match DomainName::parse(&text) {
+            None => source.problem(setting.key(), format!("has {text:?}, which is no domain name")),
+            Some(name) if name.is_public_or_disposable() => {
+                source.problem(setting.key(), format!("has {text:?}, where everybody can have an address"));
+            }
+            Some(name) => _ = names.insert(name),
+        }
+    }
+    names
+}
+
+/// Refuses a domain that two organizations claim for themselves. `domains` says which table has which.
+fn refuse_shared_domains(source: &mut Source, domains: Vec<(usize, String)>) {
+    let mut first = BTreeMap::new();
+    for (index, name) in domains {
+        let other = *first.entry(name.clone()).or_insert(index);
+        if other != index {
+            let text = format!("has {name:?}, which organizations[{other}].domains has too");
+            source.problem(ORGANIZATION_DOMAINS.at(index).key(), text);
+        }
     }
 }
 

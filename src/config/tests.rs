@@ -261,6 +261,34 @@ fn two_spellings_of_one_mailbox_and_two_records_of_one_id_are_refused() {
 }
 
 #[test]
+fn organizations_have_domains_that_are_theirs_alone_and_others_that_let_people_join() {
+    let table = |fields: &str| format!("[[organizations]]\ndisplay_name = \"Acme\"\n{fields}\n");
+    let config =
+        load(&table("domains = [\"ACME.com\", \"acme.com\"]\nallowed_email_domains = [\"acme.com\"]"))
+            .unwrap();
+    let domains = config.seed.organizations[0].domains.iter();
+    let domains: Vec<_> = domains.map(|(name, domain_type)| (name.as_str(), domain_type.as_str())).collect();
+    assert_eq!(domains, [("acme.com", "ORGANIZATION_DOMAIN"), ("acme.com", "ALLOWED_EMAIL_DOMAIN")]);
+    for (fields, wanted) in [
+        ("domains = [\"nowhere\"]", "domains has \"nowhere\", which is no domain name"),
+        (
+            "allowed_email_domains = [\"gmail.com\"]",
+            "allowed_email_domains has \"gmail.com\", where everybody",
+        ),
+    ] {
+        let found = problems(&table(fields));
+        assert!(found.len() == 1 && found[0].contains(wanted), "{found:?}");
+    }
+    let two = |field: &str| table(&format!("{field} = [\"acme.com\"]")).repeat(2);
+    let found = problems(&two("domains"));
+    assert!(
+        found[0].contains("organizations[1].domains has \"acme.com\", which organizations[0]"),
+        "{found:?}"
+    );
+    assert!(load(&two("allowed_email_domains")).is_ok());
+}
+
+#[test]
 fn organizations_have_metadata_under_names_of_their_own() {
     let table = |fields: &str| format!("[[organizations]]\ndisplay_name = \"Acme\"\n{fields}\n");
     let config = load(&table(

@@ -64,6 +64,7 @@ pub enum ApiErrorCode {
     Unauthenticated,
     PermissionDenied,
     InvalidArgument,
+    DisposableOrPublicEmail,
     InvalidCode,
     InvalidLinkToken,
     AuthRequestMismatch,
@@ -86,10 +87,11 @@ pub enum ApiErrorCode {
 }
 
 impl ApiErrorCode {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Unauthenticated,
         Self::PermissionDenied,
         Self::InvalidArgument,
+        Self::DisposableOrPublicEmail,
         Self::InvalidCode,
         Self::InvalidLinkToken,
         Self::AuthRequestMismatch,
@@ -156,6 +158,11 @@ impl ApiErrorCode {
                 "INVALID_ARGUMENT",
                 G::InvalidArgument,
                 "a field is missing or wrong; `validation_error_info` names it",
+            ),
+            Self::DisposableOrPublicEmail => (
+                "DISPOSABLE_OR_PUBLIC_EMAIL",
+                G::InvalidArgument,
+                "everybody can have an address of this domain, so it is no organization's",
             ),
             Self::InvalidCode => ("INVALID_CODE", G::InvalidArgument, "the code is wrong"),
             Self::InvalidLinkToken => {

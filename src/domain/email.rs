@@ -149,7 +149,7 @@ fn is_ambiguous_capital(c: char) -> bool {
 
 /// The ASCII form of a domain (UTS 46, as browsers map names; RFC 5891), of a length that names have (RFC 1035 §2.3.4).
 /// A name that ends in a number is an IP address, or nothing (RFC 3696 §2).
-fn domain_key(domain: &str) -> Option<String> {
+pub(super) fn domain_key(domain: &str) -> Option<String> {
     let ascii = Uts46::new()
         .to_ascii(domain.as_bytes(), NO_HOST_CHARACTERS, Hyphens::CheckFirstLast, DnsLength::Verify)
         .ok()?;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::clock::{UnixMs, rfc3339};
 use super::metadata::Metadata;
 use super::organization::Organization;
+use super::organization_domain::OrganizationDomain;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum EventType {
     OrganizationCreated,
     OrganizationUpdated,
     OrganizationDeleted,
+    DomainCreated,
+    DomainDeleted,
 }
 
 impl EventType {
@@ -22,6 +25,8 @@ impl EventType {
             Self::OrganizationCreated => "organization.created",
             Self::OrganizationUpdated => "organization.updated",
             Self::OrganizationDeleted => "organization.deleted",
+            Self::DomainCreated => "organization.domain_created",
+            Self::DomainDeleted => "organization.domain_deleted",
         }
     }
 }
@@ -46,6 +51,39 @@ pub struct Event {
 /// An organization as `data` of an event, as it is now or was before it was deleted.
 pub fn organization_data(organization: &Organization, deleted_at_ms: Option<UnixMs>) -> Value {
     serde_json::to_value(OrganizationData::new(organization, deleted_at_ms)).unwrap_or_default()
+}
+
+/// A domain as `data` of an event.
+pub fn domain_data(environment_id: &str, domain: &OrganizationDomain) -> Value {
+    let (verification_status, verification_method) = domain.domain_type.verification();
+    let data = DomainData {
+        id: &domain.id,
+        domain: domain.name.as_str(),
+        domain_type: domain.domain_type.as_str(),
+        organization_id: &domain.organization_id,
+        environment_id,
+        txt_record_key: "",
+        txt_record_secret: "",
+        verification_status,
+        verification_method,
+        updated_at: rfc3339(domain.created_at_ms),
+    };
+    serde_json::to_value(data).unwrap_or_default()
+}
+
+/// A domain in an event. It is verified already, so there is no record to verify it by.
+#[derive(Debug, Serialize)]
+struct DomainData<'d> {
+    id: &'d str,
+    domain: &'d str,
+    domain_type: &'static str,
+    organization_id: &'d str,
+    environment_id: &'d str,
+    txt_record_key: &'static str,
+    txt_record_secret: &'static str,
+    verification_status: &'static str,
+    verification_method: &'static str,
+    updated_at: String,
 }
 
 /// An organization in an event.
@@ -97,6 +135,7 @@ impl<'o> OrganizationData<'o> {
 mod tests {
     use super::*;
     use crate::domain::organization::Feature;
+    use crate::domain::organization_domain::{DomainName, DomainType};
 
     #[test]
     fn an_organization_is_told_as_webhooks_tell_it() {
@@ -118,5 +157,28 @@ mod tests {
         assert_eq!(organization_data(&acme, None), data);
         data["deleted_at"] = "2026-01-01T00:00:01.000Z".into();
         assert_eq!(organization_data(&acme, Some(1_767_225_601_000)), data);
+    }
+    #[test]
+    fn a_domain_is_told_as_webhooks_tell_it() {
+        let domain = OrganizationDomain {
+            id: "dom_1".into(),
+            organization_id: "org_1".into(),
+            name: DomainName::parse("acme.com").unwrap(),
+            domain_type: DomainType::AllowedEmailDomain,
+            created_at_ms: 1_767_225_600_000,
+        };
+        let data = serde_json::json!({
+            "id": "dom_1",
+            "domain": "acme.com",
+            "domain_type": "ALLOWED_EMAIL_DOMAIN",
+            "organization_id": "org_1",
+            "environment_id": "env_1",
+            "txt_record_key": "",
+            "txt_record_secret": "",
+            "verification_status": "AUTO_VERIFIED",
+            "verification_method": "NOT_APPLICABLE",
+            "updated_at": "2026-01-01T00:00:00.000Z",
+        });
+        assert_eq!(domain_data("env_1", &domain), data);
     }
 }

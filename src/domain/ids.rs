@@ -32,6 +32,8 @@ pub enum IdKind {
     Flow,
     /// Something that happened to a record.
     Event,
+    /// An email domain of an organization.
+    Domain,
 }
 
 impl IdKind {
@@ -49,6 +51,7 @@ impl IdKind {
             Self::ClientSecret => "sks",
             Self::Flow => "flw",
             Self::Event => "evt",
+            Self::Domain => "dom",
         }
     }
 }

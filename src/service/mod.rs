@@ -12,6 +12,7 @@ pub mod client_auth;
 pub mod clients;
 pub mod clock;
 pub mod connections;
+pub mod domains;
 pub mod end_session;
 pub mod environments;
 mod events;

@@ -41,12 +41,13 @@ pub async fn create(context: &Context, new: NewOrganization) -> Result<Organizat
 /// Finds an organization.
 pub async fn find(context: &Context, key: &RecordKey) -> Result<Organization, ApiRefusal> {
     let found = context.store().organization(context.environment_id(), key).await?;
-    found.ok_or_else(|| {
-        ApiRefusal::new(
-            ApiErrorCode::NotFound,
-            format!("organization not found: there is no organization {key}"),
-        )
-    })
+    found.ok_or_else(|| unknown(key))
+}
+
+/// There is no such organization.
+pub(super) fn unknown(key: &RecordKey) -> ApiRefusal {
+    let text = format!("organization not found: there is no organization {key}");
+    ApiRefusal::new(ApiErrorCode::NotFound, text)
 }
 
 /// Lists organizations, newest first: all, or the one of an external id.

@@ -252,6 +252,10 @@ fn checked_organization(fields: Value) -> Result<config::SeedOrganization, Contr
         return Err(ControlError::field("", "must be a JSON object"));
     };
     object.remove("members");
+    if let Some(field) = ["domains", "allowed_email_domains"].into_iter().find(|f| object.contains_key(*f)) {
+        let text = "cannot be set here: Scalekit's API adds and deletes domains, at /_emulator/v1/api too";
+        return Err(ControlError::field(field, text));
+    }
     let settings =
         seed_from_json(&json!({ "organizations": [fields] })).map_err(|e| own(e, "organizations[0]."))?;
     let organization = settings.organizations.into_iter().next();

@@ -1,25 +1,13 @@
 //! People and organizations that exist before anybody signs in.
 
-use crate::config::SeedSettings;
+use crate::config::{SeedOrganization as SeedOrganizationSettings, SeedSettings};
 use crate::runtime::Seed;
-use crate::storage::{SeedOrganization, SeedUser};
+use crate::storage::{SeedDomain, SeedOrganization, SeedUser};
 
 /// Gives ids to seeded records that have none. Organizations need the same one at every start, so theirs comes
-/// from their external id or name; users keep the id that their address has.
+/// from their external id or name, and those of domains from what they are; users keep the id that their address has.
 pub fn with_ids(settings: &SeedSettings, mut new_user_id: impl FnMut() -> String) -> Seed {
-    let organizations: Vec<SeedOrganization> = settings
-        .organizations
-        .iter()
-        .map(|o| SeedOrganization {
-            id: o.id.clone().unwrap_or_else(|| {
-                stable_organization_id(o.external_id.as_deref().unwrap_or(&o.display_name))
-            }),
-            display_name: o.display_name.clone(),
-            external_id: o.external_id.clone(),
-            slug: o.slug.clone(),
-            metadata: o.metadata.clone(),
-        })
-        .collect();
+    let organizations: Vec<SeedOrganization> = settings.organizations.iter().map(organization).collect();
     let users = settings
         .users
         .iter()
@@ -42,10 +30,31 @@ pub fn with_ids(settings: &SeedSettings, mut new_user_id: impl FnMut() -> String
     Seed { organizations, users }
 }
 
-fn stable_organization_id(name: &str) -> String {
+fn organization(settings: &SeedOrganizationSettings) -> SeedOrganization {
+    let id = settings.id.clone().unwrap_or_else(|| {
+        let name = settings.external_id.as_deref().unwrap_or(&settings.display_name);
+        format!("org_{}", stable_digits(name))
+    });
+    let domains = settings.domains.iter().map(|(name, domain_type)| SeedDomain {
+        id: format!("dom_{}", stable_digits(&format!("{id}\n{}\n{}", domain_type.as_str(), name.as_str()))),
+        name: name.clone(),
+        domain_type: *domain_type,
+    });
+    SeedOrganization {
+        domains: domains.collect(),
+        display_name: settings.display_name.clone(),
+        external_id: settings.external_id.clone(),
+        slug: settings.slug.clone(),
+        metadata: settings.metadata.clone(),
+        id,
+    }
+}
+
+/// The digits of an id that is the same at every start.
+fn stable_digits(name: &str) -> String {
     use sha2::Digest as _;
     let digest = sha2::Sha256::digest(name.as_bytes());
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&digest[..8]);
-    format!("org_{:019}", u64::from_be_bytes(bytes) % 10u64.pow(19))
+    format!("{:019}", u64::from_be_bytes(bytes) % 10u64.pow(19))
 }

@@ -6,6 +6,7 @@
 
 mod auth_requests;
 mod clients;
+mod domains;
 mod environment_record;
 mod environments;
 mod error;
@@ -44,6 +45,7 @@ use tokio::sync::Mutex;
 
 pub use auth_requests::StoredOrigin;
 pub use clients::{ClientChanges, ClientRecord, ClientSecretRecord};
+pub use domains::SeedDomain;
 pub use environment_record::EnvironmentRecord;
 pub use error::StoreError;
 pub use failed_attempts::AttemptUpdate;

@@ -1,5 +1,6 @@
 //! Organizations and who belongs to them.
 
+use super::domains::{self, SeedDomain};
 use super::{
     Batch, PeopleFilter, Statement, Store, StoreError, Transaction, events, like_pattern, row::row, sql,
 };
@@ -23,6 +24,8 @@ pub struct SeedOrganization {
     pub slug: Option<String>,
     /// What the application keeps with it.
     pub metadata: Metadata,
+    /// Its email domains.
+    pub domains: Vec<SeedDomain>,
 }
 
 /// An organization with what lists show.
@@ -399,6 +402,7 @@ pub(super) async fn seed(
         .bind(now_ms)
         .execute(&mut *connection)
         .await?;
+        domains::seed(connection, environment_id, &organization.id, &organization.domains, now_ms).await?;
     }
     Ok(())
 }

@@ -91,6 +91,17 @@ pub static TABLES: &[Table] = &[
             (15, "idle_session_timeout_min", OptionalInteger),
         ]
     ),
+    table!(
+        "domains",
+        true,
+        [
+            (2, "id", Text),
+            (3, "organization_id", Text),
+            (4, "domain", Text),
+            (5, "domain_type", Text),
+            (6, "created_at_ms", Integer),
+        ]
+    ),
     // Good for a minute.
     table!("portal_links", false, [(2, "id", Text)]),
     table!(
@@ -269,14 +280,18 @@ pub static TABLES: &[Table] = &[
 ];
 
 /// Tables with rows that a reset goes back to.
-const SEEDED: [&str; 3] = ["users", "organizations", "memberships"];
+const SEEDED: [&str; 4] = ["users", "organizations", "domains", "memberships"];
 
 /// Makes the rows of these tables those of the template. Most are as seeded: to leave them is faster than to make them anew.
-const RESET: [&str; 6] = [
+const RESET: [&str; 8] = [
     "DELETE FROM memberships WHERE environment_id = $1 AND NOT EXISTS (SELECT 1 FROM memberships t \
      WHERE t.environment_id = $2 AND t.user_id = memberships.user_id \
      AND t.organization_id = memberships.organization_id AND t.version = memberships.version \
      AND t.created_at_ms = memberships.created_at_ms)",
+    "DELETE FROM domains WHERE environment_id = $1 AND id NOT IN (SELECT id FROM (\
+     SELECT id, organization_id, domain, domain_type, created_at_ms FROM domains WHERE environment_id = $1 INTERSECT \
+     SELECT id, organization_id, domain, domain_type, created_at_ms FROM domains WHERE environment_id = $2) \
+     AS unchanged)",
     "DELETE FROM users WHERE environment_id = $1 AND id NOT IN (SELECT id FROM (\
      SELECT id, version, email, email_key, name, given_name, family_name, picture, locale, external_id, \
      created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $1 INTERSECT \
@@ -302,6 +317,9 @@ const RESET: [&str; 6] = [
      max_allowed_users, absolute_session_timeout_min, idle_session_timeout_min, created_at_ms, updated_at_ms \
      FROM organizations \
      WHERE environment_id = $2 AND id NOT IN (SELECT id FROM organizations WHERE environment_id = $1)",
+    "INSERT INTO domains (environment_id, id, organization_id, domain, domain_type, created_at_ms) \
+     SELECT $1, id, organization_id, domain, domain_type, created_at_ms FROM domains WHERE environment_id = $2 \
+     AND id NOT IN (SELECT id FROM domains WHERE environment_id = $1)",
     "INSERT INTO memberships (environment_id, organization_id, user_id, version, created_at_ms) \
      SELECT $1, organization_id, user_id, version, created_at_ms FROM memberships t WHERE environment_id = $2 \
      AND NOT EXISTS (SELECT 1 FROM memberships m WHERE m.environment_id = $1 AND m.user_id = t.user_id \

@@ -85,6 +85,22 @@ async fn good_request(server: &TestServer, method: &Method) -> Value {
         "UpsertUserManagementSettings" => {
             json!({ "organization_id": acme(server).await, "settings": { "max_allowed_users": 50 } })
         }
+        "CreateDomain" => {
+            let organization_id = acme(server).await;
+            without_domains(server, &organization_id).await;
+            json!({
+                "organization_id": organization_id,
+                "domain": { "domain": "acme.com", "domain_type": "ALLOWED_EMAIL_DOMAIN" },
+            })
+        }
+        "GetDomain" | "DeleteDomain" => {
+            let organization_id = acme(server).await;
+            json!({ "organization_id": organization_id, "id": domain_of(server, &organization_id).await })
+        }
+        "ListDomains" => json!({
+            "organization_id": acme(server).await, "page_size": 5, "page_number": 0,
+            "domain_type": "ORGANIZATION_DOMAIN",
+        }),
         other => panic!("{other} is emulated: give it a good request here"),
     }
 }
@@ -100,6 +116,32 @@ async fn acme(server: &TestServer) -> String {
         panic!("it was not made")
     };
     found["organization"]["id"].as_str().unwrap().to_owned()
+}
+
+/// What a method answers to a good request.
+async fn call(server: &TestServer, name: &str, asked: Value) -> Value {
+    let method = emulated().find(|method| method.name == name).unwrap();
+    match by_grpc(server, method, &message(method, &asked), Caller::Client).await {
+        Outcome::Done(answer) => answer,
+        refused @ Outcome::Refused { .. } => panic!("{name}: {refused:?}"),
+    }
+}
+
+/// Deletes the domains of an organization.
+async fn without_domains(server: &TestServer, organization_id: &str) {
+    let listed = call(server, "ListDomains", json!({ "organization_id": organization_id })).await;
+    for domain in listed["domains"].as_array().unwrap() {
+        let asked = json!({ "organization_id": organization_id, "id": domain["id"] });
+        call(server, "DeleteDomain", asked).await;
+    }
+}
+
+/// The id of the one domain of an organization.
+async fn domain_of(server: &TestServer, organization_id: &str) -> String {
+    without_domains(server, organization_id).await;
+    let asked = json!({ "organization_id": organization_id, "domain": { "domain": "acme.com" } });
+    let made = call(server, "CreateDomain", asked).await;
+    made["domain"]["id"].as_str().unwrap().to_owned()
 }
 
 /// The id of an auth request whose code was mailed just now.
@@ -513,7 +555,9 @@ async fn every_broken_field_rule_is_refused_alike() {
         }
     }
     assert!(walked >= 25, "only {walked} refusals were compared");
-    assert!(not_in_a_path <= 25, "{not_in_a_path} are missing in their path");
+    // An id that is empty, or one by which the path does not name its record.
+    let places: usize = emulated().flat_map(|m| m.bindings).map(|b| b.path.matches('{').count()).sum();
+    assert!(not_in_a_path <= 2 * places, "{not_in_a_path} of {places} places in paths stay empty");
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ mod connections;
 mod containers;
 mod control;
 mod documents;
+mod domains;
+mod domains_storage;
 mod early_answers;
 mod enumeration;
 mod flooding;

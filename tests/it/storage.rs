@@ -586,6 +586,7 @@ const ROWS: &[&str] = &[
     "INSERT INTO flows VALUES ('env_1', 'flow', NULL, NULL, NULL, NULL, 'SUCCESS', '{}', 1, 1, 1)",
     "INSERT INTO flow_steps VALUES ('env_1', 'flow', 'id', '[]', 1)",
     "INSERT INTO portal_links VALUES ('env_1', 'link', 'org_1', '[]', NULL, 1)",
+    "INSERT INTO domains VALUES ('env_1', 'dom', 'org_1', 'acme.com', 'ORGANIZATION_DOMAIN', 1)",
     "INSERT INTO events VALUES ('env_1', 'evt', 'organization.created', 'org_1', '{}', 1, 1)",
 ];
 
@@ -650,6 +651,8 @@ async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
 #[case::region("UPDATE organizations SET region_code = 'MOON'")]
 #[case::idle_timeout_alone("UPDATE organizations SET idle_session_timeout_min = 1")]
 #[case::type_of_event("UPDATE events SET type = 'organization.moved'")]
+#[case::type_of_domain("UPDATE domains SET domain_type = 'SITE'")]
+#[case::domain_of_nothing("UPDATE domains SET organization_id = 'org_3'")]
 #[case::member_of_nothing("UPDATE memberships SET organization_id = 'org_3' WHERE organization_id = 'org_1'")]
 #[tokio::test]
 async fn the_schema_refuses_what_makes_no_sense(

@@ -11,6 +11,7 @@ use crate::domain::field_error::FieldError;
 use crate::domain::headless::{Headless, MAX_EXPIRES_IN_S};
 use crate::domain::metadata::Metadata;
 use crate::domain::organization::{Features, Region};
+use crate::domain::organization_domain::{DomainName, DomainType};
 use crate::domain::settings::PasswordlessType;
 use crate::storage::{Tables, check_row, has_version};
 
@@ -99,6 +100,17 @@ const SECTIONS: &[Section] = &[
             plain("idle_session_timeout_min"),
             time("created_at", "created_at_ms"),
             time("updated_at", "updated_at_ms"),
+        ],
+    },
+    Section {
+        name: "domains",
+        table: "domains",
+        fields: &[
+            plain("id"),
+            plain("organization_id"),
+            plain("domain"),
+            plain("domain_type"),
+            time("created_at", "created_at_ms"),
         ],
     },
     Section {
@@ -411,6 +423,10 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
                 is_null(&"idle_session_timeout_min") || !is_null(&"absolute_session_timeout_min"),
             ),
         ],
+        "domains" => vec![
+            ("domain", is_compared_form(text(row, "domain"))),
+            ("domain_type", DomainType::parse(text(row, "domain_type")).is_some()),
+        ],
         "messages" => vec![("to_address", is_address("to_address"))],
         "auth_requests" => {
             let sent = ["email", "passwordless_type", "generation", "sent_at_ms", "credentials_expire_at_ms"];
@@ -452,6 +468,11 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
     };
     let (column, _) = checks.into_iter().find(|(_, is_good)| !is_good)?;
     Some((column, "cannot be read".to_owned()))
+}
+
+/// Is it a domain as it is compared?
+fn is_compared_form(domain: &str) -> bool {
+    DomainName::parse(domain).is_some_and(|name| name.as_str() == domain)
 }
 
 fn reads<T: DeserializeOwned>(text: &str) -> bool {
