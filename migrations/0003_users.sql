@@ -77,6 +77,31 @@ CREATE UNIQUE INDEX allowed_email_domains_by_domain ON domains (environment_id, 
     WHERE domain_type = 'ALLOWED_EMAIL_DOMAIN';
 CREATE INDEX domains_by_organization ON domains (environment_id, organization_id, created_at_ms, id);
 
+-- Machine clients of organizations (OAuth clients for client_credentials alone).
+CREATE TABLE organization_clients (
+    environment_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    version BIGINT NOT NULL DEFAULT 1,
+    organization_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    -- Lists of texts.
+    scopes_json TEXT NOT NULL,
+    audience_json TEXT NOT NULL,
+    -- A list of objects with key and value.
+    custom_claims_json TEXT NOT NULL,
+    -- 0: nobody said.
+    expiry_s BIGINT NOT NULL CHECK (expiry_s >= 0),
+    -- A list of one or two, the newest last, with keyed digests.
+    secrets_json TEXT NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    updated_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, id),
+    FOREIGN KEY (environment_id, organization_id) REFERENCES organizations (environment_id, id) ON DELETE CASCADE
+);
+CREATE INDEX organization_clients_by_organization
+    ON organization_clients (environment_id, organization_id, created_at_ms, id);
+
 CREATE TABLE memberships (
     environment_id TEXT NOT NULL,
     user_id TEXT NOT NULL,

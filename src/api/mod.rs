@@ -3,6 +3,7 @@
 mod audit_logs;
 mod auth;
 mod call;
+mod clients;
 mod connections;
 mod convert;
 mod domains;
@@ -49,6 +50,9 @@ pub mod pb {
                 pub mod passwordless {
                     tonic::include_proto!("scalekit.v1.auth.passwordless");
                 }
+            }
+            pub mod clients {
+                tonic::include_proto!("scalekit.v1.clients");
             }
             pub mod commons {
                 tonic::include_proto!("scalekit.v1.commons");

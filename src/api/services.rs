@@ -15,10 +15,11 @@ use super::call::{CallerId, MAX_MESSAGE_BYTES};
 use super::pb::scalekit::v1::auditlogs::audit_logs_service_server::AuditLogsServiceServer;
 use super::pb::scalekit::v1::auth::auth_service_server::AuthServiceServer;
 use super::pb::scalekit::v1::auth::passwordless::passwordless_service_server::PasswordlessServiceServer;
+use super::pb::scalekit::v1::clients::client_service_server::ClientServiceServer;
 use super::pb::scalekit::v1::connections::connection_service_server::ConnectionServiceServer;
 use super::pb::scalekit::v1::domains::domain_service_server::DomainServiceServer;
 use super::pb::scalekit::v1::organizations::organization_service_server::OrganizationServiceServer;
-use super::{audit_logs, auth, connections, domains, organizations, passwordless, status};
+use super::{audit_logs, auth, clients, connections, domains, organizations, passwordless, status};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::scalekit_api::Method;
 use crate::runtime::Context;
@@ -32,6 +33,7 @@ static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
     audit_logs: AuditLogsServiceServer::new(audit_logs::AuditLogs)
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
     auth: AuthServiceServer::new(auth::Auth).max_decoding_message_size(MAX_MESSAGE_BYTES),
+    clients: ClientServiceServer::new(clients::Clients).max_decoding_message_size(MAX_MESSAGE_BYTES),
     connections: ConnectionServiceServer::new(connections::Connections)
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
     domains: DomainServiceServer::new(domains::Domains).max_decoding_message_size(MAX_MESSAGE_BYTES),
@@ -44,6 +46,7 @@ static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
 struct Services {
     audit_logs: AuditLogsServiceServer<audit_logs::AuditLogs>,
     auth: AuthServiceServer<auth::Auth>,
+    clients: ClientServiceServer<clients::Clients>,
     connections: ConnectionServiceServer<connections::Connections>,
     domains: DomainServiceServer<domains::Domains>,
     organizations: OrganizationServiceServer<organizations::Organizations>,
@@ -107,6 +110,7 @@ impl Admitted {
             "scalekit.v1.auth.passwordless.PasswordlessService" => {
                 services.passwordless.clone().call(request).await
             }
+            "scalekit.v1.clients.ClientService" => services.clients.clone().call(request).await,
             "scalekit.v1.connections.ConnectionService" => services.connections.clone().call(request).await,
             "scalekit.v1.domains.DomainService" => services.domains.clone().call(request).await,
             "scalekit.v1.organizations.OrganizationService" => {

@@ -76,6 +76,7 @@ pub enum ApiErrorCode {
     TooManyAttempts,
     RateLimited,
     RequestTooLarge,
+    FailedPrecondition,
     PasswordlessDisabled,
     MisdirectedRequest,
     NotEmulated,
@@ -87,7 +88,7 @@ pub enum ApiErrorCode {
 }
 
 impl ApiErrorCode {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Unauthenticated,
         Self::PermissionDenied,
         Self::InvalidArgument,
@@ -103,6 +104,7 @@ impl ApiErrorCode {
         Self::TooManyAttempts,
         Self::RateLimited,
         Self::RequestTooLarge,
+        Self::FailedPrecondition,
         Self::PasswordlessDisabled,
         Self::MisdirectedRequest,
         Self::NotEmulated,
@@ -151,9 +153,11 @@ impl ApiErrorCode {
             Self::Unauthenticated => {
                 ("UNAUTHENTICATED", G::Unauthenticated, "no client token, or one that is not valid any more")
             }
-            Self::PermissionDenied => {
-                ("PERMISSION_DENIED", G::PermissionDenied, "the token belongs to a person, not to a client")
-            }
+            Self::PermissionDenied => (
+                "PERMISSION_DENIED",
+                G::PermissionDenied,
+                "the token belongs to a person or to a client of an organization, not to a client of the environment",
+            ),
             Self::InvalidArgument => (
                 "INVALID_ARGUMENT",
                 G::InvalidArgument,
@@ -204,6 +208,11 @@ impl ApiErrorCode {
                 "REQUEST_TOO_LARGE",
                 G::ResourceExhausted,
                 "the message is larger than 64 KiB, or a gRPC call's headers than 32 KiB",
+            ),
+            Self::FailedPrecondition => (
+                "FAILED_PRECONDITION",
+                G::FailedPrecondition,
+                "the record is in a state that does not allow it",
             ),
             Self::PasswordlessDisabled => {
                 ("PASSWORDLESS_DISABLED", G::FailedPrecondition, "sign-in by e-mail is switched off")

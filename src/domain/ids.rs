@@ -34,6 +34,8 @@ pub enum IdKind {
     Event,
     /// An email domain of an organization.
     Domain,
+    /// A machine client of an organization.
+    OrganizationClient,
 }
 
 impl IdKind {
@@ -52,6 +54,7 @@ impl IdKind {
             Self::Flow => "flw",
             Self::Event => "evt",
             Self::Domain => "dom",
+            Self::OrganizationClient => "m2morg",
         }
     }
 }

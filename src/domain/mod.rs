@@ -23,6 +23,7 @@ pub mod limits;
 pub mod logout_token;
 pub mod metadata;
 pub mod organization;
+pub mod organization_client;
 pub mod organization_domain;
 pub mod page;
 pub mod pkce;

@@ -3,13 +3,15 @@
 //! *Modular*: `sub` is `connection id;email`. *Full-stack* (`user_management`): `sub` is `usr_…`, with `oid` and
 //! `sid` in the access token as well.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::clock::UnixMs;
 use super::email;
 use super::environment::Environment;
 use super::organization::OrganizationSummary;
-use super::settings::TokenSettings;
+use super::organization_client::OrganizationClient;
 use super::user::User;
 
 /// Everything the claims of a person's tokens are made of.
@@ -121,6 +123,9 @@ pub struct AccessTokenClaims {
     pub xoid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub xuid: Option<String>,
+    /// What a machine client of an organization was given to say.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub custom_claims: BTreeMap<String, String>,
 }
 
 /// `sub` of a person's tokens in the environment's profile.
@@ -186,13 +191,14 @@ pub fn access_token(request: &AccessTokenRequest<'_>, subject: &Subject<'_>) -> 
         scopes: request.scope.to_vec(),
         xoid: subject.organization.and_then(|o| o.external_id.clone()),
         xuid: subject.user.external_id.clone(),
+        custom_claims: BTreeMap::new(),
     }
 }
 
 /// A client's own token (`client_credentials`, RFC 6749 §4.4), with the time it is dated at and the one its lifetime
 /// counts from.
 pub fn client_token(
-    tokens: &TokenSettings,
+    lifetime_s: i64,
     issuer: &str,
     client_id: &str,
     scope: &[String],
@@ -206,7 +212,7 @@ pub fn client_token(
         client_id: client_id.to_owned(),
         iat: seconds(dated_at_ms),
         nbf: seconds(dated_at_ms),
-        exp: seconds(now_ms) + tokens.client_token_lifetime_s,
+        exp: seconds(now_ms) + lifetime_s,
         jti,
         sid: None,
         oid: None,
@@ -214,6 +220,23 @@ pub fn client_token(
         scopes: scope.to_vec(),
         xoid: None,
         xuid: None,
+        custom_claims: BTreeMap::new(),
+    }
+}
+
+/// The same of a machine client of an organization, for whom its owner says it is.
+pub fn organization_client_token(
+    client: &OrganizationClient,
+    issuer: &str,
+    scope: &[String],
+    jti: String,
+    times: (UnixMs, UnixMs),
+) -> AccessTokenClaims {
+    AccessTokenClaims {
+        aud: client.token_audience(),
+        oid: Some(client.organization_id.clone()),
+        custom_claims: client.token_claims(),
+        ..client_token(client.token_lifetime_s(), issuer, &client.id, scope, jti, times)
     }
 }
 

@@ -5,10 +5,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::token::{TokenError, client_of};
 use crate::domain::authorization::Parameters;
-use crate::domain::client::Client;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::{Form, ParamsError};
+use crate::service::client_auth::AuthenticatedClient;
 use crate::service::introspection;
 
 /// `POST /oauth/introspect` (RFC 7662 §2.1): confidential clients only.
@@ -21,7 +21,7 @@ pub async fn introspect(request: HttpRequest, Ctx(context): Ctx, Form(form): For
         Ok(read) => read,
         Err(error) => return error.response(),
     };
-    match introspection::introspect(&context, client, token).await {
+    match introspection::introspect(&context, client.id(), token).await {
         Ok(answer) => HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer),
         Err(failure) => Problem::failure(&failure).json(),
     }
@@ -33,7 +33,7 @@ pub async fn revoke(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -
         Ok(read) => read,
         Err(error) => return error.response(),
     };
-    match introspection::revoke(&context, client, token).await {
+    match introspection::revoke(&context, client.id(), token).await {
         Ok(()) => HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish(),
         Err(failure) => Problem::failure(&failure).json(),
     }
@@ -43,7 +43,7 @@ async fn read<'c, 'p>(
     request: &HttpRequest,
     context: &'c crate::runtime::Context,
     form: &'p Result<Parameters, ParamsError>,
-) -> Result<(&'c Client, &'p str), TokenError> {
+) -> Result<(AuthenticatedClient<'c>, &'p str), TokenError> {
     let params = form.as_ref().map_err(|e| TokenError::Unreadable(*e))?;
     let client = client_of(request, context, params).await?;
     let invalid = |text: String| TokenError::InvalidRequest(text);

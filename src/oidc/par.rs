@@ -4,7 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::token::{TokenError, client_of};
+use super::token::{TokenError, application_of};
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::Form;
@@ -16,7 +16,7 @@ pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> 
         Ok(params) => params,
         Err(error) => return TokenError::Unreadable(error).response(),
     };
-    let client = match client_of(&request, &context, &params).await {
+    let client = match application_of(&request, &context, &params).await {
         Ok(client) => client,
         Err(error) => return error.response(),
     };

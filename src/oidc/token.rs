@@ -13,7 +13,7 @@ use crate::http::errors::Problem;
 use crate::http::params::Form;
 use crate::runtime::Context;
 use crate::service::Failure;
-use crate::service::client_auth::{ClientRefusal, authenticate};
+use crate::service::client_auth::{AuthenticatedClient, ClientRefusal, authenticate};
 use crate::service::token::{self, TokenRefusal, TokenResponse};
 
 /// An error of the token endpoint (RFC 6749 §5.2).
@@ -117,10 +117,10 @@ pub async fn client_of<'c>(
     request: &HttpRequest,
     context: &'c Context,
     params: &Parameters,
-) -> Result<&'c Client, TokenError> {
+) -> Result<AuthenticatedClient<'c>, TokenError> {
     let shown = client_credentials(request, params).map_err(|e| TokenError::InvalidRequest(e.to_string()))?;
     let by_basic = super::authorization(request, "Basic").is_some();
-    let refusal = match authenticate(context, &shown).await {
+    let refusal = match authenticate(context, &shown).await.map_err(TokenRefusal::from)? {
         Ok(client) => return Ok(client),
         Err(refusal) => refusal,
     };
@@ -134,6 +134,25 @@ pub async fn client_of<'c>(
     token::note_refused_client(context, client_id.unwrap_or_default(), code, refusal).await?;
     let text = refusal.description(&context.environment, client_id);
     Err(TokenError::InvalidClient { text, by_basic })
+}
+
+/// The same for endpoints that are for applications alone.
+pub async fn application_of<'c>(
+    request: &HttpRequest,
+    context: &'c Context,
+    params: &Parameters,
+) -> Result<&'c Client, TokenError> {
+    application(&client_of(request, context, params).await?)
+}
+
+fn application<'c>(client: &AuthenticatedClient<'c>) -> Result<&'c Client, TokenError> {
+    match client {
+        AuthenticatedClient::Application(client) => Ok(*client),
+        AuthenticatedClient::OfOrganization(_) => {
+            let text = "clients of organizations use client_credentials alone";
+            Err(TokenRefusal::UnauthorizedClient(text).into())
+        }
+    }
 }
 
 async fn answer(
@@ -151,12 +170,21 @@ async fn answer(
         "authorization_code" => {
             let (code, redirect_uri) = (required("code")?, one("redirect_uri")?);
             let code_verifier = one("code_verifier")?;
-            Ok(token::exchange_code(context, client, code, redirect_uri, code_verifier).await?)
+            Ok(token::exchange_code(context, application(&client)?, code, redirect_uri, code_verifier)
+                .await?)
         }
         "refresh_token" => {
+            let client = application(&client)?;
             Ok(token::refresh(context, client, required("refresh_token")?, one("scope")?).await?)
         }
-        "client_credentials" => Ok(token::client_credentials(context, client, one("scope")?).await?),
+        "client_credentials" => Ok(match client {
+            AuthenticatedClient::Application(client) => {
+                token::client_credentials(context, client, one("scope")?).await?
+            }
+            AuthenticatedClient::OfOrganization(client) => {
+                token::organization_client_credentials(context, &client, one("scope")?).await?
+            }
+        }),
         _ => {
             let text =
                 "grant_type must be authorization_code, refresh_token or client_credentials".to_owned();

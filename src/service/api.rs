@@ -6,6 +6,7 @@ use super::userinfo::{AccessRefusal, check_access_token};
 use super::{Failure, NOT_TEXT};
 use crate::domain::api_error::{ApiError, ApiErrorCode, FieldViolation};
 use crate::domain::client::Client;
+use crate::domain::organization_client;
 use crate::domain::scalekit_api::Method;
 use crate::runtime::Context;
 
@@ -131,6 +132,11 @@ async fn caller_by<'c>(context: &'c Context, token: &str) -> Result<&'c Client, 
     })?;
     if grant.is_some() || claims.sub != claims.client_id {
         let text = "this access token belongs to a person; the API needs one of client_credentials";
+        return Err(ApiRefusal::new(ApiErrorCode::PermissionDenied, text));
+    }
+    if claims.client_id.starts_with(organization_client::ID_PREFIX) {
+        let text =
+            "this access token belongs to a client of an organization; the API needs one of the environment";
         return Err(ApiRefusal::new(ApiErrorCode::PermissionDenied, text));
     }
     let client = context.environment.client(&claims.client_id);

@@ -1,10 +1,36 @@
 //! Who is asking at the token endpoint (RFC 6749 §2.3).
 
+use super::{Failure, organization_clients};
 use crate::crypto::client_secrets::TooManyChecks;
 use crate::domain::client::{Client, ClientKind};
 use crate::domain::environment::Environment;
+use crate::domain::organization_client::{self, OrganizationClient};
 use crate::domain::settings::Mode;
 use crate::runtime::Context;
+
+/// Who authenticated.
+#[derive(Debug)]
+pub enum AuthenticatedClient<'c> {
+    /// An application of the environment.
+    Application(&'c Client),
+    /// A machine client of an organization.
+    OfOrganization(Box<OrganizationClient>),
+}
+
+impl AuthenticatedClient<'_> {
+    /// Its `client_id`.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Application(client) => &client.client_id,
+            Self::OfOrganization(client) => &client.id,
+        }
+    }
+
+    /// Did it need no secret?
+    pub fn is_public(&self) -> bool {
+        matches!(self, Self::Application(client) if client.is_public())
+    }
+}
 
 /// Credentials as a request brought them: in the form body or in a Basic header.
 #[derive(Clone, Default)]
@@ -84,20 +110,42 @@ fn printable(text: &str) -> String {
 }
 
 /// The client, authenticated with its secret; a public client by its id alone, when it sends no secret.
+///
+/// # Errors
+/// When the database does not answer; the inner error when the client is not believed.
 pub async fn authenticate<'c>(
     context: &'c Context,
     shown: &ClientCredentials,
-) -> Result<&'c Client, ClientRefusal> {
-    let client_id = shown.client_id.as_deref().ok_or(ClientRefusal::IdMissing)?;
-    let client = context.environment.client(client_id).ok_or(ClientRefusal::Unknown)?;
-    match (&client.kind, shown.client_secret.as_deref()) {
-        (ClientKind::Spa | ClientKind::Native, None) => Ok(client),
+) -> Result<Result<AuthenticatedClient<'c>, ClientRefusal>, Failure> {
+    let Some(client_id) = shown.client_id.as_deref() else { return Ok(Err(ClientRefusal::IdMissing)) };
+    let secret = shown.client_secret.as_deref();
+    if let Some(client) = context.environment.client(client_id) {
+        let is_believed = check(context, client, secret).await;
+        return Ok(is_believed.map(|()| AuthenticatedClient::Application(client)));
+    }
+    if !client_id.starts_with(organization_client::ID_PREFIX) {
+        return Ok(Err(ClientRefusal::Unknown));
+    }
+    let found = context.store().organization_client(context.environment_id(), client_id).await?;
+    Ok(match (found, secret) {
+        (None, _) => Err(ClientRefusal::Unknown),
+        (Some(_), None) => Err(ClientRefusal::SecretMissing),
+        (Some(client), Some(secret)) if organization_clients::is_secret_of(context, &client, secret) => {
+            Ok(AuthenticatedClient::OfOrganization(Box::new(client)))
+        }
+        (Some(_), Some(_)) => Err(ClientRefusal::WrongSecret),
+    })
+}
+
+async fn check(context: &Context, client: &Client, secret: Option<&str>) -> Result<(), ClientRefusal> {
+    match (&client.kind, secret) {
+        (ClientKind::Spa | ClientKind::Native, None) => Ok(()),
         (ClientKind::Spa | ClientKind::Native, Some(_)) => Err(ClientRefusal::SecretOfPublicClient),
         (ClientKind::Web { .. }, None) => Err(ClientRefusal::SecretMissing),
         (ClientKind::Web { .. }, Some(secret))
             if context.live.client_secrets.verify(client, secret).await? =>
         {
-            Ok(client)
+            Ok(())
         }
         (ClientKind::Web { .. }, Some(_)) => Err(ClientRefusal::WrongSecret),
     }

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::Failure;
 use super::userinfo::{AccessRefusal, check_access_token};
-use crate::domain::client::Client;
 use crate::domain::grant::RefreshStanding;
 use crate::domain::token::{AccessTokenClaims, seconds};
 use crate::runtime::Context;
@@ -31,11 +30,11 @@ pub struct RefreshInfo {
 
 /// Looks a token up for an authenticated client. Access tokens may be shown by any confidential client of the
 /// environment, being meant for resource servers; refresh tokens only by their own.
-pub async fn introspect(context: &Context, client: &Client, token: &str) -> Result<Introspection, Failure> {
+pub async fn introspect(context: &Context, client_id: &str, token: &str) -> Result<Introspection, Failure> {
     if let Some((grant_id, generation)) = context.secret().open_refresh_token(token) {
         let found = context.store().grant(context.environment_id(), &grant_id).await?;
         let live = found.filter(|g| {
-            g.authorization.client_id == client.client_id
+            g.authorization.client_id == client_id
                 && g.refresh_standing(generation, 0, context.now_ms()) == RefreshStanding::Current
         });
         return Ok(live.map_or_else(Introspection::default, |grant| Introspection {
@@ -62,16 +61,16 @@ pub async fn introspect(context: &Context, client: &Client, token: &str) -> Resu
 
 /// Revokes a token of this client: a refresh token with its whole family, an access token alone. Unknown tokens
 /// and those of others are passed over in silence (RFC 7009 §2.2).
-pub async fn revoke(context: &Context, client: &Client, token: &str) -> Result<(), Failure> {
+pub async fn revoke(context: &Context, client_id: &str, token: &str) -> Result<(), Failure> {
     if let Some((grant_id, _)) = context.secret().open_refresh_token(token) {
         let found = context.store().grant(context.environment_id(), &grant_id).await?;
-        if found.is_some_and(|g| g.authorization.client_id == client.client_id) {
+        if found.is_some_and(|g| g.authorization.client_id == client_id) {
             context.store().revoke_grant(context.environment_id(), &grant_id, context.now_ms()).await?;
         }
         return Ok(());
     }
     if let Ok(claims) = context.runtime.keys.current().verify::<AccessTokenClaims>(token)
-        && claims.client_id == client.client_id
+        && claims.client_id == client_id
         && !claims.jti.is_empty()
     {
         let expires_at_ms = claims.exp.saturating_mul(1000);

@@ -23,6 +23,7 @@ pub mod housekeeping;
 pub mod inbox;
 pub mod instant_sign_in;
 pub mod introspection;
+pub mod organization_clients;
 pub mod organizations;
 pub mod outbox;
 pub mod passwordless;

@@ -19,6 +19,7 @@ mod housekeeping;
 mod keys;
 mod mail;
 mod migrations;
+mod organization_clients;
 mod organizations;
 mod pool;
 mod portal_links;

@@ -102,6 +102,24 @@ pub static TABLES: &[Table] = &[
             (6, "created_at_ms", Integer),
         ]
     ),
+    table!(
+        "organization_clients",
+        true,
+        [
+            (2, "id", Text),
+            (3, "organization_id", Text),
+            (4, "version", Integer),
+            (5, "name", Text),
+            (6, "description", Text),
+            (7, "scopes_json", Text),
+            (8, "audience_json", Text),
+            (9, "custom_claims_json", Text),
+            (10, "expiry_s", Integer),
+            (11, "secrets_json", Text),
+            (12, "created_at_ms", Integer),
+            (13, "updated_at_ms", Integer),
+        ]
+    ),
     // Good for a minute.
     table!("portal_links", false, [(2, "id", Text)]),
     table!(

@@ -20,7 +20,8 @@ const CONNECTION: &str = "conn_687000000000000001";
 const LIMITS: &str = "[limits]\nmails_per_address = 0\n";
 
 /// What differs from call to call.
-const VOLATILE: [&str; 3] = ["auth_request_id", "id", "location"];
+const VOLATILE: [&str; 6] =
+    ["auth_request_id", "client_id", "id", "location", "plain_secret", "secret_suffix"];
 
 fn emulated() -> impl Iterator<Item = &'static Method> {
     methods().iter().filter(|method| method.is_emulated)
@@ -101,6 +102,24 @@ async fn good_request(server: &TestServer, method: &Method) -> Value {
             "organization_id": acme(server).await, "page_size": 5, "page_number": 0,
             "domain_type": "ORGANIZATION_DOMAIN",
         }),
+        "CreateOrganizationClient" => {
+            json!({ "organization_id": acme(server).await, "client": organization_client() })
+        }
+        "UpdateOrganizationClient" => {
+            let mut asked = client_of_acme(server).await;
+            asked["client"] = organization_client();
+            asked
+        }
+        "GetOrganizationClient" | "DeleteOrganizationClient" | "CreateOrganizationClientSecret" => {
+            client_of_acme(server).await
+        }
+        "DeleteOrganizationClientSecret" => {
+            let mut asked = client_of_acme(server).await;
+            let made = call(server, "CreateOrganizationClientSecret", asked.clone()).await;
+            asked["secret_id"] = made["secret"]["id"].clone();
+            asked
+        }
+        "ListOrganizationClients" => json!({ "organization_id": acme(server).await, "page_size": 5 }),
         other => panic!("{other} is emulated: give it a good request here"),
     }
 }
@@ -125,6 +144,21 @@ async fn call(server: &TestServer, name: &str, asked: Value) -> Value {
         Outcome::Done(answer) => answer,
         refused @ Outcome::Refused { .. } => panic!("{name}: {refused:?}"),
     }
+}
+
+fn organization_client() -> Value {
+    json!({
+        "name": "Robot", "description": "Reads", "scopes": ["read"], "audience": ["my-own-api"],
+        "custom_claims": [{ "key": "wksp_id", "value": "w1" }], "expiry": "3600",
+    })
+}
+
+/// The names of an organization and of a new client of it.
+async fn client_of_acme(server: &TestServer) -> Value {
+    let organization_id = acme(server).await;
+    let asked = json!({ "organization_id": organization_id, "client": organization_client() });
+    let made = call(server, "CreateOrganizationClient", asked).await;
+    json!({ "organization_id": organization_id, "client_id": made["client"]["client_id"] })
 }
 
 /// Deletes the domains of an organization.

@@ -33,6 +33,8 @@ mod logout;
 mod mailboxes;
 mod one_port;
 mod openid_provider;
+mod organization_clients;
+mod organization_clients_storage;
 mod organizations;
 mod organizations_storage;
 mod origins;

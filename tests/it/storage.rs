@@ -587,6 +587,7 @@ const ROWS: &[&str] = &[
     "INSERT INTO flow_steps VALUES ('env_1', 'flow', 'id', '[]', 1)",
     "INSERT INTO portal_links VALUES ('env_1', 'link', 'org_1', '[]', NULL, 1)",
     "INSERT INTO domains VALUES ('env_1', 'dom', 'org_1', 'acme.com', 'ORGANIZATION_DOMAIN', 1)",
+    "INSERT INTO organization_clients VALUES ('env_1', 'm2morg_1', 1, 'org_1', '', '', '[]', '[]', '[]', 0, '[]', 1, 1)",
     "INSERT INTO events VALUES ('env_1', 'evt', 'organization.created', 'org_1', '{}', 1, 1)",
 ];
 
@@ -653,6 +654,8 @@ async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
 #[case::type_of_event("UPDATE events SET type = 'organization.moved'")]
 #[case::type_of_domain("UPDATE domains SET domain_type = 'SITE'")]
 #[case::domain_of_nothing("UPDATE domains SET organization_id = 'org_3'")]
+#[case::client_of_nothing("UPDATE organization_clients SET organization_id = 'org_3'")]
+#[case::negative_expiry("UPDATE organization_clients SET expiry_s = -1")]
 #[case::member_of_nothing("UPDATE memberships SET organization_id = 'org_3' WHERE organization_id = 'org_1'")]
 #[tokio::test]
 async fn the_schema_refuses_what_makes_no_sense(

@@ -11,6 +11,7 @@ use crate::domain::field_error::FieldError;
 use crate::domain::headless::{Headless, MAX_EXPIRES_IN_S};
 use crate::domain::metadata::Metadata;
 use crate::domain::organization::{Features, Region};
+use crate::domain::organization_client::{self, CustomClaim, MAX_SECRETS, OrganizationClientSecret};
 use crate::domain::organization_domain::{DomainName, DomainType};
 use crate::domain::settings::PasswordlessType;
 use crate::storage::{Tables, check_row, has_version};
@@ -111,6 +112,23 @@ const SECTIONS: &[Section] = &[
             plain("domain"),
             plain("domain_type"),
             time("created_at", "created_at_ms"),
+        ],
+    },
+    Section {
+        name: "organization_clients",
+        table: "organization_clients",
+        fields: &[
+            plain("id"),
+            plain("organization_id"),
+            plain("name"),
+            plain("description"),
+            json("scopes", "scopes_json"),
+            json("audience", "audience_json"),
+            json("custom_claims", "custom_claims_json"),
+            plain("expiry_s"),
+            json("secrets", "secrets_json"),
+            time("created_at", "created_at_ms"),
+            time("updated_at", "updated_at_ms"),
         ],
     },
     Section {
@@ -427,6 +445,17 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
             ("domain", is_compared_form(text(row, "domain"))),
             ("domain_type", DomainType::parse(text(row, "domain_type")).is_some()),
         ],
+        "organization_clients" => {
+            let secrets: Result<Vec<OrganizationClientSecret>, _> =
+                serde_json::from_str(text(row, "secrets_json"));
+            vec![
+                ("id", text(row, "id").starts_with(organization_client::ID_PREFIX)),
+                ("scopes_json", reads::<Vec<String>>(text(row, "scopes_json"))),
+                ("audience_json", reads::<Vec<String>>(text(row, "audience_json"))),
+                ("custom_claims_json", reads::<Vec<CustomClaim>>(text(row, "custom_claims_json"))),
+                ("secrets_json", secrets.is_ok_and(|s| (1..=MAX_SECRETS).contains(&s.len()))),
+            ]
+        }
         "messages" => vec![("to_address", is_address("to_address"))],
         "auth_requests" => {
             let sent = ["email", "passwordless_type", "generation", "sent_at_ms", "credentials_expire_at_ms"];

@@ -10,7 +10,7 @@ mod refresh_token;
 use serde::Serialize;
 
 pub use authorization_code::{exchange_code, note_refused_client};
-pub use client_credentials::client_credentials;
+pub use client_credentials::{client_credentials, organization_client_credentials};
 pub use for_test::issue_for_test;
 pub use overrides::TokenOverrides;
 pub use refresh_token::refresh;
