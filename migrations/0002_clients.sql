@@ -17,6 +17,8 @@ CREATE TABLE clients (
     id_token_signed_response_alg TEXT NOT NULL CHECK (id_token_signed_response_alg IN ('RS256', 'ES256')),
     access_token_lifetime_s BIGINT,
     instant_sign_in BIGINT NOT NULL CHECK (instant_sign_in IN (0, 1)),
+    -- An object: what Scalekit's API keeps with it beside that.
+    api_json TEXT NOT NULL DEFAULT '{}',
     created_at_ms BIGINT NOT NULL,
     updated_at_ms BIGINT NOT NULL,
     PRIMARY KEY (environment_id, id)

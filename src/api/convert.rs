@@ -54,8 +54,9 @@ pub(super) fn undefined(field: &str) -> ApiRefusal {
     vec![FieldViolation::new(field, "defined_only", text)].into()
 }
 
-/// The fields that an update mask names; `None`: there is no mask.
+/// The fields that an update mask, itself a field of this name, names; `None`: there is no mask.
 pub(super) fn masked_fields(
+    field: &str,
     mask: Option<FieldMask>,
     known: &[&str],
 ) -> Result<Option<Vec<String>>, ApiRefusal> {
@@ -64,8 +65,8 @@ pub(super) fn masked_fields(
     match unknown {
         None => Ok(paths),
         Some(path) => {
-            let text = format!("update_mask is invalid: {path:?} is none of {}", known.join(", "));
-            Err(vec![FieldViolation::new("update_mask", "in", text)].into())
+            let text = format!("{field} is invalid: {path:?} is none of {}", known.join(", "));
+            Err(vec![FieldViolation::new(field, "in", text)].into())
         }
     }
 }

@@ -72,7 +72,8 @@ impl OrganizationService for Organizations {
                 // Nobody can tell an empty map from an absent one.
                 metadata: Some(Metadata::from(fields.metadata)).filter(|metadata| !metadata.is_empty()),
             };
-            let change = match masked_fields(request.update_mask, &OrganizationChange::FIELDS)? {
+            let change = match masked_fields("update_mask", request.update_mask, &OrganizationChange::FIELDS)?
+            {
                 Some(fields) => change.masked(&fields),
                 None => change,
             };

@@ -73,7 +73,7 @@ fn value(kind: &Kind, text: &str) -> Option<Value> {
     })
 }
 
-/// A time, a duration or a wrapped value.
+/// A mask, a time, a duration or a wrapped value.
 fn well_known(message: &MessageDescriptor, text: &str) -> Option<DynamicMessage> {
     let name = message.full_name().strip_prefix("google.protobuf.")?;
     if name.ends_with("Value") && name != "Value" && name != "ListValue" {
@@ -82,7 +82,25 @@ fn well_known(message: &MessageDescriptor, text: &str) -> Option<DynamicMessage>
         wrapper.set_field_by_name("value", inner);
         return Some(wrapper);
     }
+    if name == "FieldMask" {
+        let mut mask = DynamicMessage::new(message.clone());
+        let paths = text.split(',').map(|path| Value::String(in_snake_case(path)));
+        mask.set_field_by_name("paths", Value::List(paths.collect()));
+        return Some(mask);
+    }
     DynamicMessage::deserialize(message.clone(), serde_json::Value::String(text.to_owned())).ok()
+}
+
+/// The name of a field as its message has it; masks come in both forms.
+fn in_snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
 }
 
 fn not_a_value(name: &str, kind: &Kind) -> FieldViolation {

@@ -4,10 +4,10 @@ use secrecy::SecretString;
 
 use super::default_client;
 use super::secrets::SecretRules;
-use super::setting::{Section, Setting};
+use super::setting::{Pairs, Section, Setting};
 use super::source::Source;
 use super::tokens::LIFETIME_S;
-use crate::domain::client::{Client, ClientKind, ClientSecret};
+use crate::domain::client::{Client, ClientApiSettings, ClientKind, ClientSecret};
 use crate::domain::logout_token::check_backchannel_logout_uri;
 use crate::domain::redirect_uri::RedirectPattern;
 use crate::domain::settings::{Branding, Mode};
@@ -35,7 +35,7 @@ static CLIENT_SECRET: Setting<Option<&str>> = Setting::optional_text(
 static CLIENT_SECRETS: Setting<Option<&[&str]>> = Setting::optional_list(
     "clients.client_secrets",
     &[],
-    "Several secrets while one is being replaced: at most two in all.",
+    "Several secrets while one is being replaced: at most two in all. An empty list: none yet.",
 );
 
 static CLIENT_SECRET_ARGON2: Setting<Option<&str>> = Setting::optional_text(
@@ -100,6 +100,27 @@ static INSTANT_SIGN_IN: Setting<bool> = Setting::boolean(
     "Let the control API sign users in to it without an email. Never in production mode.",
 );
 
+static DISALLOW_SCALEKIT_API_ACCESS: Setting<bool> =
+    Setting::boolean("clients.disallow_scalekit_api_access", false, "Refuse its calls of Scalekit's API.");
+
+static SCOPES: Setting<Option<&[&str]>> = Setting::optional_list(
+    "clients.scopes",
+    &["openid", "profile"],
+    "Shown by Scalekit's API, and enforced by nothing.",
+);
+
+static GRANT_TYPES: Setting<Option<&[&str]>> = Setting::optional_list(
+    "clients.grant_types",
+    &["authorization_code"],
+    "Shown by Scalekit's API, and enforced by nothing.",
+);
+
+static CUSTOM_CLAIMS: Setting<Option<Pairs>> = Setting::optional_table(
+    "clients.custom_claims",
+    &[("tier", "gold")],
+    "Shown by Scalekit's API; no token says them.",
+);
+
 pub(super) fn section() -> Section {
     Section {
         table: "clients",
@@ -121,6 +142,10 @@ pub(super) fn section() -> Section {
             ID_TOKEN_SIGNED_RESPONSE_ALG.facts(),
             ACCESS_TOKEN_LIFETIME_S.facts(),
             INSTANT_SIGN_IN.facts(),
+            DISALLOW_SCALEKIT_API_ACCESS.facts(),
+            SCOPES.facts(),
+            GRANT_TYPES.facts(),
+            CUSTOM_CLAIMS.facts(),
         ],
     }
 }
@@ -180,6 +205,12 @@ fn read_client(
         id_token_signed_response_alg: source.choice(&ID_TOKEN_SIGNED_RESPONSE_ALG.at(index)),
         access_token_lifetime_s: source.optional_integer(&ACCESS_TOKEN_LIFETIME_S.at(index)),
         instant_sign_in: source.boolean(&INSTANT_SIGN_IN.at(index)),
+        api: ClientApiSettings {
+            disallow_scalekit_api_access: source.boolean(&DISALLOW_SCALEKIT_API_ACCESS.at(index)),
+            scopes: source.optional_list(&SCOPES.at(index)),
+            grant_types: source.optional_list(&GRANT_TYPES.at(index)),
+            custom_claims: source.optional_table(&CUSTOM_CLAIMS.at(index)).into_iter().collect(),
+        },
         kind,
         client_id: client_id?,
     })
@@ -191,6 +222,8 @@ fn read_kind(source: &mut Source, index: usize, rules: SecretRules) -> ClientKin
     let secrets = read_secrets(source, index, rules);
     let (secret, list) = (CLIENT_SECRET.at(index), CLIENT_SECRETS.at(index));
     match (kind, secrets.len()) {
+        // Scalekit's API makes it without one, and gives it one later.
+        (KindName::Web, 0) if source.is_set(list.key()) => {}
         (KindName::Web, 0) => source.problem(secret.key(), "is missing: a web client has a secret"),
         (KindName::Web, 1 | 2) => {}
         (KindName::Web, _) => source.problem(list.key(), "holds more than two secrets"),

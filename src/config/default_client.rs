@@ -6,7 +6,7 @@ use super::secrets::SecretRules;
 use super::setting::{Facts, Setting};
 use super::source::Source;
 use super::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SPA_CLIENT_ID};
-use crate::domain::client::{Client, ClientKind, ClientSecret};
+use crate::domain::client::{Client, ClientApiSettings, ClientKind, ClientSecret};
 use crate::domain::redirect_uri::RedirectPattern;
 use crate::domain::settings::{Branding, Mode};
 use crate::domain::signing_algorithm::SigningAlgorithm;
@@ -107,6 +107,7 @@ fn read_web(
         id_token_signed_response_alg: SigningAlgorithm::default(),
         access_token_lifetime_s: None,
         instant_sign_in: source.boolean(&INSTANT_SIGN_IN),
+        api: ClientApiSettings::default(),
     })
 }
 

@@ -141,7 +141,7 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, form_st
     let mut page = page(context, request, "/dashboard/applications", &client.name);
     let path = context.path(&format!("/dashboard/applications/{}", client.client_id));
     let mut facts = vec![Fact::code("Client ID", &client.client_id), Fact::text("Type", client.r#type)];
-    facts.extend(client.client_secrets.iter().map(|secret| Fact::code("Client secret", secret)));
+    facts.extend(client.client_secrets.iter().flatten().map(|secret| Fact::code("Client secret", secret)));
     if client.client_secret_argon2.is_some() {
         facts.push(Fact::text("Client secret", "As configured. Only its hash is stored."));
     }

@@ -33,6 +33,7 @@ fn environment() -> Environment {
             id_token_signed_response_alg: Default::default(),
             access_token_lifetime_s: None,
             instant_sign_in: false,
+            api: Default::default(),
         }],
         passwordless: PasswordlessSettings {
             enabled: true,

@@ -1,6 +1,10 @@
 //! Registered applications (OAuth 2.0 clients, RFC 6749 §2).
 
+use std::collections::BTreeMap;
+
 use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::redirect_uri::{RedirectPattern, parse_loopback};
 use super::settings::Mode;
@@ -30,6 +34,25 @@ pub struct Client {
     pub access_token_lifetime_s: Option<i64>,
     /// The control API may sign people in for this client without a mail.
     pub instant_sign_in: bool,
+    pub api: ClientApiSettings,
+}
+
+/// What Scalekit's API keeps with an application beside what sign-in needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ClientApiSettings {
+    /// Its tokens open nothing of Scalekit's API.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disallow_scalekit_api_access: bool,
+    /// Kept, and enforced by nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Kept, and enforced by nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grant_types: Vec<String>,
+    /// Kept; no token says them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom_claims: BTreeMap<String, String>,
 }
 
 /// Kinds of client and, for the confidential one, how its secrets are checked.

@@ -236,6 +236,7 @@ mod tests {
             id_token_signed_response_alg: Default::default(),
             access_token_lifetime_s: None,
             instant_sign_in: false,
+            api: Default::default(),
         }
     }
 

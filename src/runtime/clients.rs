@@ -56,6 +56,7 @@ impl ClientSeal<'_> {
             access_token_lifetime_s: record.access_token_lifetime_s,
             // Production signs nobody in without a proof, whatever was allowed before.
             instant_sign_in: record.instant_sign_in && self.mode == Mode::Development,
+            api: serde_json::from_str(&record.api_json).map_err(|_| unreadable())?,
         })
     }
 
@@ -144,6 +145,7 @@ impl ClientSeal<'_> {
             id_token_signed_response_alg: client.id_token_signed_response_alg.as_str().to_owned(),
             access_token_lifetime_s: client.access_token_lifetime_s,
             instant_sign_in: client.instant_sign_in,
+            api_json: serde_json::to_string(&client.api).map_err(|_| StoreError::Unreadable("client"))?,
         })
     }
 

@@ -140,5 +140,10 @@ async fn caller_by<'c>(context: &'c Context, token: &str) -> Result<&'c Client, 
         return Err(ApiRefusal::new(ApiErrorCode::PermissionDenied, text));
     }
     let client = context.environment.client(&claims.client_id);
-    client.ok_or_else(|| unauthenticated("the client of this access token is not registered any more"))
+    let client = client
+        .ok_or_else(|| unauthenticated("the client of this access token is not registered any more"))?;
+    if client.api.disallow_scalekit_api_access {
+        return Err(unauthenticated("unauthenticated: this client may not call Scalekit's API"));
+    }
+    Ok(client)
 }

@@ -120,8 +120,8 @@ pub async fn authenticate<'c>(
     let Some(client_id) = shown.client_id.as_deref() else { return Ok(Err(ClientRefusal::IdMissing)) };
     let secret = shown.client_secret.as_deref();
     if let Some(client) = context.environment.client(client_id) {
-        let is_believed = check(context, client, secret).await;
-        return Ok(is_believed.map(|()| AuthenticatedClient::Application(client)));
+        let checked = check(context, client, secret).await;
+        return Ok(checked.map(|()| AuthenticatedClient::Application(client)));
     }
     if !client_id.starts_with(organization_client::ID_PREFIX) {
         return Ok(Err(ClientRefusal::Unknown));

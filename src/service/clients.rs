@@ -1,5 +1,7 @@
 //! Applications (OAuth clients), in the words of the configuration's `[[clients]]`.
 
+use std::sync::{Mutex, PoisonError};
+
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,7 +10,7 @@ use utoipa::ToSchema;
 use super::changed_settings::change_with;
 use super::changes::ControlError;
 use crate::config::merge;
-use crate::domain::client::{Client, ClientKind, ClientSecret};
+use crate::domain::client::{Client, ClientApiSettings, ClientKind, ClientSecret};
 use crate::domain::entropy::Entropy;
 use crate::domain::field_error::FieldError;
 use crate::runtime::Context;
@@ -21,9 +23,10 @@ pub struct ClientView {
     pub name: String,
     /// `web`, `spa` or `native`.
     pub r#type: &'static str,
-    /// Secrets in the clear, where the server has them so; at most two.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub client_secrets: Vec<String>,
+    /// Secrets in the clear, where the server has them so; at most two. Absent where they are known as a hash alone, and
+    /// of public clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secrets: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret_argon2: Option<String>,
     pub redirect_uris: Vec<String>,
@@ -39,6 +42,8 @@ pub struct ClientView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime_s: Option<i64>,
     pub instant_sign_in: bool,
+    #[serde(flatten)]
+    pub api: ClientApiSettings,
 }
 
 impl From<&Client> for ClientView {
@@ -51,17 +56,20 @@ impl From<&Client> for ClientView {
         let texts = |patterns: &[crate::domain::redirect_uri::RedirectPattern]| {
             patterns.iter().map(|p| p.as_str().to_owned()).collect()
         };
+        let plain: Vec<String> = secrets
+            .iter()
+            .filter_map(|s| match s {
+                ClientSecret::Plain(secret) => Some(secret.expose_secret().to_owned()),
+                ClientSecret::Argon2(_) => None,
+            })
+            .collect();
+        // A web client without any says so.
+        let is_shown = !plain.is_empty() || (!client.is_public() && secrets.is_empty());
         Self {
             client_id: client.client_id.clone(),
             name: client.name.clone(),
             r#type: kind,
-            client_secrets: secrets
-                .iter()
-                .filter_map(|s| match s {
-                    ClientSecret::Plain(secret) => Some(secret.expose_secret().to_owned()),
-                    ClientSecret::Argon2(_) => None,
-                })
-                .collect(),
+            client_secrets: is_shown.then_some(plain),
             client_secret_argon2: secrets.iter().find_map(|s| match s {
                 ClientSecret::Argon2(hash) => Some(hash.clone()),
                 ClientSecret::Plain(_) => None,
@@ -75,6 +83,7 @@ impl From<&Client> for ClientView {
             require_pushed_authorization_requests: client.require_pushed_authorization_requests,
             access_token_lifetime_s: client.access_token_lifetime_s,
             instant_sign_in: client.instant_sign_in,
+            api: client.api.clone(),
         }
     }
 }
@@ -86,9 +95,14 @@ pub fn new_secret(entropy: &dyn Entropy) -> SecretString {
 
 /// A new client id, in the shape of Scalekit's.
 pub fn new_client_id(entropy: &dyn Entropy) -> String {
+    new_client_id_of("skc", entropy)
+}
+
+/// The same of another kind of client.
+pub(super) fn new_client_id_of(prefix: &str, entropy: &dyn Entropy) -> String {
     let mut bytes = [0; 8];
     entropy.fill(&mut bytes);
-    format!("skc_{:018}", u64::from_le_bytes(bytes) % 10u64.pow(18))
+    format!("{prefix}_{:018}", u64::from_le_bytes(bytes) % 10u64.pow(18))
 }
 
 pub fn list(context: &Context) -> Vec<ClientView> {
@@ -170,17 +184,17 @@ fn view_of(context: &Context, client_id: &str) -> Result<ClientView, ControlErro
 }
 
 /// Edits the list of clients. Mistakes are named as those of the one client that is edited.
-async fn edit(
+pub(super) async fn edit(
     context: &Context,
     client_id: &str,
     change: impl Fn(&mut Vec<Value>) -> Result<(), ControlError>,
 ) -> Result<(), ControlError> {
-    let edited_at = std::cell::Cell::new(None);
+    let edited_at = Mutex::new(None);
     let outcome = change_with(context, |changes, clients| {
         let mut clients = described(clients)?;
         change(&mut clients)?;
         let is_edited = |c: &Value| c.get("client_id").and_then(Value::as_str) == Some(client_id);
-        edited_at.set(clients.iter().position(is_edited));
+        *edited_at.lock().unwrap_or_else(PoisonError::into_inner) = clients.iter().position(is_edited);
         merge(changes, &json!({ "clients": clients }));
         Ok(())
     })
@@ -188,7 +202,8 @@ async fn edit(
     match outcome {
         Ok(_) => Ok(()),
         Err(ControlError::Invalid(errors)) => {
-            let prefix = edited_at.get().map(|at| format!("clients[{at}].")).unwrap_or_default();
+            let edited_at = edited_at.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let prefix = edited_at.map(|at| format!("clients[{at}].")).unwrap_or_default();
             let own = errors.into_iter().map(|e| {
                 let field = e.field.strip_prefix(&prefix).unwrap_or(&e.field).to_owned();
                 FieldError::new(field, e.reason)

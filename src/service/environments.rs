@@ -75,7 +75,7 @@ pub fn view(environment: &Environment, created_at_ms: Option<i64>) -> Environmen
         path_url: by_path.filter(|_| environment.name.is_some()).unwrap_or_else(|| first.clone()),
         environment_url: first,
         urls: urls.iter().map(|u: &PublicUrl| u.issuer().to_owned()).collect(),
-        client_secret: client.as_ref().and_then(|c| c.client_secrets.first().cloned()),
+        client_secret: client.as_ref().and_then(|c| c.client_secrets.iter().flatten().next().cloned()),
         client_id: client.map(|c| c.client_id),
         created_at: created_at_ms.map(rfc3339),
         settings: Settings::from(environment),

@@ -37,6 +37,8 @@ pub struct ClientRecord {
     pub access_token_lifetime_s: Option<i64>,
     /// May the control API sign people in for it without an email?
     pub instant_sign_in: bool,
+    /// What Scalekit's API keeps with it, as an object.
+    pub api_json: String,
     /// Oldest first.
     pub secrets: Vec<ClientSecretRecord>,
 }
@@ -58,6 +60,30 @@ impl std::fmt::Debug for ClientSecretRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ClientSecretRecord({}, [redacted])", self.id)
     }
+}
+
+/// When a client and its secrets were made, as Scalekit's API shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTimes {
+    /// Its `client_id`.
+    pub id: String,
+    /// When it was made.
+    pub created_at_ms: UnixMs,
+    /// When it last changed.
+    pub updated_at_ms: UnixMs,
+    /// Oldest first.
+    pub secrets: Vec<SecretTimes>,
+}
+
+/// When a secret was made, and what is shown of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretTimes {
+    /// `sks_…`
+    pub id: String,
+    /// Its last characters, where they are known.
+    pub suffix: String,
+    /// When it was made.
+    pub created_at_ms: UnixMs,
 }
 
 /// What changes about the clients of an environment.
@@ -86,10 +112,23 @@ row! {
         id_token_signed_response_alg: String,
         access_token_lifetime_s: Option<i64>,
         instant_sign_in: i64,
+        api_json: String,
         secret_id: Option<String>,
         hash: Option<String>,
         sealed: Option<Vec<u8>>,
         suffix: Option<String>,
+    }
+}
+
+row! {
+    /// A client's times, once for each secret.
+    struct TimesRow {
+        id: String,
+        created_at_ms: i64,
+        updated_at_ms: i64,
+        secret_id: Option<String>,
+        suffix: Option<String>,
+        secret_created_at_ms: Option<i64>,
     }
 }
 
@@ -133,6 +172,7 @@ impl TryFrom<Row> for ClientRecord {
             id_token_signed_response_alg: row.id_token_signed_response_alg,
             access_token_lifetime_s: row.access_token_lifetime_s,
             instant_sign_in: row.instant_sign_in != 0,
+            api_json: row.api_json,
         })
     }
 }
@@ -144,7 +184,7 @@ impl Store {
             "SELECT c.id, c.version, c.position, c.kind, c.name, c.redirect_uris_json, c.post_logout_redirect_uris_json, \
              c.initiate_login_uri, c.backchannel_logout_uri, c.enforce_pkce, \
              c.require_pushed_authorization_requests, c.id_token_signed_response_alg, c.access_token_lifetime_s, \
-             c.instant_sign_in, s.id AS secret_id, s.hash, s.sealed, s.suffix FROM clients c \
+             c.instant_sign_in, c.api_json, s.id AS secret_id, s.hash, s.sealed, s.suffix FROM clients c \
              LEFT JOIN client_secrets s ON s.environment_id = c.environment_id AND s.client_id = c.id \
              AND s.status = 'ACTIVE' WHERE c.environment_id = $1 ORDER BY c.position, c.id, s.id",
         )
@@ -154,6 +194,34 @@ impl Store {
         let mut clients: Vec<ClientRecord> = vec![];
         for row in rows {
             add(&mut clients, row)?;
+        }
+        Ok(clients)
+    }
+
+    /// When the clients of an environment were made, oldest first.
+    pub async fn client_times(&self, environment_id: &str) -> Result<Vec<ClientTimes>, StoreError> {
+        let rows: Vec<TimesRow> =
+            sql("SELECT c.id, c.created_at_ms, c.updated_at_ms, s.id AS secret_id, s.suffix, \
+             s.created_at_ms AS secret_created_at_ms FROM clients c LEFT JOIN client_secrets s \
+             ON s.environment_id = c.environment_id AND s.client_id = c.id AND s.status = 'ACTIVE' \
+             WHERE c.environment_id = $1 ORDER BY c.created_at_ms, c.id, s.id")
+            .bind(environment_id)
+            .fetch_all(&self.pool)
+            .await?;
+        let mut clients: Vec<ClientTimes> = vec![];
+        for row in rows {
+            let secret = row.secret_id.zip(row.suffix).zip(row.secret_created_at_ms);
+            let secret =
+                secret.map(|((id, suffix), created_at_ms)| SecretTimes { id, suffix, created_at_ms });
+            match clients.last_mut() {
+                Some(last) if last.id == row.id => last.secrets.extend(secret),
+                _ => clients.push(ClientTimes {
+                    id: row.id,
+                    created_at_ms: row.created_at_ms,
+                    updated_at_ms: row.updated_at_ms,
+                    secrets: secret.into_iter().collect(),
+                }),
+            }
         }
         Ok(clients)
     }
@@ -169,7 +237,7 @@ impl Store {
             "SELECT c.environment_id, c.id, c.version, c.position, c.kind, c.name, c.redirect_uris_json, \
              c.post_logout_redirect_uris_json, c.initiate_login_uri, c.backchannel_logout_uri, c.enforce_pkce, \
              c.require_pushed_authorization_requests, c.id_token_signed_response_alg, c.access_token_lifetime_s, \
-             c.instant_sign_in, s.id AS secret_id, s.hash, s.sealed, s.suffix FROM environments e \
+             c.instant_sign_in, c.api_json, s.id AS secret_id, s.hash, s.sealed, s.suffix FROM environments e \
              JOIN clients c ON c.environment_id = e.id \
              LEFT JOIN client_secrets s ON s.environment_id = c.environment_id AND s.client_id = c.id \
              AND s.status = 'ACTIVE' WHERE e.name >= $1 AND e.name <= $2 AND ($3 = '' OR e.name LIKE $3 ESCAPE '~') \
@@ -301,8 +369,8 @@ fn inserting(environment_id: &str, client: &ClientRecord, now_ms: UnixMs) -> Res
     let query = sql("INSERT INTO clients (environment_id, id, position, kind, name, redirect_uris_json, \
          post_logout_redirect_uris_json, initiate_login_uri, backchannel_logout_uri, enforce_pkce, \
          require_pushed_authorization_requests, id_token_signed_response_alg, access_token_lifetime_s, \
-         instant_sign_in, created_at_ms, updated_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15) ON CONFLICT DO NOTHING");
+         instant_sign_in, api_json, created_at_ms, updated_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16) ON CONFLICT DO NOTHING");
     bind_fields(query, environment_id, client, now_ms)
 }
 
@@ -317,11 +385,11 @@ fn updating(
          redirect_uris_json = $6, post_logout_redirect_uris_json = $7, initiate_login_uri = $8, \
          backchannel_logout_uri = $9, enforce_pkce = $10, require_pushed_authorization_requests = $11, \
          id_token_signed_response_alg = $12, access_token_lifetime_s = $13, instant_sign_in = $14, \
-         updated_at_ms = $15 WHERE environment_id = $1 AND id = $2 AND version = $16");
+         api_json = $15, updated_at_ms = $16 WHERE environment_id = $1 AND id = $2 AND version = $17");
     Ok(bind_fields(query, environment_id, client, now_ms)?.bind(version))
 }
 
-/// Binds a client to $1 to $15, with the names that the statements above give them.
+/// Binds a client to $1 to $16, with the names that the statements above give them.
 fn bind_fields(
     query: Statement,
     environment_id: &str,
@@ -344,6 +412,7 @@ fn bind_fields(
         .bind(&client.id_token_signed_response_alg)
         .bind(client.access_token_lifetime_s)
         .bind(i64::from(client.instant_sign_in))
+        .bind(&client.api_json)
         .bind(now_ms))
 }
 
@@ -390,10 +459,10 @@ pub(super) async fn reset(tx: &mut Transaction, environment_id: &str) -> Result<
         "INSERT INTO clients (environment_id, id, position, kind, name, redirect_uris_json, \
          post_logout_redirect_uris_json, initiate_login_uri, backchannel_logout_uri, enforce_pkce, \
          require_pushed_authorization_requests, id_token_signed_response_alg, access_token_lifetime_s, \
-         instant_sign_in, created_at_ms, updated_at_ms) SELECT $1, id, position, kind, name, redirect_uris_json, \
+         instant_sign_in, api_json, created_at_ms, updated_at_ms) SELECT $1, id, position, kind, name, redirect_uris_json, \
          post_logout_redirect_uris_json, initiate_login_uri, backchannel_logout_uri, enforce_pkce, \
          require_pushed_authorization_requests, id_token_signed_response_alg, access_token_lifetime_s, \
-         instant_sign_in, created_at_ms, updated_at_ms FROM clients WHERE environment_id = $2",
+         instant_sign_in, api_json, created_at_ms, updated_at_ms FROM clients WHERE environment_id = $2",
         "INSERT INTO client_secrets (environment_id, client_id, id, hash, sealed, suffix, status, created_at_ms) \
          SELECT $1, client_id, id, hash, sealed, suffix, status, created_at_ms FROM client_secrets \
          WHERE environment_id = $2",

@@ -45,7 +45,7 @@ use sqlx::SqlSafeStr as _;
 use tokio::sync::Mutex;
 
 pub use auth_requests::StoredOrigin;
-pub use clients::{ClientChanges, ClientRecord, ClientSecretRecord};
+pub use clients::{ClientChanges, ClientRecord, ClientSecretRecord, ClientTimes, SecretTimes};
 pub use domains::SeedDomain;
 pub use environment_record::EnvironmentRecord;
 pub use error::StoreError;

@@ -29,6 +29,11 @@ fn emulated() -> impl Iterator<Item = &'static Method> {
 
 /// A request that goes well, with what it needs on this server.
 async fn good_request(server: &TestServer, method: &Method) -> Value {
+    match method.service {
+        "scalekit.v1.domains.DomainService" => return good_domain_request(server, method.name).await,
+        "scalekit.v1.clients.ClientService" => return good_client_request(server, method.name).await,
+        _ => {}
+    }
     match method.name {
         "ListAuthRequests" => json!({
             "page_size": 5, "status": ["INITIATED", "PENDING"], "start_time": "2020-01-01T00:00:00Z",
@@ -86,6 +91,12 @@ async fn good_request(server: &TestServer, method: &Method) -> Value {
         "UpsertUserManagementSettings" => {
             json!({ "organization_id": acme(server).await, "settings": { "max_allowed_users": 50 } })
         }
+        other => panic!("{other} is emulated: give it a good request here"),
+    }
+}
+
+async fn good_domain_request(server: &TestServer, name: &str) -> Value {
+    match name {
         "CreateDomain" => {
             let organization_id = acme(server).await;
             without_domains(server, &organization_id).await;
@@ -102,6 +113,29 @@ async fn good_request(server: &TestServer, method: &Method) -> Value {
             "organization_id": acme(server).await, "page_size": 5, "page_number": 0,
             "domain_type": "ORGANIZATION_DOMAIN",
         }),
+        other => panic!("{other} is emulated: give it a good request here"),
+    }
+}
+
+async fn good_client_request(server: &TestServer, name: &str) -> Value {
+    match name {
+        "ListClient" => json!({ "page_size": 5, "filter": { "client_type": ["ENV"] } }),
+        "CreateClient" => json!({ "client": application() }),
+        "GetClient" | "DeleteClient" | "CreateClientSecret" => application_of(server).await,
+        "UpdateClient" => {
+            let mut asked = application_of(server).await;
+            asked["client"] = json!({
+                "name": "Other", "post_login_uris": ["https://other.example.com/cb"], "enforce_pkce": false,
+                "custom_claims": [{ "key": "tier", "value": "gold" }], "access_token_expiry": "600",
+            });
+            asked
+        }
+        "DeleteClientSecret" => {
+            let mut asked = application_of(server).await;
+            let made = call(server, "CreateClientSecret", asked.clone()).await;
+            asked["secret_id"] = made["secret"]["id"].clone();
+            asked
+        }
         "CreateOrganizationClient" => {
             json!({ "organization_id": acme(server).await, "client": organization_client() })
         }
@@ -144,6 +178,23 @@ async fn call(server: &TestServer, name: &str, asked: Value) -> Value {
         Outcome::Done(answer) => answer,
         refused @ Outcome::Refused { .. } => panic!("{name}: {refused:?}"),
     }
+}
+
+fn application() -> Value {
+    json!({
+        "name": "App", "client_type": "WEB_APP", "post_login_uris": ["https://app.example.com/cb"],
+        "post_logout_redirect_uris": ["https://app.example.com/"], "access_token_expiry": "3600",
+        "back_channel_logout_uris": ["https://app.example.com/out"], "scopes": ["openid"],
+        "initiate_login_uri": "https://app.example.com/login", "grant_types": ["authorization_code"],
+        "custom_claims": [{ "key": "tier", "value": "gold" }], "enforce_pkce": true,
+        "disallow_scalekit_api_access": true,
+    })
+}
+
+/// The name of a new application.
+async fn application_of(server: &TestServer) -> Value {
+    let made = call(server, "CreateClient", json!({ "client": application() })).await;
+    json!({ "client_id": made["client"]["id"] })
 }
 
 fn organization_client() -> Value {

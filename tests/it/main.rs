@@ -6,6 +6,7 @@ mod support;
 mod action;
 mod advisories;
 mod api_parity;
+mod applications;
 mod architecture;
 mod attempt_limits;
 mod audit_logs;

@@ -54,6 +54,7 @@ fn client(id: &str) -> ClientRecord {
         id_token_signed_response_alg: "RS256".into(),
         access_token_lifetime_s: Some(60),
         instant_sign_in: false,
+        api_json: "{}".into(),
         secrets: vec![
             ClientSecretRecord {
                 id: "sks_1".into(),

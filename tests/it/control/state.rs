@@ -196,6 +196,9 @@ async fn makes_a_golden_snapshot() {
     server.do_control("POST", "/faults", json!({ "match": { "path": "/nowhere" }, "latency_ms": 1 })).await;
     let logout = json!({ "backchannel_logout_uri": "http://localhost:3000/logout" });
     server.do_control("PATCH", &format!("/clients/{CLIENT_ID}"), logout).await;
+    let acme = "/organizations/org_100000000000001";
+    server.do_api("POST", &format!("{acme}/domains"), json!({ "domain": "acme.com" })).await;
+    server.do_api("POST", &format!("{acme}/clients"), json!({ "name": "Robot" })).await;
     let tokens = server.person().tokens("jane@acme.test").await;
     let bob = server.person();
     let page = bob.start("bob@example.com").await;
