@@ -11,6 +11,11 @@ CREATE TABLE users (
     picture TEXT,
     locale TEXT,
     external_id TEXT,
+    -- Objects: the rest of the profile, and texts by name.
+    details_json TEXT NOT NULL DEFAULT '{}',
+    metadata_json TEXT NOT NULL DEFAULT '{}',
+    -- Null: nobody has proven the address yet.
+    email_verified_at_ms BIGINT,
     created_at_ms BIGINT NOT NULL,
     updated_at_ms BIGINT NOT NULL,
     last_sign_in_at_ms BIGINT,
@@ -18,6 +23,7 @@ CREATE TABLE users (
 );
 CREATE UNIQUE INDEX users_by_email ON users (environment_id, email_key);
 CREATE UNIQUE INDEX users_by_external_id ON users (environment_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX users_by_creation ON users (environment_id, created_at_ms, id);
 
 CREATE TABLE organizations (
     environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
@@ -102,14 +108,59 @@ CREATE TABLE organization_clients (
 CREATE INDEX organization_clients_by_organization
     ON organization_clients (environment_id, organization_id, created_at_ms, id);
 
+-- Roles of the environment.
+CREATE TABLE roles (
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    version BIGINT NOT NULL DEFAULT 1,
+    name TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    -- 1: who creates an organization gets it, or who joins one.
+    is_default_creator BIGINT NOT NULL DEFAULT 0 CHECK (is_default_creator IN (0, 1)),
+    is_default_member BIGINT NOT NULL DEFAULT 0 CHECK (is_default_member IN (0, 1)),
+    created_at_ms BIGINT NOT NULL,
+    updated_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, id)
+);
+CREATE UNIQUE INDEX roles_by_name ON roles (environment_id, name);
+CREATE UNIQUE INDEX roles_by_default_creator ON roles (environment_id) WHERE is_default_creator = 1;
+CREATE UNIQUE INDEX roles_by_default_member ON roles (environment_id) WHERE is_default_member = 1;
+
+-- Changed only together with its user, over the version of the user that was read.
 CREATE TABLE memberships (
     environment_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     organization_id TEXT NOT NULL,
     version BIGINT NOT NULL DEFAULT 1,
+    -- An invitation expires by its time, without a change of the row.
+    status TEXT NOT NULL DEFAULT 'ACTIVE' CHECK (status IN ('ACTIVE', 'INACTIVE', 'PENDING_INVITE')),
+    provisioning_method TEXT NOT NULL DEFAULT 'direct_provision'
+        CHECK (provisioning_method IN ('org_creator', 'invitation', 'direct_provision')),
+    metadata_json TEXT NOT NULL DEFAULT '{}',
+    -- Of an invitation by email: digest of the token in its link, and until when it can be accepted.
+    invitation_digest TEXT CHECK (status <> 'PENDING_INVITE' OR invitation_digest IS NOT NULL),
+    expires_at_ms BIGINT CHECK ((expires_at_ms IS NULL) = (invitation_digest IS NULL)),
+    inviter_email TEXT,
+    accepted_at_ms BIGINT,
+    resent_count BIGINT NOT NULL DEFAULT 0,
+    resent_at_ms BIGINT,
     created_at_ms BIGINT NOT NULL,
     PRIMARY KEY (environment_id, user_id, organization_id),
     FOREIGN KEY (environment_id, user_id) REFERENCES users (environment_id, id) ON DELETE CASCADE,
     FOREIGN KEY (environment_id, organization_id) REFERENCES organizations (environment_id, id) ON DELETE CASCADE
 );
-CREATE INDEX memberships_by_organization ON memberships (environment_id, organization_id);
+CREATE INDEX memberships_by_organization ON memberships (environment_id, organization_id, created_at_ms, user_id);
+CREATE UNIQUE INDEX memberships_by_invitation ON memberships (environment_id, invitation_digest)
+    WHERE invitation_digest IS NOT NULL;
+
+CREATE TABLE membership_roles (
+    environment_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    role_id TEXT NOT NULL,
+    PRIMARY KEY (environment_id, user_id, organization_id, role_id),
+    FOREIGN KEY (environment_id, user_id, organization_id)
+        REFERENCES memberships (environment_id, user_id, organization_id) ON DELETE CASCADE,
+    FOREIGN KEY (environment_id, role_id) REFERENCES roles (environment_id, id) ON DELETE CASCADE
+);
+CREATE INDEX membership_roles_by_role ON membership_roles (environment_id, role_id);

@@ -11,7 +11,7 @@ CREATE TABLE messages (
     code TEXT,
     link TEXT,
     auth_request_id TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('signin', 'signup')),
+    kind TEXT NOT NULL CHECK (kind IN ('signin', 'signup', 'invitation')),
     recipient_kind TEXT NOT NULL CHECK (recipient_kind IN ('person', 'test_user')),
     created_at_ms BIGINT NOT NULL,
     -- Why its delivery by SMTP was given up.

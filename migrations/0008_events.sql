@@ -5,7 +5,9 @@ CREATE TABLE events (
     id TEXT NOT NULL,
     type TEXT NOT NULL CHECK (type IN (
         'organization.created', 'organization.updated', 'organization.deleted',
-        'organization.domain_created', 'organization.domain_deleted'
+        'organization.domain_created', 'organization.domain_deleted', 'user.organization_invitation', 'user.signup',
+        'user.organization_membership_created', 'user.organization_membership_updated',
+        'user.organization_membership_deleted'
     )),
     organization_id TEXT,
     data_json TEXT NOT NULL,

@@ -15,6 +15,7 @@ pub mod rest;
 mod rest_fields;
 mod services;
 mod status;
+mod users;
 pub mod validation;
 
 use std::time::{Duration, Instant};
@@ -68,6 +69,9 @@ pub mod pb {
             }
             pub mod organizations {
                 tonic::include_proto!("scalekit.v1.organizations");
+            }
+            pub mod users {
+                tonic::include_proto!("scalekit.v1.users");
             }
         }
     }

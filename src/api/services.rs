@@ -19,7 +19,8 @@ use super::pb::scalekit::v1::clients::client_service_server::ClientServiceServer
 use super::pb::scalekit::v1::connections::connection_service_server::ConnectionServiceServer;
 use super::pb::scalekit::v1::domains::domain_service_server::DomainServiceServer;
 use super::pb::scalekit::v1::organizations::organization_service_server::OrganizationServiceServer;
-use super::{audit_logs, auth, clients, connections, domains, organizations, passwordless, status};
+use super::pb::scalekit::v1::users::user_service_server::UserServiceServer;
+use super::{audit_logs, auth, clients, connections, domains, organizations, passwordless, status, users};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::scalekit_api::Method;
 use crate::runtime::Context;
@@ -41,6 +42,7 @@ static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
     passwordless: PasswordlessServiceServer::new(passwordless::Passwordless)
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
+    users: UserServiceServer::new(users::Users).max_decoding_message_size(MAX_MESSAGE_BYTES),
 });
 
 struct Services {
@@ -51,6 +53,7 @@ struct Services {
     domains: DomainServiceServer<domains::Domains>,
     organizations: OrganizationServiceServer<organizations::Organizations>,
     passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
+    users: UserServiceServer<users::Users>,
 }
 
 /// Who calls; `None` where a method needs nobody. Methods that are not emulated end here.
@@ -116,6 +119,7 @@ impl Admitted {
             "scalekit.v1.organizations.OrganizationService" => {
                 services.organizations.clone().call(request).await
             }
+            "scalekit.v1.users.UserService" => services.users.clone().call(request).await,
             _ => Ok(status::of(&not_emulated(context, self.method)).into_http()),
         };
         match answered {

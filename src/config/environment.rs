@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::setting::{Facts, Section, Setting};
 use super::source::Source;
-use super::{branding, clients, limits, passwordless, sessions, test_users, tokens};
+use super::{branding, clients, limits, management, passwordless, sessions, test_users, tokens};
 use crate::domain::environment::{DEFAULT_ENVIRONMENT_ID, Environment};
 use crate::domain::public_url::PublicUrl;
 use crate::domain::settings::{LoginHintMode, LogoutConfirm, Mode};
@@ -123,6 +123,7 @@ pub(super) fn read(source: &mut Source, base: &Path, is_local: bool) -> Environm
         test_users: test_users::read(source, mode, &passwordless),
         tokens: tokens::read(source),
         sessions: sessions::read(source),
+        management: management::read(source),
         limits: limits::read(source, mode),
         mail_from: branding::read_sender(source, &branding),
         deterministic_seed: read_deterministic_seed(source, mode),

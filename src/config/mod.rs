@@ -13,6 +13,7 @@ mod files;
 mod layers;
 mod limits;
 mod listen_address;
+mod management;
 mod overrides;
 mod passwordless;
 mod problem;
@@ -80,6 +81,7 @@ pub fn sections() -> &'static [Section] {
             test_users::section(),
             tokens::section(),
             sessions::section(),
+            management::section(),
             environment::logout_section(),
             tls::backchannel_logout_section(),
             limits::section(),

@@ -16,6 +16,8 @@ pub enum Purpose {
     SessionCookie,
     AuthorizationCode,
     LinkToken,
+    /// The token in the link of an invitation.
+    InvitationToken,
     ClientSecret,
     /// A `request_uri` of a pushed authorization request.
     PushedRequest,
@@ -32,6 +34,7 @@ impl Purpose {
             Self::SessionCookie => "session cookie",
             Self::AuthorizationCode => "authorization code",
             Self::LinkToken => "link token",
+            Self::InvitationToken => "invitation token",
             Self::ClientSecret => "client secret",
             Self::PushedRequest => "pushed request",
             Self::Guess => "guess",
@@ -97,6 +100,19 @@ impl ServerSecret {
         format!("{}_l", uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
+    /// The token in the link of an invitation, as long as it expires when it did. Whoever is invited anew gets another.
+    pub fn invitation_token(
+        &self,
+        environment_id: &str,
+        user_id: &str,
+        organization_id: &str,
+        expires_at_ms: i64,
+    ) -> String {
+        let ids = [environment_id, user_id, organization_id].map(str::as_bytes);
+        let parts = [b"invitation token", ids[0], ids[1], ids[2], &expires_at_ms.to_be_bytes()];
+        URL_SAFE_NO_PAD.encode(self.prf(&parts))
+    }
+
     /// The refresh token of one generation of a grant: `rt_`, the grant, the generation and a seal over both.
     pub fn refresh_token(&self, grant_id: &str, generation: i64) -> String {
         let seal = self.refresh_seal(grant_id, generation);
@@ -157,6 +173,22 @@ mod tests {
         let token = secret().link_token("req", 1);
         assert!(uuid::Uuid::parse_str(token.strip_suffix("_l").unwrap()).is_ok());
         assert_ne!(token, secret().link_token("req", 2));
+    }
+
+    #[test]
+    fn an_invitation_has_a_token_of_its_own_per_environment_member_and_time() {
+        let token = |parts: [&str; 3], at| secret().invitation_token(parts[0], parts[1], parts[2], at);
+        let first = token(["env_1", "usr_1", "org_1"], 5);
+        assert_eq!(first, token(["env_1", "usr_1", "org_1"], 5));
+        for (parts, at) in [
+            (["env_2", "usr_1", "org_1"], 5),
+            (["env_1", "usr_2", "org_1"], 5),
+            (["env_1", "usr_1", "org_2"], 5),
+            (["env_1", "usr_1o", "rg_1"], 5),
+            (["env_1", "usr_1", "org_1"], 6),
+        ] {
+            assert_ne!(first, token(parts, at));
+        }
     }
 
     #[test]

@@ -73,6 +73,7 @@ pub enum ApiErrorCode {
     AuthRequestNotFound,
     NotFound,
     AlreadyExists,
+    UserLimitReached,
     TooManyAttempts,
     RateLimited,
     RequestTooLarge,
@@ -88,7 +89,7 @@ pub enum ApiErrorCode {
 }
 
 impl ApiErrorCode {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Unauthenticated,
         Self::PermissionDenied,
         Self::InvalidArgument,
@@ -101,6 +102,7 @@ impl ApiErrorCode {
         Self::AuthRequestNotFound,
         Self::NotFound,
         Self::AlreadyExists,
+        Self::UserLimitReached,
         Self::TooManyAttempts,
         Self::RateLimited,
         Self::RequestTooLarge,
@@ -193,6 +195,11 @@ impl ApiErrorCode {
                 "ALREADY_EXISTS",
                 G::AlreadyExists,
                 "another record has this value, which has to be unique; `validation_error_info` names the field",
+            ),
+            Self::UserLimitReached => (
+                "USER_LIMIT_REACHED",
+                G::FailedPrecondition,
+                "the organization has as many users as `max_allowed_users` allows",
             ),
             Self::TooManyAttempts => (
                 "TOO_MANY_ATTEMPTS",

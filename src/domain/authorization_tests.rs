@@ -57,6 +57,7 @@ fn environment() -> Environment {
             refresh_grace_s: 10,
         },
         sessions: SessionSettings { absolute_timeout_s: 900, idle_timeout_s: 900 },
+        management: ManagementSettings { invitation_lifetime_s: 900, existing_email: ExistingEmail::Refuse },
         limits: Limits {
             code_attempts: 5,
             code_attempts_window_s: 600,

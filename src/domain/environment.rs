@@ -6,8 +6,8 @@ use super::client::Client;
 use super::environment_name::EnvironmentName;
 use super::public_url::{FALLBACK_URL, PublicUrl};
 use super::settings::{
-    Branding, Limits, LoginHintMode, LogoutConfirm, MailFrom, Mode, PasswordlessSettings, SessionSettings,
-    TestUsers, TokenSettings,
+    Branding, Limits, LoginHintMode, LogoutConfirm, MailFrom, ManagementSettings, Mode, PasswordlessSettings,
+    SessionSettings, TestUsers, TokenSettings,
 };
 
 /// Identifier of the environment that exists when nothing else is configured.
@@ -31,6 +31,7 @@ pub struct Environment {
     pub test_users: TestUsers,
     pub tokens: TokenSettings,
     pub sessions: SessionSettings,
+    pub management: ManagementSettings,
     pub limits: Limits,
     pub branding: Branding,
     /// Sender of every mail.

@@ -7,6 +7,7 @@ use super::clock::{UnixMs, rfc3339};
 use super::metadata::Metadata;
 use super::organization::Organization;
 use super::organization_domain::OrganizationDomain;
+use super::user::User;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,13 @@ pub enum EventType {
     OrganizationDeleted,
     DomainCreated,
     DomainDeleted,
+    /// A user was invited to an organization.
+    UserInvited,
+    /// A sign-up made a user and an organization.
+    UserSignedUp,
+    MembershipCreated,
+    MembershipUpdated,
+    MembershipDeleted,
 }
 
 impl EventType {
@@ -27,6 +35,11 @@ impl EventType {
             Self::OrganizationDeleted => "organization.deleted",
             Self::DomainCreated => "organization.domain_created",
             Self::DomainDeleted => "organization.domain_deleted",
+            Self::UserInvited => "user.organization_invitation",
+            Self::UserSignedUp => "user.signup",
+            Self::MembershipCreated => "user.organization_membership_created",
+            Self::MembershipUpdated => "user.organization_membership_updated",
+            Self::MembershipDeleted => "user.organization_membership_deleted",
         }
     }
 }
@@ -86,6 +99,78 @@ struct DomainData<'d> {
     updated_at: String,
 }
 
+/// A user in an organization as `data` of an event.
+pub fn membership_data(organization: &Organization, user: &User) -> Value {
+    serde_json::json!({
+        "organization": organization_data(organization, None),
+        "user": serde_json::to_value(UserData::new(user)).unwrap_or_default(),
+    })
+}
+
+/// A user in an event.
+#[derive(Debug, Serialize)]
+struct UserData<'u> {
+    id: &'u str,
+    email: &'u str,
+    /// Empty where there is none.
+    external_id: &'u str,
+    create_time: String,
+    update_time: String,
+    metadata: &'u Metadata,
+    user_profile: ProfileData<'u>,
+}
+
+/// A profile in an event; null where nothing is known.
+#[derive(Debug, Serialize)]
+struct ProfileData<'u> {
+    id: String,
+    given_name: Option<&'u str>,
+    family_name: Option<&'u str>,
+    name: Option<String>,
+    email_verified: bool,
+    locale: Option<&'u str>,
+    phone_number: Option<&'u str>,
+    preferred_username: Option<&'u str>,
+    picture: Option<&'u str>,
+    gender: Option<&'u str>,
+    groups: &'u [String],
+    metadata: Option<&'u Metadata>,
+    custom_attributes: Option<&'u Metadata>,
+    external_identities: Option<Vec<Value>>,
+}
+
+impl<'u> UserData<'u> {
+    fn new(user: &'u User) -> Self {
+        let filled = |metadata: &'u Metadata| Some(metadata).filter(|metadata| !metadata.is_empty());
+        let profile = &user.profile;
+        let details = &profile.details;
+        Self {
+            id: &user.id,
+            email: user.email.as_str(),
+            external_id: user.external_id.as_deref().unwrap_or_default(),
+            create_time: rfc3339(user.created_at_ms),
+            update_time: rfc3339(user.updated_at_ms),
+            metadata: &user.metadata,
+            user_profile: ProfileData {
+                id: user.profile_id(),
+                given_name: profile.given_name.as_deref(),
+                family_name: profile.family_name.as_deref(),
+                name: profile.full_name(),
+                email_verified: user.email_verified_at_ms.is_some(),
+                locale: profile.locale.as_deref(),
+                phone_number: details.phone_number.as_deref(),
+                preferred_username: details.preferred_username.as_deref(),
+                picture: profile.picture.as_deref(),
+                gender: details.gender.as_deref(),
+                groups: &details.groups,
+                metadata: filled(&details.metadata),
+                custom_attributes: filled(&details.custom_attributes),
+                external_identities: None,
+            },
+        }
+    }
+}
+
 /// An organization in an event.
 #[derive(Debug, Serialize)]
 struct OrganizationData<'o> {
@@ -134,8 +219,27 @@ impl<'o> OrganizationData<'o> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::email::EmailAddress;
     use crate::domain::organization::Feature;
     use crate::domain::organization_domain::{DomainName, DomainType};
+
+    #[test]
+    fn a_member_is_told_with_the_organization() {
+        let acme = Organization::new("org_1".into(), "Acme".into(), 1_767_225_600_000);
+        let email = EmailAddress::parse("jane@example.com").unwrap();
+        let mut jane = User::new("usr_1".into(), email, 1_767_225_600_000);
+        jane.profile.given_name = Some("Jane".into());
+        let data = membership_data(&acme, &jane);
+        assert_eq!(data["organization"], organization_data(&acme, None));
+        assert_eq!(
+            (&data["user"]["email"], &data["user"]["external_id"]),
+            (&"jane@example.com".into(), &"".into())
+        );
+        assert_eq!(data["user"]["metadata"], serde_json::json!({}));
+        let profile = &data["user"]["user_profile"];
+        assert_eq!((&profile["id"], &profile["name"]), (&"usp_1".into(), &"Jane".into()));
+        assert_eq!((&profile["family_name"], &profile["email_verified"]), (&Value::Null, &false.into()));
+    }
 
     #[test]
     fn an_organization_is_told_as_webhooks_tell_it() {

@@ -158,6 +158,32 @@ pub struct Limits {
     pub auth_request_lifetime_s: i64,
 }
 
+/// What Scalekit's API does with users.
+#[derive(Debug, Clone)]
+pub struct ManagementSettings {
+    /// How long an invitation can be accepted.
+    pub invitation_lifetime_s: i64,
+    pub existing_email: ExistingEmail,
+}
+
+/// What becomes of a new user whose address has an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExistingEmail {
+    /// It is refused as a duplicate.
+    Refuse,
+    /// The account becomes a member.
+    Join,
+}
+
+impl ExistingEmail {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Join => "join",
+        }
+    }
+}
+
 /// What people see of the environment's owner.
 #[derive(Debug, Clone)]
 pub struct Branding {

@@ -12,12 +12,12 @@ use super::email;
 use super::environment::Environment;
 use super::organization::OrganizationSummary;
 use super::organization_client::OrganizationClient;
-use super::user::User;
+use super::user::UserSummary;
 
 /// Everything the claims of a person's tokens are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    pub user: &'a User,
+    pub user: &'a UserSummary,
     pub organization: Option<&'a OrganizationSummary>,
     pub session_id: &'a str,
     pub authenticated_at_ms: UnixMs,
@@ -73,7 +73,7 @@ pub struct PersonClaims {
 impl PersonClaims {
     /// The claims that scopes or single requests allow. Scalekit's ID tokens carry the address whatever the
     /// scope, so callers say for themselves whether `email` is in.
-    pub fn of(user: &User, allows: impl Fn(&str) -> bool) -> Self {
+    pub fn of(user: &UserSummary, allows: impl Fn(&str) -> bool) -> Self {
         let text = |name: &str, value: &Option<String>| value.clone().filter(|_| allows(name));
         Self {
             email: allows("email").then(|| user.email.clone()),
@@ -129,7 +129,7 @@ pub struct AccessTokenClaims {
 }
 
 /// `sub` of a person's tokens in the environment's profile.
-pub fn subject_identifier(environment: &Environment, user: &User) -> String {
+pub fn subject_identifier(environment: &Environment, user: &UserSummary) -> String {
     modular_subject(environment, &user.email).unwrap_or_else(|| user.id.clone())
 }
 

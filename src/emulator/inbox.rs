@@ -38,7 +38,7 @@ pub struct MessageView {
     /// The link, where the mail carries one.
     pub link: Option<String>,
     pub auth_request_id: String,
-    /// `signin` or `signup`.
+    /// `signin`, `signup` or `invitation`.
     pub kind: String,
     /// Did the address sign in with the fixed code, so that no mail left the house?
     pub test_user: bool,

@@ -20,6 +20,9 @@ pub const TITLE_SIGN_OUT: &str = "Sign out?";
 pub const TITLE_SIGNED_OUT: &str = "You're signed out";
 pub const TITLE_NOT_EMULATED: &str = "Not emulated";
 pub const TITLE_PORTAL: &str = "Admin portal";
+pub const TITLE_INVITATION: &str = "Join";
+pub const TITLE_INVITATION_EXPIRED: &str = "This invitation no longer works";
+pub const TITLE_JOINED: &str = "You have joined";
 pub const TITLE_INBOX: &str = "Inbox";
 pub const TITLE_DASHBOARD: &str = "Dashboard";
 
@@ -70,6 +73,14 @@ pub const PORTAL_WITHOUT_FEATURES: &str = "Vestibule emulates the link, not the 
     enabled for this organization.";
 pub const PORTAL_LINK_EXPIRED: &str = "This link no longer works";
 pub const PORTAL_LINK_EXPIRED_TEXT: &str = "A link to the admin portal works once, within a minute. Go back to the application and open the portal again.";
+pub const INVITED_YOU: &str = "has invited you to join";
+pub const YOU_WERE_INVITED: &str = "You have been invited to join";
+pub const INVITED_AS: &str = "as";
+pub const ACCEPT_INVITATION: &str = "Accept invitation";
+pub const INVITATION_EXPIRED_TEXT: &str = "It was used already, or its time is over. If you have joined, sign in as usual. If not, ask for a new invitation.";
+pub const JOINED_TEXT: &str = "You are now a member of";
+pub const JOINED_NEXT: &str = "Open the application and sign in.";
+pub const INBOX_INVITATION: &str = "invitation";
 pub const FEATURE_SSO: &str = "Single sign-on";
 pub const FEATURE_DIRECTORY_SYNC: &str = "Directory sync";
 pub const FEATURE_DOMAIN_VERIFICATION: &str = "Domain verification";

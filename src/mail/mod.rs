@@ -3,9 +3,11 @@
 //! Nothing here touches the database. The outbox renders a mail, stores it, hands it to
 //! [`smtp::SmtpMailer::deliver`] and uses [`DeliveryError`] and [`retry_delay_ms`] to decide what happens next.
 
-pub mod render;
+pub mod invitation;
+mod render;
 pub mod smtp;
 
+pub use invitation::{InvitationContent, render_invitation};
 pub use render::{MailContent, MailKind, RenderError, RenderedMail, TEMPLATE_VARIABLES, render};
 pub use smtp::{DeliveryError, Encryption, Envelope, SmtpMailer, SmtpSettings, SmtpSetupError, source};
 

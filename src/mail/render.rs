@@ -1,4 +1,4 @@
-//! What the mails say: subject, text part and HTML part of a mail with a code, a link or both.
+//! What emails say: subject, text part and HTML part.
 
 use askama::Template;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use crate::domain::uri_scheme;
 pub enum MailKind {
     SignIn,
     SignUp,
+    /// To an organization.
+    Invitation,
 }
 
 impl MailKind {
@@ -22,12 +24,13 @@ impl MailKind {
         match self {
             Self::SignIn => "signin",
             Self::SignUp => "signup",
+            Self::Invitation => "invitation",
         }
     }
 
     /// The kind with this name, as [`MailKind::as_str`] spells it.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::SignIn, Self::SignUp].into_iter().find(|kind| kind.as_str() == text)
+        [Self::SignIn, Self::SignUp, Self::Invitation].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -95,7 +98,7 @@ pub fn render(content: &MailContent<'_>) -> Result<RenderedMail, RenderError> {
     let expiry = in_words(content.valid_for_s);
     let accent = Accent::new(&content.branding.accent_color);
     let subject = subject(content.kind, content.code, &app_name);
-    let support_email = content.branding.support_email.as_deref().map(single_line).filter(|s| !s.is_empty());
+    let support_email = support_email(content.branding);
     let words = Words {
         action: action(content.kind),
         noun: noun(content.kind),
@@ -110,10 +113,10 @@ pub fn render(content: &MailContent<'_>) -> Result<RenderedMail, RenderError> {
             (None, _) => "link",
         },
         expiry: &expiry,
-        support_email: support_email.as_deref(),
     };
-    let text = TextPart { words: &words }.render()?;
-    let html = HtmlPart { words: &words, subject: &subject, accent: &accent }.render()?;
+    let support_email = support_email.as_deref();
+    let text = TextPart { words: &words, support_email }.render()?;
+    let html = HtmlPart { words: &words, subject: &subject, accent: &accent, support_email }.render()?;
     Ok(RenderedMail { subject, text, html })
 }
 
@@ -130,10 +133,16 @@ fn app_name(content: &MailContent<'_>) -> String {
     if given.is_empty() { single_line(&content.branding.name) } else { given }
 }
 
+/// Whom to ask for help.
+pub(super) fn support_email(branding: &Branding) -> Option<String> {
+    branding.support_email.as_deref().map(single_line).filter(|s| !s.is_empty())
+}
+
 fn action(kind: MailKind) -> &'static str {
     match kind {
         MailKind::SignIn => "Sign in to",
         MailKind::SignUp => "Sign up for",
+        MailKind::Invitation => "Accept an invitation to",
     }
 }
 
@@ -141,6 +150,7 @@ fn noun(kind: MailKind) -> &'static str {
     match kind {
         MailKind::SignIn => "sign-in",
         MailKind::SignUp => "sign-up",
+        MailKind::Invitation => "invitation",
     }
 }
 
@@ -154,17 +164,19 @@ fn subject(kind: MailKind, code: Option<&str>, app_name: &str) -> String {
 
 /// A link that stays one line of text and cannot run script in a mail client. Custom schemes are allowed: apps
 /// receive links too.
-fn is_mailable_link(link: &str) -> bool {
+pub(super) fn is_mailable_link(link: &str) -> bool {
     let one_word = !link.chars().any(|c| c.is_control() || c.is_whitespace());
     one_word && Url::parse(link).is_ok_and(|url| !uri_scheme::is_dangerous(url.scheme()))
 }
 
-/// A duration as people say it: whole minutes from one minute on, rounded down so that no mail promises too much.
-fn in_words(duration_s: i64) -> String {
+/// A duration as people say it: whole minutes from one minute on, and whole days from two days on, rounded down so that no
+/// email promises too much.
+pub(super) fn in_words(duration_s: i64) -> String {
     let counted = |n: i64, unit: &str| if n == 1 { format!("1 {unit}") } else { format!("{n} {unit}s") };
     let duration_s = duration_s.max(1);
     let (hours, minutes) = (duration_s / 3600, duration_s % 3600 / 60);
     match (hours, minutes) {
+        (48.., _) => counted(hours / 24, "day"),
         (0, 0) => counted(duration_s, "second"),
         (0, _) => counted(minutes, "minute"),
         (_, 0) => counted(hours, "hour"),
@@ -173,17 +185,17 @@ fn in_words(duration_s: i64) -> String {
 }
 
 /// The button's colours.
-struct Accent {
-    background: String,
+pub(super) struct Accent {
+    pub(super) background: String,
     /// Black or white, whichever is easier to read on the background (WCAG 2.2 §1.4.3).
-    text: &'static str,
+    pub(super) text: &'static str,
 }
 
 const DEFAULT_ACCENT: &str = "#1f4b99";
 
 impl Accent {
     /// Takes `#rrggbb`; anything else could leave the style attribute and gives the default.
-    fn new(color: &str) -> Self {
+    pub(super) fn new(color: &str) -> Self {
         let digits = |color: &str| {
             let hex = color
                 .strip_prefix('#')
@@ -214,13 +226,13 @@ struct Words<'a> {
     /// What not to share.
     credential: &'a str,
     expiry: &'a str,
-    support_email: Option<&'a str>,
 }
 
 #[derive(Template)]
 #[template(path = "mail/credentials.txt")]
 struct TextPart<'a> {
     words: &'a Words<'a>,
+    support_email: Option<&'a str>,
 }
 
 #[derive(Template)]
@@ -229,6 +241,7 @@ struct HtmlPart<'a> {
     words: &'a Words<'a>,
     subject: &'a str,
     accent: &'a Accent,
+    support_email: Option<&'a str>,
 }
 
 #[cfg(test)]
@@ -472,7 +485,7 @@ Need help? Contact help@acme.example
 
     #[test]
     fn kinds_read_back_what_they_write() {
-        for kind in [MailKind::SignIn, MailKind::SignUp] {
+        for kind in [MailKind::SignIn, MailKind::SignUp, MailKind::Invitation] {
             assert_eq!(MailKind::parse(kind.as_str()), Some(kind));
         }
         assert_eq!(MailKind::parse("other"), None);

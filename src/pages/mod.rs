@@ -1,6 +1,7 @@
 //! Pages that people see. Forms work without JavaScript.
 
 mod form_error;
+pub mod invitation;
 pub mod link;
 pub mod login;
 pub mod portal;

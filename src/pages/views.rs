@@ -114,6 +114,26 @@ pub struct Portal {
     pub features: Vec<&'static str>,
 }
 
+/// The offer to join an organization.
+#[derive(Template)]
+#[template(path = "pages/invitation.html")]
+pub struct Invitation {
+    pub layout: Layout,
+    pub action: String,
+    pub organization: String,
+    /// Whom it was sent to.
+    pub email: String,
+    pub inviter: Option<String>,
+}
+
+/// An invitation was accepted, and no application says where to go on.
+#[derive(Template)]
+#[template(path = "pages/joined.html")]
+pub struct Joined {
+    pub layout: Layout,
+    pub organization: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

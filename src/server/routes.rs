@@ -18,7 +18,7 @@ use crate::emulator::Control;
 use crate::http::assets;
 use crate::http::endpoint::endpoint;
 use crate::http::errors::Problem;
-use crate::pages::{link, login, portal};
+use crate::pages::{invitation, link, login, portal};
 use crate::runtime::EnvironmentRegistry;
 use crate::telemetry::request;
 use crate::{emulator, oidc, pages};
@@ -64,6 +64,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/restart").post(login::restart).shown_at("/login/{id}").end())
                 .service(endpoint("/account").post(login::account).shown_at("/login/{id}").end()),
         )
+        .service(endpoint("/invite/{token}").get(invitation::show).post(invitation::accept).end())
         .service(endpoint("/magicLink/{id}").get_with_effects(portal::open).end())
         .service(endpoint("/assets/brand.css").get(assets::brand_css).end())
         .service(endpoint("/assets/logo").get(assets::logo).end())

@@ -19,7 +19,7 @@ use crate::domain::session::Session;
 use crate::domain::settings::LoginHintMode;
 use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::{modular_address, subject_identifier};
-use crate::domain::user::User;
+use crate::domain::user::UserSummary;
 use crate::runtime::Context;
 
 /// What the browser does next.
@@ -140,7 +140,12 @@ fn refuse(context: &Context, request: &AuthorizationRequest, code: ErrorCode, te
 }
 
 /// Does the session answer the request without a page?
-fn may_be_silent(context: &Context, request: &AuthorizationRequest, session: &Session, user: &User) -> bool {
+fn may_be_silent(
+    context: &Context,
+    request: &AuthorizationRequest,
+    session: &Session,
+    user: &UserSummary,
+) -> bool {
     let prompt_allows = matches!(request.prompt, Prompt::Auto | Prompt::None);
     let recent = session.satisfies_max_age(context.now_ms(), request.max_age_s);
     prompt_allows && recent && is_hinted_user(context, request, user)
@@ -157,7 +162,7 @@ pub fn named_address(context: &Context, request: &AuthorizationRequest) -> Optio
 }
 
 /// Hints that name somebody else ask for somebody else's sign-in.
-fn is_hinted_user(context: &Context, request: &AuthorizationRequest, user: &User) -> bool {
+fn is_hinted_user(context: &Context, request: &AuthorizationRequest, user: &UserSummary) -> bool {
     let by_address = match request.login_hint.as_deref().map(EmailAddress::parse) {
         Some(Ok(hint)) => hint.key() == key_of(&user.email),
         // A hint that is no address names nobody.

@@ -2,10 +2,14 @@
 
 use serde_json::Value;
 
-use crate::domain::event::{Event, EventType, domain_data, organization_data};
+use super::Failure;
+use crate::domain::event::{Event, EventType, domain_data, membership_data, organization_data};
 use crate::domain::ids::IdKind;
+use crate::domain::membership::MembershipStatus;
 use crate::domain::organization::Organization;
 use crate::domain::organization_domain::OrganizationDomain;
+use crate::domain::record_key::RecordKey;
+use crate::domain::user::User;
 use crate::runtime::Context;
 
 /// Something happened to an organization, which is now, or was before it was deleted, as given.
@@ -16,15 +20,73 @@ pub(super) fn of_organization(
 ) -> Event {
     let is_deleted = event_type == EventType::OrganizationDeleted;
     let data = organization_data(organization, is_deleted.then(|| context.now_ms()));
-    event(context, event_type, &organization.id, data)
+    new(context, event_type, &organization.id, data)
 }
 
 /// Something happened to a domain of an organization.
 pub(super) fn of_domain(context: &Context, event_type: EventType, domain: &OrganizationDomain) -> Event {
-    event(context, event_type, &domain.organization_id, domain_data(context.environment_id(), domain))
+    new(context, event_type, &domain.organization_id, domain_data(context.environment_id(), domain))
 }
 
-fn event(context: &Context, event_type: EventType, organization_id: &str, data: Value) -> Event {
+/// What happened to the memberships of a user between two states, of which `None` is before it was made or after it was
+/// deleted.
+pub(super) async fn of_memberships(
+    context: &Context,
+    before: Option<&User>,
+    after: Option<&User>,
+) -> Result<Vec<Event>, Failure> {
+    let left = before
+        .into_iter()
+        .flat_map(|user| &user.memberships)
+        .filter(|membership| after.is_none_or(|user| user.membership(&membership.organization_id).is_none()));
+    let left = left.map(|membership| (EventType::MembershipDeleted, membership));
+    let changed = after.into_iter().flat_map(|user| &user.memberships).filter_map(|membership| {
+        let stored = before.and_then(|user| user.membership(&membership.organization_id));
+        let event_type = match (stored, membership.status) {
+            (Some(stored), _) if stored == membership => return None,
+            (Some(stored), MembershipStatus::Active) if stored.status == MembershipStatus::PendingInvite => {
+                EventType::MembershipCreated
+            }
+            (Some(_), _) => EventType::MembershipUpdated,
+            (None, MembershipStatus::PendingInvite) => EventType::UserInvited,
+            (None, _) => EventType::MembershipCreated,
+        };
+        Some((event_type, membership))
+    });
+    let happened: Vec<_> = left.chain(changed).collect();
+    let mut events = vec![];
+    for (event_type, membership) in happened {
+        let key = RecordKey::Id(membership.organization_id.clone());
+        // Of an organization that was deleted meanwhile nothing is left to tell.
+        let organization = context.store().organization(context.environment_id(), &key).await?;
+        if let (Some(organization), Some(user)) = (organization, after.or(before)) {
+            events.push(of_member(context, event_type, &organization, user));
+        }
+    }
+    Ok(in_order(events))
+}
+
+/// Something happened to a user in an organization.
+pub(super) fn of_member(
+    context: &Context,
+    event_type: EventType,
+    organization: &Organization,
+    user: &User,
+) -> Event {
+    new(context, event_type, &organization.id, membership_data(organization, user))
+}
+
+/// Events of one moment, with ids that sort as they happened.
+pub(super) fn in_order(mut events: Vec<Event>) -> Vec<Event> {
+    let mut ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
+    ids.sort_unstable();
+    for (event, id) in events.iter_mut().zip(ids) {
+        event.id = id;
+    }
+    events
+}
+
+fn new(context: &Context, event_type: EventType, organization_id: &str, data: Value) -> Event {
     Event {
         id: context.new_id(IdKind::Event),
         event_type,

@@ -24,6 +24,8 @@ pub mod housekeeping;
 pub mod inbox;
 pub mod instant_sign_in;
 pub mod introspection;
+pub mod invitations;
+pub mod memberships;
 pub mod organization_clients;
 pub mod organizations;
 pub mod outbox;
@@ -42,6 +44,7 @@ pub mod state;
 pub mod test_tokens;
 pub mod token;
 pub mod userinfo;
+pub mod users;
 
 use crate::crypto::signing::SigningError;
 use crate::mail::RenderError;

@@ -9,14 +9,16 @@ use tracing::Instrument as _;
 
 use super::{Failure, faults, flows};
 use crate::domain::clock::UnixMs;
+use crate::domain::email::EmailAddress;
 use crate::domain::flow::About;
+use crate::domain::settings::Mode;
 use crate::domain::sign_in_event::SignInEvent;
-use crate::mail::{DeliveryError, Envelope, RenderedMail, SmtpMailer, retry_delay_ms};
+use crate::mail::{DeliveryError, Envelope, MailKind, RenderedMail, SmtpMailer, retry_delay_ms};
 use crate::runtime::{
     Context, EnvironmentRegistry, EnvironmentRuntime, EnvironmentSelector, EnvironmentSnapshot, ServerState,
     StartError,
 };
-use crate::storage::{OutboxMail, StoreError};
+use crate::storage::{NewMail, OutboxMail, StoreError};
 use crate::telemetry::metrics::Delivery;
 
 /// Mails taken at a time.
@@ -32,11 +34,55 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const CLAIM_MS: i64 = 120_000;
 
 /// A mail as the outbox keeps it: only the server that delivers it reads what it says.
-pub fn seal(context: &Context, message_id: &str, mail: &RenderedMail) -> Result<Vec<u8>, Failure> {
+fn seal(context: &Context, message_id: &str, mail: &RenderedMail) -> Result<Vec<u8>, Failure> {
     let bytes = serde_json::to_vec(mail).map_err(|_| StoreError::Unreadable("mail"))?;
     // The machine's randomness: a nonce must never come twice.
     let entropy = &*context.runtime.server.entropy;
     Ok(context.live.mails.seal(message_id, &bytes, entropy).map_err(StartError::from)?)
+}
+
+/// An email that was written and goes on its way.
+pub(super) struct Draft<'d> {
+    pub kind: MailKind,
+    pub to: &'d EmailAddress,
+    pub rendered: RenderedMail,
+    /// What it brings, for the inbox API.
+    pub code: Option<String>,
+    pub link: Option<String>,
+    /// The sign-in that it belongs to; empty: none.
+    pub auth_request_id: &'d str,
+    /// Nothing is sent to test users.
+    pub is_test_user: bool,
+}
+
+/// An email as the inbox and the outbox store it.
+pub(super) fn prepare(context: &Context, draft: Draft<'_>) -> Result<NewMail, Failure> {
+    let id = context.new_message_id();
+    let leaves = context.runtime.server.smtp.is_some() && !draft.is_test_user;
+    Ok(NewMail {
+        sealed: leaves.then(|| seal(context, &id, &draft.rendered)).transpose()?,
+        id,
+        to_address: draft.to.as_str().to_owned(),
+        to_key: draft.to.key().to_owned(),
+        subject: draft.rendered.subject,
+        text_body: draft.rendered.text,
+        html_body: draft.rendered.html,
+        code: draft.code,
+        link: draft.link,
+        auth_request_id: draft.auth_request_id.to_owned(),
+        kind: draft.kind.as_str(),
+        is_test_user: draft.is_test_user,
+        into_inbox: context.environment.mode == Mode::Development,
+    })
+}
+
+/// Wakes those who wait for emails, once one was stored.
+pub(super) fn announce(context: &Context, mail: Option<&NewMail>) {
+    let Some(mail) = mail else { return };
+    context.runtime.mail.notify_waiters();
+    if mail.sealed.is_some() {
+        context.runtime.server.outbox_filled.notify_one();
+    }
 }
 
 /// `None`: it was sealed by another secret. The codes and links of that time are worth nothing either.
@@ -184,6 +230,10 @@ fn note(
     mail: &OutboxMail,
     event: SignInEvent,
 ) {
+    // An invitation belongs to no sign-in.
+    if mail.auth_request_id.is_empty() {
+        return;
+    }
     let context = registry.context_of(runtime.clone(), EnvironmentSelector::default());
     flows::note(&context, &mail.auth_request_id, About::default(), event);
 }

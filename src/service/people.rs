@@ -6,16 +6,21 @@ use utoipa::ToSchema;
 
 use super::changes::{ControlError, exists};
 use crate::config::{self, merge, seed_from_json};
+use crate::domain::api_error::ApiErrorCode;
 use crate::domain::clock::rfc3339;
 use crate::domain::event::EventType;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::IdKind;
+use crate::domain::membership::Membership;
 use crate::domain::metadata::Metadata;
 use crate::domain::organization::Organization;
+use crate::domain::record_key::RecordKey;
+use crate::domain::user::{Profile, User};
 use crate::runtime::{Context, Seed};
-use crate::service::{events, retry_on_conflict, seed};
+use crate::service::api::ApiRefusal;
+use crate::service::{events, memberships, retry_on_conflict, seed, users};
 pub use crate::storage::PeopleFilter;
-use crate::storage::{ListedOrganization, ListedUser, Members, SeedUser, SessionRow, StoreError};
+use crate::storage::{ListedOrganization, Members, SessionRow, StoreError, WithUser};
 
 /// A user as the control API shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -36,22 +41,25 @@ pub struct UserView {
     pub last_sign_in_at: Option<String>,
 }
 
-impl From<ListedUser> for UserView {
-    fn from(listed: ListedUser) -> Self {
-        let user = listed.user;
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
         Self {
             id: user.id,
-            email: user.email,
-            name: user.name,
-            given_name: user.given_name,
-            family_name: user.family_name,
-            picture: user.picture,
-            locale: user.locale,
+            email: user.email.as_str().to_owned(),
+            name: user.profile.name,
+            given_name: user.profile.given_name,
+            family_name: user.profile.family_name,
+            picture: user.profile.picture,
+            locale: user.profile.locale,
             external_id: user.external_id,
-            organizations: listed.organization_ids,
+            organizations: user
+                .memberships
+                .into_iter()
+                .map(|membership| membership.organization_id)
+                .collect(),
             created_at: rfc3339(user.created_at_ms),
             updated_at: rfc3339(user.updated_at_ms),
-            last_sign_in_at: listed.last_sign_in_at_ms.map(rfc3339),
+            last_sign_in_at: user.last_sign_in_at_ms.map(rfc3339),
         }
     }
 }
@@ -116,7 +124,7 @@ pub async fn seed_from(
 }
 
 pub async fn users(context: &Context, filter: &PeopleFilter) -> Result<Vec<UserView>, ControlError> {
-    let found = context.store().users(context.environment_id(), filter).await?;
+    let found = context.store().listed_users(context.environment_id(), filter).await?;
     Ok(found.into_iter().map(UserView::from).collect())
 }
 
@@ -124,17 +132,24 @@ pub async fn user(context: &Context, id: &str) -> Result<UserView, ControlError>
     Ok(UserView::from(stored_user(context, id).await?))
 }
 
-async fn stored_user(context: &Context, id: &str) -> Result<ListedUser, ControlError> {
-    let found = context.store().listed_user(context.environment_id(), id).await?;
-    found.ok_or_else(|| unknown_user(id))
+async fn stored_user(context: &Context, id: &str) -> Result<User, ControlError> {
+    users::find(context, &RecordKey::Id(id.to_owned())).await.map_err(in_control_api)
 }
 
-fn unknown_user(id: &str) -> ControlError {
-    ControlError::NotFound(format!("there is no user {id}"))
+/// What Scalekit's API refuses, as the control API says it.
+fn in_control_api(refusal: ApiRefusal) -> ControlError {
+    match refusal {
+        ApiRefusal::Failure(failure) => ControlError::Failure(failure),
+        ApiRefusal::Refused(error) if error.code == ApiErrorCode::NotFound => {
+            ControlError::NotFound(error.message)
+        }
+        ApiRefusal::Refused(error) => ControlError::field("", error.message),
+    }
 }
 
-/// Checks one user by the rules of the configuration, and finds the organizations it names.
-async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Result<SeedUser, ControlError> {
+/// Checks one user by the rules of the configuration, and finds the organizations it names. Memberships of `before` stay as
+/// they are.
+async fn checked(context: &Context, mut fields: Value, before: Option<&User>) -> Result<User, ControlError> {
     let Some(object) = fields.as_object_mut() else {
         return Err(ControlError::field("", "must be a JSON object"));
     };
@@ -142,8 +157,8 @@ async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Resu
         object.remove(read_only);
     }
     let named = object.remove("organizations").unwrap_or_else(|| json!([]));
-    if let Some(id) = id {
-        object.insert("id".to_owned(), id.into());
+    if let Some(before) = before {
+        object.insert("id".to_owned(), before.id.clone().into());
     }
     let settings = seed_from_json(&json!({ "users": [fields] })).map_err(|e| own(e, "users[0]."))?;
     let Some(user) = seed::with_ids(&settings, context.many_ids(IdKind::User)).users.into_iter().next()
@@ -153,19 +168,42 @@ async fn checked(context: &Context, mut fields: Value, id: Option<&str>) -> Resu
     let Some(named) = named.as_array() else {
         return Err(ControlError::field("organizations", "must be a list of ids or external ids"));
     };
-    let mut organization_ids = vec![];
+    let now_ms = context.now_ms();
+    let default_roles = memberships::default_roles(context).await?;
+    let mut joined = vec![];
     for name in named {
         let text = name.as_str().unwrap_or_default();
-        match context.store().organization_summary(context.environment_id(), text).await? {
-            Some(organization) => organization_ids.push(organization.id),
-            None => {
-                let reason = format!("names {name}, which is neither id nor external_id of an organization");
-                return Err(ControlError::field("organizations", reason));
-            }
+        let Some(organization) = context.store().organization_summary(context.environment_id(), text).await?
+        else {
+            let reason = format!("names {name}, which is neither id nor external_id of an organization");
+            return Err(ControlError::field("organizations", reason));
+        };
+        let stored = before.and_then(|user| user.membership(&organization.id)).cloned();
+        joined.push(stored.unwrap_or_else(|| Membership {
+            roles: default_roles.clone(),
+            ..Membership::direct(organization.id, organization.display_name, now_ms)
+        }));
+    }
+    let mut checked = before.cloned().unwrap_or_else(|| User::new(user.id, user.email.clone(), now_ms));
+    checked.email = user.email;
+    checked.external_id = user.external_id;
+    let Profile { details, .. } = checked.profile;
+    checked.profile = Profile {
+        name: user.name,
+        given_name: user.given_name,
+        family_name: user.family_name,
+        picture: user.picture,
+        locale: user.locale,
+        details,
+    };
+    checked.memberships.clear();
+    for membership in joined {
+        // One that is named twice is one.
+        if checked.membership(&membership.organization_id).is_none() {
+            checked.join(membership);
         }
     }
-    let id = id.map_or_else(|| user.id.clone(), str::to_owned);
-    Ok(SeedUser { id, organization_ids, ..user })
+    Ok(checked)
 }
 
 /// Names of single fields instead of those within a list.
@@ -181,9 +219,10 @@ const USER_TAKEN: &str = "id or external_id is used by another user already";
 
 pub async fn create_user(context: &Context, fields: Value) -> Result<UserView, ControlError> {
     let new = checked(context, fields, None).await?;
+    let events = events::of_memberships(context, None, Some(&new)).await?;
     context
         .store()
-        .insert_user(context.environment_id(), &new, context.now_ms())
+        .insert_user(context.environment_id(), &new, WithUser { events: &events, ..WithUser::default() })
         .await
         .map_err(|error| exists(error, "email", USER_TAKEN))?;
     user(context, &new.id).await
@@ -201,9 +240,11 @@ pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<U
         let before = stored_user(context, id).await?;
         let mut fields = serde_json::to_value(UserView::from(before.clone())).unwrap_or_default();
         merge(&mut fields, patch);
-        let changed = checked(context, fields, Some(id)).await?;
-        let now_ms = context.now_ms();
-        match context.store().update_user(context.environment_id(), &before, &changed, now_ms).await {
+        let after = checked(context, fields, Some(&before)).await?;
+        let after = User { updated_at_ms: context.now_ms(), ..after };
+        let events = events::of_memberships(context, Some(&before), Some(&after)).await?;
+        let with = WithUser { events: &events, ..WithUser::default() };
+        match context.store().update_user(context.environment_id(), &before, &after, with).await {
             Ok(is_done) => Ok(is_done.then_some(())),
             // An organization was deleted meanwhile.
             Err(StoreError::MissingParent(_)) => Ok(None),
@@ -216,11 +257,7 @@ pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<U
 
 /// Deletes a user, with sessions and everything that was granted.
 pub async fn delete_user(context: &Context, id: &str) -> Result<(), ControlError> {
-    if context.store().delete_user(context.environment_id(), id).await? {
-        Ok(())
-    } else {
-        Err(unknown_user(id))
-    }
+    users::delete(context, &RecordKey::Id(id.to_owned())).await.map_err(in_control_api)
 }
 
 pub async fn organizations(

@@ -5,7 +5,7 @@ use crate::crypto::server_secret::Purpose;
 use crate::domain::ids::{IdKind, handle_id};
 use crate::domain::session::Session;
 use crate::domain::source_address::SourceAddress;
-use crate::domain::user::User;
+use crate::domain::user::UserSummary;
 use crate::runtime::Context;
 
 /// Activity is written at most this often per session, in milliseconds.
@@ -33,7 +33,10 @@ impl Browser {
 }
 
 /// The live session behind the cookie, with its user.
-pub async fn live_session(context: &Context, browser: &Browser) -> Result<Option<(Session, User)>, Failure> {
+pub async fn live_session(
+    context: &Context,
+    browser: &Browser,
+) -> Result<Option<(Session, UserSummary)>, Failure> {
     let Some(cookie) = browser.session_cookie.as_deref() else { return Ok(None) };
     let Some(id) = handle_id(IdKind::Session, cookie) else { return Ok(None) };
     let digest = context.secret().digest(Purpose::SessionCookie, cookie);
@@ -41,7 +44,7 @@ pub async fn live_session(context: &Context, browser: &Browser) -> Result<Option
     let Some(session) = found.filter(|s| s.is_live(context.now_ms(), &context.environment.sessions)) else {
         return Ok(None);
     };
-    let user = context.store().user(context.environment_id(), &session.user_id).await?;
+    let user = context.store().user_summary(context.environment_id(), &session.user_id).await?;
     Ok(user.map(|user| (session, user)))
 }
 

@@ -15,6 +15,7 @@ use crate::domain::organization::Organization;
 use crate::domain::session::Session;
 use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::modular_subject;
+use crate::domain::user::User;
 use crate::runtime::Context;
 use crate::service::authorization_response::{error_url, may_answer};
 use crate::storage::{AttemptUpdate, Completion, SessionChange, SessionClient};
@@ -65,22 +66,21 @@ pub(super) async fn complete(
     }
     let now_ms = context.now_ms();
     let session = session_change(context, email, browser).await?;
-    let session_id = match &session {
-        SessionChange::Start { session, .. } | SessionChange::Renew { session } => session.id.clone(),
-    };
+    let session_id = session.session_id().to_owned();
     let session_cookie = new_handle(&session_id, context.entropy());
     let ends_session = matches!(&session, SessionChange::Start { ends_session_id: Some(_), .. });
     let issuer = &judged.origin.issuer;
     let authorization = judged.origin.authorization.clone();
     let grant = new_grant(context, authorization, issuer, String::new(), session_id, now_ms);
     let code = new_handle(&grant.id, context.entropy());
-    let new_organization = new_organization(context, email);
+    let new_user_id = context.new_id(IdKind::User);
+    let new_organization = new_organization(context, email, &new_user_id);
     let tells = session_client(context, &grant, email.key());
     let completion = Completion {
         request: judged,
         email,
         counted,
-        new_user_id: &context.new_id(IdKind::User),
+        new_user_id: &new_user_id,
         new_organization: new_organization.as_ref(),
         session,
         session_cookie_digest: &context.secret().digest(Purpose::SessionCookie, &session_cookie),
@@ -112,12 +112,22 @@ fn note_success(context: &Context, flow_id: &str, grant: &Grant, user_id: &str, 
 }
 
 /// In the full-stack profile a sign-up makes an organization too, named after the address's domain.
-fn new_organization(context: &Context, email: &EmailAddress) -> Option<(Organization, Event)> {
+fn new_organization(
+    context: &Context,
+    email: &EmailAddress,
+    new_user_id: &str,
+) -> Option<(Organization, Vec<Event>)> {
     context.environment.tokens.user_management.then(|| {
         let id = context.new_id(IdKind::Organization);
         let organization = Organization::new(id, email.domain().to_owned(), context.now_ms());
-        let event = events::of_organization(context, EventType::OrganizationCreated, &organization);
-        (organization, event)
+        let mut user = User::new(new_user_id.to_owned(), email.clone(), context.now_ms());
+        user.email_verified_at_ms = Some(context.now_ms());
+        let told = vec![
+            events::of_organization(context, EventType::OrganizationCreated, &organization),
+            events::of_member(context, EventType::MembershipCreated, &organization, &user),
+            events::of_member(context, EventType::UserSignedUp, &organization, &user),
+        ];
+        (organization, events::in_order(told))
     })
 }
 
@@ -165,7 +175,7 @@ async fn refuse(
 }
 
 /// The same person's proof renews the browser's session; anybody else's starts a new one.
-async fn session_change(
+pub(super) async fn session_change(
     context: &Context,
     email: &EmailAddress,
     browser: &Browser,

@@ -14,7 +14,7 @@ use crate::domain::ids::{IdKind, grant_of_token_id};
 use crate::domain::session::Session;
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::domain::token::seconds;
-use crate::domain::user::User;
+use crate::domain::user::UserSummary;
 use crate::runtime::Context;
 use crate::service::token::{TokenOverrides, TokenRefusal, TokenResponse, issue_for_test};
 
@@ -94,10 +94,10 @@ pub async fn mint(context: &Context, wanted: MintTokens) -> Result<TokenResponse
     })
 }
 
-async fn find_user(context: &Context, text: &str) -> Result<User, ControlError> {
+async fn find_user(context: &Context, text: &str) -> Result<UserSummary, ControlError> {
     let found = match EmailAddress::parse(text) {
         Ok(email) => context.store().user_by_email(context.environment_id(), &email).await?,
-        Err(_) => context.store().user(context.environment_id(), text).await?,
+        Err(_) => context.store().user_summary(context.environment_id(), text).await?,
     };
     found
         .ok_or_else(|| ControlError::field("user", "is neither id nor address of a user of this environment"))

@@ -1,7 +1,7 @@
 //! Environments: the default one, isolated ones, and for each the template that a reset goes back to.
 
 use super::environment_record::{EnvironmentRecord, Row, clock_json, template_id, writing_record};
-use super::{ClientChanges, Store, StoreError, Transaction, clients, like_pattern, sql};
+use super::{ClientChanges, Store, StoreError, Transaction, clients, like_pattern, roles, sql};
 use crate::domain::clock::{ClockSetting, UnixMs};
 
 impl Store {
@@ -171,7 +171,7 @@ async fn insert(tx: &mut Transaction, record: &EnvironmentRecord) -> Result<bool
             "INSERT INTO environments (id, kind, name, template_of, version, resets, settings, clock_json, \
              created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT DO NOTHING",
         )
-        .bind(id)
+        .bind(id.clone())
         .bind(kind)
         .bind(name)
         .bind(template_of)
@@ -185,6 +185,7 @@ async fn insert(tx: &mut Transaction, record: &EnvironmentRecord) -> Result<bool
         if done == 0 {
             return Ok(false);
         }
+        roles::insert_initial(tx, &id, record.created_at_ms).await?;
     }
     Ok(true)
 }

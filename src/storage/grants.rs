@@ -5,7 +5,7 @@ use crate::domain::clock::UnixMs;
 use crate::domain::grant::Grant;
 use crate::domain::organization::OrganizationSummary;
 use crate::domain::session::Session;
-use crate::domain::user::User;
+use crate::domain::user::UserSummary;
 
 row! {
     struct Row {
@@ -53,7 +53,7 @@ impl TryFrom<Row> for Grant {
 pub struct GrantWithSubject {
     pub grant: Grant,
     pub session: Session,
-    pub user: User,
+    pub user: UserSummary,
     /// Those the user belongs to, oldest membership first.
     pub organizations: Vec<OrganizationSummary>,
 }
@@ -103,7 +103,7 @@ macro_rules! with_subject_where {
              o.id AS organization_id, o.display_name, o.external_id AS organization_external_id FROM grants g \
              JOIN sessions s ON s.environment_id = g.environment_id AND s.id = g.session_id \
              JOIN users u ON u.environment_id = s.environment_id AND u.id = s.user_id \
-             LEFT JOIN memberships m ON m.environment_id = u.environment_id AND m.user_id = u.id \
+             LEFT JOIN memberships m ON m.environment_id = u.environment_id AND m.user_id = u.id AND m.status = 'ACTIVE' \
              LEFT JOIN organizations o ON o.environment_id = m.environment_id AND o.id = m.organization_id",
             " WHERE g.environment_id = $1 AND ",
             $where,
@@ -269,7 +269,7 @@ fn standing(rows: Vec<GrantWithSubjectRow>) -> Result<Option<GrantWithSubject>, 
         absolute_expires_at_ms: first.absolute_expires_at_ms,
         ended_at_ms: first.ended_at_ms,
     };
-    let user = User {
+    let user = UserSummary {
         id: grant.user_id.clone(),
         email: first.email,
         name: first.name,

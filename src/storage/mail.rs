@@ -25,6 +25,12 @@ pub struct NewMail {
     pub sealed: Option<Vec<u8>>,
 }
 
+impl std::fmt::Debug for NewMail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewMail").field("id", &self.id).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
 row! {
     /// A mail of the inbox.
     #[derive(Debug, Clone)]

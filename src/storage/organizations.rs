@@ -325,7 +325,7 @@ impl Store {
     ) -> Result<Vec<OrganizationSummary>, StoreError> {
         let rows: Vec<SummaryRow> = sql("SELECT o.id, o.display_name, o.external_id FROM organizations o \
              JOIN memberships m ON m.environment_id = o.environment_id AND m.organization_id = o.id \
-             WHERE m.environment_id = $1 AND m.user_id = $2 ORDER BY m.created_at_ms, o.id")
+             WHERE m.environment_id = $1 AND m.user_id = $2 AND m.status = 'ACTIVE' ORDER BY m.created_at_ms, o.id")
         .bind(environment_id)
         .bind(user_id)
         .fetch_all(&self.pool)

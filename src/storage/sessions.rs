@@ -1,6 +1,6 @@
 //! Browser sessions.
 
-use super::{PeopleFilter, Store, StoreError, row::row, sql};
+use super::{Batch, PeopleFilter, Store, StoreError, row::row, session_clients, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::session::Session;
 
@@ -24,6 +24,24 @@ impl From<Row> for Session {
             last_active_at_ms: row.last_active_at_ms,
             absolute_expires_at_ms: row.absolute_expires_at_ms,
             ended_at_ms: row.ended_at_ms,
+        }
+    }
+}
+
+/// What happens to the browser's session when a person has proven an address.
+#[derive(Debug, Clone)]
+pub enum SessionChange {
+    /// A new session; one the browser had for somebody else ends.
+    Start { session: Session, ends_session_id: Option<String> },
+    /// The same person proved the address again: the session goes on under a new cookie.
+    Renew { session: Session },
+}
+
+impl SessionChange {
+    /// `ses_…`
+    pub fn session_id(&self) -> &str {
+        match self {
+            Self::Start { session, .. } | Self::Renew { session } => &session.id,
         }
     }
 }
@@ -133,5 +151,48 @@ impl Store {
              WHERE environment_id = $1 AND id = $2 AND last_active_at_ms < $3 AND ended_at_ms IS NULL");
         self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned()).bind(now_ms)).await?;
         Ok(())
+    }
+}
+
+/// Starts or renews the session of the user with this address.
+pub(super) fn write(
+    batch: &mut Batch,
+    environment_id: &str,
+    email_key: &str,
+    change: &SessionChange,
+    cookie_digest: &str,
+    now_ms: UnixMs,
+) {
+    match change {
+        SessionChange::Start { session, ends_session_id } => {
+            if let Some(old) = ends_session_id {
+                session_clients::end(batch, environment_id, old, now_ms);
+            }
+            let query = sql(
+                "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
+                 last_active_at_ms, absolute_expires_at_ms, created_at_ms) VALUES ($1, $2, \
+                 (SELECT id FROM users WHERE environment_id = $1 AND email_key = $3), $4, $5, $6, $7, $5)",
+            )
+            .bind(environment_id)
+            .bind(&session.id)
+            .bind(email_key.to_owned())
+            .bind(cookie_digest.to_owned())
+            .bind(session.authenticated_at_ms)
+            .bind(session.last_active_at_ms)
+            .bind(session.absolute_expires_at_ms);
+            batch.write(query);
+        }
+        SessionChange::Renew { session } => {
+            let query = sql(
+                "UPDATE sessions SET cookie_digest = $3, authenticated_at_ms = $4, last_active_at_ms = $4 \
+                 WHERE environment_id = $1 AND id = $2",
+            )
+            .bind(environment_id)
+            .bind(&session.id)
+            .bind(cookie_digest.to_owned())
+            .bind(session.authenticated_at_ms);
+            // It may have been deleted since it was read.
+            batch.require_one_row(query);
+        }
     }
 }

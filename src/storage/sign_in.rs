@@ -2,8 +2,9 @@
 //! begins with its conditional statement, so that a loser leaves nothing behind.
 
 use super::{
-    AttemptUpdate, Batch, NewMail, SessionClient, Statement, StatementResult, Store, StoreError,
-    auth_requests, events, grants, mail, session_clients, sql, users::UserRow,
+    AttemptUpdate, Batch, NewMail, SessionChange, SessionClient, Statement, StatementResult, Store,
+    StoreError, auth_requests, events, grants, mail, roles, session_clients, sessions, sql,
+    users::SummaryRow,
 };
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;
@@ -12,8 +13,7 @@ use crate::domain::event::Event;
 use crate::domain::grant::Grant;
 use crate::domain::limits::RecentTimes;
 use crate::domain::organization::Organization;
-use crate::domain::session::Session;
-use crate::domain::user::User;
+use crate::domain::user::UserSummary;
 
 /// How many mails an address received lately, as read; written back only if nobody else counted meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,15 +21,6 @@ pub struct MailQuota {
     /// `None`: no row yet.
     pub version: Option<i64>,
     pub sent: RecentTimes,
-}
-
-/// What happens to the browser's session when a person has proven an address.
-#[derive(Debug, Clone)]
-pub enum SessionChange {
-    /// A new session; one the browser had for somebody else ends.
-    Start { session: Session, ends_session_id: Option<String> },
-    /// The same person proved the address again: the session goes on under a new cookie.
-    Renew { session: Session },
 }
 
 /// Everything that completing a sign-in writes.
@@ -42,8 +33,8 @@ pub struct Completion<'a> {
     pub counted: Option<AttemptUpdate<'a>>,
     /// Id for the user if the address is new.
     pub new_user_id: &'a str,
-    /// The organization that a new user gets, in the full-stack profile.
-    pub new_organization: Option<&'a (Organization, Event)>,
+    /// The organization that a new user gets, in the full-stack profile, and what is told of that.
+    pub new_organization: Option<&'a (Organization, Vec<Event>)>,
     pub session: SessionChange,
     pub session_cookie_digest: &'a str,
     pub grant: &'a Grant,
@@ -103,7 +94,7 @@ impl Store {
         &self,
         environment_id: &str,
         done: &Completion<'_>,
-    ) -> Result<Option<User>, StoreError> {
+    ) -> Result<Option<UserSummary>, StoreError> {
         let mut batch = Batch::default();
         batch.require_one_row(auth_requests::judging(environment_id, done.request));
         if let Some(counted) = done.counted {
@@ -114,14 +105,15 @@ impl Store {
         if let Some(organization) = done.new_organization {
             write_organization(&mut batch, environment_id, organization, done.new_user_id, done.now_ms);
         }
-        write_session(&mut batch, environment_id, done);
         let (grant, key) = (done.grant, done.email.key());
+        let cookie_digest = done.session_cookie_digest;
+        sessions::write(&mut batch, environment_id, key, &done.session, cookie_digest, done.now_ms);
         batch.write(grants::inserting(environment_id, grant, done.code_digest, done.now_ms)?);
         if let Some(client) = done.backchannel_client {
             batch.write(session_clients::noting(environment_id, &grant.session_id, None, key, client));
         }
         let Some(written) = self.commit(batch).await? else { return Ok(None) };
-        let row: Option<UserRow> = written.get(user_at).map(StatementResult::first).transpose()?.flatten();
+        let row: Option<SummaryRow> = written.get(user_at).map(StatementResult::first).transpose()?.flatten();
         Ok(Some(row.ok_or(StoreError::Unreadable("user"))?.into()))
     }
 }
@@ -130,8 +122,9 @@ impl Store {
 fn writing_user(environment_id: &str, done: &Completion<'_>) -> Statement {
     sql(
         "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
-         last_sign_in_at_ms) VALUES ($1, $2, $3, $4, $5, $5, $5) ON CONFLICT (environment_id, email_key) \
-         DO UPDATE SET last_sign_in_at_ms = excluded.last_sign_in_at_ms RETURNING id, email, name, given_name, \
+         last_sign_in_at_ms, email_verified_at_ms) VALUES ($1, $2, $3, $4, $5, $5, $5, $5) \
+         ON CONFLICT (environment_id, email_key) DO UPDATE SET last_sign_in_at_ms = excluded.last_sign_in_at_ms, \
+         email_verified_at_ms = COALESCE(users.email_verified_at_ms, excluded.email_verified_at_ms) RETURNING id, email, name, given_name, \
          family_name, picture, locale, external_id, created_at_ms, updated_at_ms",
     )
     .bind(environment_id)
@@ -168,7 +161,7 @@ fn writing_budget(
 fn write_organization(
     batch: &mut Batch,
     environment_id: &str,
-    (organization, event): &(Organization, Event),
+    (organization, told): &(Organization, Vec<Event>),
     new_user_id: &str,
     now_ms: UnixMs,
 ) {
@@ -178,44 +171,14 @@ fn write_organization(
          WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $5)");
     let query = query.bind(environment_id).bind(&organization.id).bind(&organization.display_name);
     batch.write(query.bind(now_ms).bind(new_user_id));
-    let query = sql("INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms) \
-         SELECT $1, $2, $3, CAST($4 AS BIGINT) \
-         WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $3)");
+    let query = sql(
+        "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms, provisioning_method) \
+         SELECT $1, $2, $3, CAST($4 AS BIGINT), 'org_creator' \
+         WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $3)",
+    );
     batch.write(query.bind(environment_id).bind(&organization.id).bind(new_user_id).bind(now_ms));
-    batch.write(events::inserting_with_user(environment_id, event, new_user_id));
-}
-
-fn write_session(batch: &mut Batch, environment_id: &str, done: &Completion<'_>) {
-    match &done.session {
-        SessionChange::Start { session, ends_session_id } => {
-            if let Some(old) = ends_session_id {
-                session_clients::end(batch, environment_id, old, done.now_ms);
-            }
-            let query = sql(
-                "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
-                 last_active_at_ms, absolute_expires_at_ms, created_at_ms) VALUES ($1, $2, \
-                 (SELECT id FROM users WHERE environment_id = $1 AND email_key = $3), $4, $5, $6, $7, $5)",
-            )
-            .bind(environment_id)
-            .bind(&session.id)
-            .bind(done.email.key().to_owned())
-            .bind(done.session_cookie_digest)
-            .bind(session.authenticated_at_ms)
-            .bind(session.last_active_at_ms)
-            .bind(session.absolute_expires_at_ms);
-            batch.write(query);
-        }
-        SessionChange::Renew { session } => {
-            let query = sql(
-                "UPDATE sessions SET cookie_digest = $3, authenticated_at_ms = $4, last_active_at_ms = $4 \
-                 WHERE environment_id = $1 AND id = $2",
-            )
-            .bind(environment_id)
-            .bind(&session.id)
-            .bind(done.session_cookie_digest)
-            .bind(session.authenticated_at_ms);
-            // It may have been deleted since it was read.
-            batch.require_one_row(query);
-        }
+    batch.write(roles::giving_creator_role(environment_id, new_user_id, &organization.id));
+    for event in told {
+        batch.write(events::inserting_with_user(environment_id, event, new_user_id));
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sqlx::Row as _;
 
 use super::environment_record::{template_id, write_record};
-use super::{ClientChanges, EnvironmentRecord, Store, StoreError, clients, sql};
+use super::{ClientChanges, EnvironmentRecord, Store, StoreError, clients, roles, sql};
 use crate::domain::clock::{TIMES_MS, UnixMs};
 
 /// How a column's values look.
@@ -69,6 +69,9 @@ pub static TABLES: &[Table] = &[
             (12, "updated_at_ms", Integer),
             (13, "last_sign_in_at_ms", OptionalInteger),
             (14, "version", Integer),
+            (15, "details_json", Text),
+            (16, "metadata_json", Text),
+            (17, "email_verified_at_ms", OptionalInteger),
         ]
     ),
     table!(
@@ -123,6 +126,20 @@ pub static TABLES: &[Table] = &[
     // Good for a minute.
     table!("portal_links", false, [(2, "id", Text)]),
     table!(
+        "roles",
+        true,
+        [
+            (2, "id", Text),
+            (3, "version", Integer),
+            (4, "name", Text),
+            (5, "display_name", Text),
+            (6, "is_default_creator", Integer),
+            (7, "is_default_member", Integer),
+            (8, "created_at_ms", Integer),
+            (9, "updated_at_ms", Integer),
+        ]
+    ),
+    table!(
         "memberships",
         true,
         [
@@ -130,7 +147,21 @@ pub static TABLES: &[Table] = &[
             (3, "user_id", Text),
             (4, "created_at_ms", Integer),
             (5, "version", Integer),
+            (6, "status", Text),
+            (7, "provisioning_method", Text),
+            (8, "metadata_json", Text),
+            (9, "invitation_digest", OptionalText),
+            (10, "expires_at_ms", OptionalInteger),
+            (11, "inviter_email", OptionalText),
+            (12, "accepted_at_ms", OptionalInteger),
+            (13, "resent_count", Integer),
+            (14, "resent_at_ms", OptionalInteger),
         ]
+    ),
+    table!(
+        "membership_roles",
+        true,
+        [(2, "organization_id", Text), (3, "user_id", Text), (4, "role_id", Text),]
     ),
     table!(
         "auth_requests",
@@ -298,10 +329,10 @@ pub static TABLES: &[Table] = &[
 ];
 
 /// Tables with rows that a reset goes back to.
-const SEEDED: [&str; 4] = ["users", "organizations", "domains", "memberships"];
+const SEEDED: [&str; 6] = ["users", "organizations", "domains", "roles", "memberships", "membership_roles"];
 
 /// Makes the rows of these tables those of the template. Most are as seeded: to leave them is faster than to make them anew.
-const RESET: [&str; 8] = [
+const RESET: [&str; 12] = [
     "DELETE FROM memberships WHERE environment_id = $1 AND NOT EXISTS (SELECT 1 FROM memberships t \
      WHERE t.environment_id = $2 AND t.user_id = memberships.user_id \
      AND t.organization_id = memberships.organization_id AND t.version = memberships.version \
@@ -310,11 +341,19 @@ const RESET: [&str; 8] = [
      SELECT id, organization_id, domain, domain_type, created_at_ms FROM domains WHERE environment_id = $1 INTERSECT \
      SELECT id, organization_id, domain, domain_type, created_at_ms FROM domains WHERE environment_id = $2) \
      AS unchanged)",
+    "DELETE FROM membership_roles WHERE environment_id = $1 AND NOT EXISTS (SELECT 1 FROM membership_roles t \
+     WHERE t.environment_id = $2 AND t.user_id = membership_roles.user_id \
+     AND t.organization_id = membership_roles.organization_id AND t.role_id = membership_roles.role_id)",
+    "DELETE FROM roles WHERE environment_id = $1 AND id NOT IN (SELECT id FROM (\
+     SELECT id, version, name, display_name, is_default_creator, is_default_member, created_at_ms, updated_at_ms \
+     FROM roles WHERE environment_id = $1 INTERSECT \
+     SELECT id, version, name, display_name, is_default_creator, is_default_member, created_at_ms, updated_at_ms \
+     FROM roles WHERE environment_id = $2) AS unchanged)",
     "DELETE FROM users WHERE environment_id = $1 AND id NOT IN (SELECT id FROM (\
      SELECT id, version, email, email_key, name, given_name, family_name, picture, locale, external_id, \
-     created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $1 INTERSECT \
+     details_json, metadata_json, email_verified_at_ms, created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $1 INTERSECT \
      SELECT id, version, email, email_key, name, given_name, family_name, picture, locale, external_id, \
-     created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $2) AS unchanged)",
+     details_json, metadata_json, email_verified_at_ms, created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $2) AS unchanged)",
     "DELETE FROM organizations WHERE environment_id = $1 AND id NOT IN (SELECT id FROM (\
      SELECT id, version, display_name, region_code, external_id, slug, logo_url, metadata_json, features_json, \
      max_allowed_users, absolute_session_timeout_min, idle_session_timeout_min, created_at_ms, updated_at_ms \
@@ -325,9 +364,10 @@ const RESET: [&str; 8] = [
      FROM organizations \
      WHERE environment_id = $2) AS unchanged)",
     "INSERT INTO users (environment_id, id, version, email, email_key, name, given_name, family_name, picture, locale, \
-     external_id, created_at_ms, updated_at_ms, last_sign_in_at_ms) \
+     external_id, details_json, metadata_json, email_verified_at_ms, created_at_ms, updated_at_ms, \
+     last_sign_in_at_ms) \
      SELECT $1, id, version, email, email_key, name, given_name, family_name, picture, locale, external_id, \
-     created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $2 \
+     details_json, metadata_json, email_verified_at_ms, created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $2 \
      AND id NOT IN (SELECT id FROM users WHERE environment_id = $1)",
     "INSERT INTO organizations (environment_id, id, version, display_name, region_code, external_id, slug, logo_url, metadata_json, features_json, \
      max_allowed_users, absolute_session_timeout_min, idle_session_timeout_min, created_at_ms, updated_at_ms) \
@@ -338,10 +378,20 @@ const RESET: [&str; 8] = [
     "INSERT INTO domains (environment_id, id, organization_id, domain, domain_type, created_at_ms) \
      SELECT $1, id, organization_id, domain, domain_type, created_at_ms FROM domains WHERE environment_id = $2 \
      AND id NOT IN (SELECT id FROM domains WHERE environment_id = $1)",
-    "INSERT INTO memberships (environment_id, organization_id, user_id, version, created_at_ms) \
-     SELECT $1, organization_id, user_id, version, created_at_ms FROM memberships t WHERE environment_id = $2 \
+    "INSERT INTO roles (environment_id, id, version, name, display_name, is_default_creator, is_default_member, \
+     created_at_ms, updated_at_ms) SELECT $1, id, version, name, display_name, is_default_creator, is_default_member, \
+     created_at_ms, updated_at_ms FROM roles WHERE environment_id = $2 \
+     AND id NOT IN (SELECT id FROM roles WHERE environment_id = $1)",
+    "INSERT INTO memberships (environment_id, organization_id, user_id, version, status, provisioning_method, \
+     metadata_json, created_at_ms) \
+     SELECT $1, organization_id, user_id, version, status, provisioning_method, metadata_json, created_at_ms \
+     FROM memberships t WHERE environment_id = $2 \
      AND NOT EXISTS (SELECT 1 FROM memberships m WHERE m.environment_id = $1 AND m.user_id = t.user_id \
      AND m.organization_id = t.organization_id)",
+    "INSERT INTO membership_roles (environment_id, organization_id, user_id, role_id) \
+     SELECT $1, organization_id, user_id, role_id FROM membership_roles t WHERE environment_id = $2 \
+     AND NOT EXISTS (SELECT 1 FROM membership_roles m WHERE m.environment_id = $1 AND m.user_id = t.user_id \
+     AND m.organization_id = t.organization_id AND m.role_id = t.role_id)",
 ];
 
 /// The statements made for every table.
@@ -461,6 +511,10 @@ impl Store {
         if !clients::apply(&mut tx, &record.id, clients, now_ms).await? {
             tx.rollback().await?;
             return Ok(false);
+        }
+        // Snapshots of before there were roles have none.
+        if !tables.contains_key("roles") {
+            roles::insert_initial(&mut tx, &record.id, now_ms).await?;
         }
         for table in TABLES {
             for row in tables.get(table.name).into_iter().flatten() {

@@ -148,13 +148,28 @@ async fn every_method_of_scalekit_answers_by_its_name() {
             "scalekit.v1.organizations.OrganizationService/GetOrganizationSessionPolicy",
             "scalekit.v1.organizations.OrganizationService/UpsertUserManagementSettings",
             "scalekit.v1.organizations.OrganizationService/GetOrganizationUserManagementSetting",
+            "scalekit.v1.users.UserService/GetUser",
+            "scalekit.v1.users.UserService/ListUsers",
+            "scalekit.v1.users.UserService/SearchUsers",
+            "scalekit.v1.users.UserService/SearchOrganizationUsers",
+            "scalekit.v1.users.UserService/UpdateUser",
+            "scalekit.v1.users.UserService/DeleteUser",
+            "scalekit.v1.users.UserService/CreateMembership",
+            "scalekit.v1.users.UserService/DeleteMembership",
+            "scalekit.v1.users.UserService/UpdateMembership",
+            "scalekit.v1.users.UserService/CreateUserAndMembership",
+            "scalekit.v1.users.UserService/ListOrganizationUsers",
+            "scalekit.v1.users.UserService/ResendInvite",
+            "scalekit.v1.users.UserService/ListUserRoles",
+            "scalekit.v1.users.UserService/AssignUserRoles",
+            "scalekit.v1.users.UserService/RemoveUserRole",
         ]
     );
     let page = server.get("/compatibility").await;
     assert!(page.body.starts_with("# Compatibility"));
 
     // REST tells the same, with its own status.
-    let url = format!("{}/api/v1/organizations/org_1/users", server.url);
+    let url = format!("{}/api/v1/organizations/org_1/directories", server.url);
     let page = Page::of(server.http().get(url).bearer_auth(&token).send().await.unwrap()).await;
     let body = page.json();
     assert_eq!(
@@ -162,7 +177,10 @@ async fn every_method_of_scalekit_answers_by_its_name() {
         (501, &12.into(), &"NOT_EMULATED".into())
     );
     assert!(
-        body["message"].as_str().unwrap().contains("scalekit.v1.users.UserService/ListOrganizationUsers")
+        body["message"]
+            .as_str()
+            .unwrap()
+            .contains("scalekit.v1.directories.DirectoryService/ListDirectories")
     );
     let page = server.get("/api/v1/nothing").await;
     assert_eq!((page.status, &page.json()["details"][0]["error_code"]), (404, &"UNKNOWN_METHOD".into()));
@@ -296,6 +314,7 @@ fn every_error_code_has_its_status_in_both_shapes() {
             ("AUTH_REQUEST_NOT_FOUND", 5, 404),
             ("NOT_FOUND", 5, 404),
             ("ALREADY_EXISTS", 6, 409),
+            ("USER_LIMIT_REACHED", 9, 400),
             ("TOO_MANY_ATTEMPTS", 8, 429),
             ("RATE_LIMITED", 8, 429),
             ("REQUEST_TOO_LARGE", 8, 413),

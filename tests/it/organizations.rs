@@ -348,7 +348,8 @@ async fn a_sign_up_of_the_full_stack_profile_tells_of_its_organization() {
         (&list["total_size"], &list["organizations"][0]["display_name"]),
         (&1.into(), &"acme.test".into())
     );
-    assert_eq!(event_types(&server).await, ["organization.created"]);
+    let told = ["organization.created", "user.organization_membership_created", "user.signup"];
+    assert_eq!(event_types(&server).await, told);
 }
 
 #[tokio::test]

@@ -159,11 +159,11 @@ async fn tables_of_an_application_in_the_same_database_stay_untouched() {
                   CREATE TABLE _sqlx_migrations (name TEXT)";
     application.execute(theirs).await.unwrap();
     let store = store_with_jane(&database).await;
-    assert!(store.user(ENV, "usr_1").await.unwrap().is_some());
+    assert!(store.user_summary(ENV, "usr_1").await.unwrap().is_some());
     // Another one in the same database knows nothing of it.
     let other = database.open_schema("other").await;
     other.migrate().await.unwrap();
-    assert!(other.user(ENV, "usr_1").await.unwrap().is_none());
+    assert!(other.user_summary(ENV, "usr_1").await.unwrap().is_none());
     assert_eq!(tables_in(&mut application, "public").await, ["_sqlx_migrations", "users"]);
     let names: Vec<String> =
         sqlx::query_scalar("SELECT name FROM users").fetch_all(&mut application).await.unwrap();
@@ -257,7 +257,7 @@ async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(
     assert_eq!((jane.id.as_str(), jane.name.as_deref()), ("usr_1", Some("Jane")));
     assert_eq!(store.organizations_of(ENV, "usr_1").await.unwrap().len(), 1);
     assert_eq!(store.organization_summary(ENV, "acme").await.unwrap().unwrap().id, "org_1");
-    assert!(store.user(ENV, "usr_2").await.unwrap().is_none());
+    assert!(store.user_summary(ENV, "usr_2").await.unwrap().is_none());
 }
 
 #[rstest]
@@ -277,7 +277,7 @@ async fn a_grant_is_found_with_those_behind_it_and_goes_with_them(
     let found = store.grant_with_subject_by_code(ENV, "grt_1", "code-1").await.unwrap().unwrap();
     assert_eq!((found.grant.id.as_str(), found.grant.authenticated_at_ms), ("grt_1", 20));
     assert_eq!(found.session, session);
-    assert_eq!(Some(found.user), store.user(ENV, "usr_1").await.unwrap());
+    assert_eq!(Some(found.user), store.user_summary(ENV, "usr_1").await.unwrap());
     assert_eq!(found.organizations, store.organizations_of(ENV, "usr_1").await.unwrap());
     assert_eq!(found.organizations.len(), 2);
 
@@ -299,8 +299,9 @@ async fn a_grant_is_found_with_those_behind_it_and_goes_with_them(
         assert!(store.delete_organization(ENV, &organization, Members::Stay, &event).await.unwrap());
     }
     assert_eq!(store.grant_with_subject(ENV, "grt_2").await.unwrap().unwrap().organizations, []);
-    assert!(store.delete_user(ENV, "usr_1").await.unwrap());
-    assert!(!store.delete_user(ENV, "usr_1").await.unwrap());
+    let user = store.user(ENV, &RecordKey::Id("usr_1".into())).await.unwrap().unwrap();
+    assert!(store.delete_user(ENV, &user, &[]).await.unwrap());
+    assert!(!store.delete_user(ENV, &user, &[]).await.unwrap());
     assert!(store.grant_with_subject(ENV, "grt_2").await.unwrap().is_none());
     assert!(store.grant(ENV, "grt_1").await.unwrap().is_none());
     assert_eq!(store.session(ENV, "ses_1").await.unwrap(), None);
@@ -586,6 +587,7 @@ const ROWS: &[&str] = &[
     "INSERT INTO fault_rules VALUES ('env_1', 'flt', '{}', 0, 0, 1)",
     "INSERT INTO flows VALUES ('env_1', 'flow', NULL, NULL, NULL, NULL, 'SUCCESS', '{}', 1, 1, 1)",
     "INSERT INTO flow_steps VALUES ('env_1', 'flow', 'id', '[]', 1)",
+    "INSERT INTO membership_roles VALUES ('env_1', 'usr_1', 'org_1', 'role_0000000000000000001')",
     "INSERT INTO portal_links VALUES ('env_1', 'link', 'org_1', '[]', NULL, 1)",
     "INSERT INTO domains VALUES ('env_1', 'dom', 'org_1', 'acme.com', 'ORGANIZATION_DOMAIN', 1)",
     "INSERT INTO organization_clients VALUES ('env_1', 'm2morg_1', 1, 'org_1', '', '', '[]', '[]', '[]', 0, '[]', 1, 1)",

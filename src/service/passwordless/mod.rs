@@ -143,7 +143,7 @@ async fn try_send<O: Mailed>(
         if !committed {
             return Ok(None);
         }
-        announce(context, &mail);
+        outbox::announce(context, Some(&mail));
         note_sent(context, &next, sent, &mail);
         Ok(Some(next))
     })
@@ -167,7 +167,7 @@ async fn check_and_spend(
 }
 
 /// Is it a test user, to whom nothing is sent?
-fn is_test(context: &Context, email: &EmailAddress) -> bool {
+pub(super) fn is_test(context: &Context, email: &EmailAddress) -> bool {
     is_test_user(&context.environment.test_users, context.environment.mode, email)
 }
 
@@ -254,24 +254,16 @@ fn compose<O: Mailed>(
         valid_for_s: sent.validity_s(),
         template_variables: request.origin.template_variables(),
     })?;
-    let is_test_user = sent.is_of_test_user();
-    let id = context.new_message_id();
-    let leaves = context.runtime.server.smtp.is_some() && !is_test_user;
-    Ok(NewMail {
-        sealed: leaves.then(|| outbox::seal(context, &id, &rendered)).transpose()?,
-        id,
-        to_address: to.as_str().to_owned(),
-        to_key: to.key().to_owned(),
-        subject: rendered.subject,
-        text_body: rendered.text,
-        html_body: rendered.html,
+    let draft = outbox::Draft {
+        kind,
+        to,
+        rendered,
         code,
         link,
-        auth_request_id: request.id.clone(),
-        kind: kind.as_str(),
-        is_test_user,
-        into_inbox: environment.mode == Mode::Development,
-    })
+        auth_request_id: &request.id,
+        is_test_user: sent.is_of_test_user(),
+    };
+    outbox::prepare(context, draft)
 }
 
 fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, sent: &Credentials, mail: &NewMail) {
@@ -365,11 +357,4 @@ fn guess_digest(context: &Context, auth_request_id: &str, code: &str) -> String 
 /// What people call the application that asked.
 fn name_of_client<'a>(environment: &'a Environment, client_id: &str) -> &'a str {
     environment.client(client_id).map_or(environment.branding.name.as_str(), |c| &c.name)
-}
-
-fn announce(context: &Context, mail: &NewMail) {
-    context.runtime.mail.notify_waiters();
-    if mail.sealed.is_some() {
-        context.runtime.server.outbox_filled.notify_one();
-    }
 }

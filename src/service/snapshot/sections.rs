@@ -9,11 +9,13 @@ use crate::domain::email::EmailAddress;
 use crate::domain::fault::FaultRule;
 use crate::domain::field_error::FieldError;
 use crate::domain::headless::{Headless, MAX_EXPIRES_IN_S};
+use crate::domain::membership::{MembershipStatus, ProvisioningMethod};
 use crate::domain::metadata::Metadata;
 use crate::domain::organization::{Features, Region};
 use crate::domain::organization_client::{self, CustomClaim, MAX_SECRETS, OrganizationClientSecret};
 use crate::domain::organization_domain::{DomainName, DomainType};
 use crate::domain::settings::PasswordlessType;
+use crate::domain::user::ProfileDetails;
 use crate::storage::{Tables, check_row, has_version};
 
 pub(super) const MUST_BE_A_TIME: &str = "must be an RFC 3339 time from 1970 to 9999";
@@ -46,6 +48,10 @@ enum Kind {
     Json,
     /// The same, left out where it is empty.
     JsonOrEmpty,
+    /// 0 or 1; left out where it is 0.
+    Flag,
+    /// A number, left out where it is 0.
+    Count,
     /// Text, left out where it is this one.
     TextOr(&'static str),
 }
@@ -79,6 +85,9 @@ const SECTIONS: &[Section] = &[
             plain("picture"),
             plain("locale"),
             plain("external_id"),
+            Field { name: "profile", column: "details_json", kind: Kind::JsonOrEmpty },
+            Field { name: "metadata", column: "metadata_json", kind: Kind::JsonOrEmpty },
+            time("email_verified_at", "email_verified_at_ms"),
             time("created_at", "created_at_ms"),
             time("updated_at", "updated_at_ms"),
             time("last_sign_in_at", "last_sign_in_at_ms"),
@@ -134,7 +143,42 @@ const SECTIONS: &[Section] = &[
     Section {
         name: "memberships",
         table: "memberships",
-        fields: &[plain("user_id"), plain("organization_id"), time("created_at", "created_at_ms")],
+        fields: &[
+            plain("user_id"),
+            plain("organization_id"),
+            Field { name: "status", column: "status", kind: Kind::TextOr("ACTIVE") },
+            Field {
+                name: "provisioning_method",
+                column: "provisioning_method",
+                kind: Kind::TextOr("direct_provision"),
+            },
+            Field { name: "metadata", column: "metadata_json", kind: Kind::JsonOrEmpty },
+            plain("invitation_digest"),
+            time("expires_at", "expires_at_ms"),
+            plain("inviter_email"),
+            time("accepted_at", "accepted_at_ms"),
+            Field { name: "resent_count", column: "resent_count", kind: Kind::Count },
+            time("resent_at", "resent_at_ms"),
+            time("created_at", "created_at_ms"),
+        ],
+    },
+    Section {
+        name: "membership_roles",
+        table: "membership_roles",
+        fields: &[plain("user_id"), plain("organization_id"), plain("role_id")],
+    },
+    Section {
+        name: "roles",
+        table: "roles",
+        fields: &[
+            plain("id"),
+            plain("name"),
+            plain("display_name"),
+            Field { name: "default_creator", column: "is_default_creator", kind: Kind::Flag },
+            Field { name: "default_member", column: "is_default_member", kind: Kind::Flag },
+            time("created_at", "created_at_ms"),
+            time("updated_at", "updated_at_ms"),
+        ],
     },
     Section {
         name: "auth_requests",
@@ -371,6 +415,14 @@ impl Kind {
                 list.split(',').filter_map(|ms| ms.parse().ok()).map(shown).collect()
             }
             (Self::TextOr(usual), Value::String(text)) if text == usual => Value::Null,
+            (Self::Count, value) if value == 0 => Value::Null,
+            (Self::Flag, value) => {
+                if value == 1 {
+                    true.into()
+                } else {
+                    Value::Null
+                }
+            }
             (Self::JsonOrEmpty, Value::String(text)) if text == "{}" => Value::Null,
             (Self::Json | Self::JsonOrEmpty, Value::String(text)) => {
                 serde_json::from_str(text).unwrap_or(Value::Null)
@@ -392,11 +444,14 @@ impl Kind {
             }
             (Self::Times, _) => return Err("must be a list of RFC 3339 times"),
             (Self::TextOr(usual), Value::Null) => usual.into(),
+            (Self::Flag | Self::Count, Value::Null) => 0.into(),
+            (Self::Flag, Value::Bool(is_set)) => i64::from(*is_set).into(),
+            (Self::Flag, _) => return Err("must be true or false"),
             (Self::JsonOrEmpty, Value::Null) => "{}".into(),
             (_, Value::Null) => Value::Null,
             (Self::Time, value) => ms(value)?.into(),
             (Self::Json | Self::JsonOrEmpty, value) => value.to_string().into(),
-            (Self::Plain | Self::TextOr(_), value) => value.clone(),
+            (Self::Plain | Self::Count | Self::TextOr(_), value) => value.clone(),
         })
     }
 }
@@ -431,7 +486,26 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
     let is_null = |column: &&str| row.get(*column).is_none_or(Value::is_null);
     let is_address = |column: &str| EmailAddress::parse(text(row, column)).is_ok();
     let checks: Vec<(&'static str, bool)> = match table {
-        "users" => vec![("email", is_address("email"))],
+        "users" => vec![
+            ("email", is_address("email")),
+            ("details_json", reads::<ProfileDetails>(text(row, "details_json"))),
+            ("metadata_json", reads::<Metadata>(text(row, "metadata_json"))),
+        ],
+        "memberships" => {
+            let status = MembershipStatus::parse(text(row, "status"));
+            let is_pending = status == Some(MembershipStatus::PendingInvite);
+            let has_link = !is_null(&"invitation_digest");
+            vec![
+                ("status", status.is_some()),
+                (
+                    "provisioning_method",
+                    ProvisioningMethod::parse(text(row, "provisioning_method")).is_some(),
+                ),
+                ("metadata_json", reads::<Metadata>(text(row, "metadata_json"))),
+                ("invitation_digest", has_link || !is_pending),
+                ("expires_at_ms", has_link != is_null(&"expires_at_ms")),
+            ]
+        }
         "organizations" => vec![
             ("region_code", Region::parse(text(row, "region_code")).is_some()),
             ("metadata_json", reads::<Metadata>(text(row, "metadata_json"))),

@@ -40,7 +40,7 @@ pub async fn issue_for_test(
     let code = new_handle(&grant.id, context.entropy());
     let cookie = new_handle(&session.id, context.entropy());
     let (store, environment_id) = (context.store(), context.environment_id());
-    let user = store.user(environment_id, &grant.user_id).await?;
+    let user = store.user_summary(environment_id, &grant.user_id).await?;
     let user = user.ok_or_else(|| invalid_grant("the user no longer exists"))?;
     let organizations = store.organizations_of(environment_id, &grant.user_id).await?;
     let subject = TokenSubject::choose(&grant, user, organizations);

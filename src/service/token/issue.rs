@@ -11,18 +11,22 @@ use crate::domain::token::{
     self, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim,
     subject_identifier,
 };
-use crate::domain::user::User;
+use crate::domain::user::UserSummary;
 use crate::runtime::Context;
 
 /// Whom the tokens of a grant are about.
 pub(super) struct TokenSubject {
-    user: User,
+    user: UserSummary,
     organization: Option<OrganizationSummary>,
 }
 
 impl TokenSubject {
     /// The user, in the organization that the application asked for, or else the first one's.
-    pub(super) fn choose(grant: &Grant, user: User, mut organizations: Vec<OrganizationSummary>) -> Self {
+    pub(super) fn choose(
+        grant: &Grant,
+        user: UserSummary,
+        mut organizations: Vec<OrganizationSummary>,
+    ) -> Self {
         let chosen = grant.authorization.organization_id.as_deref();
         let position = organizations
             .iter()
@@ -143,7 +147,7 @@ mod tests {
             display_name: "Acme".to_owned(),
             external_id: Some(external_id.to_owned()),
         };
-        let user = User {
+        let user = UserSummary {
             id: "usr_1".to_owned(),
             email: "jane@example.com".to_owned(),
             name: None,

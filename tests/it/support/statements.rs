@@ -1,7 +1,8 @@
 //! How many statements something takes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use tracing::Dispatch;
 use tracing::field::{Field, Visit};
 use tracing::instrument::WithSubscriber as _;
 use tracing::span::{Attributes, Id};
@@ -10,11 +11,17 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 /// What `task` gives, and the statements that it ran. Writes to the embedded database are a task of its own: they are
 /// not among them.
 pub async fn statements_of<T>(task: impl Future<Output = T>) -> (T, Vec<String>) {
+    LazyLock::force(&LISTENER);
     let found = Found::default();
     let outcome = task.with_subscriber(tracing_subscriber::registry().with(found.clone())).await;
     let statements = std::mem::take(&mut *found.0.lock().unwrap());
     (outcome, statements)
 }
+
+/// Somebody who always listens. Without, a span that another test meets first at the moment in which we begin to listen
+/// is taken for one that nobody wants.
+static LISTENER: LazyLock<Dispatch> =
+    LazyLock::new(|| Dispatch::new(tracing_subscriber::registry().with(Found::default())));
 
 #[derive(Clone, Default)]
 struct Found(Arc<Mutex<Vec<String>>>);
