@@ -12,6 +12,8 @@ CREATE TABLE environments (
     -- Grows with settings, clock, clients and faults, so that servers notice.
     version BIGINT NOT NULL,
     resets BIGINT NOT NULL,
+    -- Grows with every change of roles, each of which is written over the one that was read.
+    roles_version BIGINT NOT NULL DEFAULT 1,
     -- Changed settings in the words of the configuration file, sealed.
     settings BYTEA NOT NULL,
     clock_json TEXT NOT NULL,

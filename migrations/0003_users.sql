@@ -108,23 +108,78 @@ CREATE TABLE organization_clients (
 CREATE INDEX organization_clients_by_organization
     ON organization_clients (environment_id, organization_id, created_at_ms, id);
 
--- Roles of the environment.
-CREATE TABLE roles (
+-- What roles let their members do. Names that begin with sk_ are Scalekit's own.
+CREATE TABLE permissions (
     environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
     version BIGINT NOT NULL DEFAULT 1,
     name TEXT NOT NULL,
+    description TEXT NOT NULL DEFAULT '',
+    created_at_ms BIGINT NOT NULL,
+    updated_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, id)
+);
+CREATE UNIQUE INDEX permissions_by_name ON permissions (environment_id, name);
+CREATE INDEX permissions_by_creation ON permissions (environment_id, created_at_ms, id);
+
+-- Roles and what hangs on them are changed over `environments.roles_version`.
+CREATE TABLE roles (
+    environment_id TEXT NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    version BIGINT NOT NULL DEFAULT 1,
+    -- Null: a role of the environment.
+    organization_id TEXT,
+    name TEXT NOT NULL,
     display_name TEXT NOT NULL,
+    description TEXT NOT NULL DEFAULT '',
     -- 1: who creates an organization gets it, or who joins one.
     is_default_creator BIGINT NOT NULL DEFAULT 0 CHECK (is_default_creator IN (0, 1)),
     is_default_member BIGINT NOT NULL DEFAULT 0 CHECK (is_default_member IN (0, 1)),
     created_at_ms BIGINT NOT NULL,
     updated_at_ms BIGINT NOT NULL,
-    PRIMARY KEY (environment_id, id)
+    PRIMARY KEY (environment_id, id),
+    FOREIGN KEY (environment_id, organization_id) REFERENCES organizations (environment_id, id) ON DELETE CASCADE,
+    CHECK (organization_id IS NULL OR (is_default_creator = 0 AND is_default_member = 0))
 );
-CREATE UNIQUE INDEX roles_by_name ON roles (environment_id, name);
+CREATE UNIQUE INDEX roles_by_name ON roles (environment_id, name) WHERE organization_id IS NULL;
+CREATE UNIQUE INDEX roles_of_organizations_by_name ON roles (environment_id, organization_id, name)
+    WHERE organization_id IS NOT NULL;
+-- No environment role has the name of an organization's.
+CREATE INDEX roles_by_any_name ON roles (environment_id, name);
 CREATE UNIQUE INDEX roles_by_default_creator ON roles (environment_id) WHERE is_default_creator = 1;
 CREATE UNIQUE INDEX roles_by_default_member ON roles (environment_id) WHERE is_default_member = 1;
+
+-- Which role a role extends.
+CREATE TABLE role_bases (
+    environment_id TEXT NOT NULL,
+    role_id TEXT NOT NULL,
+    base_role_id TEXT NOT NULL CHECK (base_role_id <> role_id),
+    PRIMARY KEY (environment_id, role_id),
+    FOREIGN KEY (environment_id, role_id) REFERENCES roles (environment_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (environment_id, base_role_id) REFERENCES roles (environment_id, id) ON DELETE CASCADE
+);
+CREATE INDEX role_bases_by_base ON role_bases (environment_id, base_role_id);
+
+CREATE TABLE role_permissions (
+    environment_id TEXT NOT NULL,
+    role_id TEXT NOT NULL,
+    permission_id TEXT NOT NULL,
+    PRIMARY KEY (environment_id, role_id, permission_id),
+    FOREIGN KEY (environment_id, role_id) REFERENCES roles (environment_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (environment_id, permission_id) REFERENCES permissions (environment_id, id) ON DELETE CASCADE
+);
+CREATE INDEX role_permissions_by_permission ON role_permissions (environment_id, permission_id);
+
+-- Of organizations that chose a role for their members; others have the environment's.
+CREATE TABLE organization_default_roles (
+    environment_id TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    role_id TEXT NOT NULL,
+    PRIMARY KEY (environment_id, organization_id),
+    FOREIGN KEY (environment_id, organization_id) REFERENCES organizations (environment_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (environment_id, role_id) REFERENCES roles (environment_id, id) ON DELETE CASCADE
+);
+CREATE INDEX organization_default_roles_by_role ON organization_default_roles (environment_id, role_id);
 
 -- Changed only together with its user, over the version of the user that was read.
 CREATE TABLE memberships (

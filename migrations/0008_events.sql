@@ -7,7 +7,8 @@ CREATE TABLE events (
         'organization.created', 'organization.updated', 'organization.deleted',
         'organization.domain_created', 'organization.domain_deleted', 'user.organization_invitation', 'user.signup',
         'user.organization_membership_created', 'user.organization_membership_updated',
-        'user.organization_membership_deleted'
+        'user.organization_membership_deleted', 'role.created', 'role.updated', 'role.deleted', 'permission.created',
+        'permission.updated', 'permission.deleted'
     )),
     organization_id TEXT,
     data_json TEXT NOT NULL,

@@ -13,6 +13,7 @@ mod organizations;
 mod passwordless;
 pub mod rest;
 mod rest_fields;
+mod roles;
 mod services;
 mod status;
 mod users;
@@ -69,6 +70,9 @@ pub mod pb {
             }
             pub mod organizations {
                 tonic::include_proto!("scalekit.v1.organizations");
+            }
+            pub mod roles {
+                tonic::include_proto!("scalekit.v1.roles");
             }
             pub mod users {
                 tonic::include_proto!("scalekit.v1.users");

@@ -19,8 +19,11 @@ use super::pb::scalekit::v1::clients::client_service_server::ClientServiceServer
 use super::pb::scalekit::v1::connections::connection_service_server::ConnectionServiceServer;
 use super::pb::scalekit::v1::domains::domain_service_server::DomainServiceServer;
 use super::pb::scalekit::v1::organizations::organization_service_server::OrganizationServiceServer;
+use super::pb::scalekit::v1::roles::roles_service_server::RolesServiceServer;
 use super::pb::scalekit::v1::users::user_service_server::UserServiceServer;
-use super::{audit_logs, auth, clients, connections, domains, organizations, passwordless, status, users};
+use super::{
+    audit_logs, auth, clients, connections, domains, organizations, passwordless, roles, status, users,
+};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::scalekit_api::Method;
 use crate::runtime::Context;
@@ -42,6 +45,7 @@ static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
     passwordless: PasswordlessServiceServer::new(passwordless::Passwordless)
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
+    roles: RolesServiceServer::new(roles::Roles).max_decoding_message_size(MAX_MESSAGE_BYTES),
     users: UserServiceServer::new(users::Users).max_decoding_message_size(MAX_MESSAGE_BYTES),
 });
 
@@ -53,6 +57,7 @@ struct Services {
     domains: DomainServiceServer<domains::Domains>,
     organizations: OrganizationServiceServer<organizations::Organizations>,
     passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
+    roles: RolesServiceServer<roles::Roles>,
     users: UserServiceServer<users::Users>,
 }
 
@@ -119,6 +124,7 @@ impl Admitted {
             "scalekit.v1.organizations.OrganizationService" => {
                 services.organizations.clone().call(request).await
             }
+            "scalekit.v1.roles.RolesService" => services.roles.clone().call(request).await,
             "scalekit.v1.users.UserService" => services.users.clone().call(request).await,
             _ => Ok(status::of(&not_emulated(context, self.method)).into_http()),
         };

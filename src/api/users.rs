@@ -11,12 +11,13 @@ use super::pb::scalekit::v1::users::{
     CreateMembershipRequest, CreateMembershipResponse, CreateUserAndMembershipRequest,
     CreateUserAndMembershipResponse, CreateUserProfile, DeleteMembershipRequest, DeleteUserRequest,
     GetUserRequest, GetUserResponse, Invite, ListOrganizationUsersRequest, ListOrganizationUsersResponse,
-    ListUserRolesRequest, ListUserRolesResponse, ListUsersRequest, ListUsersResponse, RemoveUserRoleRequest,
-    ResendInviteRequest, ResendInviteResponse, SearchOrganizationUsersRequest,
-    SearchOrganizationUsersResponse, SearchUsersRequest, SearchUsersResponse, UpdateMembershipRequest,
-    UpdateMembershipResponse, UpdateUserProfile, UpdateUserRequest, UpdateUserResponse, User,
-    create_membership_request, delete_membership_request, delete_user_request, get_user_request,
-    update_membership_request, update_user_request,
+    ListUserPermissionsRequest, ListUserPermissionsResponse, ListUserRolesRequest, ListUserRolesResponse,
+    ListUsersRequest, ListUsersResponse, Permission, RemoveUserRoleRequest, ResendInviteRequest,
+    ResendInviteResponse, SearchOrganizationUsersRequest, SearchOrganizationUsersResponse,
+    SearchUsersRequest, SearchUsersResponse, UpdateMembershipRequest, UpdateMembershipResponse,
+    UpdateUserProfile, UpdateUserRequest, UpdateUserResponse, User, create_membership_request,
+    delete_membership_request, delete_user_request, get_user_request, update_membership_request,
+    update_user_request,
 };
 use crate::domain::membership::{self, Membership};
 use crate::domain::metadata::Metadata;
@@ -24,7 +25,9 @@ use crate::domain::record_key::RecordKey;
 use crate::domain::role::{RoleName, RoleSummary};
 use crate::domain::user::{self as domain, ProfileChange, UserChange};
 use crate::runtime::Context;
+use crate::service::api::ApiRefusal;
 use crate::service::memberships::{self, NewMembership, NewUser};
+use crate::service::roles::AccessOfMembers;
 use crate::service::{invitations, users};
 
 record_keys!(
@@ -46,7 +49,7 @@ impl UserService for Users {
             let context = context_of(&request)?;
             let key = record_key(request.into_inner().identities)?;
             let user = users::find(&context, &key).await?;
-            Ok(GetUserResponse { user: Some(shown(&context, user)) })
+            Ok(GetUserResponse { user: Some(shown_one(&context, user).await?) })
         };
         answer(found.await)
     }
@@ -63,7 +66,7 @@ impl UserService for Users {
                 next_page_token: page.next_page_token,
                 prev_page_token: page.prev_page_token,
                 total_size: page.total,
-                users: page.records.into_iter().map(|user| shown(&context, user)).collect(),
+                users: shown_all(&context, page.records).await?,
             })
         };
         answer(listed.await)
@@ -81,7 +84,7 @@ impl UserService for Users {
                 next_page_token: page.next_page_token,
                 prev_page_token: page.prev_page_token,
                 total_size: page.total,
-                users: page.records.into_iter().map(|user| shown(&context, user)).collect(),
+                users: shown_all(&context, page.records).await?,
             })
         };
         answer(found.await)
@@ -100,7 +103,7 @@ impl UserService for Users {
                 next_page_token: page.next_page_token,
                 prev_page_token: page.prev_page_token,
                 total_size: page.total,
-                users: page.records.into_iter().map(|user| shown(&context, user)).collect(),
+                users: shown_all(&context, page.records).await?,
             })
         };
         answer(listed.await)
@@ -119,7 +122,7 @@ impl UserService for Users {
                 next_page_token: page.next_page_token,
                 prev_page_token: page.prev_page_token,
                 total_size: page.total,
-                users: page.records.into_iter().map(|user| shown(&context, user)).collect(),
+                users: shown_all(&context, page.records).await?,
             })
         };
         answer(found.await)
@@ -140,7 +143,7 @@ impl UserService for Users {
                 profile: profile_change(fields.user_profile.unwrap_or_default()),
             };
             let user = users::update(&context, &key, change).await?;
-            Ok(UpdateUserResponse { user: Some(shown(&context, user)) })
+            Ok(UpdateUserResponse { user: Some(shown_one(&context, user).await?) })
         };
         answer(updated.await)
     }
@@ -173,7 +176,7 @@ impl UserService for Users {
                 membership: new_membership(user.membership.unwrap_or_default(), send_invitation_email),
             };
             let user = memberships::create_user(&context, &organization_id, new).await?;
-            Ok(CreateUserAndMembershipResponse { user: Some(shown(&context, user)) })
+            Ok(CreateUserAndMembershipResponse { user: Some(shown_one(&context, user).await?) })
         };
         answer(created.await)
     }
@@ -188,7 +191,7 @@ impl UserService for Users {
             let key = record_key(request.identities)?;
             let new = new_membership(request.membership.unwrap_or_default(), request.send_invitation_email);
             let user = memberships::create(&context, &request.organization_id, &key, new).await?;
-            Ok(CreateMembershipResponse { user: Some(shown(&context, user)) })
+            Ok(CreateMembershipResponse { user: Some(shown_one(&context, user).await?) })
         };
         answer(created.await)
     }
@@ -205,7 +208,7 @@ impl UserService for Users {
             let (roles, metadata) = (role_names(fields.roles), Metadata::from(fields.metadata));
             let organization_id = &request.organization_id;
             let user = memberships::update(&context, organization_id, &key, &roles, metadata).await?;
-            Ok(UpdateMembershipResponse { user: Some(shown(&context, user)) })
+            Ok(UpdateMembershipResponse { user: Some(shown_one(&context, user).await?) })
         };
         answer(updated.await)
     }
@@ -246,6 +249,25 @@ impl UserService for Users {
             let ListUserRolesRequest { organization_id, user_id } = request.into_inner();
             let roles = memberships::roles(&context, &organization_id, &user_id).await?;
             Ok(ListUserRolesResponse { roles: roles.into_iter().map(shown_role).collect() })
+        };
+        answer(listed.await)
+    }
+
+    async fn list_user_permissions(
+        &self,
+        request: Request<ListUserPermissionsRequest>,
+    ) -> Result<Response<ListUserPermissionsResponse>, Status> {
+        let listed = async {
+            let context = context_of(&request)?;
+            let ListUserPermissionsRequest { organization_id, user_id } = request.into_inner();
+            let held = memberships::permissions(&context, &organization_id, &user_id).await?;
+            let permissions = held.into_iter().map(|permission| Permission {
+                id: permission.id,
+                name: permission.name,
+                description: permission.description,
+                tags: vec![],
+            });
+            Ok(ListUserPermissionsResponse { permissions: permissions.collect() })
         };
         answer(listed.await)
     }
@@ -328,9 +350,20 @@ fn profile_change(fields: UpdateUserProfile) -> ProfileChange {
     }
 }
 
-fn shown(context: &Context, user: domain::User) -> User {
+async fn shown_one(context: &Context, user: domain::User) -> Result<User, ApiRefusal> {
+    let mut shown = shown_all(context, vec![user]).await?;
+    Ok(shown.pop().unwrap_or_default())
+}
+
+async fn shown_all(context: &Context, users: Vec<domain::User>) -> Result<Vec<User>, ApiRefusal> {
+    let access = AccessOfMembers::of_users(context, &users).await?;
+    Ok(users.into_iter().map(|user| shown(context, &access, user)).collect())
+}
+
+fn shown(context: &Context, access: &AccessOfMembers, user: domain::User) -> User {
     let now_ms = context.now_ms();
     let user_profile = Some(shown_profile(&user));
+    let memberships = user.memberships.into_iter();
     User {
         environment_id: context.environment_id().to_owned(),
         create_time: Some(timestamp(user.created_at_ms)),
@@ -341,7 +374,7 @@ fn shown(context: &Context, user: domain::User) -> User {
         id: user.id,
         external_id: user.external_id,
         metadata: user.metadata.0.into_iter().collect(),
-        memberships: user.memberships.into_iter().map(|m| shown_membership(m, now_ms)).collect(),
+        memberships: memberships.map(|membership| shown_membership(access, membership, now_ms)).collect(),
     }
 }
 
@@ -398,7 +431,8 @@ fn shown_invite(user_id: String, membership: Membership, now_ms: i64) -> Option<
     })
 }
 
-fn shown_membership(membership: Membership, now_ms: i64) -> OrganizationMembership {
+fn shown_membership(access: &AccessOfMembers, membership: Membership, now_ms: i64) -> OrganizationMembership {
+    let permissions = access.access(&membership).permission_names();
     let status = shown_status(&membership, now_ms);
     let invitation = membership.invitation;
     OrganizationMembership {
@@ -414,8 +448,7 @@ fn shown_membership(membership: Membership, now_ms: i64) -> OrganizationMembersh
         expires_at: invitation.as_ref().map(|i| timestamp(i.expires_at_ms)),
         inviter_email: invitation.and_then(|i| i.inviter_email),
         provisioning_method: Some(membership.provisioning_method.as_str().to_owned()),
-        // Roles have no permissions yet.
-        permissions: vec![],
+        permissions,
     }
 }
 

@@ -19,6 +19,7 @@ mod passwordless;
 mod problem;
 mod reader;
 mod reference;
+mod roles;
 mod secrets;
 mod seed;
 mod server;
@@ -31,6 +32,7 @@ mod telemetry;
 mod test_users;
 mod tls;
 mod tokens;
+mod twins;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,7 @@ pub use listen_address::{DEFAULT_PORT, ListenAddress};
 pub use overrides::Overrides;
 pub use problem::{Location, Problem, Problems};
 pub use reference::{example_toml, reference_markdown};
+pub use roles::SeedPermission;
 pub use secrets::has_well_known_secret;
 pub use seed::{SeedOrganization, SeedSettings, SeedUser};
 pub use setting::{Access, Facts, Section, Values, View};
@@ -95,6 +98,8 @@ pub fn sections() -> &'static [Section] {
             telemetry::metrics_section(),
             telemetry::traces_section(),
             clients::section(),
+            roles::permissions_section(),
+            roles::roles_section(),
             seed::organizations_section(),
             seed::users_section(),
         ]

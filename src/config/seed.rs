@@ -1,14 +1,16 @@
 //! `[[organizations]]` and `[[users]]`: who exists from the start.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::roles::{self, SeedPermission};
 use super::setting::{Pairs, Section, Setting};
 use super::source::Source;
+use super::twins::refuse_twins;
 use crate::domain::email::EmailAddress;
 use crate::domain::metadata::{Metadata, MetadataLimits};
 use crate::domain::organization::bad_slug;
 use crate::domain::organization_domain::{DomainName, DomainType};
+use crate::domain::role_catalog::RoleSeed;
 
 static ORGANIZATION_ID: Setting<Option<&str>> = Setting::optional_text(
     "organizations.id",
@@ -94,9 +96,11 @@ pub(super) fn users_section() -> Section {
     }
 }
 
-/// Users and organizations to exist from the start.
+/// Permissions, roles, users and organizations to exist from the start.
 #[derive(Debug, Clone, Default)]
 pub struct SeedSettings {
+    pub permissions: Vec<SeedPermission>,
+    pub roles: Vec<RoleSeed>,
     pub organizations: Vec<SeedOrganization>,
     pub users: Vec<SeedUser>,
 }
@@ -153,33 +157,10 @@ pub(super) fn read(source: &mut Source) -> SeedSettings {
     refuse_twins(source, &USER_ID, user_ids);
     let mailboxes = users.iter().map(|(i, u)| (*i, u.email.key().to_owned()));
     refuse_twins(source, &USER_EMAIL, mailboxes);
-    SeedSettings { organizations, users: users.into_iter().map(|(_, user)| user).collect() }
-}
-
-/// Refuses a record that has the id or the mailbox of another: one of the two would be lost without a word. `records` says
-/// what the setting comes to in each table, however it is spelled.
-fn refuse_twins(
-    source: &mut Source,
-    setting: &Setting<Option<&'static str>>,
-    records: impl Iterator<Item = (usize, String)>,
-) {
-    let name = setting.key().split_once('.').map_or(setting.key(), |(_, name)| name);
-    let mut first = BTreeMap::new();
-    for (index, identity) in records {
-        let setting = setting.at(index);
-        match first.entry(identity) {
-            Entry::Vacant(entry) => {
-                entry.insert(setting);
-            }
-            Entry::Occupied(entry) => {
-                let other = entry.get().key();
-                let written = source.location(other).map(|at| format!(" ({at})")).unwrap_or_default();
-                let text = format!("is the same {name} as {other}{written}");
-                let value = source.optional_text(&setting).unwrap_or_default();
-                source.problem_with(setting.key(), value, text);
-            }
-        }
-    }
+    let permissions = roles::read_permissions(source);
+    let roles = roles::read_roles(source, &permissions);
+    let users = users.into_iter().map(|(_, user)| user).collect();
+    SeedSettings { permissions, roles, organizations, users }
 }
 
 fn read_organization(source: &mut Source, index: usize) -> SeedOrganization {

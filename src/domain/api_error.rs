@@ -73,6 +73,7 @@ pub enum ApiErrorCode {
     AuthRequestNotFound,
     NotFound,
     AlreadyExists,
+    RoleKeynameConflict,
     UserLimitReached,
     TooManyAttempts,
     RateLimited,
@@ -89,7 +90,7 @@ pub enum ApiErrorCode {
 }
 
 impl ApiErrorCode {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Unauthenticated,
         Self::PermissionDenied,
         Self::InvalidArgument,
@@ -102,6 +103,7 @@ impl ApiErrorCode {
         Self::AuthRequestNotFound,
         Self::NotFound,
         Self::AlreadyExists,
+        Self::RoleKeynameConflict,
         Self::UserLimitReached,
         Self::TooManyAttempts,
         Self::RateLimited,
@@ -149,6 +151,7 @@ impl ApiErrorCode {
         self.row().2
     }
 
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn row(self) -> (&'static str, GrpcCode, &'static str) {
         use GrpcCode as G;
         match self {
@@ -196,6 +199,9 @@ impl ApiErrorCode {
                 G::AlreadyExists,
                 "another record has this value, which has to be unique; `validation_error_info` names the field",
             ),
+            Self::RoleKeynameConflict => {
+                ("ROLE_KEYNAME_CONFLICT", G::AlreadyExists, "another role has this name")
+            }
             Self::UserLimitReached => (
                 "USER_LIMIT_REACHED",
                 G::FailedPrecondition,
@@ -219,7 +225,7 @@ impl ApiErrorCode {
             Self::FailedPrecondition => (
                 "FAILED_PRECONDITION",
                 G::FailedPrecondition,
-                "the record is in a state that does not allow it",
+                "the record is in a state that does not allow it, or there are as many as there may be; the message says why",
             ),
             Self::PasswordlessDisabled => {
                 ("PASSWORDLESS_DISABLED", G::FailedPrecondition, "sign-in by e-mail is switched off")

@@ -7,6 +7,8 @@ use super::clock::{UnixMs, rfc3339};
 use super::metadata::Metadata;
 use super::organization::Organization;
 use super::organization_domain::OrganizationDomain;
+use super::permission::Permission;
+use super::role::Role;
 use super::user::User;
 
 /// What happened.
@@ -24,6 +26,12 @@ pub enum EventType {
     MembershipCreated,
     MembershipUpdated,
     MembershipDeleted,
+    RoleCreated,
+    RoleUpdated,
+    RoleDeleted,
+    PermissionCreated,
+    PermissionUpdated,
+    PermissionDeleted,
 }
 
 impl EventType {
@@ -40,6 +48,12 @@ impl EventType {
             Self::MembershipCreated => "user.organization_membership_created",
             Self::MembershipUpdated => "user.organization_membership_updated",
             Self::MembershipDeleted => "user.organization_membership_deleted",
+            Self::RoleCreated => "role.created",
+            Self::RoleUpdated => "role.updated",
+            Self::RoleDeleted => "role.deleted",
+            Self::PermissionCreated => "permission.created",
+            Self::PermissionUpdated => "permission.updated",
+            Self::PermissionDeleted => "permission.deleted",
         }
     }
 }
@@ -104,6 +118,26 @@ pub fn membership_data(organization: &Organization, user: &User) -> Value {
     serde_json::json!({
         "organization": organization_data(organization, None),
         "user": serde_json::to_value(UserData::new(user)).unwrap_or_default(),
+    })
+}
+
+/// A role as `data` of an event, with the name of the role that it extends.
+pub fn role_data(role: &Role, extends: Option<&str>) -> Value {
+    serde_json::json!({
+        "id": role.id,
+        "name": role.name,
+        "display_name": role.display_name,
+        "description": role.description,
+        "extends": extends,
+    })
+}
+
+/// A permission as `data` of an event.
+pub fn permission_data(permission: &Permission) -> Value {
+    serde_json::json!({
+        "id": permission.id,
+        "name": permission.name,
+        "description": permission.description,
     })
 }
 

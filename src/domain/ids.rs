@@ -1,6 +1,7 @@
 //! Identifiers in Scalekit's form: a prefix, an underscore and decimal digits that grow with time.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
 
 use super::clock::UnixMs;
 use super::entropy::{Entropy, secret_text};
@@ -36,6 +37,8 @@ pub enum IdKind {
     Domain,
     /// A machine client of an organization.
     OrganizationClient,
+    Role,
+    Permission,
 }
 
 impl IdKind {
@@ -55,6 +58,8 @@ impl IdKind {
             Self::Event => "evt",
             Self::Domain => "dom",
             Self::OrganizationClient => "m2morg",
+            Self::Role => "role",
+            Self::Permission => "perm",
         }
     }
 }
@@ -66,6 +71,13 @@ pub fn new_id(kind: IdKind, now_ms: UnixMs, entropy: &dyn Entropy) -> String {
     let random = u64::from_le_bytes(bytes) % 10_000_000;
     let elapsed_ms = (now_ms - EPOCH_MS).clamp(0, 999_999_999_999);
     format!("{}_{elapsed_ms:012}{random:07}", kind.prefix())
+}
+
+/// The identifier of something that configuration names: the same at every start.
+pub fn stable_id(kind: IdKind, name: &str) -> String {
+    let digest = Sha256::digest(name.as_bytes());
+    let number = digest.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    format!("{}_{:019}", kind.prefix(), number % 10_u64.pow(19))
 }
 
 /// Identifiers for many things made at once: a millisecond each, since the random part is too short for thousands of

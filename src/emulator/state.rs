@@ -65,9 +65,9 @@ pub struct Seeded {
     pub organizations: usize,
 }
 
-/// Adds users and organizations in the words of the configuration. Resets go back to them too.
+/// Adds users, organizations, roles and permissions in the words of the configuration. Resets go back to them too.
 #[utoipa::path(post, path = "/_emulator/v1/seed", tag = "state",
-    request_body(content = Object, description = "`users` and `organizations`."),
+    request_body(content = Object, description = "`users`, `organizations`, `roles` and `permissions`."),
     params(("until_reset" = Option<bool>, Query, description = "Let the next reset forget them.")),
     responses((status = 200, body = Seeded), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn seed(request: HttpRequest, Control(context): Control, Body(value): Body<Value>) -> Answer {

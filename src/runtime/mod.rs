@@ -24,7 +24,7 @@ pub use keys::KeyRing;
 pub use randomness::Randomness;
 pub use registry::{EnvironmentError, EnvironmentRegistry, EnvironmentSelector};
 pub use server_state::{Access, SERVER_SECRET, ServerState};
-pub use start::{Parts, Seed, StartError, Started};
+pub use start::{Parts, StartError, Started};
 
 use crate::config;
 use crate::crypto::at_rest::AtRest;
@@ -36,6 +36,7 @@ use crate::domain::environment::Environment;
 use crate::domain::environment_name::EnvironmentName;
 use crate::domain::field_error::FieldError;
 use crate::domain::signing_algorithm::SigningAlgorithm;
+pub use crate::storage::Seed;
 use crate::storage::{ClientRecord, EnvironmentRecord, Store, StoreError, StoredFault};
 use keys::KeyStore;
 use start::server_secret;

@@ -21,9 +21,7 @@ use crate::domain::flow::FlowLog;
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::domain::source_address::TrustedProxies;
 use crate::mail::SmtpMailer;
-use crate::storage::{
-    ClientRecord, EnvironmentRecord, SeedOrganization, SeedUser, Store, StoreError, StoredFault,
-};
+use crate::storage::{ClientRecord, EnvironmentRecord, Seed, Store, StoreError, StoredFault};
 
 /// No changed settings, as stored before they are sealed.
 const NO_SETTINGS: &[u8] = b"{}";
@@ -47,13 +45,6 @@ pub struct Parts {
     pub scenarios: PathBuf,
     pub trusted_proxies: TrustedProxies,
     pub seed: Seed,
-}
-
-/// People and organizations that configuration asks for.
-#[derive(Debug, Clone, Default)]
-pub struct Seed {
-    pub organizations: Vec<SeedOrganization>,
-    pub users: Vec<SeedUser>,
 }
 
 /// Why a provider cannot start, or an environment cannot be opened.
@@ -94,9 +85,7 @@ impl Parts {
                 keys.ensure(key_store, self.entropy.clone(), algorithm, now_ms).await?;
             }
         }
-        self.store
-            .seed(id, &self.seed.organizations, &self.seed.users, self.control.is_off(), now_ms)
-            .await?;
+        self.store.seed(id, &self.seed, self.control.is_off(), now_ms).await?;
         let record = self.store.environment_record(id).await?.ok_or(StoreError::Unreadable("environment"))?;
         if at_rest.open(SETTINGS, &record.settings)? != NO_SETTINGS {
             tracing::info!("settings were changed by API; those changes outrank the configuration");

@@ -162,7 +162,7 @@ pub fn parts(
     Ok(Parts {
         store,
         environment: config.environment.clone(),
-        seed: seed::with_ids(&config.seed, many_ids(IdKind::User, clock.now_ms(), &*entropy)),
+        seed: seed::with_ids(&config.seed, clock.now_ms(), many_ids(IdKind::User, clock.now_ms(), &*entropy)),
         clock,
         entropy,
         master_key: config.master_key.clone(),

@@ -198,7 +198,7 @@ pub async fn create(context: &Context, wanted: CreateEnvironment) -> Result<Envi
     }
     let runtime = open(context, &name).await?;
     let there = context.in_environment(runtime.clone());
-    let ready = seed::with_ids(&people, there.many_ids(IdKind::User));
+    let ready = seed::with_ids(&people, there.now_ms(), there.many_ids(IdKind::User));
     if let Err(refused) = people::write_seed(&there, &ready, false).await {
         // A seed that contradicts itself leaves nothing behind.
         context.store().delete_environment(&record.id).await?;

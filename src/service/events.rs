@@ -3,12 +3,16 @@
 use serde_json::Value;
 
 use super::Failure;
-use crate::domain::event::{Event, EventType, domain_data, membership_data, organization_data};
+use crate::domain::event::{
+    Event, EventType, domain_data, membership_data, organization_data, permission_data, role_data,
+};
 use crate::domain::ids::IdKind;
 use crate::domain::membership::MembershipStatus;
 use crate::domain::organization::Organization;
 use crate::domain::organization_domain::OrganizationDomain;
+use crate::domain::permission::Permission;
 use crate::domain::record_key::RecordKey;
+use crate::domain::role_catalog::{RoleCatalog, RoleDifference};
 use crate::domain::user::User;
 use crate::runtime::Context;
 
@@ -86,11 +90,35 @@ pub(super) fn in_order(mut events: Vec<Event>) -> Vec<Event> {
     events
 }
 
+/// What happened to roles between two states of a catalog.
+pub(super) fn of_roles(context: &Context, before: &RoleCatalog, after: &RoleCatalog) -> Vec<Event> {
+    let differences = before.differences(after);
+    let happened = differences.into_iter().map(|difference| match difference {
+        RoleDifference::Added(role) => (EventType::RoleCreated, role, after),
+        RoleDifference::Changed { after: role, .. } => (EventType::RoleUpdated, role, after),
+        RoleDifference::Removed(role) => (EventType::RoleDeleted, role, before),
+    });
+    let events = happened.map(|(event_type, role, catalog)| {
+        let extends = catalog.base(role).map(|base| base.name.as_str());
+        at_now(context, event_type, role.organization_id.clone(), role_data(role, extends))
+    });
+    events.collect()
+}
+
+/// Something happened to a permission.
+pub(super) fn of_permission(context: &Context, event_type: EventType, permission: &Permission) -> Event {
+    at_now(context, event_type, None, permission_data(permission))
+}
+
 fn new(context: &Context, event_type: EventType, organization_id: &str, data: Value) -> Event {
+    at_now(context, event_type, Some(organization_id.to_owned()), data)
+}
+
+fn at_now(context: &Context, event_type: EventType, organization_id: Option<String>, data: Value) -> Event {
     Event {
         id: context.new_id(IdKind::Event),
         event_type,
-        organization_id: Some(organization_id.to_owned()),
+        organization_id,
         occurred_at_ms: context.now_ms(),
         logged_at_ms: context.runtime.clock.machine_ms(),
         data,

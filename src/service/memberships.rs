@@ -1,6 +1,7 @@
 //! Memberships: who belongs to which organization, with which roles.
 
 use super::api::ApiRefusal;
+use super::roles::AccessOfMembers;
 use super::{Failure, events, invitations, organizations, outbox, retry_on_conflict, users};
 use crate::domain::api_error::{ApiError, ApiErrorCode, FieldViolation};
 use crate::domain::email::EmailAddress;
@@ -8,6 +9,7 @@ use crate::domain::ids::IdKind;
 use crate::domain::membership::{Membership, MembershipChange};
 use crate::domain::metadata::Metadata;
 use crate::domain::organization::Organization;
+use crate::domain::permission::Permission;
 use crate::domain::record_key::RecordKey;
 use crate::domain::role::{Role, RoleName, RoleSummary};
 use crate::domain::settings::ExistingEmail;
@@ -60,14 +62,15 @@ pub async fn create_user(context: &Context, organization_id: &str, new: NewUser)
     let email = EmailAddress::parse(&new.email).map_err(|error| {
         vec![FieldViolation::new("user.email", "email", format!("user.email is invalid: {error}"))]
     })?;
-    let roles = roles_for(context, &new.membership.roles, "user.membership.roles").await?;
     let mut user = User::new(context.new_id(IdKind::User), email, context.now_ms());
     user.change(new.fields);
     let joins_existing = context.environment.management.existing_email == ExistingEmail::Join;
     retry_on_conflict(|| async {
         let organization = organization_with_room(context, organization_id).await?;
+        let roles =
+            roles_for(context, organization_id, &new.membership.roles, "user.membership.roles").await?;
         let mut user = user.clone();
-        user.join(new.membership.in_organization(context, &user.id, &organization, roles.clone()));
+        user.join(new.membership.in_organization(context, &user.id, &organization, roles));
         let events = events::of_memberships(context, None, Some(&user)).await?;
         let mail = invitations::compose(context, &user, &organization.id)?;
         let with = WithUser {
@@ -112,15 +115,15 @@ pub async fn create(
     key: &RecordKey,
     new: NewMembership,
 ) -> Result<User, ApiRefusal> {
-    let roles = roles_for(context, &new.roles, "membership.roles").await?;
     retry_on_conflict(|| async {
         let before = users::find(context, key).await?;
         if before.membership(organization_id).is_some() {
             return Err(already_member());
         }
         let organization = organization_with_room(context, organization_id).await?;
+        let roles = roles_for(context, organization_id, &new.roles, "membership.roles").await?;
         let mut after = User { updated_at_ms: context.now_ms(), ..before.clone() };
-        after.join(new.in_organization(context, &before.id, &organization, roles.clone()));
+        after.join(new.in_organization(context, &before.id, &organization, roles));
         let events = events::of_memberships(context, Some(&before), Some(&after)).await?;
         let mail = invitations::compose(context, &after, &organization.id)?;
         let with = WithUser {
@@ -150,13 +153,9 @@ pub async fn update(
     roles: &[RoleName],
     metadata: Metadata,
 ) -> Result<User, ApiRefusal> {
-    let roles = match roles {
-        [] => vec![],
-        named => roles_named(context, named, "membership.roles").await?,
-    };
-    let change = MembershipChange { roles, metadata };
-    write_over(context, organization_id, key, |membership| {
-        membership.change(change.clone());
+    let named = (roles, "membership.roles");
+    write_over(context, organization_id, key, named, |membership, roles| {
+        membership.change(MembershipChange { roles, metadata: metadata.clone() });
         Ok(())
     })
     .await
@@ -191,15 +190,37 @@ pub async fn delete(
     Ok(())
 }
 
-/// The roles of a member.
+/// The roles that a member was given, then those that they extend.
 pub async fn roles(
     context: &Context,
     organization_id: &str,
     user_id: &str,
 ) -> Result<Vec<RoleSummary>, ApiRefusal> {
+    let (membership, access) = with_access(context, organization_id, user_id).await?;
+    Ok(access.access(&membership).roles.into_iter().map(Role::summary).collect())
+}
+
+/// The permissions that a member has by roles.
+pub async fn permissions(
+    context: &Context,
+    organization_id: &str,
+    user_id: &str,
+) -> Result<Vec<Permission>, ApiRefusal> {
+    let (membership, access) = with_access(context, organization_id, user_id).await?;
+    Ok(access.access(&membership).permissions.into_iter().cloned().collect())
+}
+
+async fn with_access(
+    context: &Context,
+    organization_id: &str,
+    user_id: &str,
+) -> Result<(Membership, AccessOfMembers), ApiRefusal> {
     let user = users::find(context, &RecordKey::Id(user_id.to_owned())).await?;
-    let membership = user.membership(organization_id).cloned();
-    membership.map(|membership| membership.roles).ok_or_else(|| users::not_a_member(&user, organization_id))
+    let Some(membership) = user.membership(organization_id) else {
+        return Err(users::not_a_member(&user, organization_id));
+    };
+    let access = AccessOfMembers::of(context, std::iter::once(membership)).await?;
+    Ok((membership.clone(), access))
 }
 
 /// Gives a member more roles, and tells all that it has then.
@@ -209,10 +230,9 @@ pub async fn assign_roles(
     user_id: &str,
     named: &[RoleName],
 ) -> Result<Vec<RoleSummary>, ApiRefusal> {
-    let added = roles_named(context, named, "roles").await?;
     let key = RecordKey::Id(user_id.to_owned());
-    let user = write_over(context, organization_id, &key, |membership| {
-        membership.add_roles(added.clone());
+    let user = write_over(context, organization_id, &key, (named, "roles"), |membership, added| {
+        membership.add_roles(added);
         Ok(())
     })
     .await?;
@@ -226,7 +246,8 @@ pub async fn remove_role(
     user_id: &str,
     role_name: &str,
 ) -> Result<(), ApiRefusal> {
-    write_over(context, organization_id, &RecordKey::Id(user_id.to_owned()), |membership| {
+    let key = RecordKey::Id(user_id.to_owned());
+    write_over(context, organization_id, &key, (&[], "roles"), |membership, _| {
         if membership.remove_role(role_name) {
             return Ok(());
         }
@@ -237,16 +258,27 @@ pub async fn remove_role(
     Ok(())
 }
 
-/// Changes a membership over the version of its user that was read, again while others change the user.
+/// Changes a membership over the version of its user that was read, again while others change the user. The change is given
+/// the roles that are named in a field.
 async fn write_over(
     context: &Context,
     organization_id: &str,
     key: &RecordKey,
-    change: impl Fn(&mut Membership) -> Result<(), ApiRefusal>,
+    (named, field): (&[RoleName], &str),
+    change: impl Fn(&mut Membership, Vec<RoleSummary>) -> Result<(), ApiRefusal>,
 ) -> Result<User, ApiRefusal> {
-    users::write_over(context, key, |user| match user.membership_mut(organization_id) {
-        Some(membership) => change(membership),
-        None => Err(users::not_a_member(user, organization_id)),
+    retry_on_conflict(|| async {
+        let before = users::find(context, key).await?;
+        let mut after = before.clone();
+        let Some(membership) = after.membership_mut(organization_id) else {
+            return Err(users::not_a_member(&before, organization_id));
+        };
+        let roles = match named {
+            [] => vec![],
+            named => roles_named(context, organization_id, named, field).await?,
+        };
+        change(membership, roles)?;
+        users::write_read(context, before, after).await
     })
     .await
 }
@@ -272,36 +304,41 @@ async fn organization_with_room(
 /// The roles of a new membership: those that are named or, where none is, the default one.
 async fn roles_for(
     context: &Context,
+    organization_id: &str,
     named: &[RoleName],
     field: &str,
 ) -> Result<Vec<RoleSummary>, ApiRefusal> {
     if !named.is_empty() {
-        return roles_named(context, named, field).await;
+        return roles_named(context, organization_id, named, field).await;
     }
-    Ok(default_roles(context).await?)
+    Ok(default_roles(context, organization_id).await?)
 }
 
-/// The role that members have where nobody says otherwise, if there is one.
-pub(super) async fn default_roles(context: &Context) -> Result<Vec<RoleSummary>, Failure> {
-    let all = context.store().roles(context.environment_id()).await?;
-    Ok(all.iter().filter(|role| role.is_default_member).map(Role::summary).collect())
+/// The role that members of an organization have where nobody says otherwise, if there is one.
+pub(super) async fn default_roles(
+    context: &Context,
+    organization_id: &str,
+) -> Result<Vec<RoleSummary>, Failure> {
+    let catalog = context.store().role_catalog(context.environment_id(), Some(organization_id)).await?;
+    Ok(catalog.default_member().map(Role::summary).into_iter().collect())
 }
 
-/// The roles of these names, each once.
+/// The roles of these names that members of an organization can have, each once.
 async fn roles_named(
     context: &Context,
+    organization_id: &str,
     named: &[RoleName],
     field: &str,
 ) -> Result<Vec<RoleSummary>, ApiRefusal> {
-    let all = context.store().roles(context.environment_id()).await?;
+    let catalog = context.store().role_catalog(context.environment_id(), Some(organization_id)).await?;
     for (at, name) in named.iter().enumerate() {
-        if !all.iter().any(|role| name.names(role)) {
+        if !catalog.roles().iter().any(|role| name.names(role)) {
             let field = format!("{field}[{at}]");
             let text = format!("{field} is invalid: role not found: {name}");
             return Err(vec![FieldViolation::new(field, "role", text)].into());
         }
     }
-    Ok(all.iter().filter(|role| named.iter().any(|name| name.names(role))).map(Role::summary).collect())
+    Ok(catalog.summaries(|role| named.iter().any(|name| name.names(role))))
 }
 
 fn already_member() -> ApiRefusal {

@@ -102,23 +102,21 @@ pub struct SessionView {
 
 /// Writes a seed; a pinned id that is taken is named.
 pub async fn write_seed(context: &Context, seed: &Seed, until_reset: bool) -> Result<(), ControlError> {
-    context
-        .store()
-        .seed(context.environment_id(), &seed.organizations, &seed.users, until_reset, context.now_ms())
-        .await
-        .map_err(|error| {
+    context.store().seed(context.environment_id(), seed, until_reset, context.now_ms()).await.map_err(
+        |error| {
             exists(error, "users", "or organizations: an id or external_id is used by another record already")
-        })
+        },
+    )
 }
 
-/// Adds people and organizations in the words of the configuration. With `until_reset`, resets do not go back to them.
+/// Adds people, organizations and roles in the words of the configuration. With `until_reset`, resets do not go back to them.
 pub async fn seed_from(
     context: &Context,
     value: &Value,
     until_reset: bool,
 ) -> Result<(usize, usize), ControlError> {
     let settings = seed_from_json(value).map_err(ControlError::Invalid)?;
-    let ready = seed::with_ids(&settings, context.many_ids(IdKind::User));
+    let ready = seed::with_ids(&settings, context.now_ms(), context.many_ids(IdKind::User));
     write_seed(context, &ready, until_reset).await?;
     Ok((settings.users.len(), settings.organizations.len()))
 }
@@ -161,7 +159,8 @@ async fn checked(context: &Context, mut fields: Value, before: Option<&User>) ->
         object.insert("id".to_owned(), before.id.clone().into());
     }
     let settings = seed_from_json(&json!({ "users": [fields] })).map_err(|e| own(e, "users[0]."))?;
-    let Some(user) = seed::with_ids(&settings, context.many_ids(IdKind::User)).users.into_iter().next()
+    let Some(user) =
+        seed::with_ids(&settings, context.now_ms(), context.many_ids(IdKind::User)).users.into_iter().next()
     else {
         return Err(ControlError::field("email", "is missing"));
     };
@@ -169,7 +168,6 @@ async fn checked(context: &Context, mut fields: Value, before: Option<&User>) ->
         return Err(ControlError::field("organizations", "must be a list of ids or external ids"));
     };
     let now_ms = context.now_ms();
-    let default_roles = memberships::default_roles(context).await?;
     let mut joined = vec![];
     for name in named {
         let text = name.as_str().unwrap_or_default();
@@ -179,10 +177,14 @@ async fn checked(context: &Context, mut fields: Value, before: Option<&User>) ->
             return Err(ControlError::field("organizations", reason));
         };
         let stored = before.and_then(|user| user.membership(&organization.id)).cloned();
-        joined.push(stored.unwrap_or_else(|| Membership {
-            roles: default_roles.clone(),
-            ..Membership::direct(organization.id, organization.display_name, now_ms)
-        }));
+        let membership = match stored {
+            Some(stored) => stored,
+            None => Membership {
+                roles: memberships::default_roles(context, &organization.id).await?,
+                ..Membership::direct(organization.id, organization.display_name, now_ms)
+            },
+        };
+        joined.push(membership);
     }
     let mut checked = before.cloned().unwrap_or_else(|| User::new(user.id, user.email.clone(), now_ms));
     checked.email = user.email;

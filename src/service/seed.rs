@@ -1,12 +1,15 @@
 //! People and organizations that exist before anybody signs in.
 
 use crate::config::{SeedOrganization as SeedOrganizationSettings, SeedSettings};
+use crate::domain::clock::UnixMs;
+use crate::domain::ids::{IdKind, stable_id};
+use crate::domain::permission::Permission;
 use crate::runtime::Seed;
 use crate::storage::{SeedDomain, SeedOrganization, SeedUser};
 
 /// Gives ids to seeded records that have none. Organizations need the same one at every start, so theirs comes
 /// from their external id or name, and those of domains from what they are; users keep the id that their address has.
-pub fn with_ids(settings: &SeedSettings, mut new_user_id: impl FnMut() -> String) -> Seed {
+pub fn with_ids(settings: &SeedSettings, now_ms: UnixMs, mut new_user_id: impl FnMut() -> String) -> Seed {
     let organizations: Vec<SeedOrganization> = settings.organizations.iter().map(organization).collect();
     let users = settings
         .users
@@ -27,16 +30,20 @@ pub fn with_ids(settings: &SeedSettings, mut new_user_id: impl FnMut() -> String
                 .collect(),
         })
         .collect();
-    Seed { organizations, users }
+    let permissions = settings.permissions.iter().map(|permission| {
+        let id = stable_id(IdKind::Permission, &permission.name);
+        Permission::new(id, permission.name.clone(), permission.description.clone(), now_ms)
+    });
+    Seed { permissions: permissions.collect(), roles: settings.roles.clone(), organizations, users }
 }
 
 fn organization(settings: &SeedOrganizationSettings) -> SeedOrganization {
     let id = settings.id.clone().unwrap_or_else(|| {
         let name = settings.external_id.as_deref().unwrap_or(&settings.display_name);
-        format!("org_{}", stable_digits(name))
+        stable_id(IdKind::Organization, name)
     });
     let domains = settings.domains.iter().map(|(name, domain_type)| SeedDomain {
-        id: format!("dom_{}", stable_digits(&format!("{id}\n{}\n{}", domain_type.as_str(), name.as_str()))),
+        id: stable_id(IdKind::Domain, &format!("{id}\n{}\n{}", domain_type.as_str(), name.as_str())),
         name: name.clone(),
         domain_type: *domain_type,
     });
@@ -48,13 +55,4 @@ fn organization(settings: &SeedOrganizationSettings) -> SeedOrganization {
         metadata: settings.metadata.clone(),
         id,
     }
-}
-
-/// The digits of an id that is the same at every start.
-fn stable_digits(name: &str) -> String {
-    use sha2::Digest as _;
-    let digest = sha2::Sha256::digest(name.as_bytes());
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&digest[..8]);
-    format!("{:019}", u64::from_be_bytes(bytes) % 10u64.pow(19))
 }

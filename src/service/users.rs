@@ -97,7 +97,7 @@ pub(super) async fn delete_read(context: &Context, before: &User) -> Result<bool
 }
 
 /// Changes a user over the version that was read, again while others change it.
-pub(super) async fn write_over(
+async fn write_over(
     context: &Context,
     key: &RecordKey,
     change: impl Fn(&mut User) -> Result<(), ApiRefusal>,
@@ -106,20 +106,29 @@ pub(super) async fn write_over(
         let before = find(context, key).await?;
         let mut after = before.clone();
         change(&mut after)?;
-        if after == before {
-            return Ok(Some(before));
-        }
-        after.updated_at_ms = context.now_ms();
-        let events = events::of_memberships(context, Some(&before), Some(&after)).await?;
-        let with = WithUser { events: &events, ..WithUser::default() };
-        match context.store().update_user(context.environment_id(), &before, &after, with).await {
-            Ok(is_done) => Ok(is_done.then_some(after)),
-            // A role was deleted meanwhile.
-            Err(StoreError::MissingParent(_)) => Ok(None),
-            Err(error) => Err(duplicate(error)),
-        }
+        write_read(context, before, after).await
     })
     .await
+}
+
+/// Makes a user what `after` says; `None` when somebody changed or deleted the user, or a role, since `before` was read.
+pub(super) async fn write_read(
+    context: &Context,
+    before: User,
+    mut after: User,
+) -> Result<Option<User>, ApiRefusal> {
+    if after == before {
+        return Ok(Some(before));
+    }
+    after.updated_at_ms = context.now_ms();
+    let events = events::of_memberships(context, Some(&before), Some(&after)).await?;
+    let with = WithUser { events: &events, ..WithUser::default() };
+    match context.store().update_user(context.environment_id(), &before, &after, with).await {
+        Ok(is_done) => Ok(is_done.then_some(after)),
+        // A role was deleted meanwhile.
+        Err(StoreError::MissingParent(_)) => Ok(None),
+        Err(error) => Err(duplicate(error)),
+    }
 }
 
 /// The user is not a member of this organization.

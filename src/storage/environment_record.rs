@@ -68,11 +68,12 @@ pub(super) async fn write_record(
     Ok(writing_record(record, now_ms)?.execute(tx).await? == 1)
 }
 
-/// Touches no row when somebody else changed it meanwhile.
+/// Touches no row when somebody else changed it meanwhile. A reset replaces the roles too.
 pub(super) fn writing_record(record: &EnvironmentRecord, now_ms: UnixMs) -> Result<Statement, StoreError> {
-    let query =
-        sql("UPDATE environments SET version = version + 1, resets = $3, settings = $4, clock_json = $5, \
-         updated_at_ms = $6 WHERE id = $1 AND version = $2");
+    let query = sql(
+        "UPDATE environments SET version = version + 1, roles_version = roles_version + 1, resets = $3, \
+         settings = $4, clock_json = $5, updated_at_ms = $6 WHERE id = $1 AND version = $2",
+    );
     Ok(query
         .bind(&record.id)
         .bind(record.version)
@@ -80,4 +81,11 @@ pub(super) fn writing_record(record: &EnvironmentRecord, now_ms: UnixMs) -> Resu
         .bind(record.settings.clone())
         .bind(clock_json(&record.clock)?)
         .bind(now_ms))
+}
+
+/// Touches no row when roles were changed since this version was read.
+pub(super) fn moving_roles_version(environment_id: &str, version: i64) -> Statement {
+    let query =
+        sql("UPDATE environments SET roles_version = roles_version + 1 WHERE id = $1 AND roles_version = $2");
+    query.bind(environment_id.to_owned()).bind(version)
 }

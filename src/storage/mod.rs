@@ -22,6 +22,7 @@ mod memberships;
 mod migrations;
 mod organization_clients;
 mod organizations;
+mod permissions;
 mod pool;
 mod portal_links;
 mod postgres;
@@ -63,7 +64,7 @@ pub use session_clients::{LogoutNotice, SessionClient};
 pub use sessions::{SessionChange, SessionRow};
 pub use sign_in::{Completion, MailQuota};
 pub use state::{Tables, check_row, has_version, snapshot_tables, table_statements};
-pub use users::{PeopleFilter, SeedUser, UserFilter, WithUser};
+pub use users::{PeopleFilter, Seed, SeedUser, UserFilter, WithUser};
 
 use error::is_damaged;
 use pool::{Pool, Timeouts, Transaction};

@@ -126,6 +126,18 @@ pub static TABLES: &[Table] = &[
     // Good for a minute.
     table!("portal_links", false, [(2, "id", Text)]),
     table!(
+        "permissions",
+        true,
+        [
+            (2, "id", Text),
+            (3, "version", Integer),
+            (4, "name", Text),
+            (5, "description", Text),
+            (6, "created_at_ms", Integer),
+            (7, "updated_at_ms", Integer),
+        ]
+    ),
+    table!(
         "roles",
         true,
         [
@@ -137,8 +149,13 @@ pub static TABLES: &[Table] = &[
             (7, "is_default_member", Integer),
             (8, "created_at_ms", Integer),
             (9, "updated_at_ms", Integer),
+            (10, "organization_id", OptionalText),
+            (11, "description", Text),
         ]
     ),
+    table!("role_bases", true, [(2, "role_id", Text), (3, "base_role_id", Text)]),
+    table!("role_permissions", true, [(2, "role_id", Text), (3, "permission_id", Text)]),
+    table!("organization_default_roles", true, [(2, "organization_id", Text), (3, "role_id", Text)]),
     table!(
         "memberships",
         true,
@@ -329,10 +346,20 @@ pub static TABLES: &[Table] = &[
 ];
 
 /// Tables with rows that a reset goes back to.
-const SEEDED: [&str; 6] = ["users", "organizations", "domains", "roles", "memberships", "membership_roles"];
+const SEEDED: [&str; 9] = [
+    "users",
+    "organizations",
+    "domains",
+    "permissions",
+    "roles",
+    "role_bases",
+    "role_permissions",
+    "memberships",
+    "membership_roles",
+];
 
 /// Makes the rows of these tables those of the template. Most are as seeded: to leave them is faster than to make them anew.
-const RESET: [&str; 12] = [
+const RESET: [&str; 18] = [
     "DELETE FROM memberships WHERE environment_id = $1 AND NOT EXISTS (SELECT 1 FROM memberships t \
      WHERE t.environment_id = $2 AND t.user_id = memberships.user_id \
      AND t.organization_id = memberships.organization_id AND t.version = memberships.version \
@@ -344,11 +371,21 @@ const RESET: [&str; 12] = [
     "DELETE FROM membership_roles WHERE environment_id = $1 AND NOT EXISTS (SELECT 1 FROM membership_roles t \
      WHERE t.environment_id = $2 AND t.user_id = membership_roles.user_id \
      AND t.organization_id = membership_roles.organization_id AND t.role_id = membership_roles.role_id)",
+    "DELETE FROM role_permissions WHERE environment_id = $1 AND NOT EXISTS (SELECT 1 FROM role_permissions t \
+     WHERE t.environment_id = $2 AND t.role_id = role_permissions.role_id \
+     AND t.permission_id = role_permissions.permission_id)",
+    "DELETE FROM role_bases WHERE environment_id = $1 AND NOT EXISTS (SELECT 1 FROM role_bases t \
+     WHERE t.environment_id = $2 AND t.role_id = role_bases.role_id AND t.base_role_id = role_bases.base_role_id)",
+    "DELETE FROM permissions WHERE environment_id = $1 AND id NOT IN (SELECT id FROM (\
+     SELECT id, version, name, description, created_at_ms, updated_at_ms FROM permissions \
+     WHERE environment_id = $1 INTERSECT \
+     SELECT id, version, name, description, created_at_ms, updated_at_ms FROM permissions \
+     WHERE environment_id = $2) AS unchanged)",
     "DELETE FROM roles WHERE environment_id = $1 AND id NOT IN (SELECT id FROM (\
-     SELECT id, version, name, display_name, is_default_creator, is_default_member, created_at_ms, updated_at_ms \
-     FROM roles WHERE environment_id = $1 INTERSECT \
-     SELECT id, version, name, display_name, is_default_creator, is_default_member, created_at_ms, updated_at_ms \
-     FROM roles WHERE environment_id = $2) AS unchanged)",
+     SELECT id, version, organization_id, name, display_name, description, is_default_creator, is_default_member, \
+     created_at_ms, updated_at_ms FROM roles WHERE environment_id = $1 INTERSECT \
+     SELECT id, version, organization_id, name, display_name, description, is_default_creator, is_default_member, \
+     created_at_ms, updated_at_ms FROM roles WHERE environment_id = $2) AS unchanged)",
     "DELETE FROM users WHERE environment_id = $1 AND id NOT IN (SELECT id FROM (\
      SELECT id, version, email, email_key, name, given_name, family_name, picture, locale, external_id, \
      details_json, metadata_json, email_verified_at_ms, created_at_ms, updated_at_ms, last_sign_in_at_ms FROM users WHERE environment_id = $1 INTERSECT \
@@ -378,10 +415,20 @@ const RESET: [&str; 12] = [
     "INSERT INTO domains (environment_id, id, organization_id, domain, domain_type, created_at_ms) \
      SELECT $1, id, organization_id, domain, domain_type, created_at_ms FROM domains WHERE environment_id = $2 \
      AND id NOT IN (SELECT id FROM domains WHERE environment_id = $1)",
-    "INSERT INTO roles (environment_id, id, version, name, display_name, is_default_creator, is_default_member, \
-     created_at_ms, updated_at_ms) SELECT $1, id, version, name, display_name, is_default_creator, is_default_member, \
-     created_at_ms, updated_at_ms FROM roles WHERE environment_id = $2 \
-     AND id NOT IN (SELECT id FROM roles WHERE environment_id = $1)",
+    "INSERT INTO permissions (environment_id, id, version, name, description, created_at_ms, updated_at_ms) \
+     SELECT $1, id, version, name, description, created_at_ms, updated_at_ms FROM permissions WHERE environment_id = $2 \
+     AND id NOT IN (SELECT id FROM permissions WHERE environment_id = $1)",
+    "INSERT INTO roles (environment_id, id, version, organization_id, name, display_name, description, \
+     is_default_creator, is_default_member, created_at_ms, updated_at_ms) SELECT $1, id, version, organization_id, name, \
+     display_name, description, is_default_creator, is_default_member, created_at_ms, updated_at_ms FROM roles \
+     WHERE environment_id = $2 AND id NOT IN (SELECT id FROM roles WHERE environment_id = $1)",
+    "INSERT INTO role_bases (environment_id, role_id, base_role_id) \
+     SELECT $1, role_id, base_role_id FROM role_bases t WHERE environment_id = $2 \
+     AND NOT EXISTS (SELECT 1 FROM role_bases b WHERE b.environment_id = $1 AND b.role_id = t.role_id)",
+    "INSERT INTO role_permissions (environment_id, role_id, permission_id) \
+     SELECT $1, role_id, permission_id FROM role_permissions t WHERE environment_id = $2 \
+     AND NOT EXISTS (SELECT 1 FROM role_permissions p WHERE p.environment_id = $1 AND p.role_id = t.role_id \
+     AND p.permission_id = t.permission_id)",
     "INSERT INTO memberships (environment_id, organization_id, user_id, version, status, provisioning_method, \
      metadata_json, created_at_ms) \
      SELECT $1, organization_id, user_id, version, status, provisioning_method, metadata_json, created_at_ms \

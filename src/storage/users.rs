@@ -4,14 +4,16 @@ use super::environment_record::template_id;
 use super::memberships::{self, MembershipRow};
 use super::{
     Batch, NewMail, SeedOrganization, SessionChange, Statement, Store, StoreError, Transaction, events,
-    like_key_pattern, like_pattern, mail, organizations, row::row, sessions, sql,
+    like_key_pattern, like_pattern, mail, organizations, roles, row::row, sessions, sql,
 };
 use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
 use crate::domain::event::Event;
 use crate::domain::organization::Organization;
 use crate::domain::page::{PageAnchor, PageRequest};
+use crate::domain::permission::Permission;
 use crate::domain::record_key::RecordKey;
+use crate::domain::role_catalog::RoleSeed;
 use crate::domain::user::{Profile, User, UserSummary};
 
 /// A user that configuration asks for.
@@ -27,6 +29,22 @@ pub struct SeedUser {
     pub external_id: Option<String>,
     /// Ids of the organizations the user belongs to.
     pub organization_ids: Vec<String>,
+}
+
+/// What configuration asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Seed {
+    pub permissions: Vec<Permission>,
+    pub roles: Vec<RoleSeed>,
+    pub organizations: Vec<SeedOrganization>,
+    pub users: Vec<SeedUser>,
+}
+
+impl Seed {
+    fn is_empty(&self) -> bool {
+        let has_roles = !self.permissions.is_empty() || !self.roles.is_empty();
+        !has_roles && self.organizations.is_empty() && self.users.is_empty()
+    }
 }
 
 row! {
@@ -458,22 +476,21 @@ impl Store {
     pub async fn seed(
         &self,
         environment_id: &str,
-        organizations: &[SeedOrganization],
-        users: &[SeedUser],
+        seed: &Seed,
         until_reset: bool,
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
-        if organizations.is_empty() && users.is_empty() {
+        if seed.is_empty() {
             return Ok(());
         }
         let mut tx = self.begin_write().await?;
-        let ids = seed_into(&mut tx, environment_id, organizations, users, now_ms).await?;
+        let ids = seed_into(&mut tx, environment_id, seed, now_ms).await?;
         if !until_reset {
-            let mut users = users.to_vec();
-            for (user, id) in users.iter_mut().zip(ids) {
+            let mut seed = seed.clone();
+            for (user, id) in seed.users.iter_mut().zip(ids) {
                 user.id = id;
             }
-            seed_into(&mut tx, &template_id(environment_id), organizations, &users, now_ms).await?;
+            seed_into(&mut tx, &template_id(environment_id), &seed, now_ms).await?;
         }
         Ok(tx.commit().await?)
     }
@@ -510,13 +527,13 @@ fn write_events(batch: &mut Batch, environment_id: &str, list: &[Event]) {
 async fn seed_into(
     connection: &mut Transaction,
     environment_id: &str,
-    organizations: &[SeedOrganization],
-    users: &[SeedUser],
+    seed: &Seed,
     now_ms: UnixMs,
 ) -> Result<Vec<String>, StoreError> {
-    organizations::seed(connection, environment_id, organizations, now_ms).await?;
-    let mut ids = Vec::with_capacity(users.len());
-    for user in users {
+    roles::seed(connection, environment_id, &seed.roles, &seed.permissions, now_ms).await?;
+    organizations::seed(connection, environment_id, &seed.organizations, now_ms).await?;
+    let mut ids = Vec::with_capacity(seed.users.len());
+    for user in &seed.users {
         let query = sql(
             "INSERT INTO users (environment_id, id, email, email_key, name, given_name, family_name, picture, \
              locale, external_id, created_at_ms, updated_at_ms) \

@@ -88,7 +88,7 @@ async fn keeps_the_next_request(
 }
 
 #[rstest]
-#[case::a_method_that_is_not_emulated("/scalekit.v1.roles.RolesService/ListRoles", GRPC.to_owned(), (0, 5), 200)]
+#[case::a_method_that_is_not_emulated("/scalekit.v1.directories.DirectoryService/CreateDirectory", GRPC.to_owned(), (0, 5), 200)]
 #[case::an_unknown_method("/scalekit.v1.dance.DanceService/Dance", GRPC.to_owned(), (0, 5), 200)]
 #[case::a_call_to_an_unknown_environment("/e/nobody/scalekit.v1.dance.DanceService/Dance", GRPC.to_owned(), (0, 5), 200)]
 #[case::a_deadline_that_is_over(SEND, format!("{GRPC}grpc-timeout: 0S\r\n"), (0, 5), 200)]
@@ -138,7 +138,9 @@ async fn where_the_body_is_not_read_away_the_answer_announces_the_end(
     #[case] bytes: usize,
 ) {
     let server = TestServer::start().await;
-    for (path, kind) in [("/scalekit.v1.roles.RolesService/ListRoles", GRPC), ("/nothing", JSON)] {
+    for (path, kind) in
+        [("/scalekit.v1.directories.DirectoryService/CreateDirectory", GRPC), ("/nothing", JSON)]
+    {
         let mut talk = Conversation::with(&server).await;
         talk.say(&post(path, &format!("{kind}{headers}"), bytes)).await;
         let head = talk.answer().await;

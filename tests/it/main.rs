@@ -46,6 +46,8 @@ mod pushed_requests;
 mod rate_limits;
 mod relying_party;
 mod rest_description;
+mod roles;
+mod roles_storage;
 mod sessions;
 mod smtp;
 mod starting;

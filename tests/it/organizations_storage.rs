@@ -11,7 +11,8 @@ use vestibule::domain::page::{PageRequest, Position, Scope};
 use vestibule::domain::record_key::RecordKey;
 use vestibule::domain::session::Session;
 use vestibule::storage::{
-    Members, OrganizationFilter, PeopleFilter, PortalLink, SeedOrganization, SeedUser, Store, StoreError,
+    Members, OrganizationFilter, PeopleFilter, PortalLink, Seed, SeedOrganization, SeedUser, Store,
+    StoreError,
 };
 
 use crate::support::{Database, Engine};
@@ -247,7 +248,9 @@ async fn members_stay_or_go_with_their_last_organization_and_sessions_with_them(
         organization_ids: organization_ids.iter().map(|id| (*id).to_owned()).collect(),
     };
     let users = [user("usr_1", &["org_1"]), user("usr_2", &["org_1", "org_2"]), user("usr_3", &[])];
-    store.seed(ENV, &["org_1", "org_2", "org_3"].map(organization), &users, false, 5).await.unwrap();
+    let organizations = ["org_1", "org_2", "org_3"].map(organization).to_vec();
+    let seed = Seed { organizations, users: users.to_vec(), ..Seed::default() };
+    store.seed(ENV, &seed, false, 5).await.unwrap();
     for user_id in ["usr_1", "usr_2"] {
         let session = Session {
             id: format!("ses_{user_id}"),

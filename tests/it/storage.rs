@@ -19,8 +19,8 @@ use vestibule::domain::record_key::RecordKey;
 use vestibule::domain::session::Session;
 use vestibule::domain::sign_in_event::SignInEvent;
 use vestibule::storage::{
-    ClientChanges, ClientRecord, ClientSecretRecord, InboxFilter, Members, SeedOrganization, SeedUser, Store,
-    StoreError, StoredKey,
+    ClientChanges, ClientRecord, ClientSecretRecord, InboxFilter, Members, Seed, SeedOrganization, SeedUser,
+    Store, StoreError, StoredKey,
 };
 
 use crate::organizations_storage::event;
@@ -87,7 +87,9 @@ async fn store_with_jane(database: &Database) -> Store {
         ..SeedOrganization::default()
     };
     let jane = jane("usr_1", &["org_2", "org_1"]);
-    store.seed(ENV, &[organization("org_1"), organization("org_2")], &[jane], false, 5).await.unwrap();
+    let organizations = vec![organization("org_1"), organization("org_2")];
+    let seed = Seed { organizations, users: vec![jane], ..Seed::default() };
+    store.seed(ENV, &seed, false, 5).await.unwrap();
     store
 }
 
@@ -134,8 +136,8 @@ async fn every_statement_prepares(#[values(Engine::Sqlite, Engine::Postgres)] en
     database.open().await.migrate().await.unwrap();
     let mut connection = AnyConnection::connect(&database.connect_url()).await.unwrap();
     for statement in statements() {
-        // Functions of PostgreSQL's own are for locks that the embedded engine has no need of.
-        if engine == Engine::Sqlite && statement.contains("pg_") {
+        // What only PostgreSQL knows is for locks that the embedded engine has no need of.
+        if engine == Engine::Sqlite && (statement.contains("pg_") || statement.ends_with("FOR UPDATE")) {
             continue;
         }
         let prepared = connection.prepare(AssertSqlSafe(statement.clone()).into_sql_str()).await;
@@ -250,8 +252,11 @@ async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(
         ..SeedOrganization::default()
     };
     let user = |id: &str| jane(id, &["org_1"]);
-    store.seed(ENV, std::slice::from_ref(&organization), &[user("usr_1")], false, 1).await.unwrap();
-    store.seed(ENV, &[organization], &[user("usr_2")], false, 2).await.unwrap();
+    for (at, id) in [(1, "usr_1"), (2, "usr_2")] {
+        let organizations = vec![organization.clone()];
+        let seed = Seed { organizations, users: vec![user(id)], ..Seed::default() };
+        store.seed(ENV, &seed, false, at).await.unwrap();
+    }
     let jane =
         store.user_by_email(ENV, &EmailAddress::parse("jane@EXAMPLE.com").unwrap()).await.unwrap().unwrap();
     assert_eq!((jane.id.as_str(), jane.name.as_deref()), ("usr_1", Some("Jane")));
@@ -318,7 +323,8 @@ async fn a_grant_is_found_without_reading_other_users_in_a_new_database() {
         email: EmailAddress::parse(&format!("user{n}@example.com")).unwrap(),
         ..user
     });
-    store.seed(ENV, &[], &users.collect::<Vec<_>>(), false, 10).await.unwrap();
+    let seed = Seed { users: users.collect(), ..Seed::default() };
+    store.seed(ENV, &seed, false, 10).await.unwrap();
     for n in 0..USERS {
         let (user, id) = (format!("usr_{n}"), format!("ses_{n}"));
         store.insert_session(ENV, &Session { user_id: user.clone(), ..session(&id) }, &id).await.unwrap();
@@ -591,6 +597,8 @@ const ROWS: &[&str] = &[
     "INSERT INTO portal_links VALUES ('env_1', 'link', 'org_1', '[]', NULL, 1)",
     "INSERT INTO domains VALUES ('env_1', 'dom', 'org_1', 'acme.com', 'ORGANIZATION_DOMAIN', 1)",
     "INSERT INTO organization_clients VALUES ('env_1', 'm2morg_1', 1, 'org_1', '', '', '[]', '[]', '[]', 0, '[]', 1, 1)",
+    "INSERT INTO role_bases VALUES ('env_1', 'role_0000000000000000001', 'role_0000000000000000002')",
+    "INSERT INTO organization_default_roles VALUES ('env_1', 'org_1', 'role_0000000000000000001')",
     "INSERT INTO events VALUES ('env_1', 'evt', 'organization.created', 'org_1', '{}', 1, 1)",
 ];
 
@@ -659,6 +667,15 @@ async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
 #[case::domain_of_nothing("UPDATE domains SET organization_id = 'org_3'")]
 #[case::client_of_nothing("UPDATE organization_clients SET organization_id = 'org_3'")]
 #[case::negative_expiry("UPDATE organization_clients SET expiry_s = -1")]
+#[case::default_role_of_an_organization_for_all(
+    "UPDATE roles SET organization_id = 'org_1' WHERE is_default_creator = 1"
+)]
+#[case::role_that_extends_itself("UPDATE role_bases SET base_role_id = role_id")]
+#[case::role_of_nothing("UPDATE roles SET organization_id = 'org_3' WHERE is_default_creator = 0")]
+#[case::permission_of_nothing(
+    "UPDATE role_permissions SET permission_id = 'perm_1' \
+    WHERE role_id = 'role_0000000000000000002' AND permission_id = 'perm_0000000000000000001'"
+)]
 #[case::member_of_nothing("UPDATE memberships SET organization_id = 'org_3' WHERE organization_id = 'org_1'")]
 #[tokio::test]
 async fn the_schema_refuses_what_makes_no_sense(

@@ -6,7 +6,7 @@ use vestibule::domain::membership::{Invitation, Membership};
 use vestibule::domain::record_key::RecordKey;
 use vestibule::domain::role::Role;
 use vestibule::domain::user::{User, UserChange};
-use vestibule::storage::{SeedOrganization, Store, StoreError, WithUser};
+use vestibule::storage::{Seed, SeedOrganization, Store, StoreError, WithUser};
 
 use crate::support::{Database, Engine};
 
@@ -21,7 +21,8 @@ async fn store_in(database: &Database) -> Store {
     store.ensure_environment(ENV, b"{}", 1).await.unwrap();
     let organization =
         |id: &str| SeedOrganization { id: id.into(), display_name: id.into(), ..SeedOrganization::default() };
-    store.seed(ENV, &["org_1", "org_2"].map(organization), &[], false, 1).await.unwrap();
+    let organizations = ["org_1", "org_2"].map(organization).to_vec();
+    store.seed(ENV, &Seed { organizations, ..Seed::default() }, false, 1).await.unwrap();
     store
 }
 
@@ -36,7 +37,7 @@ fn jane() -> User {
     jane.profile.name = Some("Jane".into());
     jane.profile.details.groups = vec!["red".into()];
     jane.profile.details.custom_attributes = metadata.into();
-    let roles = Role::initial().iter().map(Role::summary).collect();
+    let roles = Role::initial(1).iter().map(Role::summary).collect();
     jane.join(Membership { roles, ..Membership::direct("org_1".into(), "org_1".into(), 5) });
     let mut invitation = Invitation::new(Some("boss@example.com".into()), EXPIRES_AT_MS, "digest".into());
     invitation.note_resent(7);
@@ -55,7 +56,7 @@ async fn a_user_is_read_as_written_with_memberships_and_roles(
 ) {
     let Some(database) = Database::fresh(engine).await else { return };
     let store = store_in(&database).await;
-    assert_eq!(store.roles(ENV).await.unwrap(), Role::initial());
+    assert_eq!(store.role_catalog(ENV, None).await.unwrap().roles(), Role::initial(1));
     assert!(store.insert_user(ENV, &jane(), WithUser::default()).await.unwrap());
     assert_eq!(read(&store, "usr_1").await, Some(jane()));
     assert_eq!(store.user(ENV, &RecordKey::ExternalId("jane".into())).await.unwrap(), Some(jane()));

@@ -48,7 +48,7 @@ pub struct Snapshot {
     /// Base64.
     pub server_secret: String,
     pub signing_keys: Vec<SnapshotKey>,
-    /// `users`, `organizations`, `memberships`, `sessions`, `grants` and more: lists of objects.
+    /// `users`, `organizations`, `roles`, `memberships`, `sessions`, `grants` and more: lists of objects.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub sections: Map<String, Value>,

@@ -14,6 +14,8 @@ use crate::domain::metadata::Metadata;
 use crate::domain::organization::{Features, Region};
 use crate::domain::organization_client::{self, CustomClaim, MAX_SECRETS, OrganizationClientSecret};
 use crate::domain::organization_domain::{DomainName, DomainType};
+use crate::domain::permission;
+use crate::domain::role;
 use crate::domain::settings::PasswordlessType;
 use crate::domain::user::ProfileDetails;
 use crate::storage::{Tables, check_row, has_version};
@@ -168,17 +170,41 @@ const SECTIONS: &[Section] = &[
         fields: &[plain("user_id"), plain("organization_id"), plain("role_id")],
     },
     Section {
+        name: "permissions",
+        table: "permissions",
+        fields: &[
+            plain("id"),
+            plain("name"),
+            Field { name: "description", column: "description", kind: Kind::TextOr("") },
+            time("created_at", "created_at_ms"),
+            time("updated_at", "updated_at_ms"),
+        ],
+    },
+    Section {
         name: "roles",
         table: "roles",
         fields: &[
             plain("id"),
             plain("name"),
+            plain("organization_id"),
             plain("display_name"),
+            Field { name: "description", column: "description", kind: Kind::TextOr("") },
             Field { name: "default_creator", column: "is_default_creator", kind: Kind::Flag },
             Field { name: "default_member", column: "is_default_member", kind: Kind::Flag },
             time("created_at", "created_at_ms"),
             time("updated_at", "updated_at_ms"),
         ],
+    },
+    Section { name: "role_bases", table: "role_bases", fields: &[plain("role_id"), plain("base_role_id")] },
+    Section {
+        name: "role_permissions",
+        table: "role_permissions",
+        fields: &[plain("role_id"), plain("permission_id")],
+    },
+    Section {
+        name: "organization_default_roles",
+        table: "organization_default_roles",
+        fields: &[plain("organization_id"), plain("role_id")],
     },
     Section {
         name: "auth_requests",
@@ -530,6 +556,8 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
                 ("secrets_json", secrets.is_ok_and(|s| (1..=MAX_SECRETS).contains(&s.len()))),
             ]
         }
+        "permissions" => check_permission(row),
+        "roles" => check_role(row),
         "messages" => vec![("to_address", is_address("to_address"))],
         "auth_requests" => {
             let sent = ["email", "passwordless_type", "generation", "sent_at_ms", "credentials_expire_at_ms"];
@@ -576,6 +604,22 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
 /// Is it a domain as it is compared?
 fn is_compared_form(domain: &str) -> bool {
     DomainName::parse(domain).is_some_and(|name| name.as_str() == domain)
+}
+
+fn check_permission(row: &Row) -> Vec<(&'static str, bool)> {
+    let name = text(row, "name");
+    vec![
+        ("name", permission::is_scalekit(name) || permission::bad_name(name).is_none()),
+        ("description", permission::bad_description(text(row, "description")).is_none()),
+    ]
+}
+
+fn check_role(row: &Row) -> Vec<(&'static str, bool)> {
+    vec![
+        ("name", role::bad_name(text(row, "name")).is_none()),
+        ("display_name", role::bad_display_name(text(row, "display_name")).is_none()),
+        ("description", permission::bad_description(text(row, "description")).is_none()),
+    ]
 }
 
 fn reads<T: DeserializeOwned>(text: &str) -> bool {
