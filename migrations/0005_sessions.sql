@@ -7,11 +7,16 @@ CREATE TABLE sessions (
     last_active_at_ms BIGINT NOT NULL,
     absolute_expires_at_ms BIGINT NOT NULL,
     ended_at_ms BIGINT,
+    ended_by TEXT CHECK (ended_by IN ('logout', 'revocation')),
+    -- Of the request that signed in.
+    user_agent TEXT,
+    ip_address TEXT,
     created_at_ms BIGINT NOT NULL,
     PRIMARY KEY (environment_id, id),
+    CHECK ((ended_at_ms IS NULL) = (ended_by IS NULL)),
     FOREIGN KEY (environment_id, user_id) REFERENCES users (environment_id, id) ON DELETE CASCADE
 );
-CREATE INDEX sessions_by_user ON sessions (environment_id, user_id);
+CREATE INDEX sessions_by_user ON sessions (environment_id, user_id, created_at_ms, id);
 CREATE INDEX sessions_by_expiry ON sessions (environment_id, absolute_expires_at_ms);
 
 -- Authorization codes with the refresh tokens that come of them. Whose they are says their session.
@@ -20,6 +25,8 @@ CREATE TABLE grants (
     id TEXT NOT NULL,
     session_id TEXT NOT NULL,
     client_id TEXT NOT NULL,
+    -- The organization that was entered, if any. It may be gone since.
+    organization_id TEXT,
     code_digest TEXT NOT NULL,
     authorization_json TEXT NOT NULL,
     issuer TEXT NOT NULL,

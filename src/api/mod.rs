@@ -15,6 +15,7 @@ pub mod rest;
 mod rest_fields;
 mod roles;
 mod services;
+mod sessions;
 mod status;
 mod users;
 pub mod validation;
@@ -73,6 +74,9 @@ pub mod pb {
             }
             pub mod roles {
                 tonic::include_proto!("scalekit.v1.roles");
+            }
+            pub mod sessions {
+                tonic::include_proto!("scalekit.v1.sessions");
             }
             pub mod users {
                 tonic::include_proto!("scalekit.v1.users");

@@ -20,9 +20,11 @@ use super::pb::scalekit::v1::connections::connection_service_server::ConnectionS
 use super::pb::scalekit::v1::domains::domain_service_server::DomainServiceServer;
 use super::pb::scalekit::v1::organizations::organization_service_server::OrganizationServiceServer;
 use super::pb::scalekit::v1::roles::roles_service_server::RolesServiceServer;
+use super::pb::scalekit::v1::sessions::session_service_server::SessionServiceServer;
 use super::pb::scalekit::v1::users::user_service_server::UserServiceServer;
 use super::{
-    audit_logs, auth, clients, connections, domains, organizations, passwordless, roles, status, users,
+    audit_logs, auth, clients, connections, domains, organizations, passwordless, roles, sessions, status,
+    users,
 };
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::scalekit_api::Method;
@@ -46,6 +48,7 @@ static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
     passwordless: PasswordlessServiceServer::new(passwordless::Passwordless)
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
     roles: RolesServiceServer::new(roles::Roles).max_decoding_message_size(MAX_MESSAGE_BYTES),
+    sessions: SessionServiceServer::new(sessions::Sessions).max_decoding_message_size(MAX_MESSAGE_BYTES),
     users: UserServiceServer::new(users::Users).max_decoding_message_size(MAX_MESSAGE_BYTES),
 });
 
@@ -58,6 +61,7 @@ struct Services {
     organizations: OrganizationServiceServer<organizations::Organizations>,
     passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
     roles: RolesServiceServer<roles::Roles>,
+    sessions: SessionServiceServer<sessions::Sessions>,
     users: UserServiceServer<users::Users>,
 }
 
@@ -125,6 +129,7 @@ impl Admitted {
                 services.organizations.clone().call(request).await
             }
             "scalekit.v1.roles.RolesService" => services.roles.clone().call(request).await,
+            "scalekit.v1.sessions.SessionService" => services.sessions.clone().call(request).await,
             "scalekit.v1.users.UserService" => services.users.clone().call(request).await,
             _ => Ok(status::of(&not_emulated(context, self.method)).into_http()),
         };

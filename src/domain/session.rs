@@ -30,6 +30,128 @@ impl Session {
     }
 }
 
+/// A session with all that is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    pub session: Session,
+    pub created_at_ms: UnixMs,
+    /// Why it ended, where it did not simply expire.
+    pub ended_by: Option<SessionEnd>,
+    pub device: Device,
+    /// Which applications got tokens in it, the last one first.
+    pub entries: Vec<SessionEntry>,
+}
+
+/// An application that got tokens in a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionEntry {
+    pub client_id: String,
+    /// The organization that the user was in, in the full-stack profile.
+    pub organization_id: Option<String>,
+}
+
+/// What a sign-in told of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Device {
+    /// `User-Agent`, at most [`MAX_USER_AGENT`] bytes of it.
+    pub user_agent: Option<String>,
+    pub ip_address: Option<String>,
+}
+
+/// As much of a `User-Agent` is kept, in bytes.
+pub const MAX_USER_AGENT: usize = 512;
+
+/// Why a session ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The user signed out.
+    Logout,
+    /// Somebody else ended it: an API call, or another user who signed in with the same browser.
+    Revocation,
+}
+
+impl SessionEnd {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Revocation => "revocation",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Logout, Self::Revocation].into_iter().find(|end| end.as_str() == text)
+    }
+}
+
+/// How a session stands, by Scalekit's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionStatus {
+    Active,
+    Expired,
+    Revoked,
+    Logout,
+}
+
+impl SessionStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Logout => "logout",
+        }
+    }
+
+    /// The status of this name, in small or capital letters.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Expired, Self::Revoked, Self::Logout]
+            .into_iter()
+            .find(|status| status.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl SessionRecord {
+    pub fn status(&self, now_ms: UnixMs, settings: &SessionSettings) -> SessionStatus {
+        match self.ended_by {
+            Some(SessionEnd::Logout) => SessionStatus::Logout,
+            Some(SessionEnd::Revocation) => SessionStatus::Revoked,
+            None if self.session.is_live(now_ms, settings) => SessionStatus::Active,
+            None => SessionStatus::Expired,
+        }
+    }
+
+    /// When it ends for want of use.
+    pub fn idle_expires_at_ms(&self, settings: &SessionSettings) -> UnixMs {
+        let idle_ms = self.session.last_active_at_ms + settings.idle_timeout_s * 1000;
+        idle_ms.min(self.session.absolute_expires_at_ms)
+    }
+
+    /// When it expired or was revoked; `None`: it did not.
+    pub fn expired_at_ms(&self, now_ms: UnixMs, settings: &SessionSettings) -> Option<UnixMs> {
+        match self.status(now_ms, settings) {
+            SessionStatus::Active | SessionStatus::Logout => None,
+            SessionStatus::Revoked => self.session.ended_at_ms,
+            SessionStatus::Expired => Some(self.idle_expires_at_ms(settings)),
+        }
+    }
+
+    /// The organization that the user is in.
+    pub fn organization_id(&self) -> Option<&str> {
+        self.entries.iter().find_map(|entry| entry.organization_id.as_deref())
+    }
+
+    /// All organizations that were entered, the last one first.
+    pub fn organization_ids(&self) -> Vec<&str> {
+        let mut ids = vec![];
+        for id in self.entries.iter().filter_map(|entry| entry.organization_id.as_deref()) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +185,58 @@ mod tests {
         assert!(session().satisfies_max_age(5_000, Some(5)));
         assert!(!session().satisfies_max_age(5_001, Some(5)));
         assert!(!session().satisfies_max_age(0, Some(0)));
+    }
+
+    fn record() -> SessionRecord {
+        let entry = |client: &str, organization: Option<&str>| SessionEntry {
+            client_id: client.to_owned(),
+            organization_id: organization.map(str::to_owned),
+        };
+        SessionRecord {
+            session: session(),
+            created_at_ms: 0,
+            ended_by: None,
+            device: Device::default(),
+            entries: vec![
+                entry("b", None),
+                entry("b", Some("org_2")),
+                entry("a", Some("org_1")),
+                entry("c", Some("org_2")),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_session_is_active_until_it_expires_or_somebody_ends_it() {
+        let at = |record: &SessionRecord, now| {
+            (record.status(now, &SETTINGS), record.expired_at_ms(now, &SETTINGS))
+        };
+        assert_eq!(at(&record(), 9_999), (SessionStatus::Active, None));
+        assert_eq!(at(&record(), 10_000), (SessionStatus::Expired, Some(10_000)));
+        let ended = |end| {
+            let session = Session { ended_at_ms: Some(5), ..session() };
+            SessionRecord { session, ended_by: Some(end), ..record() }
+        };
+        assert_eq!(at(&ended(SessionEnd::Revocation), 20_000), (SessionStatus::Revoked, Some(5)));
+        assert_eq!(at(&ended(SessionEnd::Logout), 20_000), (SessionStatus::Logout, None));
+    }
+
+    #[test]
+    fn the_organization_entered_last_is_the_current_one() {
+        assert_eq!(record().organization_id(), Some("org_2"));
+        assert_eq!(record().organization_ids(), ["org_2", "org_1"]);
+    }
+
+    #[test]
+    fn words_of_statuses_are_read_in_any_case() {
+        for status in
+            [SessionStatus::Active, SessionStatus::Expired, SessionStatus::Revoked, SessionStatus::Logout]
+        {
+            assert_eq!(SessionStatus::parse(&status.as_str().to_uppercase()), Some(status));
+        }
+        assert_eq!(SessionStatus::parse("gone"), None);
+        for end in [SessionEnd::Logout, SessionEnd::Revocation] {
+            assert_eq!(SessionEnd::parse(end.as_str()), Some(end));
+        }
     }
 }

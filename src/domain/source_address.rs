@@ -35,14 +35,14 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address.to_canonical()))
     }
 
-    /// The source of a request that `peer` handed over. Each proxy appends whom it had the request from to
+    /// The address that a request came from which `peer` handed over. Each proxy appends whom it had the request from to
     /// `X-Forwarded-For`, so the list is read from its end, for as long as a trusted proxy vouches for it; what stands
     /// before that is anybody's to write.
-    pub fn source<'a>(
+    pub fn client<'a>(
         &self,
         peer: IpAddr,
         forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
-    ) -> SourceAddress {
+    ) -> IpAddr {
         let mut source = peer;
         let mut forwarded = forwarded_for.flat_map(|line| line.split(',')).rev();
         while self.trusts(source) {
@@ -54,7 +54,7 @@ impl TrustedProxies {
             let Some(named) = named else { break };
             source = named;
         }
-        source.into()
+        source.to_canonical()
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
 
     fn source(trusted: &[&str], peer: &str, forwarded: &[&str]) -> SourceAddress {
         let proxies = TrustedProxies(trusted.iter().map(|t| TrustedProxies::parse(t).unwrap()).collect());
-        proxies.source(peer.parse().unwrap(), forwarded.iter().copied())
+        proxies.client(peer.parse().unwrap(), forwarded.iter().copied()).into()
     }
 
     fn address(text: &str) -> SourceAddress {

@@ -32,22 +32,25 @@ fn name(context: &Context, what: &str) -> String {
 
 /// What the browser sent.
 pub fn browser(request: &HttpRequest, context: &Context) -> Browser {
+    let ip_address = ip_address(request, context);
     let value = |what| request.cookie(&name(context, what)).map(|c| c.value().to_owned());
     Browser {
         browser_cookie: value("browser").filter(|v| is_secret(v)),
         session_cookie: value("session").filter(|v| names_session(v)),
-        source: source(request, context),
+        source: ip_address.map(SourceAddress::from),
+        ip_address,
+        user_agent: request.headers().get("user-agent").and_then(|v| v.to_str().ok()).map(str::to_owned),
         is_embedded: is_embedded(request, context),
     }
 }
 
 /// Where the request comes from.
-fn source(request: &HttpRequest, context: &Context) -> Option<SourceAddress> {
+fn ip_address(request: &HttpRequest, context: &Context) -> Option<IpAddr> {
     let forwarded: Vec<&str> =
         request.headers().get_all("x-forwarded-for").filter_map(|v| v.to_str().ok()).collect();
     let peer = request.peer_addr()?.ip();
     warn_about_unknown_proxy(request, context, peer);
-    Some(context.runtime.server.trusted_proxies.source(peer, forwarded.into_iter()))
+    Some(context.runtime.server.trusted_proxies.client(peer, forwarded.into_iter()))
 }
 
 /// Says once that a proxy is not among those that are believed: limits count everybody behind it as one source. Strangers

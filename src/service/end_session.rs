@@ -6,7 +6,7 @@ use super::token::hinted;
 use crate::domain::authorization::{Parameters, RepeatedParameter, with_query};
 use crate::domain::client::Client;
 use crate::domain::client::check_post_logout_uri;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, SessionEnd};
 use crate::domain::settings::LogoutConfirm;
 use crate::domain::token::IdTokenClaims;
 use crate::runtime::Context;
@@ -72,7 +72,7 @@ pub async fn end_session(
                 },
             });
         }
-        end(context, &session.id).await?;
+        end(context, &session.id, SessionEnd::Logout).await?;
     }
     Ok(Logout::SignedOut(after))
 }
@@ -80,15 +80,15 @@ pub async fn end_session(
 /// The person's own word: ends the session that the browser's cookie names.
 pub async fn end_confirmed(context: &Context, browser: &Browser) -> Result<(), Failure> {
     if let Some((session, _)) = live_session(context, browser).await? {
-        end(context, &session.id).await?;
+        end(context, &session.id, SessionEnd::Logout).await?;
     }
     Ok(())
 }
 
 /// Ends a session and tells its applications; `false` when it had ended before.
-pub async fn end(context: &Context, session_id: &str) -> Result<bool, Failure> {
-    let has_ended =
-        context.store().end_session(context.environment_id(), session_id, context.now_ms()).await?;
+pub async fn end(context: &Context, session_id: &str, ended_by: SessionEnd) -> Result<bool, Failure> {
+    let (store, now_ms) = (context.store(), context.now_ms());
+    let has_ended = store.end_session(context.environment_id(), session_id, ended_by, now_ms).await?;
     if has_ended {
         context.runtime.server.sessions_ended.notify_one();
     }

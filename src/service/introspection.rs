@@ -7,6 +7,7 @@ use super::userinfo::{AccessRefusal, check_access_token};
 use crate::domain::grant::RefreshStanding;
 use crate::domain::token::{AccessTokenClaims, seconds};
 use crate::runtime::Context;
+use crate::storage::GrantWithSubject;
 
 /// What a resource server is told about a token (RFC 7662 §2.2). An inactive one is told nothing about.
 #[derive(Debug, Default, Serialize)]
@@ -32,22 +33,28 @@ pub struct RefreshInfo {
 /// environment, being meant for resource servers; refresh tokens only by their own.
 pub async fn introspect(context: &Context, client_id: &str, token: &str) -> Result<Introspection, Failure> {
     if let Some((grant_id, generation)) = context.secret().open_refresh_token(token) {
-        let found = context.store().grant(context.environment_id(), &grant_id).await?;
-        let live = found.filter(|g| {
-            g.authorization.client_id == client_id
-                && g.refresh_standing(generation, 0, context.now_ms()) == RefreshStanding::Current
+        let found = context.store().grant_with_subject(context.environment_id(), &grant_id).await?;
+        let now_ms = context.now_ms();
+        let live = found.filter(|GrantWithSubject { grant, session, .. }| {
+            grant.authorization.client_id == client_id
+                && grant.refresh_standing(generation, 0, now_ms) == RefreshStanding::Current
+                && session.is_live(now_ms, &context.environment.sessions)
         });
-        return Ok(live.map_or_else(Introspection::default, |grant| Introspection {
-            active: true,
-            refresh: Some(RefreshInfo {
-                client_id: grant.authorization.client_id,
-                scope: grant.authorization.scope.join(" "),
-                exp: seconds(grant.refresh_expires_at_ms),
-            }),
-            ..Introspection::default()
+        return Ok(live.map_or_else(Introspection::default, |GrantWithSubject { grant, .. }| {
+            Introspection {
+                active: true,
+                refresh: Some(RefreshInfo {
+                    client_id: grant.authorization.client_id,
+                    scope: grant.authorization.scope.join(" "),
+                    exp: seconds(grant.refresh_expires_at_ms),
+                }),
+                ..Introspection::default()
+            }
         }));
     }
     match check_access_token(context, token).await {
+        // The token itself is good for its time, wherever nobody asks here.
+        Ok((_, Some(found))) if found.session.ended_at_ms.is_some() => Ok(Introspection::default()),
         Ok((claims, _)) => Ok(Introspection {
             active: true,
             token_type: Some("Bearer"),

@@ -45,6 +45,8 @@ pub mod snapshot;
 pub mod state;
 pub mod test_tokens;
 pub mod token;
+pub mod user_agent;
+pub mod user_sessions;
 pub mod userinfo;
 pub mod users;
 

@@ -15,6 +15,7 @@ use crate::domain::membership::Membership;
 use crate::domain::metadata::Metadata;
 use crate::domain::organization::Organization;
 use crate::domain::record_key::RecordKey;
+use crate::domain::session::SessionEnd;
 use crate::domain::user::{Profile, User};
 use crate::runtime::{Context, Seed};
 use crate::service::api::ApiRefusal;
@@ -383,7 +384,7 @@ pub async fn sessions(context: &Context, filter: &PeopleFilter) -> Result<Vec<Se
 
 /// Ends a session, and with it what lives as long as it.
 pub async fn end_session(context: &Context, id: &str) -> Result<(), ControlError> {
-    if crate::service::end_session::end(context, id).await? {
+    if crate::service::end_session::end(context, id, SessionEnd::Revocation).await? {
         return Ok(());
     }
     Err(ControlError::NotFound(format!("there is no session {id} that has not ended")))

@@ -1,9 +1,11 @@
 //! The browser's session: who is signed in here?
 
+use std::net::IpAddr;
+
 use super::Failure;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::ids::{IdKind, handle_id};
-use crate::domain::session::Session;
+use crate::domain::session::{Device, MAX_USER_AGENT, Session};
 use crate::domain::source_address::SourceAddress;
 use crate::domain::user::UserSummary;
 use crate::runtime::Context;
@@ -20,11 +22,24 @@ pub struct Browser {
     pub session_cookie: Option<String>,
     /// `None`: a request of our own.
     pub source: Option<SourceAddress>,
+    /// The same, whole.
+    pub ip_address: Option<IpAddr>,
+    /// `User-Agent`.
+    pub user_agent: Option<String>,
     /// The request is for a part of some page, as an image, and nobody went here (Fetch Metadata).
     pub is_embedded: bool,
 }
 
 impl Browser {
+    /// What is kept of it with a session.
+    pub fn device(&self) -> Device {
+        let user_agent = self
+            .user_agent
+            .as_deref()
+            .map(|text| text[..text.floor_char_boundary(MAX_USER_AGENT)].to_owned());
+        Device { user_agent, ip_address: self.ip_address.map(|address| address.to_string()) }
+    }
+
     /// Digest of the browser cookie, as authentication requests keep it.
     pub fn digest(&self, context: &Context) -> Option<String> {
         let cookie = self.browser_cookie.as_deref()?;

@@ -184,9 +184,11 @@ pub(super) async fn session_change(
     let held = live_session(context, browser).await?;
     Ok(match held {
         Some((session, user)) if key_of(&user.email) == email.key() => SessionChange::Renew {
+            device: browser.device(),
             session: Session { authenticated_at_ms: now_ms, last_active_at_ms: now_ms, ..session },
         },
         other => SessionChange::Start {
+            device: browser.device(),
             ends_session_id: other.map(|(session, _)| session.id),
             session: Session {
                 id: context.new_id(IdKind::Session),

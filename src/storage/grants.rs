@@ -294,7 +294,12 @@ pub(super) fn inserting(
     Ok(sql(
         "INSERT INTO grants (environment_id, id, code_digest, authorization_json, session_id, issuer, \
          authenticated_at_ms, code_expires_at_ms, refresh_rotated_at_ms, refresh_expires_at_ms, created_at_ms, \
-         expires_at_ms, client_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11, $12)",
+         expires_at_ms, client_id, organization_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11, $12, \
+         (SELECT o.id FROM sessions s \
+         JOIN memberships m ON m.environment_id = s.environment_id AND m.user_id = s.user_id AND m.status = 'ACTIVE' \
+         JOIN organizations o ON o.environment_id = m.environment_id AND o.id = m.organization_id \
+         WHERE s.environment_id = $1 AND s.id = $5 AND ($13 = '' OR o.id = $13 OR o.external_id = $13) \
+         ORDER BY m.created_at_ms, o.id LIMIT 1))",
     )
     .bind(environment_id)
     .bind(&grant.id)
@@ -307,5 +312,6 @@ pub(super) fn inserting(
     .bind(now_ms)
     .bind(grant.refresh_expires_at_ms)
     .bind(grant.kept_until_ms)
-    .bind(&grant.authorization.client_id))
+    .bind(&grant.authorization.client_id)
+    .bind(grant.authorization.organization_id.clone().unwrap_or_default()))
 }

@@ -2,6 +2,7 @@
 
 use super::{Batch, Statement, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
+use crate::domain::session::SessionEnd;
 
 /// An application that gets tokens in a session and wants to hear of its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,16 +60,21 @@ pub(super) fn noting(
 
 /// Ends a session, if it has not ended, and lets its applications be told at once. Its last statement touches the
 /// session.
-pub(super) fn end(batch: &mut Batch, environment_id: &str, session_id: &str, now_ms: UnixMs) {
+pub(super) fn end(
+    batch: &mut Batch,
+    environment_id: &str,
+    session_id: &str,
+    ended_by: SessionEnd,
+    now_ms: UnixMs,
+) {
     // Zero is due whatever the time is.
     let telling =
         sql("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id = $2 \
          AND EXISTS (SELECT 1 FROM sessions WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL)");
     batch.write(telling.bind(environment_id).bind(session_id));
-    let ending = sql(
-        "UPDATE sessions SET ended_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL",
-    );
-    batch.write(ending.bind(environment_id).bind(session_id).bind(now_ms));
+    let ending = sql("UPDATE sessions SET ended_at_ms = $3, ended_by = $4 \
+         WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL");
+    batch.write(ending.bind(environment_id).bind(session_id).bind(now_ms).bind(ended_by.as_str()));
 }
 
 impl Store {
@@ -77,10 +83,11 @@ impl Store {
         &self,
         environment_id: &str,
         id: &str,
+        ended_by: SessionEnd,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
-        end(&mut batch, environment_id, id, now_ms);
+        end(&mut batch, environment_id, id, ended_by, now_ms);
         let done = self.commit(batch).await?.unwrap_or_default();
         Ok(done.last().is_some_and(|session| session.rows_affected == 1))
     }

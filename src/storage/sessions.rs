@@ -2,7 +2,7 @@
 
 use super::{Batch, PeopleFilter, Store, StoreError, row::row, session_clients, sql};
 use crate::domain::clock::UnixMs;
-use crate::domain::session::Session;
+use crate::domain::session::{Device, Session, SessionEnd};
 
 row! {
     struct Row {
@@ -32,16 +32,16 @@ impl From<Row> for Session {
 #[derive(Debug, Clone)]
 pub enum SessionChange {
     /// A new session; one the browser had for somebody else ends.
-    Start { session: Session, ends_session_id: Option<String> },
+    Start { session: Session, device: Device, ends_session_id: Option<String> },
     /// The same person proved the address again: the session goes on under a new cookie.
-    Renew { session: Session },
+    Renew { session: Session, device: Device },
 }
 
 impl SessionChange {
     /// `ses_…`
     pub fn session_id(&self) -> &str {
         match self {
-            Self::Start { session, .. } | Self::Renew { session } => &session.id,
+            Self::Start { session, .. } | Self::Renew { session, .. } => &session.id,
         }
     }
 }
@@ -164,14 +164,14 @@ pub(super) fn write(
     now_ms: UnixMs,
 ) {
     match change {
-        SessionChange::Start { session, ends_session_id } => {
+        SessionChange::Start { session, device, ends_session_id } => {
             if let Some(old) = ends_session_id {
-                session_clients::end(batch, environment_id, old, now_ms);
+                session_clients::end(batch, environment_id, old, SessionEnd::Revocation, now_ms);
             }
             let query = sql(
                 "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
-                 last_active_at_ms, absolute_expires_at_ms, created_at_ms) VALUES ($1, $2, \
-                 (SELECT id FROM users WHERE environment_id = $1 AND email_key = $3), $4, $5, $6, $7, $5)",
+                 last_active_at_ms, absolute_expires_at_ms, created_at_ms, user_agent, ip_address) VALUES ($1, $2, \
+                 (SELECT id FROM users WHERE environment_id = $1 AND email_key = $3), $4, $5, $6, $7, $5, $8, $9)",
             )
             .bind(environment_id)
             .bind(&session.id)
@@ -179,18 +179,22 @@ pub(super) fn write(
             .bind(cookie_digest.to_owned())
             .bind(session.authenticated_at_ms)
             .bind(session.last_active_at_ms)
-            .bind(session.absolute_expires_at_ms);
+            .bind(session.absolute_expires_at_ms)
+            .bind(device.user_agent.clone())
+            .bind(device.ip_address.clone());
             batch.write(query);
         }
-        SessionChange::Renew { session } => {
+        SessionChange::Renew { session, device } => {
             let query = sql(
-                "UPDATE sessions SET cookie_digest = $3, authenticated_at_ms = $4, last_active_at_ms = $4 \
-                 WHERE environment_id = $1 AND id = $2",
+                "UPDATE sessions SET cookie_digest = $3, authenticated_at_ms = $4, last_active_at_ms = $4, \
+                 user_agent = $5, ip_address = $6 WHERE environment_id = $1 AND id = $2",
             )
             .bind(environment_id)
             .bind(&session.id)
             .bind(cookie_digest.to_owned())
-            .bind(session.authenticated_at_ms);
+            .bind(session.authenticated_at_ms)
+            .bind(device.user_agent.clone())
+            .bind(device.ip_address.clone());
             // It may have been deleted since it was read.
             batch.require_one_row(query);
         }

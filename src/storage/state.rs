@@ -260,6 +260,9 @@ pub static TABLES: &[Table] = &[
             (7, "absolute_expires_at_ms", Integer),
             (8, "ended_at_ms", OptionalInteger),
             (9, "created_at_ms", Integer),
+            (10, "ended_by", OptionalText),
+            (11, "user_agent", OptionalText),
+            (12, "ip_address", OptionalText),
         ]
     ),
     table!(
@@ -281,6 +284,7 @@ pub static TABLES: &[Table] = &[
             (14, "created_at_ms", Integer),
             (15, "expires_at_ms", Integer),
             (16, "client_id", Text),
+            (17, "organization_id", OptionalText),
         ]
     ),
     table!(

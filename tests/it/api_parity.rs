@@ -20,7 +20,7 @@ const CONNECTION: &str = "conn_687000000000000001";
 const LIMITS: &str = "[limits]\nmails_per_address = 0\n";
 
 /// What differs from call to call.
-const VOLATILE: [&str; 8] = [
+const VOLATILE: [&str; 9] = [
     "auth_request_id",
     "client_id",
     "id",
@@ -28,6 +28,7 @@ const VOLATILE: [&str; 8] = [
     "plain_secret",
     "resent_count",
     "secret_suffix",
+    "session_id",
     "user_id",
 ];
 
@@ -40,6 +41,7 @@ async fn good_request(server: &TestServer, method: &Method, binding: &Binding) -
     match method.service {
         "scalekit.v1.domains.DomainService" => return good_domain_request(server, method.name).await,
         "scalekit.v1.clients.ClientService" => return good_client_request(server, method.name).await,
+        "scalekit.v1.sessions.SessionService" => return good_session_request(server, method.name).await,
         "scalekit.v1.users.UserService" => return good_user_request(server, method.name, binding).await,
         _ => {}
     }
@@ -166,6 +168,21 @@ async fn good_client_request(server: &TestServer, name: &str) -> Value {
             asked
         }
         "ListOrganizationClients" => json!({ "organization_id": acme(server).await, "page_size": 5 }),
+        other => panic!("{other} is emulated: give it a good request here"),
+    }
+}
+
+async fn good_session_request(server: &TestServer, name: &str) -> Value {
+    let (_, jane) = jane(server, false).await;
+    server.person().tokens("jane@acme.test").await;
+    let listed = call(server, "GetUserSessions", json!({ "user_id": jane })).await;
+    match name {
+        "GetSession" | "RevokeSession" => json!({ "session_id": listed["sessions"][0]["session_id"] }),
+        "GetUserSessions" => json!({
+            "user_id": jane, "page_size": 5,
+            "filter": { "status": ["ACTIVE"], "start_time": "2020-01-01T00:00:00Z" },
+        }),
+        "RevokeAllUserSessions" => json!({ "user_id": jane }),
         other => panic!("{other} is emulated: give it a good request here"),
     }
 }
@@ -802,11 +819,15 @@ async fn a_colon_in_a_path_is_a_part_of_the_value_raw_and_escaped() {
             let prefix = texts.as_ref().and_then(|texts| {
                 texts.get_field_by_name("prefix").and_then(|prefix| prefix.as_str().map(str::to_owned))
             });
-            let length = texts.and_then(|texts| bound(&texts, "min_len")).unwrap_or_default();
+            let length = texts.as_ref().and_then(|texts| bound(texts, "min_len")).unwrap_or_default();
             let text = format!("{:x<length$}", format!("{}a:b", prefix.unwrap_or_default()));
             asked.set_field(&field, Field::String(text));
             let grpc = by_grpc(&server, method, &asked, Caller::Client).await;
-            assert_eq!(grpc.error_code(), "NOT_FOUND", "{grpc:?}");
+            // A pattern may forbid a colon.
+            let has_pattern = texts.is_some_and(|texts| texts.has_field_by_name("pattern"));
+            let is_refused =
+                grpc.error_code() == "NOT_FOUND" || (has_pattern && grpc.error_code() == "INVALID_ARGUMENT");
+            assert!(is_refused, "{grpc:?}");
             for colon in [":", "%3A", "%3a"] {
                 let mut call = Rest::of(binding, &asked, &plain()).unwrap();
                 call.path = call.path.replace("a:b", &format!("a{colon}b"));

@@ -184,7 +184,11 @@ async fn no_code_is_judged_beside_the_count_not_even_a_right_one(
                 counted,
                 new_user_id: "usr_1",
                 new_organization: None,
-                session: SessionChange::Start { session: session.clone(), ends_session_id: None },
+                session: SessionChange::Start {
+                    session: session.clone(),
+                    device: vestibule::domain::session::Device::default(),
+                    ends_session_id: None,
+                },
                 session_cookie_digest: "cookie",
                 grant: &grant,
                 code_digest: "code",

@@ -57,5 +57,6 @@ mod stress;
 mod telemetry;
 mod testing;
 mod tokens;
+mod user_sessions;
 mod users;
 mod users_storage;

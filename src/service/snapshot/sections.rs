@@ -16,6 +16,7 @@ use crate::domain::organization_client::{self, CustomClaim, MAX_SECRETS, Organiz
 use crate::domain::organization_domain::{DomainName, DomainType};
 use crate::domain::permission;
 use crate::domain::role;
+use crate::domain::session::SessionEnd;
 use crate::domain::settings::PasswordlessType;
 use crate::domain::user::ProfileDetails;
 use crate::storage::{Tables, check_row, has_version};
@@ -254,6 +255,9 @@ const SECTIONS: &[Section] = &[
             time("last_active_at", "last_active_at_ms"),
             time("expires_at", "absolute_expires_at_ms"),
             time("ended_at", "ended_at_ms"),
+            plain("ended_by"),
+            plain("user_agent"),
+            plain("ip_address"),
             time("created_at", "created_at_ms"),
         ],
     },
@@ -264,6 +268,7 @@ const SECTIONS: &[Section] = &[
             plain("id"),
             plain("session_id"),
             plain("client_id"),
+            plain("organization_id"),
             plain("code_digest"),
             json("authorization", "authorization_json"),
             plain("issuer"),
@@ -559,6 +564,13 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
         "permissions" => check_permission(row),
         "roles" => check_role(row),
         "messages" => vec![("to_address", is_address("to_address"))],
+        "sessions" => {
+            let ended_by = (!is_null(&"ended_by")).then(|| SessionEnd::parse(text(row, "ended_by")));
+            vec![
+                ("ended_by", ended_by.is_none_or(|end| end.is_some())),
+                ("ended_by", ended_by.is_none() == is_null(&"ended_at_ms")),
+            ]
+        }
         "auth_requests" => {
             let sent = ["email", "passwordless_type", "generation", "sent_at_ms", "credentials_expire_at_ms"];
             let has_credentials = !sent.iter().any(is_null)
