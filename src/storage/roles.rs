@@ -391,6 +391,17 @@ pub(super) fn giving_creator_role(environment_id: &str, user_id: &str, organizat
     .bind(organization_id.to_owned())
 }
 
+/// Gives a member the role that members of the organization have where nobody says otherwise.
+pub(super) fn giving_member_role(environment_id: &str, user_id: &str, organization_id: &str) -> Statement {
+    sql("INSERT INTO membership_roles (environment_id, user_id, organization_id, role_id) \
+         SELECT r.environment_id, $2, $3, r.id FROM roles r WHERE r.environment_id = $1 AND r.id = COALESCE(\
+         (SELECT d.role_id FROM organization_default_roles d WHERE d.environment_id = $1 AND d.organization_id = $3), \
+         (SELECT m.id FROM roles m WHERE m.environment_id = $1 AND m.is_default_member = 1))")
+    .bind(environment_id.to_owned())
+    .bind(user_id.to_owned())
+    .bind(organization_id.to_owned())
+}
+
 /// Gives a member these roles.
 pub(super) fn give<'r>(
     batch: &mut Batch,

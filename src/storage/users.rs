@@ -546,7 +546,11 @@ async fn seed_into(
         let query = bind_seed(query, environment_id, user).bind(now_ms);
         let (id,): (String,) = query.fetch_one(&mut *connection).await?;
         for organization_id in &user.organization_ids {
-            adding_membership(environment_id, &id, organization_id, now_ms).execute(&mut *connection).await?;
+            let adding = adding_membership(environment_id, &id, organization_id, now_ms);
+            if adding.execute(&mut *connection).await? == 1 {
+                let giving = roles::giving_member_role(environment_id, &id, organization_id);
+                giving.execute(&mut *connection).await?;
+            }
         }
         ids.push(id);
     }

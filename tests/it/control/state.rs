@@ -199,6 +199,10 @@ async fn makes_a_golden_snapshot() {
     let acme = "/organizations/org_100000000000001";
     server.do_api("POST", &format!("{acme}/domains"), json!({ "domain": "acme.com" })).await;
     server.do_api("POST", &format!("{acme}/clients"), json!({ "name": "Robot" })).await;
+    let buyer = json!({ "name": "buyer", "display_name": "Buyer", "extends": "member" });
+    server.do_api("POST", &format!("{acme}/roles"), buyer).await;
+    let default = json!({ "default_member_role": "buyer" });
+    server.do_api("PATCH", &format!("{acme}/roles:set_defaults"), default).await;
     let tokens = server.person().tokens("jane@acme.test").await;
     let bob = server.person();
     let page = bob.start("bob@example.com").await;
@@ -230,7 +234,9 @@ async fn a_snapshot_of_a_later_version_is_read_as_far_as_it_is_known_and_refused
     later["clients"][0]["color"] = json!("red");
     later["settings"]["branding"] = json!({ "name": "Later", "shape": "round" });
     later["settings"]["passkeys"] = json!({ "enabled": true });
-    later.as_object_mut().unwrap().remove("memberships");
+    for section in ["memberships", "membership_roles"] {
+        later.as_object_mut().unwrap().remove(section);
+    }
     let restored = server.do_control("PUT", "/snapshot", later).await;
     let ignored = [
         "passkeys",

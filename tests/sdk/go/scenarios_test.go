@@ -391,8 +391,8 @@ func unknownRequest(t *testing.T, app *app) {
 func notEmulated(t *testing.T, app *app) {
 	_, err := app.Connection().EnableConnection(t.Context(), "org_1", "conn_1")
 	refused(t, err, connect.CodeUnimplemented, "NOT_EMULATED", "EnableConnection")
-	_, err = app.Role().ListRoles(t.Context())
-	refused(t, err, connect.CodeUnimplemented, "NOT_EMULATED", "ListRoles")
+	_, err = app.Directory().ListDirectories(t.Context(), "org_1")
+	refused(t, err, connect.CodeUnimplemented, "NOT_EMULATED", "ListDirectories")
 }
 
 func concurrent(t *testing.T, app *app) {

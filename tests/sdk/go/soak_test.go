@@ -23,8 +23,8 @@ func TestSoak(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			app := appOf(t, startFor(t, transport, "main"), transport)
 			for call := 0; call < calls; call += 2 {
-				_, err := app.Role().ListRoles(t.Context())
-				refused(t, err, connect.CodeUnimplemented, "NOT_EMULATED", "ListRoles")
+				_, err := app.Directory().ListDirectories(t.Context(), "org_1")
+				refused(t, err, connect.CodeUnimplemented, "NOT_EMULATED", "ListDirectories")
 				if call%4 == 0 {
 					if _, err := app.GetClientAccessToken(t.Context()); err != nil {
 						t.Errorf("call %d: %v", call+1, err)
