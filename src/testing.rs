@@ -29,7 +29,7 @@ use crate::runtime::EnvironmentRegistry;
 use crate::server::{self, Deadlines, Listeners, Listening, ServeError, Stop};
 use crate::service::{backchannel_logout, flows, outbox};
 
-/// How long a mail may take, unless told otherwise.
+/// How long an email may take, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a helper did not do what it was asked for.
@@ -295,25 +295,25 @@ impl Environment {
         Ok(response.json().await?)
     }
 
-    /// The code of the newest mail to an address.
+    /// The code of the newest email to an address.
     ///
     /// # Errors
-    /// As [`Environment::wait_for_message`], and when the mail carries no code.
+    /// As [`Environment::wait_for_message`], and when the email carries no code.
     pub async fn wait_for_code(&self, address: &str) -> Result<String, TestError> {
         let code = self.wait_for_message(address, None).await?.code;
         code.ok_or_else(|| missing("the mail carries a link and no code"))
     }
 
-    /// The link of the newest mail to an address.
+    /// The link of the newest email to an address.
     ///
     /// # Errors
-    /// As [`Environment::wait_for_message`], and when the mail carries no link.
+    /// As [`Environment::wait_for_message`], and when the email carries no link.
     pub async fn wait_for_link(&self, address: &str) -> Result<String, TestError> {
         let link = self.wait_for_message(address, None).await?.link;
         link.ok_or_else(|| missing("the mail carries a code and no link"))
     }
 
-    /// Signs an address in for an authorization URL, without mail or page. The client has to allow it.
+    /// Signs an address in for an authorization URL, without email or page. The client has to allow it.
     ///
     /// # Errors
     /// `Refused` with 403 where it does not.

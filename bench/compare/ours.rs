@@ -88,7 +88,7 @@ pub async fn userinfo(mut client: Client, turn: Turn) -> Client {
     client
 }
 
-/// A person signs in: authorize and send, read the mail, type the code, exchange it.
+/// A person signs in: authorize and send, read the email, type the code, exchange it.
 pub async fn sign_in(mut client: Client, turn: Turn) -> Client {
     tokens(&mut client, &format!("person-{turn}@example.com"), "openid email").await;
     client
@@ -136,7 +136,7 @@ async fn code_of(client: &mut Client, address: &str) -> String {
     mail["code"].as_str().unwrap().to_owned()
 }
 
-/// Headless sign-in over REST: send, read the mail, verify.
+/// Headless sign-in over REST: send, read the email, verify.
 pub async fn headless(mut client: Client, turn: Turn) -> Client {
     let (passwordless, authorization) = ("/api/v1/passwordless/email", authorized(&mut client).await);
     let address = format!("headless-{turn}@example.com");
@@ -148,7 +148,7 @@ pub async fn headless(mut client: Client, turn: Turn) -> Client {
     client
 }
 
-/// The same over gRPC, as the SDKs do it; the mail is read over HTTP/1.1.
+/// The same over gRPC, as the SDKs do it; the email is read over HTTP/1.1.
 pub async fn headless_by_grpc(mut client: Client, turn: Turn) -> Client {
     let authorization = authorized(&mut client).await;
     let service = "/scalekit.v1.auth.passwordless.PasswordlessService";

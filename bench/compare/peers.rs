@@ -183,7 +183,7 @@ pub async fn sign_in_at_mock_server(mut client: Client, _: Turn) -> Client {
     client
 }
 
-/// A person signs in by a link at Firebase's emulator: send, read all mails, use the link.
+/// A person signs in by a link at Firebase's emulator: send, read all emails, use the link.
 pub async fn sign_in_at_firebase(mut client: Client, turn: Turn) -> Client {
     let accounts = "/identitytoolkit.googleapis.com/v1/accounts";
     let address = format!("person-{turn}@example.com");

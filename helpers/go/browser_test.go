@@ -129,7 +129,7 @@ func (p *page) enterCode(t testing.TB, code string) tokens {
 
 var linkToken = regexp.MustCompile(`name="link_token" value="([^"]+)"`)
 
-// followLink opens the link of a mail and sends the form that the page there sends by itself.
+// followLink opens the link of an email and sends the form that the page there sends by itself.
 func (p *page) followLink(t testing.TB, link string) tokens {
 	t.Helper()
 	shown := p.get(t, link)

@@ -41,7 +41,7 @@ type ClockOptions struct {
 	Frozen bool
 }
 
-// Environment is an isolated part of a server: people, mails, settings and clock of its own. It may be used by several
+// Environment is an isolated part of a server: people, emails, settings and clock of its own. It may be used by several
 // goroutines.
 type Environment struct {
 	// URL is the environment URL to give to the application under test: Scalekit's environment URL.
@@ -110,7 +110,7 @@ func (e *Environment) Delete(ctx context.Context) error {
 	return e.server.api().call(ctx, "DELETE", "/environments/"+url.PathEscape(e.Name), nil, nil)
 }
 
-// Message is a mail.
+// Message is an email.
 type Message struct {
 	ID string `json:"id"`
 	To string `json:"to"`
@@ -118,16 +118,16 @@ type Message struct {
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
 	HTML    string `json:"html"`
-	// Code and Link are what the mail is about; each is empty where the mail carries none.
+	// Code and Link are what the email is about; each is empty where the email carries none.
 	Code string `json:"code"`
 	Link string `json:"link"`
 	// Kind is "signin" or "signup".
 	Kind string `json:"kind"`
 	// AuthRequestID names the sign-in; it is the ID of a [Flow].
 	AuthRequestID string `json:"auth_request_id"`
-	// TestUser is true for an address that signs in with the fixed code, so that no mail left the server.
+	// TestUser is true for an address that signs in with the fixed code, so that no email left the server.
 	TestUser bool `json:"test_user"`
-	// CreatedAt is when the mail was sent.
+	// CreatedAt is when the email was sent.
 	CreatedAt time.Time `json:"created_at"`
 }
 
@@ -145,7 +145,7 @@ func Within(wait time.Duration) WaitOption {
 	return func(query url.Values) { query.Set("wait_ms", strconv.FormatInt(wait.Milliseconds(), 10)) }
 }
 
-// WaitForMessage gives the newest mail to an address, as soon as there is one.
+// WaitForMessage gives the newest email to an address, as soon as there is one.
 //
 // Errors: [*Error] with status 404 when none came in time.
 func (e *Environment) WaitForMessage(ctx context.Context, address string, options ...WaitOption) (*Message, error) {
@@ -160,9 +160,9 @@ func (e *Environment) WaitForMessage(ctx context.Context, address string, option
 	return &message, nil
 }
 
-// WaitForCode gives the code of the newest mail to an address, as soon as there is one.
+// WaitForCode gives the code of the newest email to an address, as soon as there is one.
 //
-// Errors: [*Error] with status 404 when no mail came in time; an error for a mail without a code.
+// Errors: [*Error] with status 404 when no email came in time; an error for an email without a code.
 func (e *Environment) WaitForCode(ctx context.Context, address string, options ...WaitOption) (string, error) {
 	message, err := e.WaitForMessage(ctx, address, options...)
 	if err != nil {
@@ -171,9 +171,9 @@ func (e *Environment) WaitForCode(ctx context.Context, address string, options .
 	return message.code()
 }
 
-// WaitForLink gives the link of the newest mail to an address, as soon as there is one.
+// WaitForLink gives the link of the newest email to an address, as soon as there is one.
 //
-// Errors: [*Error] with status 404 when no mail came in time; an error for a mail without a link.
+// Errors: [*Error] with status 404 when no email came in time; an error for an email without a link.
 func (e *Environment) WaitForLink(ctx context.Context, address string, options ...WaitOption) (string, error) {
 	message, err := e.WaitForMessage(ctx, address, options...)
 	if err != nil {
@@ -260,7 +260,7 @@ type SignInResult struct {
 	SessionCookie string `json:"session_cookie"`
 }
 
-// SignIn signs an address in without a mail, for an authorization URL as the application makes it.
+// SignIn signs an address in without an email, for an authorization URL as the application makes it.
 //
 // Errors: [*Error] with status 400 for a URL that does not work, 403 for an application without instant_sign_in.
 func (e *Environment) SignIn(ctx context.Context, email, authorizationURL string) (*SignInResult, error) {
@@ -282,7 +282,7 @@ const (
 	KeepFaults   Keep = "faults"
 )
 
-// Reset goes back to the seed: people as seeded, nobody signed in, no mail; settings, clock and faults as at the start
+// Reset goes back to the seed: people as seeded, nobody signed in, no email; settings, clock and faults as at the start
 // unless kept.
 func (e *Environment) Reset(ctx context.Context, keep ...Keep) error {
 	if keep == nil {
@@ -324,7 +324,7 @@ type FaultMatch struct {
 	Method string `json:"method,omitempty"`
 	// GRPC is the gRPC method, such as "*PasswordlessService/SendPasswordlessEmail".
 	GRPC string `json:"grpc,omitempty"`
-	// To is the address of a mail, for the effects of mail servers.
+	// To is the address of an email, for the effects of email servers.
 	To string `json:"to,omitempty"`
 }
 

@@ -79,7 +79,7 @@ func TestMessages(t *testing.T) {
 	_, err = env.WaitForMessage(ctx, address, vestibuletest.Since(first.ID), vestibuletest.Within(10*time.Millisecond))
 	wantStatus(t, err, http.StatusNotFound)
 
-	// The wait begins before the mail is there.
+	// The wait begins before the email is there.
 	waited := make(chan error, 1)
 	var second *vestibuletest.Message
 	go func() {
@@ -274,7 +274,7 @@ func TestResetForgetsPeopleAndKeepsTheSeed(t *testing.T) {
 	// The session is gone, so the same browser is asked for a code again.
 	first.open(t, "ada@example.com")
 	first.enterCode(t, env.MustCode(t, "ada@example.com"))
-	// Sign-up is off, so only who was seeded gets a mail.
+	// Sign-up is off, so only who was seeded gets an email.
 	second := openSignIn(t, env, "grace@example.com")
 	second.enterCode(t, env.MustCode(t, "grace@example.com"))
 }

@@ -89,7 +89,7 @@ export interface ClockState {
   date_tokens_ahead: boolean;
 }
 
-/** A mail. */
+/** An email. */
 export interface Message {
   /** `msg_…`; what `since` takes. */
   id: string;
@@ -97,9 +97,9 @@ export interface Message {
   subject: string;
   text: string;
   html: string;
-  /** The code, where the mail carries one. */
+  /** The code, where the email carries one. */
   code: string | null;
-  /** The link, where the mail carries one. */
+  /** The link, where the email carries one. */
   link: string | null;
   auth_request_id: string;
   /** `signin` or `signup`. */
@@ -110,7 +110,7 @@ export interface Message {
   created_at: string;
 }
 
-/** Which mail to wait for, and how long. */
+/** Which email to wait for, and how long. */
 export interface WaitOptions {
   /** Milliseconds to wait at most; 10000 when left out. */
   timeoutMs?: number;
@@ -277,16 +277,16 @@ export class Environment {
    * otherwise: for a second sign-in of the address use {@link inbox}. Throws with status 404 when none came in time.
    */
   waitForMessage(address: string, options?: WaitOptions): Promise<Message>;
-  /** The code of the newest mail, as {@link waitForMessage}. Throws with status 0 when the mail carries none. */
+  /** The code of the newest email, as {@link waitForMessage}. Throws with status 0 when the email carries none. */
   waitForCode(address: string, options?: WaitOptions): Promise<string>;
-  /** The link of the newest mail, as {@link waitForMessage}. Throws with status 0 when the mail carries none. */
+  /** The link of the newest email, as {@link waitForMessage}. Throws with status 0 when the email carries none. */
   waitForLink(address: string, options?: WaitOptions): Promise<string>;
   /**
-   * Goes the whole way of an authorization URL for an address, without mail or page. Refused with 403 when the
+   * Goes the whole way of an authorization URL for an address, without email or page. Refused with 403 when the
    * client does not allow it: make the environment with `instant_sign_in: true`.
    */
   signIn(email: string, authorizationUrl: string | URL): Promise<SignedIn>;
-  /** People as seeded, nobody signed in, no mail, no log; settings, clock and faults as at the start unless kept. */
+  /** People as seeded, nobody signed in, no email, no log; settings, clock and faults as at the start unless kept. */
   reset(options?: { keep?: ('settings' | 'clock' | 'faults')[] }): Promise<void>;
   /** Adds users and organizations. Resets go back to them too. Refused with 400 or 409. */
   seed(records: Seed): Promise<Seeded>;

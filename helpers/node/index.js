@@ -289,7 +289,7 @@ export class Inbox {
   }
 }
 
-/** Code or link of a mail. */
+/** Code or link of an email. */
 function part(message, name) {
   const value = message[name];
   if (value === null || value === undefined) {

@@ -1,4 +1,4 @@
-//! Encryption of what the database keeps (AES-256-GCM): keys, when a master key is set, and mails that wait.
+//! Encryption of what the database keeps (AES-256-GCM): keys, when a master key is set, and emails that wait.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use secrecy::{ExposeSecret as _, SecretString};

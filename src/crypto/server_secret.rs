@@ -70,7 +70,7 @@ impl ServerSecret {
         context.sign()
     }
 
-    /// Seals mails that wait for the SMTP server. Whoever cannot read the server secret cannot read them.
+    /// Seals emails that wait for the SMTP server. Whoever cannot read the server secret cannot read them.
     pub fn mails_at_rest(&self) -> Result<AtRest, AtRestError> {
         let mut key = [0; 32];
         key.copy_from_slice(self.prf(&[b"mails at rest"]).as_ref());

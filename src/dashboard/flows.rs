@@ -129,7 +129,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// `GET /dashboard/inbox/{id}/other-browser`: what a browser that did not begin the sign-in would see of a mail's link.
+/// `GET /dashboard/inbox/{id}/other-browser`: what a browser that did not begin the sign-in would see of an email's link.
 /// Nothing is used up.
 pub async fn other_browser(
     request: HttpRequest,

@@ -16,10 +16,10 @@ use crate::runtime::Context;
 use crate::service::inbox::{InboxFilter, InboxMessage};
 use crate::service::{Failure, inbox};
 
-/// Mails on the page.
+/// Emails on the page.
 const PAGE_SIZE: i64 = 50;
 
-/// A mail in the list.
+/// An email in the list.
 #[derive(Debug, Clone)]
 pub struct InboxRow {
     pub id: String,
@@ -47,7 +47,7 @@ pub struct InboxList {
     pub layout: Layout,
     pub messages: Vec<InboxRow>,
     pub filter_to: String,
-    /// What a test asks to wait for a mail.
+    /// What a test asks to wait for an email.
     pub latest_url: String,
 }
 
@@ -65,7 +65,7 @@ fn failed(failure: Failure) -> HttpResponse {
     Problem::from(failure).json()
 }
 
-/// `GET /_emulator/inbox`: the newest mails, on a page.
+/// `GET /_emulator/inbox`: the newest emails, on a page.
 pub async fn page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let answer = async {
         guard::control(&request, &context)?;

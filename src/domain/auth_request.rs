@@ -59,7 +59,7 @@ pub struct Hosted {
     pub authorization: AuthorizationRequest,
     /// Keyed digest of the cookie of the browser that started.
     pub browser_digest: String,
-    /// Issuer the request came in under; mails link to it.
+    /// Issuer the request came in under; emails link to it.
     pub issuer: String,
 }
 
@@ -178,7 +178,7 @@ pub enum Closed {
     TooManyAttempts,
 }
 
-/// Why no mail is sent.
+/// Why no email is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendRefusal {
     #[error(transparent)]
@@ -205,7 +205,7 @@ pub enum CodeOutcome {
     AddressRateLimited {
         retry_after_s: i64,
     },
-    /// No code was sent: mails carry links only.
+    /// No code was sent: emails carry links only.
     NotOffered,
     Closed(Closed),
 }
@@ -266,7 +266,7 @@ impl<O: Origin> AuthRequest<O> {
         }
     }
 
-    /// Have code and link of the last mail run out?
+    /// Have code and link of the last email run out?
     pub fn credentials_expired(&self, now_ms: UnixMs) -> bool {
         self.credentials().is_none_or(|sent| now_ms >= sent.expire_at_ms)
     }
@@ -294,7 +294,7 @@ impl<O: Origin> AuthRequest<O> {
         Ok(self)
     }
 
-    /// Sends again. The count of attempts goes on; whether the earlier mail stays good is a setting. Where it does, the
+    /// Sends again. The count of attempts goes on; whether the earlier email stays good is a setting. Where it does, the
     /// same credentials are sent, whatever was set meanwhile.
     pub fn resend(
         mut self,

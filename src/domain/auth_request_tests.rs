@@ -255,7 +255,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     now_ms: i64,
-    /// (generation, expiry) of each mail sent.
+    /// (generation, expiry) of each email sent.
     mails: Vec<(i64, i64)>,
     judged_at_ms: Vec<i64>,
     dead: bool,
@@ -322,7 +322,7 @@ proptest! {
                     }
                 }
                 Step::GuessRight | Step::GuessWrong | Step::GuessEarlierGeneration => {
-                    // A code of an earlier mail is right exactly when no newer generation replaced it.
+                    // A code of an earlier email is right exactly when no newer generation replaced it.
                     let right = match step {
                         Step::GuessRight => true,
                         Step::GuessWrong => false,
@@ -353,7 +353,7 @@ proptest! {
     }
 }
 
-/// A request by API, whose mail was sent at time 0.
+/// A request by API, whose email was sent at time 0.
 fn sent_by_api() -> AuthRequest<Headless> {
     let asked = Headless {
         client_id: "skc_1".into(),

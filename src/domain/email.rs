@@ -234,7 +234,7 @@ mod tests {
             "a..b@x.io",
             ".a@x.io",
             "a@-x.io",
-            // An ASCII form that mail could be sent to is missing.
+            // An ASCII form that email could be sent to is missing.
             "a@xn--e\u{fb00}va.example",
             "a@b\u{fc}%28cher.example",
             "a@xn--a.example",

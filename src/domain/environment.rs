@@ -38,7 +38,7 @@ pub struct Environment {
     pub mail_from: MailFrom,
     /// Makes ids, codes, links and token ids repeatable.
     pub deterministic_seed: Option<String>,
-    /// A demonstration: pages say so, and show the code that the mail carries.
+    /// A demonstration: pages say so, and show the code that the email carries.
     pub demo: bool,
     /// How long the log of sign-ins is kept, in seconds; 0 keeps none.
     pub flows_keep_s: i64,

@@ -43,7 +43,7 @@ pub struct FaultMatch {
     /// gRPC method, such as `*PasswordlessService/SendPasswordlessEmail`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grpc: Option<String>,
-    /// Address of a mail, for `smtp`.
+    /// Address of an email, for `smtp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }
@@ -77,7 +77,7 @@ pub enum FaultEffect {
     ConnectionReset,
     /// The answer breaks off after so many bytes of its body.
     TruncatedBody { bytes: u64 },
-    /// The SMTP server refuses a mail, for now or for good. It stays in the inbox.
+    /// The SMTP server refuses an email, for now or for good. It stays in the inbox.
     Smtp {
         #[serde(default)]
         permanent: bool,

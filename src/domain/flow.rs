@@ -14,7 +14,7 @@ use super::sign_in_event::SignInEvent;
 pub enum FlowStatus {
     /// It began; nothing was sent yet.
     Initiated,
-    /// A mail is out.
+    /// An email is out.
     Pending,
     Success,
     Failed,

@@ -13,10 +13,10 @@ use super::uri_scheme;
 /// Longest life that may be asked for, in seconds.
 pub const MAX_EXPIRES_IN_S: u32 = 86_400;
 
-/// Names that mails fill in themselves.
+/// Names that emails fill in themselves.
 const RESERVED_VARIABLES: [&str; 5] = ["otp", "expiry_time_relative", "link", "expire_time", "expiry_time"];
 
-/// Which mail is sent.
+/// Which email is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Template {
     #[serde(rename = "SIGNIN")]
@@ -84,7 +84,7 @@ impl Origin for Headless {
 }
 
 impl Headless {
-    /// Where the mail's link leads: the application's page with the token.
+    /// Where the email's link leads: the application's page with the token.
     pub fn link(&self, link_token: &str) -> Option<String> {
         let uri = self.magiclink_auth_uri.as_deref()?;
         let (page, fragment) = match uri.split_once('#') {
@@ -170,7 +170,7 @@ impl VerifyInput {
     }
 }
 
-/// May a mail link there?
+/// May an email link there?
 fn is_page(uri: &str) -> bool {
     let is_one_word = !uri.chars().any(|c| c.is_control() || c.is_whitespace());
     is_one_word && Url::parse(uri).is_ok_and(|url| !uri_scheme::is_dangerous(url.scheme()))

@@ -58,7 +58,7 @@ impl RecentTimes {
     }
 }
 
-/// Which limit holds a mail back.
+/// Which limit holds an email back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailLimit {
     Address,
@@ -92,7 +92,7 @@ impl MailLimit {
 /// Most sends that [`RecentSends`] remembers: also the highest limit that can be set.
 pub const MAX_RECENT_SENDS: usize = 10_000;
 
-/// Mails that strangers caused lately, by where they came from, oldest first.
+/// Emails that strangers caused lately, by where they came from, oldest first.
 #[derive(Debug, Default)]
 pub struct RecentSends(VecDeque<(UnixMs, Option<SourceAddress>)>);
 

@@ -20,7 +20,7 @@ impl Mode {
     }
 }
 
-/// What the mail carries: Scalekit's dashboard switch "Magic link & OTP".
+/// What the email carries: Scalekit's dashboard switch "Magic link & OTP".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub enum PasswordlessType {
     #[serde(rename = "OTP")]
@@ -56,7 +56,7 @@ impl PasswordlessType {
 /// The passwordless panel of Scalekit's dashboard.
 #[derive(Debug, Clone)]
 pub struct PasswordlessSettings {
-    /// Switched off, no e-mail method is offered.
+    /// Switched off, no e-email method is offered.
     pub enabled: bool,
     pub passwordless_type: PasswordlessType,
     /// How long a code or link lives, 60..=3600 s.
@@ -74,7 +74,7 @@ pub struct PasswordlessSettings {
 /// What `login_hint` does on the hosted pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginHintMode {
-    /// Mail the address at once and ask for the code.
+    /// Email the address at once and ask for the code.
     Send,
     /// Fill the form and let the person press the button.
     Prefill,
@@ -145,12 +145,12 @@ pub struct Limits {
     /// Code attempts judged per authentication request within the window.
     pub code_attempts: u32,
     pub code_attempts_window_s: i64,
-    /// Mails per address and window; `None` switches the limit off.
+    /// Emails per address and window; `None` switches the limit off.
     pub mails_per_address: Option<u32>,
     pub mails_window_s: i64,
-    /// Mails that one source may cause within that window; `None` switches the limit off.
+    /// Emails that one source may cause within that window; `None` switches the limit off.
     pub mails_per_source: Option<u32>,
-    /// Mails that all sources together may cause within that window; `None` switches the limit off.
+    /// Emails that all sources together may cause within that window; `None` switches the limit off.
     pub mails_in_all: Option<u32>,
     /// Wrong codes per address and 24 hours that are not reached: one fewer is judged. `None` switches the limit off.
     pub failed_attempts_per_address: Option<u32>,

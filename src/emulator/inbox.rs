@@ -1,4 +1,4 @@
-//! The inbox, for tests: wait for a mail, search, read its source, follow as it fills.
+//! The inbox, for tests: wait for an email, search, read its source, follow as it fills.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::service::changes::ControlError;
 use crate::service::inbox;
 use crate::service::inbox::{InboxFilter, InboxMessage};
 
-/// Longest wait for a mail, in milliseconds.
+/// Longest wait for an email, in milliseconds.
 const MAX_WAIT_MS: i64 = 60_000;
 
 /// How long `latest` waits when it is not told.
@@ -25,7 +25,7 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// How long a stream of events is silent before a comment keeps it alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// A mail.
+/// An email.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageView {
     pub id: String,
@@ -33,14 +33,14 @@ pub struct MessageView {
     pub subject: String,
     pub text: String,
     pub html: String,
-    /// The code, where the mail carries one.
+    /// The code, where the email carries one.
     pub code: Option<String>,
-    /// The link, where the mail carries one.
+    /// The link, where the email carries one.
     pub link: Option<String>,
     pub auth_request_id: String,
     /// `signin`, `signup` or `invitation`.
     pub kind: String,
-    /// Did the address sign in with the fixed code, so that no mail left the house?
+    /// Did the address sign in with the fixed code, so that no email left the house?
     pub test_user: bool,
     /// RFC 3339, UTC.
     pub created_at: String,
@@ -105,11 +105,11 @@ fn failed(failure: crate::service::Failure) -> actix_web::Error {
 
 /// Emails, newest first; with `wait_ms`, not before there is one or the time is over. `cursor` says where the inbox stands: take it before a sign-in, and `since` it only that sign-in's emails count.
 #[utoipa::path(get, path = "/_emulator/v1/messages", tag = "inbox",
-    params(("to" = Option<String>, Query, description = "Only mails to this address."),
-        ("auth_request_id" = Option<String>, Query, description = "Only mails of this sign-in."),
-        ("since" = Option<String>, Query, description = "Only mails newer than this one, by its id, or than this cursor."),
+    params(("to" = Option<String>, Query, description = "Only emails to this address."),
+        ("auth_request_id" = Option<String>, Query, description = "Only emails of this sign-in."),
+        ("since" = Option<String>, Query, description = "Only emails newer than this one, by its id, or than this cursor."),
         ("q" = Option<String>, Query, description = "Part of subject, text, code or address."),
-        ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait for a mail, at most 60000."),
+        ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait for an email, at most 60000."),
         ("page_size" = Option<i64>, Query), ("page_token" = Option<String>, Query)),
     responses((status = 200, body = MessageList), (status = 400, body = ProblemDocument)))]
 pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
@@ -140,7 +140,7 @@ async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, actix
 #[utoipa::path(get, path = "/_emulator/v1/messages/latest", tag = "inbox",
     params(("to" = Option<String>, Query, description = "To this address."),
         ("auth_request_id" = Option<String>, Query, description = "Of this sign-in."),
-        ("since" = Option<String>, Query, description = "Newer than this mail, by its id, or than this cursor."),
+        ("since" = Option<String>, Query, description = "Newer than this email, by its id, or than this cursor."),
         ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait, at most 60000; 10000 when left out.")),
     responses((status = 200, body = MessageView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn latest(request: HttpRequest, Control(context): Control) -> Answer {
@@ -173,7 +173,7 @@ pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {
     Ok(json(&MessageView::from(find(&context, &id).await?)))
 }
 
-/// The HTML part of a mail, to look at.
+/// The HTML part of an email, to look at.
 #[utoipa::path(get, path = "/_emulator/v1/messages/{id}/html", tag = "inbox", params(("id" = String, Path)),
     responses((status = 200, body = String, content_type = "text/html"), (status = 404, body = ProblemDocument)))]
 pub async fn html(Control(context): Control, id: web::Path<String>) -> Answer {
@@ -185,7 +185,7 @@ pub async fn html(Control(context): Control, id: web::Path<String>) -> Answer {
         .body(message.html_body))
 }
 
-/// The source of a mail, as an SMTP server would receive it.
+/// The source of an email, as an SMTP server would receive it.
 #[utoipa::path(get, path = "/_emulator/v1/messages/{id}/raw", tag = "inbox", params(("id" = String, Path)),
     responses((status = 200, body = String, content_type = "message/rfc822"), (status = 404, body = ProblemDocument)))]
 pub async fn raw(Control(context): Control, id: web::Path<String>) -> Answer {
@@ -208,7 +208,7 @@ pub async fn raw(Control(context): Control, id: web::Path<String>) -> Answer {
 
 /// Empties the inbox, or deletes what one address received.
 #[utoipa::path(delete, path = "/_emulator/v1/messages", tag = "inbox",
-    params(("to" = Option<String>, Query, description = "Only mails to this address.")),
+    params(("to" = Option<String>, Query, description = "Only emails to this address.")),
     responses((status = 200, body = Deleted), (status = 400, body = ProblemDocument)))]
 pub async fn delete(request: HttpRequest, Control(context): Control) -> Answer {
     let to = Query::of(&request).and_then(|query| query.address("to")).map_err(refuse)?;
@@ -225,12 +225,12 @@ pub async fn delete_one(Control(context): Control, id: web::Path<String>) -> Ans
     Err(refuse(ControlError::NotFound(format!("there is no email {id}"))))
 }
 
-/// Mails as they come, as server-sent events: `event: message`, the mail as JSON in `data`. Goes on after `since`, or
+/// Emails as they come, as server-sent events: `event: message`, the email as JSON in `data`. Goes on after `since`, or
 /// after the `Last-Event-ID` that browsers send when they connect again.
 #[utoipa::path(get, path = "/_emulator/v1/messages/events", tag = "inbox",
-    params(("to" = Option<String>, Query, description = "Only mails to this address."),
-        ("auth_request_id" = Option<String>, Query, description = "Only mails of this sign-in."),
-        ("since" = Option<String>, Query, description = "First those newer than this mail, by its id, or than this cursor.")),
+    params(("to" = Option<String>, Query, description = "Only emails to this address."),
+        ("auth_request_id" = Option<String>, Query, description = "Only emails of this sign-in."),
+        ("since" = Option<String>, Query, description = "First those newer than this email, by its id, or than this cursor.")),
     responses((status = 200, body = String, content_type = "text/event-stream"), (status = 400, body = ProblemDocument)))]
 pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
     let mut filter = Query::of(&request)
@@ -249,7 +249,7 @@ pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
         let found = match inbox::messages(&context, &filter, HEARTBEAT).await {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(%error, "a stream of mails ends");
+                tracing::warn!(%error, "a stream of emails ends");
                 return None;
             }
         };

@@ -9,7 +9,7 @@ use super::views::Layout;
 use crate::domain::settings::Branding;
 use crate::runtime::{Context, EnvironmentRegistry};
 
-/// What the HTML part of a mail may do in a browser: nothing but open its links.
+/// What the HTML part of an email may do in a browser: nothing but open its links.
 pub const EMAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'none'; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
 /// Where a page's forms may lead, for `form-action`.

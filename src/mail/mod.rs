@@ -1,6 +1,6 @@
 //! Mail: what it says ([`render`]) and how it leaves the house ([`smtp`]).
 //!
-//! Nothing here touches the database. The outbox renders a mail, stores it, hands it to
+//! Nothing here touches the database. The outbox renders an email, stores it, hands it to
 //! [`smtp::SmtpMailer::deliver`] and uses [`DeliveryError`] and [`retry_delay_ms`] to decide what happens next.
 
 pub mod invitation;

@@ -9,7 +9,7 @@ use crate::domain::email::EmailAddress;
 use crate::domain::settings::Branding;
 use crate::domain::uri_scheme;
 
-/// What a mail is for.
+/// What an email is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailKind {
     SignIn,
@@ -34,7 +34,7 @@ impl MailKind {
     }
 }
 
-/// Everything one mail is made of.
+/// Everything one email is made of.
 pub struct MailContent<'a> {
     pub kind: MailKind,
     pub to: &'a EmailAddress,
@@ -45,7 +45,7 @@ pub struct MailContent<'a> {
     pub code: Option<&'a str>,
     /// Absolute URL, carried over letter by letter.
     pub link: Option<&'a str>,
-    /// How long code and link live, in seconds. The mail names whole minutes, rounded down.
+    /// How long code and link live, in seconds. The email names whole minutes, rounded down.
     pub valid_for_s: i64,
     /// Scalekit's `template_variables`. `app_name` replaces the name above, `user_name` greets the person;
     /// the others belong to templates of the customer's own and are ignored.
@@ -55,7 +55,7 @@ pub struct MailContent<'a> {
 /// The template variables that mean something to the emails of this server.
 pub const TEMPLATE_VARIABLES: [&str; 2] = ["app_name", "user_name"];
 
-/// A mail ready for the inbox and for [`Envelope`](super::Envelope).
+/// An email ready for the inbox and for [`Envelope`](super::Envelope).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenderedMail {
     pub subject: String,
@@ -65,7 +65,7 @@ pub struct RenderedMail {
     pub html: String,
 }
 
-/// Why a mail cannot be written. No variant carries a code or link.
+/// Why an email cannot be written. No variant carries a code or link.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     #[error("a mail needs a code or a link")]
@@ -162,7 +162,7 @@ fn subject(kind: MailKind, code: Option<&str>, app_name: &str) -> String {
     }
 }
 
-/// A link that stays one line of text and cannot run script in a mail client. Custom schemes are allowed: apps
+/// A link that stays one line of text and cannot run script in an email client. Custom schemes are allowed: apps
 /// receive links too.
 pub(super) fn is_mailable_link(link: &str) -> bool {
     let one_word = !link.chars().any(|c| c.is_control() || c.is_whitespace());

@@ -1,7 +1,7 @@
 //! Delivery over SMTP (RFC 5321).
 //!
-//! Connections are kept for the next mail, but only after a dialogue that ended well. One that was broken off, by
-//! our timeout too, is closed: its late answers would be taken for answers to the next mail, and a refused mail for
+//! Connections are kept for the next email, but only after a dialogue that ended well. One that was broken off, by
+//! our timeout too, is closed: its late answers would be taken for answers to the next email, and a refused email for
 //! a delivered one. That is why the pool is ours: lettre's takes back connections whose owner was cancelled.
 
 use std::error::Error as _;
@@ -23,28 +23,28 @@ use super::single_line;
 use crate::domain::email::EmailAddress;
 use crate::domain::settings::MailFrom;
 
-/// Where mail is handed over, and how.
+/// Where email is handed over, and how.
 #[derive(Debug, Clone)]
 pub struct SmtpSettings {
     /// Host name or address of the server. Its certificate must carry this name.
     pub host: String,
     pub port: u16,
     pub encryption: Encryption,
-    /// With a user name, the server must accept it before any mail is sent.
+    /// With a user name, the server must accept it before any email is sent.
     pub username: Option<String>,
     pub password: Option<SecretString>,
     /// Longest wait for one delivery, connecting and signing in included, in seconds.
     pub timeout_s: u64,
     /// PEM file with certificates to trust beside the public ones.
     pub ca_file: Option<PathBuf>,
-    /// Attempts for one mail before the outbox gives it up.
+    /// Attempts for one email before the outbox gives it up.
     pub max_attempts: u32,
 }
 
 /// How the connection to the server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {
-    /// Not at all: a mail catcher on the same machine or network.
+    /// Not at all: an email catcher on the same machine or network.
     None,
     /// Plain at first, TLS before anything is said (RFC 3207). A server that does not offer it is refused.
     StartTls,
@@ -52,13 +52,13 @@ pub enum Encryption {
     Tls,
 }
 
-/// One rendered mail with its addresses.
+/// One rendered email with its addresses.
 #[derive(Clone, Copy)]
 pub struct Envelope<'a> {
     pub from: &'a MailFrom,
     /// The recipient as stored: one validated address.
     pub to: &'a str,
-    /// The same for every attempt, so that a mail delivered twice can be recognised. Becomes the left side of
+    /// The same for every attempt, so that an email delivered twice can be recognised. Becomes the left side of
     /// the `Message-ID` (RFC 5322 §3.6.4), the sender's domain the right side.
     pub message_id: &'a str,
     pub subject: &'a str,
@@ -68,7 +68,7 @@ pub struct Envelope<'a> {
     pub created_at_ms: i64,
 }
 
-/// Why the settings cannot work, found before any mail is sent.
+/// Why the settings cannot work, found before any email is sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SmtpSetupError {
     #[error("the SMTP host is empty")]
@@ -83,15 +83,15 @@ pub enum SmtpSetupError {
     Tls(String),
 }
 
-/// Why a mail was not handed over. The text is safe to log: server answers are reduced to their codes and plain
+/// Why an email was not handed over. The text is safe to log: server answers are reduced to their codes and plain
 /// words, without code, link or address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeliveryError {
     /// Worth another attempt: no connection, no answer in time, a 4xx reply, or a server that does not accept
-    /// *us* (TLS, sign-in), which whoever runs the server can repair while the mail waits.
+    /// *us* (TLS, sign-in), which whoever runs the server can repair while the email waits.
     #[error("{0}")]
     Temporary(String),
-    /// The mail itself was refused (5xx reply), or no server could take it.
+    /// The email itself was refused (5xx reply), or no server could take it.
     #[error("{0}")]
     Permanent(String),
 }
@@ -112,7 +112,7 @@ const MAX_IDLE_TIME: Duration = Duration::from_mins(1);
 /// Words of a server's answer that are reported at most.
 const MAX_REPORTED_WORDS: usize = 24;
 
-/// Hands mails to one SMTP server. Share one instance: it keeps connections.
+/// Hands emails to one SMTP server. Share one instance: it keeps connections.
 pub struct SmtpMailer {
     settings: SmtpSettings,
     /// Present unless encryption is [`Encryption::None`].
@@ -148,12 +148,12 @@ impl SmtpMailer {
         Ok(Self { settings, tls, hello_name: ClientId::default(), idle: Mutex::default() })
     }
 
-    /// After how many failed attempts a mail is given up.
+    /// After how many failed attempts an email is given up.
     pub fn max_attempts(&self) -> u32 {
         self.settings.max_attempts
     }
 
-    /// Hands the mail over, once. After a timeout the server may have taken it all the same: another attempt can
+    /// Hands the email over, once. After a timeout the server may have taken it all the same: another attempt can
     /// deliver it twice, never lose it.
     ///
     /// # Errors
@@ -208,7 +208,7 @@ impl SmtpMailer {
         Duration::from_secs(self.settings.timeout_s.max(1))
     }
 
-    /// A connection ready for a mail: an idle one that still answers, else a new one.
+    /// A connection ready for an email: an idle one that still answers, else a new one.
     async fn connection(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
         while let Some(mut idle) = self.take_idle() {
             if idle.since.elapsed() < MAX_IDLE_TIME && idle.connection.test_connected().await {
@@ -274,12 +274,12 @@ fn tls_parameters(settings: &SmtpSettings) -> Result<TlsParameters, SmtpSetupErr
     builder.build().map_err(|error| SmtpSetupError::Tls(deepest(&error)))
 }
 
-/// The source of a mail.
+/// The source of an email.
 pub fn source(envelope: &Envelope<'_>) -> Result<Vec<u8>, DeliveryError> {
     Ok(compose(envelope)?.formatted())
 }
 
-/// The mail as it goes over the wire: `multipart/alternative`, the plain part first (RFC 2046 §5.1.4).
+/// The email as it goes over the wire: `multipart/alternative`, the plain part first (RFC 2046 §5.1.4).
 fn compose(envelope: &Envelope<'_>) -> Result<Message, DeliveryError> {
     let unfit = |what: &str| DeliveryError::Permanent(format!("{what} cannot stand in a mail"));
     let to = wire_address(envelope.to).ok_or_else(|| unfit("the recipient's address"))?;
@@ -296,7 +296,7 @@ fn compose(envelope: &Envelope<'_>) -> Result<Message, DeliveryError> {
         .subject(single_line(envelope.subject))
         .date(UNIX_EPOCH + Duration::from_millis(created_at_ms))
         .message_id(Some(message_id))
-        // RFC 3834 §5: no holiday replies to a mail nobody reads.
+        // RFC 3834 §5: no holiday replies to an email nobody reads.
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
@@ -343,7 +343,7 @@ fn classify(stage: Stage, error: &lettre::transport::smtp::Error, to: &str) -> D
     DeliveryError::Temporary(format!("{doing}: {reason}"))
 }
 
-/// RFC 5321 §4.2.1: 5xx is final. But only a refused mail is: a server that refuses *us*, before the mail is offered
+/// RFC 5321 §4.2.1: 5xx is final. But only a refused email is: a server that refuses *us*, before the email is offered
 /// or with one of RFC 4954 §6's codes, may be satisfied later.
 fn judge_reply(stage: Stage, code: Code, text: String) -> DeliveryError {
     let refuses_us = stage != Stage::Send || matches!(u16::from(code), 530 | 534 | 535 | 538);

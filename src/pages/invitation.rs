@@ -1,4 +1,4 @@
-//! The page that the link of an invitation opens. Opening it changes nothing, because mail scanners open links too; the user
+//! The page that the link of an invitation opens. Opening it changes nothing, because email scanners open links too; the user
 //! accepts by a button.
 
 use actix_web::http::StatusCode;

@@ -1,4 +1,4 @@
-//! The landing page of mailed links. Opening it changes nothing, because mail scanners open links too; the
+//! The landing page of mailed links. Opening it changes nothing, because email scanners open links too; the
 //! sign-in is a POST, sent by the page itself in the browser that started and by a click elsewhere.
 
 use actix_web::http::StatusCode;

@@ -25,7 +25,7 @@ use crate::service::passwordless::{self, CodeResult, PasswordlessError, app_name
 use crate::service::sessions::{Browser, live_session};
 use crate::service::sign_in::SignedIn;
 
-/// Seconds before the page offers to send again, matching the mail limit's pace of two a minute.
+/// Seconds before the page offers to send again, matching the email limit's pace of two a minute.
 const RESEND_AFTER_S: i64 = 30;
 
 fn path_of(context: &Context, id: &str, rest: &str) -> String {
@@ -178,7 +178,7 @@ fn check_mail_page(
     page(said.status, &view)
 }
 
-/// Seconds until the last mail is old enough to ask for another; 0 where sends are not limited.
+/// Seconds until the last email is old enough to ask for another; 0 where sends are not limited.
 fn resend_after_s(context: &Context, sent: &Credentials) -> i64 {
     if !passwordless::has_mail_limit(context, &sent.email) {
         return 0;

@@ -82,7 +82,7 @@ impl Context {
         }
     }
 
-    /// An id for a mail, greater than every earlier one of this process, whatever became of the clock.
+    /// An id for an email, greater than every earlier one of this process, whatever became of the clock.
     pub fn new_message_id(&self) -> String {
         let time_ms = self.live.randomness.id_time_ms(self.runtime.clock.machine_ms());
         self.runtime.mail.new_message_id(time_ms, self.entropy())

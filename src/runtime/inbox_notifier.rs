@@ -1,4 +1,4 @@
-//! Where mails wait and who is told about them.
+//! Where emails wait and who is told about them.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,14 +10,14 @@ use crate::domain::entropy::Entropy;
 use crate::domain::ids::{IdKind, new_id};
 use crate::domain::limits::RecentSends;
 
-/// Where mails wait and who is told about them.
+/// Where emails wait and who is told about them.
 #[derive(Default)]
 pub struct InboxNotifier {
-    /// Number of the last mail's id: ids grow even within a millisecond, so that "newest first" holds.
+    /// Number of the last email's id: ids grow even within a millisecond, so that "newest first" holds.
     last_message: AtomicI64,
-    /// Changes with every mail stored by this process; those who wait for one watch it.
+    /// Changes with every email stored by this process; those who wait for one watch it.
     pub inbox_changed: watch::Sender<u64>,
-    /// Mails that the sign-in pages sent lately, for the limits per source and in all.
+    /// Emails that the sign-in pages sent lately, for the limits per source and in all.
     pub recent_sends: Mutex<RecentSends>,
 }
 
@@ -27,7 +27,7 @@ impl InboxNotifier {
         self.inbox_changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
-    /// An id for a mail, greater than every earlier one of this process.
+    /// An id for an email, greater than every earlier one of this process.
     pub(super) fn new_message_id(&self, time_ms: UnixMs, entropy: &dyn Entropy) -> String {
         let fresh = new_id(IdKind::Message, time_ms, entropy);
         let wanted: i64 = fresh.rsplit('_').next().and_then(|digits| digits.parse().ok()).unwrap_or_default();

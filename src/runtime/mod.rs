@@ -63,7 +63,7 @@ pub struct EnvironmentSnapshot {
     pub version: i64,
     pub secret: ServerSecret,
     pub client_secrets: ClientSecrets,
-    /// Seals mails that wait for the SMTP server.
+    /// Seals emails that wait for the SMTP server.
     pub mails: AtRest,
     pub randomness: Arc<Randomness>,
     /// Rules for faults; their counts are in the database.

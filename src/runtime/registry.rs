@@ -81,7 +81,7 @@ impl EnvironmentRegistry {
         self.get().cloned().into_iter().chain(named.values().cloned()).collect()
     }
 
-    /// Sends those home who wait for the start, or for a mail.
+    /// Sends those home who wait for the start, or for an email.
     pub fn stop_waiting(&self) {
         self.0.started.send_replace(true);
         for runtime in self.runtimes() {

@@ -71,7 +71,7 @@ pub struct ServerState {
     pub sessions_ended: Notify,
     pub(super) at_rest: AtRest,
     pub(super) default_id: String,
-    /// The server stops: nobody shall wait for a mail any longer.
+    /// The server stops: nobody shall wait for an email any longer.
     pub(super) stopping: AtomicBool,
     /// How often methods were asked for that are not emulated, by name.
     pub not_emulated: Mutex<BTreeMap<String, u64>>,

@@ -17,7 +17,7 @@ pub async fn live() -> HttpResponse {
 
 /// `GET /ready`, and `GET /health`, which is where tools look that wait for a server: the database answers, so people can
 /// sign in, and what they change is kept. A dead SMTP server is told but does not make the
-/// server unready: mails wait for it in the outbox. A server that stops is not ready.
+/// server unready: emails wait for it in the outbox. A server that stops is not ready.
 pub async fn ready(registry: web::Data<EnvironmentRegistry>) -> HttpResponse {
     let Some(runtime) = registry.get() else {
         return HttpResponse::ServiceUnavailable()

@@ -255,7 +255,7 @@ pub fn listening(registry: EnvironmentRegistry, listeners: Listeners) -> std::io
         open: Arc::new(counter),
         connections: Connections::new(Limits::default(), Arc::new(Uptime::default())),
     };
-    // Signals are ours: those who wait for mail are told first.
+    // Signals are ours: those who wait for email are told first.
     let mut server =
         actix_server::Server::build().disable_signals().shutdown_timeout(listeners.shutdown_timeout_s);
     if let Some(workers) = listeners.workers {
@@ -464,6 +464,6 @@ async fn warn_about_smtp(runtime: &EnvironmentRuntime) {
     if let Some(smtp) = &runtime.server.smtp
         && let Err(error) = smtp.check().await
     {
-        tracing::error!(%error, "the SMTP server does not accept us; mails wait in the outbox and are tried again");
+        tracing::error!(%error, "the SMTP server does not accept us; emails wait in the outbox and are tried again");
     }
 }

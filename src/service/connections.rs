@@ -58,7 +58,7 @@ impl ConfigInput {
     }
 }
 
-/// The passwordless connection, when sign-in by e-mail is offered: the same for every address, known or not.
+/// The passwordless connection, when sign-in by e-email is offered: the same for every address, known or not.
 pub fn offered(context: &Context) -> Option<&PasswordlessSettings> {
     Some(&context.environment.passwordless).filter(|settings| settings.enabled)
 }
@@ -97,7 +97,7 @@ pub async fn change(
     Ok(changed.passwordless.clone())
 }
 
-/// Switches sign-in by e-mail on or off.
+/// Switches sign-in by e-email on or off.
 pub async fn switch(context: &Context, connection_id: &str, enabled: bool) -> Result<bool, ApiRefusal> {
     let change = PasswordlessChange { enabled: Some(enabled), ..PasswordlessChange::default() };
     let input = ConfigInput { change, ..ConfigInput::default() };

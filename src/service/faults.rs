@@ -37,7 +37,7 @@ pub async fn fire(runtime: &EnvironmentRuntime, happening: FaultTarget<'_>) -> O
     None
 }
 
-/// Does the SMTP server refuse a mail to this address on purpose?
+/// Does the SMTP server refuse an email to this address on purpose?
 pub async fn on_mail(runtime: &EnvironmentRuntime, to: &str) -> Option<DeliveryError> {
     let fired = fire(runtime, FaultTarget::Mail { to }).await?;
     wait(&fired).await;

@@ -1,4 +1,4 @@
-//! Instant sign-in for tests: one call goes the whole way of an authorization request, without mail or page.
+//! Instant sign-in for tests: one call goes the whole way of an authorization request, without email or page.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -41,7 +41,7 @@ pub async fn sign_in(
         );
         return Err(ControlError::NotAllowed(text));
     }
-    // A hint would send the very mail that this is to spare.
+    // A hint would send the very email that this is to spare.
     let pairs = params.pairs().iter().filter(|(name, _)| name != "login_hint").cloned().collect();
     let params = Parameters::new(pairs);
     let location = match authorize(context, &params, &Browser::default()).await {

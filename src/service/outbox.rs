@@ -1,4 +1,4 @@
-//! Delivering mails from the outbox. Requests only fill it, so a slow or dead SMTP server slows none of them and
+//! Delivering emails from the outbox. Requests only fill it, so a slow or dead SMTP server slows none of them and
 //! loses nothing.
 
 use std::sync::Arc;
@@ -21,19 +21,19 @@ use crate::runtime::{
 use crate::storage::{NewMail, OutboxMail, StoreError};
 use crate::telemetry::metrics::Delivery;
 
-/// Mails taken at a time.
+/// Emails taken at a time.
 const BATCH: i64 = 20;
 
-/// Mails on their way at the same time.
+/// Emails on their way at the same time.
 const AT_ONCE: usize = 4;
 
 /// How often the outbox is looked at without being told: retries fall due, other replicas stop.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a claimed mail is left to the process that claimed it, in milliseconds; longer than any delivery.
+/// How long a claimed email is left to the process that claimed it, in milliseconds; longer than any delivery.
 const CLAIM_MS: i64 = 120_000;
 
-/// A mail as the outbox keeps it: only the server that delivers it reads what it says.
+/// An email as the outbox keeps it: only the server that delivers it reads what it says.
 fn seal(context: &Context, message_id: &str, mail: &RenderedMail) -> Result<Vec<u8>, Failure> {
     let bytes = serde_json::to_vec(mail).map_err(|_| StoreError::Unreadable("mail"))?;
     // The machine's randomness: a nonce must never come twice.
@@ -102,14 +102,14 @@ pub async fn run(registry: EnvironmentRegistry) {
             }
             Ok(_) => {}
             Err(failure) => {
-                tracing::error!(error = %failure, "outbox: the database does not answer; mails wait");
+                tracing::error!(error = %failure, "outbox: the database does not answer; emails wait");
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         }
     }
 }
 
-/// Tries every mail whose time has come; returns how many were tried. Mails leave by the machine's time, whatever the
+/// Tries every email whose time has come; returns how many were tried. Emails leave by the machine's time, whatever the
 /// clocks of their environments say.
 async fn deliver_due(
     registry: &EnvironmentRegistry,
@@ -141,14 +141,14 @@ async fn claim_and_deliver(
     if is_ours {
         match registry.by_id(&mail.environment_id).await {
             Ok(Some(runtime)) => {
-                let span = tracing::info_span!("deliver mail", message_id = mail.id, otel.kind = "producer");
+                let span = tracing::info_span!("deliver email", message_id = mail.id, otel.kind = "producer");
                 let outcome = deliver(registry, &runtime, smtp, mail).instrument(span).await?;
                 registry.metrics().mail(outcome);
             }
             // Its environment is gone.
             Ok(None) => server.store.remove_mail(mail).await?,
             Err(error) => {
-                tracing::error!(%error, message_id = mail.id, "the environment of a mail cannot be read");
+                tracing::error!(%error, message_id = mail.id, "the environment of an email cannot be read");
             }
         }
     }
@@ -164,7 +164,7 @@ async fn deliver(
     let live = runtime.live();
     let Some(content) = open(&live, mail) else {
         let reason = "the server secret has changed since it was written";
-        tracing::error!(message_id = mail.id, "mail given up: {reason}");
+        tracing::error!(message_id = mail.id, "email given up: {reason}");
         give_up(registry, runtime, mail, reason).await?;
         return Ok(Delivery::GivenUp);
     };
@@ -184,13 +184,13 @@ async fn deliver(
     };
     match outcome {
         Ok(()) => {
-            tracing::debug!(message_id = mail.id, attempt, "mail delivered");
+            tracing::debug!(message_id = mail.id, attempt, "email delivered");
             runtime.store().remove_mail(mail).await?;
             Ok(Delivery::Delivered)
         }
         Err(DeliveryError::Temporary(reason)) if attempt < smtp.max_attempts() => {
             let retry_in_ms = retry_delay_ms(attempt);
-            tracing::warn!(message_id = mail.id, attempt, retry_in_ms, reason, "mail not delivered yet");
+            tracing::warn!(message_id = mail.id, attempt, retry_in_ms, reason, "email not delivered yet");
             runtime.store().postpone_mail(mail, runtime.clock.machine_ms() + retry_in_ms).await?;
             let (message_id, retry_in_s) = (mail.id.clone(), retry_in_ms / 1000);
             note(
@@ -202,7 +202,7 @@ async fn deliver(
             Ok(Delivery::Postponed)
         }
         Err(DeliveryError::Temporary(reason) | DeliveryError::Permanent(reason)) => {
-            tracing::error!(message_id = mail.id, attempt, reason, "mail given up");
+            tracing::error!(message_id = mail.id, attempt, reason, "email given up");
             give_up(registry, runtime, mail, &format!("attempt {attempt} failed: {reason}")).await?;
             Ok(Delivery::GivenUp)
         }

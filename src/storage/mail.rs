@@ -3,10 +3,10 @@
 use super::{Batch, Statement, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 
-/// No mail is put off for longer, by a claim or a retry, in milliseconds.
+/// No email is put off for longer, by a claim or a retry, in milliseconds.
 const LONGEST_WAIT_MS: i64 = 600_000;
 
-/// A mail about to be stored: into the inbox, the outbox, or both.
+/// An email about to be stored: into the inbox, the outbox, or both.
 #[derive(Clone)]
 pub struct NewMail {
     pub id: String,
@@ -32,7 +32,7 @@ impl std::fmt::Debug for NewMail {
 }
 
 row! {
-    /// A mail of the inbox.
+    /// An email of the inbox.
     #[derive(Debug, Clone)]
     pub struct InboxMessage {
         pub id: String,
@@ -52,14 +52,14 @@ row! {
     }
 }
 
-/// Which mails to list.
+/// Which emails to list.
 #[derive(Debug, Clone, Default)]
 pub struct InboxFilter {
     /// See `EmailAddress::key`.
     pub to_key: Option<String>,
     /// Only those of this sign-in.
     pub auth_request_id: Option<String>,
-    /// Only mails whose id sorts after this one; ids sort by time.
+    /// Only emails whose id sorts after this one; ids sort by time.
     pub after_id: Option<String>,
     /// Part of subject, text, code or address; case does not count.
     pub search: Option<String>,
@@ -68,7 +68,7 @@ pub struct InboxFilter {
 }
 
 row! {
-    /// A mail waiting for the SMTP server.
+    /// An email waiting for the SMTP server.
     #[derive(Debug, Clone)]
     pub struct OutboxMail {
         pub environment_id: String,
@@ -82,7 +82,7 @@ row! {
     }
 }
 
-/// Puts a mail where it is to go.
+/// Puts an email where it is to go.
 pub(super) fn insert(batch: &mut Batch, environment_id: &str, mail: &NewMail, now_ms: UnixMs) {
     if mail.into_inbox {
         let query = sql(
@@ -127,7 +127,7 @@ fn removing(mail: &OutboxMail) -> Statement {
 }
 
 impl Store {
-    /// Mails of the inbox, newest first.
+    /// Emails of the inbox, newest first.
     pub async fn messages(
         &self,
         environment_id: &str,
@@ -167,7 +167,7 @@ impl Store {
         .await?)
     }
 
-    /// Deletes the mails of an address, or all, and tells how many went.
+    /// Deletes the emails of an address, or all, and tells how many went.
     pub async fn delete_messages(
         &self,
         environment_id: &str,
@@ -183,7 +183,7 @@ impl Store {
         Ok(self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned())).await? == 1)
     }
 
-    /// Mails whose time has come, oldest first. One whose time is further off than any we set is due too: the clock
+    /// Emails whose time has come, oldest first. One whose time is further off than any we set is due too: the clock
     /// was set back since.
     pub async fn due_mails(&self, now_ms: UnixMs, limit: i64) -> Result<Vec<OutboxMail>, StoreError> {
         Ok(sql(
@@ -197,14 +197,14 @@ impl Store {
         .await?)
     }
 
-    /// How many mails wait for delivery in all environments, and when the oldest of them was written.
+    /// How many emails wait for delivery in all environments, and when the oldest of them was written.
     pub async fn outbox_backlog(&self) -> Result<(i64, Option<UnixMs>), StoreError> {
         let query = sql("SELECT COUNT(*), MIN(created_at_ms) FROM outbox");
         Ok(query.fetch_one(&self.pool).await?)
     }
 
-    /// Takes a mail for delivery until `retry_at_ms`; `false` when another replica has it. A process that dies
-    /// while it delivers leaves the mail to whoever comes after that time.
+    /// Takes an email for delivery until `retry_at_ms`; `false` when another replica has it. A process that dies
+    /// while it delivers leaves the email to whoever comes after that time.
     pub async fn claim_mail(&self, mail: &OutboxMail, retry_at_ms: UnixMs) -> Result<bool, StoreError> {
         let query = sql("UPDATE outbox SET attempts = attempts + 1, next_attempt_at_ms = $4 \
              WHERE environment_id = $1 AND id = $2 AND attempts = $3");
@@ -216,14 +216,14 @@ impl Store {
         Ok(self.execute(query).await? == 1)
     }
 
-    /// Puts a claimed mail back for a later attempt.
+    /// Puts a claimed email back for a later attempt.
     pub async fn postpone_mail(&self, mail: &OutboxMail, retry_at_ms: UnixMs) -> Result<(), StoreError> {
         let query = sql("UPDATE outbox SET next_attempt_at_ms = $3 WHERE environment_id = $1 AND id = $2");
         self.execute(query.bind(mail.environment_id.clone()).bind(mail.id.clone()).bind(retry_at_ms)).await?;
         Ok(())
     }
 
-    /// Takes a mail out that will never be delivered, and marks it in the inbox.
+    /// Takes an email out that will never be delivered, and marks it in the inbox.
     pub async fn give_up_mail(&self, mail: &OutboxMail, reason: &str) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         let query = sql("UPDATE messages SET delivery_error = $3 WHERE environment_id = $1 AND id = $2");
@@ -233,7 +233,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a delivered mail out.
+    /// Takes a delivered email out.
     pub async fn remove_mail(&self, mail: &OutboxMail) -> Result<(), StoreError> {
         self.execute(removing(mail)).await?;
         Ok(())

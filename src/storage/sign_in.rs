@@ -15,7 +15,7 @@ use crate::domain::limits::RecentTimes;
 use crate::domain::organization::Organization;
 use crate::domain::user::UserSummary;
 
-/// How many mails an address received lately, as read; written back only if nobody else counted meanwhile.
+/// How many emails an address received lately, as read; written back only if nobody else counted meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailQuota {
     /// `None`: no row yet.
@@ -62,7 +62,7 @@ impl Store {
         }))
     }
 
-    /// Commits a send: request, budget and mail together. `false`, and nothing written, when the request or the
+    /// Commits a send: request, budget and email together. `false`, and nothing written, when the request or the
     /// budget moved since they were read. `is_new` inserts the request, for a sign-in that starts with a send.
     #[expect(clippy::too_many_arguments, reason = "one transaction over three tables")]
     pub async fn commit_send(
@@ -134,7 +134,7 @@ fn writing_user(environment_id: &str, done: &Completion<'_>) -> Statement {
     .bind(done.now_ms)
 }
 
-/// The count of an address's mails, unless somebody else sent one since it was read.
+/// The count of an address's emails, unless somebody else sent one since it was read.
 fn writing_budget(
     environment_id: &str,
     email: &EmailAddress,

@@ -69,7 +69,7 @@ struct StateLabels {
     state: &'static str,
 }
 
-/// How an attempt to tell somebody something ended: a mail server, or an application of a logout.
+/// How an attempt to tell somebody something ended: an email server, or an application of a logout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     Delivered,
@@ -105,7 +105,7 @@ pub struct Gauges {
     pub steps_lost: u64,
 }
 
-/// Mails that wait for the mail server.
+/// Emails that wait for the email server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutboxGauges {
     pub waiting: i64,

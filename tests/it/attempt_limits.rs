@@ -15,7 +15,7 @@ use crate::storage::{grant, session};
 use crate::support::person::{Page, other_than};
 use crate::support::{Engine, TestServer, configuration};
 
-/// A guesser is not slowed down by mails that are not sent.
+/// A guesser is not slowed down by emails that are not sent.
 const UNLIMITED_MAILS: &str = "[limits]\nmails_per_address = 0\n";
 
 const DAY_S: i64 = 86_400;

@@ -1,4 +1,4 @@
-//! Mail floods: what strangers can make the server send, and who is not held up by that.
+//! Email floods: what strangers can make the server send, and who is not held up by that.
 
 use std::path::Path;
 

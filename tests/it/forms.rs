@@ -50,7 +50,7 @@ async fn a_refused_form_of_a_sign_in_leads_to_a_page_that_survives_a_reload_and_
     assert!(page.alert().contains("Enter the code"), "{}", page.alert());
     assert_eq!(person.get(&location).await.alert(), page.alert());
 
-    // Two mails a minute: the page says how long to wait for as long as there is something to wait for.
+    // Two emails a minute: the page says how long to wait for as long as there is something to wait for.
     person.send(&format!("{sign_in}/resend"), &[]).await;
     let (location, page) = page_after(&person, &format!("{sign_in}/resend"), &[]).await;
     assert_eq!(page.status, 429);

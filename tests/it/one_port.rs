@@ -185,7 +185,7 @@ async fn idle_connections_are_closed_in_good_order() {
 async fn a_request_under_way_is_not_idle() {
     let server = impatient().await;
     let (mut sender, _connection) = http2(&server).await;
-    // Waits for a mail three times as long as an idle connection may live.
+    // Waits for an email three times as long as an idle connection may live.
     let path = "/_emulator/v1/messages/latest?to=nobody@example.com&wait_ms=900";
     let response = sender.send_request(get(&server, path)).await.unwrap();
     assert_eq!(response.status(), 404);

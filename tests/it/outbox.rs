@@ -16,7 +16,7 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// The server, still running, and the mail it took.
+/// The server, still running, and the email it took.
 async fn received_by(smtp: Server) -> (Server, serde_json::Value) {
     let taken = tokio::task::spawn_blocking(move || {
         let message = smtp.message();
@@ -29,7 +29,7 @@ fn with_smtp(port: u16) -> String {
     format!("[smtp]\nhost = \"127.0.0.1\"\nport = {port}\nencryption = \"none\"")
 }
 
-/// Did the first attempt fail, and was the mail put back for one in a second?
+/// Did the first attempt fail, and was the email put back for one in a second?
 async fn is_put_back(server: &TestServer) -> bool {
     let soon_ms = vestibule::domain::clock::Clock::now_ms(&*server.clock) + 2_000;
     server.app.store().due_mails(soon_ms, 1).await.unwrap().first().is_some_and(|m| m.attempts == 1)

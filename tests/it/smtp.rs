@@ -1,4 +1,4 @@
-//! Mail goes to a real SMTP server (`tests/smtp/server.py`, aiosmtpd), over real sockets.
+//! Email goes to a real SMTP server (`tests/smtp/server.py`, aiosmtpd), over real sockets.
 //!
 //! `VESTIBULE_TEST_PYTHON` names a Python that has `tests/smtp/requirements.txt`, default `python3`. Without one
 //! these tests are skipped.
@@ -83,7 +83,7 @@ impl Server {
         SmtpSettings { port: self.port, ca_file: self.ca_file.clone(), ..settings(encryption) }
     }
 
-    /// The next mail the server took.
+    /// The next email the server took.
     pub fn message(&self) -> serde_json::Value {
         loop {
             let event = self.events.recv_timeout(Duration::from_secs(30)).expect("the server took no mail");

@@ -34,7 +34,7 @@ export async function use(): Promise<void> {
 
   // @ts-expect-error: an effect has a status.
   await vestibule.faults.add({ effect: { kind: 'status' } });
-  // @ts-expect-error: mails are not kept.
+  // @ts-expect-error: emails are not kept.
   await vestibule.reset({ keep: ['messages'] });
   // @ts-expect-error: seconds are a number.
   await vestibule.clock.advance('5');

@@ -21,7 +21,7 @@ use crate::service::api::ApiRefusal;
 use crate::service::{flows, retry_on_conflict};
 use crate::storage::AttemptUpdate;
 
-/// A mail is on its way.
+/// An email is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     pub auth_request_id: String,
@@ -63,7 +63,7 @@ impl Mailed for Headless {
     }
 }
 
-/// Mails a code, a link or both, as the environment is set.
+/// Emails a code, a link or both, as the environment is set.
 pub async fn send(context: &Context, client: &Client, input: SendInput) -> Result<Sent, ApiRefusal> {
     check_enabled(context)?;
     let kind = context.environment.passwordless.passwordless_type;
@@ -77,7 +77,7 @@ pub async fn send(context: &Context, client: &Client, input: SendInput) -> Resul
     sent_of(&sent.map_err(|failure| refusal(context, failure))?)
 }
 
-/// Mails again. Whether code and link are new ones is a setting.
+/// Emails again. Whether code and link are new ones is a setting.
 pub async fn resend(context: &Context, auth_request_id: String) -> Result<Sent, ApiRefusal> {
     check_enabled(context)?;
     let sent = try_send::<Headless>(context, Draft::Stored(&auth_request_id), None, None).await;

@@ -132,7 +132,7 @@ fn started_here(context: &Context, browser: &Browser, request: &AuthRequest) -> 
     browser.digest(context).is_some_and(|d| constant_time_eq(&d, &request.origin.browser_digest))
 }
 
-/// Stores a new request and sends its first mail in one write. When a limit holds the mail back, the request is stored
+/// Stores a new request and sends its first email in one write. When a limit holds the email back, the request is stored
 /// without a send, and the form asks.
 pub(in crate::service) async fn start_with_send(
     context: &Context,
@@ -148,7 +148,7 @@ pub(in crate::service) async fn start_with_send(
     }
 }
 
-/// Mails a code, a link or both to an address.
+/// Emails a code, a link or both to an address.
 pub async fn send(
     context: &Context,
     browser: &Browser,
@@ -161,7 +161,7 @@ pub async fn send(
     Ok(())
 }
 
-/// Mails again to the address already written to.
+/// Emails again to the address already written to.
 pub async fn resend(context: &Context, browser: &Browser, id: &str) -> Result<(), PasswordlessError> {
     request_of_browser(context, browser, id).await?;
     try_send::<Hosted>(context, Draft::Stored(id), None, browser.source).await?;
@@ -230,7 +230,7 @@ pub async fn prove_without_mail(
     .await
 }
 
-/// What opening a link would come to. Reads only: mail scanners open links too.
+/// What opening a link would come to. Reads only: email scanners open links too.
 pub async fn preview_link(
     context: &Context,
     browser: &Browser,
@@ -271,7 +271,7 @@ pub async fn verify_link(
 async fn request_by_link(context: &Context, link_token: &str) -> Result<AuthRequest, PasswordlessError> {
     let digest = context.secret().digest(Purpose::LinkToken, link_token);
     let request = context.store().auth_request_by_link(context.environment_id(), &digest).await?;
-    // A token of a mail that carried no link was never given to anybody.
+    // A token of an email that carried no link was never given to anybody.
     let had_link = |r: &AuthRequest| r.credentials().is_some_and(|sent| sent.passwordless_type.has_link());
     request.filter(had_link).ok_or(PasswordlessError::NotYours)
 }
@@ -317,13 +317,13 @@ pub async fn initiate_login_uri(context: &Context, id: &str) -> Result<Option<St
     Ok(client.and_then(|c| c.initiate_login_uri.clone()))
 }
 
-/// The code that the mail carries, for the page of a demonstration.
+/// The code that the email carries, for the page of a demonstration.
 pub fn demo_code(context: &Context, request: &AuthRequest) -> Option<String> {
     let sent = request.credentials().filter(|_| context.environment.demo)?;
     Some(expected_code(context, &request.id, sent))
 }
 
-/// The link that the mail carries, for the page of a demonstration.
+/// The link that the email carries, for the page of a demonstration.
 pub fn demo_link(context: &Context, request: &AuthRequest) -> Option<String> {
     let sent = request.credentials().filter(|_| context.environment.demo)?;
     request.origin.link(&context.secret().link_token(&request.id, sent.generation))

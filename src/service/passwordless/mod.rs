@@ -30,13 +30,13 @@ use crate::storage::{MailQuota, NewMail, StoredOrigin};
 /// Path of the landing page that mailed links of the hosted pages open.
 pub const LINK_PATH: &str = "/login/link";
 
-/// The request that a mail is sent for: one that begins with it, or one that is stored.
+/// The request that an email is sent for: one that begins with it, or one that is stored.
 enum Draft<'a, O> {
     New(Box<AuthRequest<O>>),
     Stored(&'a str),
 }
 
-/// Why no mail was sent.
+/// Why no email was sent.
 #[derive(Debug)]
 enum SendFailure {
     /// No such request.
@@ -69,9 +69,9 @@ impl From<SendRefusal> for SendFailure {
     }
 }
 
-/// What a mail takes from the request it is sent for.
+/// What an email takes from the request it is sent for.
 trait Mailed: Origin + StoredOrigin {
-    /// Where a sign-in stands whose first mail a limit held back; `None`: where it stood, because the pages ask again.
+    /// Where a sign-in stands whose first email a limit held back; `None`: where it stood, because the pages ask again.
     const WITHOUT_FIRST_MAIL: Option<FlowStatus>;
 
     fn kind(&self) -> MailKind;
@@ -150,7 +150,7 @@ async fn try_send<O: Mailed>(
     .await
 }
 
-/// Would anything of this mail be good for something, and may the address have one more?
+/// Would anything of this email be good for something, and may the address have one more?
 async fn check_and_spend(
     context: &Context,
     sent: &Credentials,
@@ -176,12 +176,12 @@ fn static_code<'a>(context: &'a Context, email: &EmailAddress) -> Option<&'a str
     is_test(context, email).then_some(context.environment.test_users.static_code.as_str())
 }
 
-/// Does a limit of mails hold for this address?
+/// Does a limit of emails hold for this address?
 pub fn has_mail_limit(context: &Context, email: &EmailAddress) -> bool {
     context.environment.limits.mails_per_address.is_some() && !is_test(context, email)
 }
 
-/// Counts one more mail that a stranger caused, or says how long to wait.
+/// Counts one more email that a stranger caused, or says how long to wait.
 fn count_source(context: &Context, source: Option<SourceAddress>, now_ms: UnixMs) -> Result<(), SendFailure> {
     if source.is_none() {
         return Ok(());
@@ -192,7 +192,7 @@ fn count_source(context: &Context, source: Option<SourceAddress>, now_ms: UnixMs
         .map_err(|(limit, retry_after_s)| SendFailure::TooManyMails { limit, retry_after_s })
 }
 
-/// Counts one more mail to an address, or says how long to wait. `None`: mails are not limited, or nothing is sent,
+/// Counts one more email to an address, or says how long to wait. `None`: emails are not limited, or nothing is sent,
 /// because it is a test user.
 async fn spend_budget(
     context: &Context,
@@ -233,7 +233,7 @@ fn expected_code(context: &Context, auth_request_id: &str, sent: &Credentials) -
     }
 }
 
-/// Writes the mail of a request's living credentials.
+/// Writes the email of a request's living credentials.
 fn compose<O: Mailed>(
     context: &Context,
     request: &AuthRequest<O>,

@@ -1,4 +1,4 @@
-//! Users, organizations, sessions and mails by API.
+//! Users, organizations, sessions and emails by API.
 
 use serde_json::{Value, json};
 

@@ -295,12 +295,12 @@ pub fn email(text: &str) {
     assert_eq!(kept.matches('@').count(), 1, "{kept:?}");
     assert_eq!(EmailAddress::parse(kept).as_ref(), Ok(&address));
     assert!(!address.domain().is_empty(), "{kept:?}");
-    // Whoever reads mail for one spelling is the person of all spellings with the same key, so no key may stand
+    // Whoever reads email for one spelling is the person of all spellings with the same key, so no key may stand
     // for two mailboxes: upper case and lower case lead back to each other.
     assert!(!address.key().is_ascii() || kept.is_ascii(), "{kept:?} passes for {:?}", address.key());
     let key = EmailAddress::parse(address.key());
     assert!(key.as_ref().is_ok_and(|key| key.key() == address.key()), "{kept:?}: {key:?}");
-    // As the mail is sent: exactly one recipient, and it is this one.
+    // As the email is sent: exactly one recipient, and it is this one.
     let mailboxes: lettre::message::Mailboxes = kept.parse().unwrap_or_else(|e| panic!("{kept:?}: {e}"));
     assert_eq!(mailboxes.iter().count(), 1, "{kept:?}");
     let envelope = vestibule::mail::Envelope {

@@ -1,4 +1,4 @@
-//! Mails when servers are many or die: each leaves once, and none is forgotten.
+//! Emails when servers are many or die: each leaves once, and none is forgotten.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ fn with_smtp(port: u16) -> String {
     format!("[smtp]\nhost = \"127.0.0.1\"\nport = {port}\nencryption = \"none\"")
 }
 
-/// Recipient of the next mail that the server takes.
+/// Recipient of the next email that the server takes.
 async fn next_recipient(smtp: Server) -> (Server, String) {
     let taken = tokio::task::spawn_blocking(move || {
         let message = smtp.message();

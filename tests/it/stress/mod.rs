@@ -196,7 +196,7 @@ impl Visitor {
         Self { browser: client(), address: new_address() }
     }
 
-    /// Opens the sign-in, which sends a mail.
+    /// Opens the sign-in, which sends an email.
     async fn start(&self, server: &str) -> Option<Page> {
         let query = [
             ("response_type", "code"),
@@ -215,7 +215,7 @@ impl Visitor {
         path_of(&page).unwrap_or_else(|| panic!("{} {:?} {}", page.status, page.location, page.body))
     }
 
-    /// The newest mail to the address.
+    /// The newest email to the address.
     async fn mail(&self, server: &str) -> Option<Value> {
         let query = [("to", self.address.as_str()), ("wait_ms", "2000")];
         let page =

@@ -62,7 +62,7 @@ async fn a_thousand_uses_at_once_succeed_exactly_once(#[values(2, 3)] count: usi
     let (first, last) = (&servers[0].url, &servers[count - 1].url);
     let client = client();
     for _ in 0..rounds("VESTIBULE_TEST_RACES", 1) {
-        // A code; one server sent the mail and all of them know it.
+        // A code; one server sent the email and all of them know it.
         let visitor = Visitor::new();
         let path = visitor.started(first).await;
         let code = text(&visitor.mail(last).await.unwrap(), "code");
@@ -225,7 +225,7 @@ async fn balanced_sign_in(balancer: &Balancer) -> Result<(), String> {
     let latest = |s: &str| browser.get(format!("{s}/_emulator/v1/messages/latest")).query(&mail);
     let mut page = balancer.send(latest).await?;
     while page.status == 404 {
-        // A server that stops tells those who wait for a mail at once.
+        // A server that stops tells those who wait for an email at once.
         page = balancer.send(latest).await?;
     }
     let code = text(&page.json(), "code");

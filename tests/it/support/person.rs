@@ -114,7 +114,7 @@ impl TestServer {
         self.token(&[("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)]).await
     }
 
-    /// The newest mail to an address.
+    /// The newest email to an address.
     pub async fn mail_to(&self, address: &str) -> Value {
         let response = self
             .http()
@@ -128,7 +128,7 @@ impl TestServer {
         page.json()
     }
 
-    /// All mails to an address, newest first.
+    /// All emails to an address, newest first.
     pub async fn mails_to(&self, address: &str) -> Vec<Value> {
         let response = self
             .http()

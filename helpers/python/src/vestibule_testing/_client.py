@@ -122,7 +122,7 @@ def _refusal(status: int, text: str) -> VestibuleError:
 
 @dataclass(frozen=True)
 class Message:
-    """A mail.
+    """An email.
 
     Attributes:
         id: `msg_…`; what `since` takes.
@@ -325,7 +325,7 @@ class Environment:
         )
 
     def wait_for_code(self, address: str, *, timeout_s: float = MESSAGE_TIMEOUT_S, since: str | None = None) -> str:
-        """The code of the newest mail, as `wait_for_message`.
+        """The code of the newest email, as `wait_for_message`.
 
         Raises `VestibuleError` with status 0 when the mail carries none.
         """
@@ -333,7 +333,7 @@ class Environment:
         return _part(message, "code", message.code)
 
     def wait_for_link(self, address: str, *, timeout_s: float = MESSAGE_TIMEOUT_S, since: str | None = None) -> str:
-        """The link of the newest mail, as `wait_for_message`.
+        """The link of the newest email, as `wait_for_message`.
 
         Raises `VestibuleError` with status 0 when the mail carries none.
         """
@@ -346,7 +346,7 @@ class Environment:
         return Inbox(self, address, self._control.call("GET", path)["cursor"])
 
     def sign_in(self, email: str, authorization_url: str) -> SignedIn:
-        """Goes the whole way of an authorization URL for an address, without mail or page.
+        """Goes the whole way of an authorization URL for an address, without email or page.
 
         Refused with 403 when the client does not allow it: make the environment with `instant_sign_in=True`.
         """
@@ -360,7 +360,7 @@ class Environment:
         )
 
     def reset(self, *, keep: Sequence[str] = ()) -> None:
-        """People as seeded, nobody signed in, no mail, no log; settings, clock and faults as at the start.
+        """People as seeded, nobody signed in, no email, no log; settings, clock and faults as at the start.
 
         `keep` names those of "settings", "clock" and "faults" that stay as they are.
         """

@@ -4,19 +4,19 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import java.time.Instant;
 
 /**
- * A mail.
+ * An email.
  *
- * @param id the mail's id, for {@link VestibuleEnvironment#waitForMessage(String, Wait)}
+ * @param id the email's id, for {@link VestibuleEnvironment#waitForMessage(String, Wait)}
  * @param to the address
  * @param subject the subject
  * @param text the part without markup
  * @param html the part with markup
- * @param code the code; {@code null} where the mail carries none
- * @param link the link; {@code null} where the mail carries none
+ * @param code the code; {@code null} where the email carries none
+ * @param link the link; {@code null} where the email carries none
  * @param kind {@code signin} or {@code signup}
  * @param authRequestId names the sign-in; it is the id of a {@link Flow}
- * @param testUser whether the address signs in with the fixed code, so that no mail left the server
- * @param createdAt when the mail was sent
+ * @param testUser whether the address signs in with the fixed code, so that no email left the server
+ * @param createdAt when the email was sent
  */
 public record Message(
     String id,

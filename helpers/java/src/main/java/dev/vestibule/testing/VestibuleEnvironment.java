@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.stream.StreamSupport;
 
 /**
- * An isolated part of a server: people, mails, settings and clock of its own. It may be used by several threads.
+ * An isolated part of a server: people, emails, settings and clock of its own. It may be used by several threads.
  *
  * <p>All methods that ask the server throw {@link VestibuleException} when it refuses or does not answer.
  */
@@ -50,7 +50,7 @@ public final class VestibuleEnvironment implements AutoCloseable {
   }
 
   /**
-   * The newest mail to an address, as soon as there is one, within 10 s.
+   * The newest email to an address, as soon as there is one, within 10 s.
    *
    * @throws VestibuleException with status 404 when none came in time
    */
@@ -73,40 +73,40 @@ public final class VestibuleEnvironment implements AutoCloseable {
   }
 
   /**
-   * The code of the newest mail to an address, within 10 s.
+   * The code of the newest email to an address, within 10 s.
    *
-   * @throws VestibuleException with status 404 when no mail came in time
-   * @throws IllegalStateException when the mail has no code
+   * @throws VestibuleException with status 404 when no email came in time
+   * @throws IllegalStateException when the email has no code
    */
   public String waitForCode(String address) {
     return waitForCode(address, Wait.DEFAULT);
   }
 
   /**
-   * The code of the newest mail to an address.
+   * The code of the newest email to an address.
    *
-   * @throws VestibuleException with status 404 when no mail came in time
-   * @throws IllegalStateException when the mail has no code
+   * @throws VestibuleException with status 404 when no email came in time
+   * @throws IllegalStateException when the email has no code
    */
   public String waitForCode(String address, Wait wait) {
     return carried("code", address, waitForMessage(address, wait).code());
   }
 
   /**
-   * The link of the newest mail to an address, within 10 s.
+   * The link of the newest email to an address, within 10 s.
    *
-   * @throws VestibuleException with status 404 when no mail came in time
-   * @throws IllegalStateException when the mail has no link
+   * @throws VestibuleException with status 404 when no email came in time
+   * @throws IllegalStateException when the email has no link
    */
   public String waitForLink(String address) {
     return waitForLink(address, Wait.DEFAULT);
   }
 
   /**
-   * The link of the newest mail to an address.
+   * The link of the newest email to an address.
    *
-   * @throws VestibuleException with status 404 when no mail came in time
-   * @throws IllegalStateException when the mail has no link
+   * @throws VestibuleException with status 404 when no email came in time
+   * @throws IllegalStateException when the email has no link
    */
   public String waitForLink(String address, Wait wait) {
     return carried("link", address, waitForMessage(address, wait).link());
@@ -119,7 +119,7 @@ public final class VestibuleEnvironment implements AutoCloseable {
   }
 
   /**
-   * Signs an address in without a mail, for an authorization URL as the application makes it.
+   * Signs an address in without an email, for an authorization URL as the application makes it.
    *
    * @throws VestibuleException with status 400 for a URL that does not work, 403 for an application without
    *     {@link EnvironmentOptions#instantSignIn}
@@ -134,7 +134,7 @@ public final class VestibuleEnvironment implements AutoCloseable {
   }
 
   /**
-   * Goes back to the seed: people as seeded, nobody signed in, no mail; settings, clock and faults as at the start
+   * Goes back to the seed: people as seeded, nobody signed in, no email; settings, clock and faults as at the start
    * unless kept.
    */
   public void reset(Keep... keep) {

@@ -3,21 +3,21 @@ package dev.vestibule.testing;
 import java.time.Duration;
 
 /**
- * Which mail to wait for, and how long.
+ * Which email to wait for, and how long.
  *
- * @param since only mails that are newer than the one with this id; {@code null} for any
+ * @param since only emails that are newer than the one with this id; {@code null} for any
  * @param within how long to wait, at most 60 s
  */
 public record Wait(String since, Duration within) {
-  /** Any mail, within 10 s. */
+  /** Any email, within 10 s. */
   public static final Wait DEFAULT = new Wait(null, Duration.ofSeconds(10));
 
-  /** Only mails that are newer than this one, within 10 s. */
+  /** Only emails that are newer than this one, within 10 s. */
   public static Wait since(Message message) {
     return new Wait(message.id(), DEFAULT.within());
   }
 
-  /** Any mail, within this time. */
+  /** Any email, within this time. */
   public static Wait within(Duration within) {
     return new Wait(null, within);
   }

@@ -78,7 +78,7 @@ final class Browser {
     return finish(tryCode(code));
   }
 
-  /** Opens the link of a mail and sends the form that the page there sends by itself. */
+  /** Opens the link of an email and sends the form that the page there sends by itself. */
   Tokens followLink(String link) {
     HttpResponse<String> shown = get(link);
     Matcher token = LINK_TOKEN.matcher(shown.body());

@@ -75,7 +75,7 @@ class VestibuleEnvironmentTest {
     Wait newer = Wait.since(first);
     assertRefused(404, () -> env.waitForMessage(address, newer.andWithin(Duration.ofMillis(10))));
 
-    // The wait begins before the mail is there.
+    // The wait begins before the email is there.
     CompletableFuture<Message> waiting =
         CompletableFuture.supplyAsync(() -> env.waitForMessage(address, newer.andWithin(Duration.ofSeconds(60))));
     browser.open(address);
@@ -186,7 +186,7 @@ class VestibuleEnvironmentTest {
       // The session is gone, so the same browser is asked for a code again.
       browser.open(ADA);
       browser.enterCode(env.waitForCode(ADA));
-      // Sign-up is off, so only who was seeded gets a mail.
+      // Sign-up is off, so only who was seeded gets an email.
       openSignIn(env, "grace@example.com").enterCode(env.waitForCode("grace@example.com"));
     }
   }
