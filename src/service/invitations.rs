@@ -80,7 +80,8 @@ pub(super) fn compose(
         inviter: invitation.inviter_email.as_deref(),
         branding: &context.environment.branding,
         link: &link,
-        valid_for_s: (invitation.expires_at_ms - context.now_ms()) / 1000,
+        // Rounded up: it was made a moment ago.
+        valid_for_s: (invitation.expires_at_ms - context.now_ms() + 999) / 1000,
     })?;
     let draft = outbox::Draft {
         kind: MailKind::Invitation,

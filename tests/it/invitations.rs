@@ -42,6 +42,7 @@ async fn an_invited_user_accepts_by_the_link_and_is_signed_in(
     let mail = server.mail_to(JANE).await;
     assert_eq!((&mail["kind"], &mail["code"]), (&"invitation".into(), &Value::Null));
     assert!(mail["subject"].as_str().unwrap().contains("invited to Acme"), "{mail}");
+    assert!(mail["text"].as_str().unwrap().contains("Expires in 15 days"), "{mail}");
     let link = server.link_for(JANE).await;
 
     let jane = server.person();
