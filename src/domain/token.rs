@@ -21,6 +21,14 @@ pub struct Subject<'a> {
     pub organization: Option<&'a OrganizationSummary>,
     pub session_id: &'a str,
     pub authenticated_at_ms: UnixMs,
+    pub access: &'a Access,
+}
+
+/// What a user may do in the organization of the tokens, by name. Empty in the modular profile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    pub roles: Vec<String>,
+    pub permissions: Vec<String>,
 }
 
 /// Claims of an ID token (OpenID Connect Core 1.0 §2). Optional ones are left out when unknown.
@@ -123,6 +131,11 @@ pub struct AccessTokenClaims {
     pub xoid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub xuid: Option<String>,
+    /// Names of roles and permissions in the organization of `oid`, in the full-stack profile.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub roles: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub permissions: Vec<String>,
     /// What a machine client of an organization was given to say.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub custom_claims: BTreeMap<String, String>,
@@ -191,6 +204,8 @@ pub fn access_token(request: &AccessTokenRequest<'_>, subject: &Subject<'_>) -> 
         scopes: request.scope.to_vec(),
         xoid: subject.organization.and_then(|o| o.external_id.clone()),
         xuid: subject.user.external_id.clone(),
+        roles: subject.access.roles.clone(),
+        permissions: subject.access.permissions.clone(),
         custom_claims: BTreeMap::new(),
     }
 }
@@ -220,6 +235,8 @@ pub fn client_token(
         scopes: scope.to_vec(),
         xoid: None,
         xuid: None,
+        roles: vec![],
+        permissions: vec![],
         custom_claims: BTreeMap::new(),
     }
 }

@@ -342,3 +342,57 @@ async fn parallel_changes_of_one_user_lose_nothing(
     let created = join_all(creations).await.into_iter().filter(|status| *status == 201).count();
     assert_eq!(created, 1);
 }
+
+#[rstest]
+#[tokio::test]
+async fn access_tokens_tell_roles_and_permissions_as_they_are_at_every_refresh(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "[tokens]\nuser_management = true\n").await else { return };
+    for name in ["doc:read", "doc:write"] {
+        server.do_api("POST", "/permissions", json!({ "name": name, "description": name })).await;
+    }
+    for role in [
+        json!({ "name": "viewer", "display_name": "Viewer", "permissions": ["doc:read"] }),
+        json!({ "name": "editor", "display_name": "Editor", "permissions": ["doc:write"], "extends": "viewer" }),
+    ] {
+        server.do_api("POST", "/roles", role).await;
+    }
+    let acme = organization(&server, "Acme").await;
+    let fields = json!({ "email": "jane@acme.test", "membership": { "roles": [{ "name": "viewer" }] } });
+    let jane = member(&server, &acme, fields).await;
+    let tokens = server.person().tokens("jane@acme.test").await;
+    let told = |tokens: &Value| {
+        let claims = crate::support::person::claims(&tokens["access_token"]);
+        (claims["oid"].clone(), claims["roles"].clone(), claims["permissions"].clone())
+    };
+    assert_eq!(told(&tokens), (acme.clone().into(), json!(["viewer"]), json!(["doc:read"])));
+    let id_token = crate::support::person::claims(&tokens["id_token"]);
+    assert!(id_token.get("roles").is_none() && id_token.get("permissions").is_none(), "{id_token}");
+
+    let roles = format!("/organizations/{acme}{}/roles", path_of(&jane));
+    server.do_api("POST", &roles, json!([{ "role_name": "editor" }])).await;
+    let refresh = async |tokens: &Value| {
+        let token = tokens["refresh_token"].as_str().unwrap().to_owned();
+        server.token(&[("grant_type", "refresh_token"), ("refresh_token", &token)]).await.json()
+    };
+    let tokens = refresh(&tokens).await;
+    let (_, names, permissions) = told(&tokens);
+    assert!(names.as_array().unwrap().contains(&"editor".into()), "{names}");
+    assert_eq!(permissions.as_array().unwrap().len(), 2, "{permissions}");
+
+    for name in ["viewer", "editor"] {
+        server.do_api("DELETE", &format!("{roles}/{name}"), Value::Null).await;
+    }
+    assert_eq!(told(&refresh(&tokens).await), (acme.into(), Value::Null, Value::Null), "none is left out");
+}
+
+#[tokio::test]
+async fn whoever_signs_up_is_told_the_role_of_creators_and_the_modular_profile_tells_none() {
+    for (profile, roles) in [("true", json!(["admin"])), ("false", Value::Null)] {
+        let server = TestServer::with(&format!("[tokens]\nuser_management = {profile}\n")).await;
+        let tokens = server.person().tokens("jane@acme.test").await;
+        let claims = crate::support::person::claims(&tokens["access_token"]);
+        assert_eq!((&claims["roles"], claims.get("permissions")), (&roles, None), "{profile}");
+    }
+}

@@ -5,14 +5,18 @@ use super::{TokenRefusal, TokenResponse, access_token_lifetime_s};
 use crate::domain::client::Client;
 use crate::domain::grant::Grant;
 use crate::domain::ids::token_id_of_grant;
+use crate::domain::membership::MembershipStatus;
 use crate::domain::organization::OrganizationSummary;
+use crate::domain::record_key::RecordKey;
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::domain::token::{
-    self, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim,
+    self, Access, IdTokenClaims, PersonClaims, Subject, expires_in_s, half_hash, scope_allows_claim,
     subject_identifier,
 };
 use crate::domain::user::UserSummary;
 use crate::runtime::Context;
+use crate::service::Failure;
+use crate::service::roles::AccessOfMembers;
 
 /// Whom the tokens of a grant are about.
 pub(super) struct TokenSubject {
@@ -34,13 +38,31 @@ impl TokenSubject {
         Self { user, organization: position.map(|i| organizations.swap_remove(i)) }
     }
 
+    /// What the user may do in the organization. The modular profile tells nothing of it.
+    async fn access(&self, context: &Context) -> Result<Access, Failure> {
+        let is_told = context.environment.tokens.user_management;
+        let Some(organization) = self.organization.as_ref().filter(|_| is_told) else {
+            return Ok(Access::default());
+        };
+        let key = RecordKey::Id(self.user.id.clone());
+        let user = context.store().user(context.environment_id(), &key).await?;
+        let membership = user.as_ref().and_then(|user| user.membership(&organization.id));
+        let Some(membership) = membership.filter(|m| m.status == MembershipStatus::Active) else {
+            return Ok(Access::default());
+        };
+        let members = AccessOfMembers::of(context, std::iter::once(membership)).await?;
+        let access = members.access(membership);
+        Ok(Access { roles: access.role_names(), permissions: access.permission_names() })
+    }
+
     /// The same for the claims of the grant's tokens.
-    fn in_session<'a>(&'a self, grant: &'a Grant) -> Subject<'a> {
+    fn in_session<'a>(&'a self, grant: &'a Grant, access: &'a Access) -> Subject<'a> {
         Subject {
             user: &self.user,
             organization: self.organization.as_ref(),
             session_id: &grant.session_id,
             authenticated_at_ms: grant.authenticated_at_ms,
+            access,
         }
     }
 }
@@ -61,7 +83,8 @@ pub(super) async fn issue(
     code: Option<&str>,
     overrides: &TokenOverrides,
 ) -> Result<TokenResponse, TokenRefusal> {
-    let subject = subject.in_session(grant);
+    let access = subject.access(context).await?;
+    let subject = subject.in_session(grant, &access);
     let configured_s = access_token_lifetime_s(context, client);
     let lifetime_s = overrides.access_token_lifetime_s.unwrap_or(configured_s);
     let jti = token_id_of_grant(&grant.id, context.entropy());

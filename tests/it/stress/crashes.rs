@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex};
 
 use rstest::rstest;
+use tokio::task::JoinHandle;
 
 use super::*;
 
@@ -117,7 +118,10 @@ async fn a_killed_server_loses_nothing_and_lets_nothing_be_used_twice(
                 tokio::spawn(async move { keep_busy(&url, &ledger).await })
             })
             .collect();
-        // At any moment: seeded by the system.
+        // At any moment of its work: seeded by the system.
+        while ledger.lock().unwrap().codes.is_empty() && !busy.iter().all(JoinHandle::is_finished) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let moment_ms = 200 + RandomState::new().hash_one(starts.len()) % 600;
         tokio::time::sleep(Duration::from_millis(moment_ms)).await;
         server.kill();
