@@ -219,3 +219,28 @@ CREATE TABLE membership_roles (
     FOREIGN KEY (environment_id, role_id) REFERENCES roles (environment_id, id) ON DELETE CASCADE
 );
 CREATE INDEX membership_roles_by_role ON membership_roles (environment_id, role_id);
+
+-- API tokens of organizations, or of members, with whose membership they go.
+CREATE TABLE api_tokens (
+    environment_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    version BIGINT NOT NULL DEFAULT 1,
+    organization_id TEXT NOT NULL,
+    user_id TEXT,
+    description TEXT,
+    -- An object of texts.
+    custom_claims_json TEXT NOT NULL,
+    -- Keyed digest of the value, and its last characters.
+    digest TEXT NOT NULL,
+    suffix TEXT NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    expires_at_ms BIGINT,
+    invalidated_at_ms BIGINT,
+    PRIMARY KEY (environment_id, id),
+    FOREIGN KEY (environment_id, organization_id) REFERENCES organizations (environment_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (environment_id, user_id, organization_id)
+        REFERENCES memberships (environment_id, user_id, organization_id) ON DELETE CASCADE
+);
+CREATE INDEX api_tokens_by_organization ON api_tokens (environment_id, organization_id, created_at_ms, id);
+CREATE INDEX api_tokens_by_member ON api_tokens (environment_id, user_id, organization_id);
+CREATE INDEX api_tokens_by_end ON api_tokens (environment_id, (COALESCE(invalidated_at_ms, expires_at_ms)));

@@ -17,6 +17,7 @@ mod roles;
 mod services;
 mod sessions;
 mod status;
+mod tokens;
 mod users;
 pub mod validation;
 
@@ -77,6 +78,9 @@ pub mod pb {
             }
             pub mod sessions {
                 tonic::include_proto!("scalekit.v1.sessions");
+            }
+            pub mod tokens {
+                tonic::include_proto!("scalekit.v1.tokens");
             }
             pub mod users {
                 tonic::include_proto!("scalekit.v1.users");

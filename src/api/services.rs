@@ -21,10 +21,11 @@ use super::pb::scalekit::v1::domains::domain_service_server::DomainServiceServer
 use super::pb::scalekit::v1::organizations::organization_service_server::OrganizationServiceServer;
 use super::pb::scalekit::v1::roles::roles_service_server::RolesServiceServer;
 use super::pb::scalekit::v1::sessions::session_service_server::SessionServiceServer;
+use super::pb::scalekit::v1::tokens::api_token_service_server::ApiTokenServiceServer;
 use super::pb::scalekit::v1::users::user_service_server::UserServiceServer;
 use super::{
     audit_logs, auth, clients, connections, domains, organizations, passwordless, roles, sessions, status,
-    users,
+    tokens, users,
 };
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::scalekit_api::Method;
@@ -49,6 +50,7 @@ static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
         .max_decoding_message_size(MAX_MESSAGE_BYTES),
     roles: RolesServiceServer::new(roles::Roles).max_decoding_message_size(MAX_MESSAGE_BYTES),
     sessions: SessionServiceServer::new(sessions::Sessions).max_decoding_message_size(MAX_MESSAGE_BYTES),
+    tokens: ApiTokenServiceServer::new(tokens::Tokens).max_decoding_message_size(MAX_MESSAGE_BYTES),
     users: UserServiceServer::new(users::Users).max_decoding_message_size(MAX_MESSAGE_BYTES),
 });
 
@@ -62,6 +64,7 @@ struct Services {
     passwordless: PasswordlessServiceServer<passwordless::Passwordless>,
     roles: RolesServiceServer<roles::Roles>,
     sessions: SessionServiceServer<sessions::Sessions>,
+    tokens: ApiTokenServiceServer<tokens::Tokens>,
     users: UserServiceServer<users::Users>,
 }
 
@@ -130,6 +133,7 @@ impl Admitted {
             }
             "scalekit.v1.roles.RolesService" => services.roles.clone().call(request).await,
             "scalekit.v1.sessions.SessionService" => services.sessions.clone().call(request).await,
+            "scalekit.v1.tokens.ApiTokenService" => services.tokens.clone().call(request).await,
             "scalekit.v1.users.UserService" => services.users.clone().call(request).await,
             _ => Ok(status::of(&not_emulated(context, self.method)).into_http()),
         };

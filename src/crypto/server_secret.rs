@@ -19,6 +19,7 @@ pub enum Purpose {
     /// The token in the link of an invitation.
     InvitationToken,
     ClientSecret,
+    ApiToken,
     /// A `request_uri` of a pushed authorization request.
     PushedRequest,
     /// A refused code, to notice its repetition.
@@ -36,6 +37,7 @@ impl Purpose {
             Self::LinkToken => "link token",
             Self::InvitationToken => "invitation token",
             Self::ClientSecret => "client secret",
+            Self::ApiToken => "API token",
             Self::PushedRequest => "pushed request",
             Self::Guess => "guess",
             Self::ControlToken => "control token",

@@ -37,6 +37,7 @@ pub enum IdKind {
     Domain,
     /// A machine client of an organization.
     OrganizationClient,
+    ApiToken,
     Role,
     Permission,
 }
@@ -58,6 +59,7 @@ impl IdKind {
             Self::Event => "evt",
             Self::Domain => "dom",
             Self::OrganizationClient => "m2morg",
+            Self::ApiToken => "apit",
             Self::Role => "role",
             Self::Permission => "perm",
         }

@@ -1,6 +1,7 @@
 //! Pure rules: no async, no I/O, no framework. Everything here is decided from its arguments.
 
 pub mod api_error;
+pub mod api_token;
 pub mod auth_request;
 pub mod authorization;
 pub mod client;

@@ -2,6 +2,7 @@
 //! shape of the answer differs between them.
 
 pub mod api;
+pub mod api_tokens;
 pub mod applications;
 pub mod audit_logs;
 mod authorization_response;

@@ -32,6 +32,10 @@ impl Store {
              WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM portal_links WHERE (environment_id, id) IN \
              (SELECT environment_id, id FROM portal_links WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
+            // Those that were invalidated are known for a while too, so that it can be done twice.
+            "DELETE FROM api_tokens WHERE (environment_id, id) IN \
+             (SELECT environment_id, id FROM api_tokens WHERE environment_id = $3 \
+             AND COALESCE(invalidated_at_ms, expires_at_ms) < $1 LIMIT $2)",
             "DELETE FROM mail_budgets WHERE (environment_id, email_key) IN \
              (SELECT environment_id, email_key FROM mail_budgets WHERE environment_id = $3 AND expires_at_ms < $1 LIMIT $2)",
             "DELETE FROM failed_attempts WHERE (environment_id, email_key) IN \

@@ -4,6 +4,7 @@
 //! Every change that rests on what was read before is conditional (`… AND version = $n`, `… IS NULL`) and tells
 //! by its row count whether it happened: nothing is lost between replicas, on either engine.
 
+mod api_tokens;
 mod auth_requests;
 mod clients;
 mod domains;

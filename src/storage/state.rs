@@ -181,6 +181,23 @@ pub static TABLES: &[Table] = &[
         [(2, "organization_id", Text), (3, "user_id", Text), (4, "role_id", Text),]
     ),
     table!(
+        "api_tokens",
+        true,
+        [
+            (2, "id", Text),
+            (3, "version", Integer),
+            (4, "organization_id", Text),
+            (5, "user_id", OptionalText),
+            (6, "description", OptionalText),
+            (7, "custom_claims_json", Text),
+            (8, "digest", Text),
+            (9, "suffix", Text),
+            (10, "created_at_ms", Integer),
+            (11, "expires_at_ms", OptionalInteger),
+            (12, "invalidated_at_ms", OptionalInteger),
+        ]
+    ),
+    table!(
         "auth_requests",
         true,
         [

@@ -20,7 +20,7 @@ const CONNECTION: &str = "conn_687000000000000001";
 const LIMITS: &str = "[limits]\nmails_per_address = 0\n";
 
 /// What differs from call to call.
-const VOLATILE: [&str; 9] = [
+const VOLATILE: [&str; 12] = [
     "auth_request_id",
     "client_id",
     "id",
@@ -29,6 +29,9 @@ const VOLATILE: [&str; 9] = [
     "resent_count",
     "secret_suffix",
     "session_id",
+    "token",
+    "token_id",
+    "token_suffix",
     "user_id",
 ];
 
@@ -42,6 +45,7 @@ async fn good_request(server: &TestServer, method: &Method, binding: &Binding) -
         "scalekit.v1.domains.DomainService" => return good_domain_request(server, method.name).await,
         "scalekit.v1.clients.ClientService" => return good_client_request(server, method.name).await,
         "scalekit.v1.sessions.SessionService" => return good_session_request(server, method.name).await,
+        "scalekit.v1.tokens.ApiTokenService" => return good_token_request(server, method.name).await,
         "scalekit.v1.users.UserService" => return good_user_request(server, method.name, binding).await,
         _ => {}
     }
@@ -183,6 +187,27 @@ async fn good_session_request(server: &TestServer, name: &str) -> Value {
             "filter": { "status": ["ACTIVE"], "start_time": "2020-01-01T00:00:00Z" },
         }),
         "RevokeAllUserSessions" => json!({ "user_id": jane }),
+        other => panic!("{other} is emulated: give it a good request here"),
+    }
+}
+
+/// Jane is a member of Acme, and has a token.
+async fn good_token_request(server: &TestServer, name: &str) -> Value {
+    let (acme, jane) = jane(server, false).await;
+    let new = json!({ "token": {
+        "organization_id": acme, "user_id": jane, "description": "Deploys", "expiry": "2100-01-01T00:00:00Z",
+        "custom_claims": { "tier": "gold" },
+    } });
+    if name == "CreateToken" {
+        return new;
+    }
+    let token = call(server, "CreateToken", new).await["token"].clone();
+    match name {
+        "ValidateToken" | "InvalidateToken" => json!({ "token": token }),
+        "UpdateToken" => {
+            json!({ "token": token, "description": "Reads", "custom_claims": { "tier": "free" } })
+        }
+        "ListTokens" => json!({ "organization_id": acme, "user_id": jane, "page_size": 5 }),
         other => panic!("{other} is emulated: give it a good request here"),
     }
 }
@@ -648,7 +673,7 @@ fn texts_for_numbers(json: &mut Value) {
 fn add_unknown(json: &mut Value) {
     if let Value::Object(members) = json {
         for (_, member) in members.iter_mut().filter(|(name, _)| {
-            !["template_variables", "metadata", "custom_attributes"].contains(&name.as_str())
+            !["template_variables", "metadata", "custom_attributes", "custom_claims"].contains(&name.as_str())
         }) {
             add_unknown(member);
         }

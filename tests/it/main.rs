@@ -6,6 +6,8 @@ mod support;
 mod action;
 mod advisories;
 mod api_parity;
+mod api_tokens;
+mod api_tokens_storage;
 mod applications;
 mod architecture;
 mod attempt_limits;

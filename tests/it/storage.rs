@@ -597,6 +597,7 @@ const ROWS: &[&str] = &[
     "INSERT INTO portal_links VALUES ('env_1', 'link', 'org_1', '[]', NULL, 1)",
     "INSERT INTO domains VALUES ('env_1', 'dom', 'org_1', 'acme.com', 'ORGANIZATION_DOMAIN', 1)",
     "INSERT INTO organization_clients VALUES ('env_1', 'm2morg_1', 1, 'org_1', '', '', '[]', '[]', '[]', 0, '[]', 1, 1)",
+    "INSERT INTO api_tokens VALUES ('env_1', 'apit_1', 1, 'org_1', 'usr_1', NULL, '{}', '', '', 1, NULL, NULL)",
     "INSERT INTO role_bases VALUES ('env_1', 'role_0000000000000000001', 'role_0000000000000000002')",
     "INSERT INTO organization_default_roles VALUES ('env_1', 'org_1', 'role_0000000000000000001')",
     "INSERT INTO events VALUES ('env_1', 'evt', 'organization.created', 'org_1', '{}', 1, 1)",
@@ -667,6 +668,8 @@ async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
 #[case::domain_of_nothing("UPDATE domains SET organization_id = 'org_3'")]
 #[case::client_of_nothing("UPDATE organization_clients SET organization_id = 'org_3'")]
 #[case::negative_expiry("UPDATE organization_clients SET expiry_s = -1")]
+#[case::token_of_nothing("UPDATE api_tokens SET user_id = NULL, organization_id = 'org_3'")]
+#[case::token_of_no_member("UPDATE api_tokens SET user_id = 'usr_2'")]
 #[case::default_role_of_an_organization_for_all(
     "UPDATE roles SET organization_id = 'org_1' WHERE is_default_creator = 1"
 )]

@@ -1,8 +1,11 @@
 //! The sections of a snapshot, and the rows that they come from. A column that is added to a table is one line here.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::domain::api_token;
 use crate::domain::authorization::AuthorizationRequest;
 use crate::domain::clock::{TIMES_MS, parse_rfc3339, rfc3339};
 use crate::domain::email::EmailAddress;
@@ -169,6 +172,22 @@ const SECTIONS: &[Section] = &[
         name: "membership_roles",
         table: "membership_roles",
         fields: &[plain("user_id"), plain("organization_id"), plain("role_id")],
+    },
+    Section {
+        name: "api_tokens",
+        table: "api_tokens",
+        fields: &[
+            plain("id"),
+            plain("organization_id"),
+            plain("user_id"),
+            plain("description"),
+            json("custom_claims", "custom_claims_json"),
+            plain("digest"),
+            plain("suffix"),
+            time("created_at", "created_at_ms"),
+            time("expires_at", "expires_at_ms"),
+            time("invalidated_at", "invalidated_at_ms"),
+        ],
     },
     Section {
         name: "permissions",
@@ -550,17 +569,8 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
             ("domain", is_compared_form(text(row, "domain"))),
             ("domain_type", DomainType::parse(text(row, "domain_type")).is_some()),
         ],
-        "organization_clients" => {
-            let secrets: Result<Vec<OrganizationClientSecret>, _> =
-                serde_json::from_str(text(row, "secrets_json"));
-            vec![
-                ("id", text(row, "id").starts_with(organization_client::ID_PREFIX)),
-                ("scopes_json", reads::<Vec<String>>(text(row, "scopes_json"))),
-                ("audience_json", reads::<Vec<String>>(text(row, "audience_json"))),
-                ("custom_claims_json", reads::<Vec<CustomClaim>>(text(row, "custom_claims_json"))),
-                ("secrets_json", secrets.is_ok_and(|s| (1..=MAX_SECRETS).contains(&s.len()))),
-            ]
-        }
+        "organization_clients" => check_organization_client(row),
+        "api_tokens" => check_api_token(row),
         "permissions" => check_permission(row),
         "roles" => check_role(row),
         "messages" => vec![("to_address", is_address("to_address"))],
@@ -616,6 +626,25 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
 /// Is it a domain as it is compared?
 fn is_compared_form(domain: &str) -> bool {
     DomainName::parse(domain).is_some_and(|name| name.as_str() == domain)
+}
+
+fn check_organization_client(row: &Row) -> Vec<(&'static str, bool)> {
+    let secrets: Result<Vec<OrganizationClientSecret>, _> = serde_json::from_str(text(row, "secrets_json"));
+    vec![
+        ("id", text(row, "id").starts_with(organization_client::ID_PREFIX)),
+        ("scopes_json", reads::<Vec<String>>(text(row, "scopes_json"))),
+        ("audience_json", reads::<Vec<String>>(text(row, "audience_json"))),
+        ("custom_claims_json", reads::<Vec<CustomClaim>>(text(row, "custom_claims_json"))),
+        ("secrets_json", secrets.is_ok_and(|s| (1..=MAX_SECRETS).contains(&s.len()))),
+    ]
+}
+
+fn check_api_token(row: &Row) -> Vec<(&'static str, bool)> {
+    let id = text(row, "id");
+    vec![
+        ("id", api_token::token_id(id).as_deref() == Some(id)),
+        ("custom_claims_json", reads::<BTreeMap<String, String>>(text(row, "custom_claims_json"))),
+    ]
 }
 
 fn check_permission(row: &Row) -> Vec<(&'static str, bool)> {
