@@ -339,6 +339,7 @@ fn refuse_allowlist(list: Option<&IpAllowlist>) -> Result<(), ApiRefusal> {
 fn shown_application(application: Application) -> Client {
     let client = application.client;
     let texts = |patterns: &[RedirectPattern]| patterns.iter().map(|p| p.as_str().to_owned()).collect();
+    let back_channel_logout_uris = client.backchannel_logout_uris().map(str::to_owned).collect();
     let claims = client.api.custom_claims.into_iter();
     let secrets = application.secrets.into_iter();
     Client {
@@ -347,7 +348,7 @@ fn shown_application(application: Application) -> Client {
         secrets: secrets.map(|secret| secret_of(secret.id, secret.suffix, secret.created_at_ms)).collect(),
         post_logout_redirect_uris: texts(&client.post_logout_redirect_uris),
         post_login_uris: texts(&client.redirect_uris),
-        back_channel_logout_uris: client.backchannel_logout_uri.into_iter().collect(),
+        back_channel_logout_uris,
         initiate_login_uri: client.initiate_login_uri.unwrap_or_default(),
         access_token_expiry: client.access_token_lifetime_s,
         scopes: client.api.scopes,

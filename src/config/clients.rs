@@ -68,6 +68,12 @@ static BACKCHANNEL_LOGOUT_URI: Setting<Option<&str>> = Setting::optional_text(
     "Where logout tokens are sent when a session ends in which this client got tokens.",
 );
 
+static MORE_BACKCHANNEL_LOGOUT_URIS: Setting<Option<&[&str]>> = Setting::optional_list(
+    "clients.more_backchannel_logout_uris",
+    &["https://api.example.com/backchannel-logout"],
+    "Where they are sent besides, where one address is not enough.",
+);
+
 static ENFORCE_PKCE: Setting<bool> =
     Setting::boolean("clients.enforce_pkce", false, "Require PKCE of a web client too.");
 
@@ -137,6 +143,7 @@ pub(super) fn section() -> Section {
             POST_LOGOUT_REDIRECT_URIS.facts(),
             INITIATE_LOGIN_URI.facts(),
             BACKCHANNEL_LOGOUT_URI.facts(),
+            MORE_BACKCHANNEL_LOGOUT_URIS.facts(),
             ENFORCE_PKCE.facts(),
             REQUIRE_PUSHED_AUTHORIZATION_REQUESTS.facts(),
             ID_TOKEN_SIGNED_RESPONSE_ALG.facts(),
@@ -206,6 +213,10 @@ fn read_client(
         access_token_lifetime_s: source.optional_integer(&ACCESS_TOKEN_LIFETIME_S.at(index)),
         instant_sign_in: source.boolean(&INSTANT_SIGN_IN.at(index)),
         api: ClientApiSettings {
+            more_backchannel_logout_uris: source
+                .parsed_list(&MORE_BACKCHANNEL_LOGOUT_URIS.at(index), |text| {
+                    check_backchannel_logout_uri(text, mode)
+                }),
             disallow_scalekit_api_access: source.boolean(&DISALLOW_SCALEKIT_API_ACCESS.at(index)),
             scopes: source.optional_list(&SCOPES.at(index)),
             grant_types: source.optional_list(&GRANT_TYPES.at(index)),

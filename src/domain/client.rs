@@ -41,6 +41,9 @@ pub struct Client {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ClientApiSettings {
+    /// Where logout tokens are sent beside `backchannel_logout_uri`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_backchannel_logout_uris: Vec<String>,
     /// Its tokens open nothing of Scalekit's API.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disallow_scalekit_api_access: bool,
@@ -109,6 +112,12 @@ impl Client {
     /// Public clients hold no secret (RFC 6749 §2.1).
     pub fn is_public(&self) -> bool {
         !matches!(self.kind, ClientKind::Web { .. })
+    }
+
+    /// Every address that logout tokens are sent to.
+    pub fn backchannel_logout_uris(&self) -> impl Iterator<Item = &str> {
+        let more = self.api.more_backchannel_logout_uris.iter();
+        self.backchannel_logout_uri.iter().chain(more).map(String::as_str)
     }
 
     /// A page of the application for people who have signed out of it: its first post-logout address, else where its

@@ -119,7 +119,8 @@ pub struct ApplicationFields {
 }
 
 /// Names of fields in the configuration, and in Scalekit's API.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
+    ("more_backchannel_logout_uris", "back_channel_logout_uris"),
     ("redirect_uris", "post_login_uris"),
     ("backchannel_logout_uri", "back_channel_logout_uris"),
     ("access_token_lifetime_s", "access_token_expiry"),
@@ -176,20 +177,20 @@ impl ApplicationFields {
         if self.name.as_deref() == Some("") {
             return Err(FieldViolation::new("client.name", "min_len", "client.name is invalid: it is empty"));
         }
-        let backchannel = self.back_channel_logout_uris;
-        if backchannel.as_ref().is_some_and(|uris| uris.len() > 1) {
-            let field = "client.back_channel_logout_uris";
-            let text = format!("{field} is invalid: more than one is not emulated");
-            return Err(FieldViolation::new(field, "max_items", text));
-        }
-        let backchannel = backchannel.map(|uris| uris.into_iter().next().map_or(Value::Null, Value::from));
+        let (first, more) = match self.back_channel_logout_uris.map(Vec::into_iter) {
+            Some(mut uris) => {
+                (Some(uris.next().map_or(Value::Null, Value::from)), Some(uris.collect::<Vec<_>>().into()))
+            }
+            None => (None, None),
+        };
         let filled = |text: String| if text.is_empty() { Value::Null } else { text.into() };
         let seconds = |seconds: i64| if seconds == 0 { Value::Null } else { seconds.into() };
         let words = [
             ("name", self.name.map(Value::from)),
             ("redirect_uris", self.post_login_uris.map(Value::from)),
             ("post_logout_redirect_uris", self.post_logout_redirect_uris.map(Value::from)),
-            ("backchannel_logout_uri", backchannel),
+            ("backchannel_logout_uri", first),
+            ("more_backchannel_logout_uris", more),
             ("initiate_login_uri", self.initiate_login_uri.map(filled)),
             ("access_token_lifetime_s", self.access_token_expiry.map(seconds)),
             ("enforce_pkce", self.enforce_pkce.map(Value::from)),
@@ -470,25 +471,18 @@ mod tests {
         let fields = ApplicationFields {
             name: Some("App".into()),
             post_login_uris: Some(vec![]),
-            back_channel_logout_uris: Some(vec!["https://a.example/out".into()]),
+            back_channel_logout_uris: Some(vec!["https://a.example/1".into(), "https://a.example/2".into()]),
             initiate_login_uri: Some(String::new()),
             access_token_expiry: Some(3600),
             ..ApplicationFields::default()
         };
         let words = json!({
-            "name": "App", "redirect_uris": [], "backchannel_logout_uri": "https://a.example/out",
+            "name": "App", "redirect_uris": [], "backchannel_logout_uri": "https://a.example/1",
+            "more_backchannel_logout_uris": ["https://a.example/2"],
             "initiate_login_uri": null, "access_token_lifetime_s": 3600,
         });
         assert_eq!(Value::from(fields.in_words().unwrap()), words);
-        let two = Some(vec!["https://a.example/1".to_owned(), "https://a.example/2".to_owned()]);
-        for (fields, field) in [
-            (ApplicationFields { name: Some(String::new()), ..Default::default() }, "client.name"),
-            (
-                ApplicationFields { back_channel_logout_uris: two, ..Default::default() },
-                "client.back_channel_logout_uris",
-            ),
-        ] {
-            assert_eq!(fields.in_words().unwrap_err().field, field);
-        }
+        let nameless = ApplicationFields { name: Some(String::new()), ..ApplicationFields::default() };
+        assert_eq!(nameless.in_words().unwrap_err().field, "client.name");
     }
 }

@@ -158,15 +158,16 @@ async fn claim_and_tell(
     };
     let live = runtime.live();
     let told = live.environment.client(&notice.client_id);
-    let (outcome, answer) = match told.and_then(|c| Some((c.backchannel_logout_uri.as_ref()?, c))) {
+    let (outcome, answer) = match told.filter(|told| told.backchannel_logout_uris().next().is_some()) {
         // The application was deleted, or wants to hear no more.
         None => (LogoutDelivery::Refused, "no backchannel_logout_uri is registered any more".to_owned()),
-        Some((uri, told)) => {
-            match logout_token(server, &runtime, notice, told.id_token_signed_response_alg).await {
-                Ok(token) => post(client, uri, &token).await,
-                Err(failure) => (LogoutDelivery::Failed, failure.to_string()),
+        Some(told) => match logout_token(server, &runtime, notice, told.id_token_signed_response_alg).await {
+            Ok(token) => {
+                let posts = told.backchannel_logout_uris().map(|uri| post(client, uri, &token));
+                worst(join_all(posts).await)
             }
-        }
+            Err(failure) => (LogoutDelivery::Failed, failure.to_string()),
+        },
     };
     registry.metrics().logout_notice(conclude(server, notice, outcome, &answer).await?);
     Ok(true)
@@ -202,6 +203,13 @@ async fn post(client: &reqwest::Client, uri: &str, token: &str) -> (LogoutDelive
             (LogoutDelivery::Failed, why)
         }
     }
+}
+
+/// What counts of the answers of an application's addresses: all hear again where one did not.
+fn worst(answers: Vec<(LogoutDelivery, String)>) -> (LogoutDelivery, String) {
+    let order = [LogoutDelivery::Failed, LogoutDelivery::Refused, LogoutDelivery::Delivered];
+    let found = answers.into_iter().min_by_key(|(outcome, _)| order.iter().position(|o| o == outcome));
+    found.unwrap_or((LogoutDelivery::Refused, String::new()))
 }
 
 /// What failed, and what to do about it.

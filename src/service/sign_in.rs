@@ -229,7 +229,7 @@ pub(super) async fn issue_code_silently(
 /// Who has to hear of the session's end, if the application of the grant wants to.
 fn session_client(context: &Context, grant: &Grant, email: &str) -> Option<SessionClient> {
     let client = context.environment.client(&grant.authorization.client_id)?;
-    client.backchannel_logout_uri.as_ref()?;
+    client.backchannel_logout_uris().next()?;
     Some(SessionClient {
         client_id: client.client_id.clone(),
         issuer: grant.issuer.clone(),

@@ -77,7 +77,7 @@ async fn an_application_is_made_read_changed_and_deleted(
 
     server.advance_s(1);
     let change = json!({
-        "post_login_uris": ["https://c.example.com/cb"], "back_channel_logout_uris": ["https://c.example.com/out"],
+        "post_login_uris": ["https://c.example.com/cb"], "back_channel_logout_uris": ["https://c.example.com/2", "https://c.example.com/1"],
         "custom_claims": [{ "key": "tier", "value": "gold" }],
     });
     let page = server.api("PATCH", &path, change.clone()).await;
@@ -188,7 +188,6 @@ async fn what_cannot_be_is_refused_by_its_field_and_changes_nothing() {
         all
     };
     let invalid = "INVALID_ARGUMENT";
-    let two = json!(["https://a.example.com/1", "https://a.example.com/2"]);
     let list = json!({ "opted_in": true, "cidrs": [{ "value": "10.0.0.0/8" }] });
     let (spas_secrets, secrets_of_nobody) =
         (format!("{}/secrets", path_of(&spa)), format!("{LIST}/webc_1/secrets"));
@@ -220,7 +219,7 @@ async fn what_cannot_be_is_refused_by_its_field_and_changes_nothing() {
         (
             "POST",
             LIST,
-            new(json!({ "back_channel_logout_uris": two })),
+            new(json!({ "back_channel_logout_uris": ["https://a.example.com/1", "ftp://a.example.com/2"] })),
             400,
             invalid,
             "client.back_channel_logout_uris",

@@ -131,6 +131,27 @@ async fn a_logout_token_names_the_issuer_that_the_sign_in_began_under() {
     assert_eq!(claims(&application.tokens()[0])["iss"], begun_at.as_str());
 }
 
+#[tokio::test]
+async fn an_application_of_several_addresses_is_told_at_each_until_all_have_heard() {
+    let (first, second) = (Application::start().await, Application::start().await);
+    let toml = format!(
+        "[[clients]]\nclient_id = \"{CLIENT_ID}\"\nclient_secret = \"{CLIENT_SECRET}\"\n\
+         backchannel_logout_uri = \"{}\"\nmore_backchannel_logout_uris = [\"{}\"]\n",
+        first.uri, second.uri
+    );
+    let server = TestServer::with(&toml).await;
+    second.answers(&[503]);
+    let person = server.person();
+    person.tokens("jane@example.com").await;
+    person.get("/oidc/logout").await;
+    let waiting = server.logout_notices(|notices| notices.iter().any(|n| n["last_answer"].is_string())).await;
+    assert_eq!((&waiting[0]["status"], &waiting[0]["last_answer"]), (&"waiting".into(), &"HTTP 503".into()));
+    server.advance_s(600);
+    server.logout_notices(all_are("delivered", 1)).await;
+    assert_eq!((first.tokens().len(), second.tokens().len()), (2, 2));
+    assert_eq!(first.tokens(), second.tokens());
+}
+
 async fn with_application(engine: Engine) -> Option<(TestServer, Application)> {
     let application = Application::start().await;
     Some((TestServer::on(engine, &configuration(&application)).await?, application))
