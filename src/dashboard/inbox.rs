@@ -103,7 +103,7 @@ fn row(message: InboxMessage) -> InboxRow {
     }
 }
 
-/// `GET /_emulator/inbox/{id}`: one mail.
+/// `GET /_emulator/inbox/{id}`: one email.
 pub async fn message_page(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
     let answer = async {
         guard::control(&request, &context)?;

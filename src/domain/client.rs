@@ -14,7 +14,7 @@ use super::signing_algorithm::SigningAlgorithm;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     pub client_id: String,
-    /// What people read on pages and in mails.
+    /// What people read on pages and in emails.
     pub name: String,
     pub kind: ClientKind,
     /// Registered callback URLs ("Allowed callback URLs" in Scalekit's dashboard).

@@ -34,7 +34,7 @@ pub struct Environment {
     pub management: ManagementSettings,
     pub limits: Limits,
     pub branding: Branding,
-    /// Sender of every mail.
+    /// Sender of every email.
     pub mail_from: MailFrom,
     /// Makes ids, codes, links and token ids repeatable.
     pub deterministic_seed: Option<String>,

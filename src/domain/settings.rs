@@ -108,7 +108,7 @@ impl LogoutConfirm {
     }
 }
 
-/// Addresses that sign in with a fixed code and receive no mail.
+/// Addresses that sign in with a fixed code and receive no email.
 #[derive(Debug, Clone)]
 pub struct TestUsers {
     pub enabled: bool,

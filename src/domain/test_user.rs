@@ -1,4 +1,4 @@
-//! Test users: addresses that sign in with a fixed code and receive no mail.
+//! Test users: addresses that sign in with a fixed code and receive no email.
 
 use super::email::{EmailAddress, key_pattern};
 use super::glob::glob;

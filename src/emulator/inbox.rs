@@ -166,7 +166,7 @@ async fn find(context: &Context, id: &str) -> Result<InboxMessage, actix_web::Er
     found.ok_or_else(|| refuse(ControlError::NotFound(format!("there is no email {id}"))))
 }
 
-/// One mail.
+/// One email.
 #[utoipa::path(get, path = "/_emulator/v1/messages/{id}", tag = "inbox", params(("id" = String, Path)),
     responses((status = 200, body = MessageView), (status = 404, body = ProblemDocument)))]
 pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {
@@ -215,7 +215,7 @@ pub async fn delete(request: HttpRequest, Control(context): Control) -> Answer {
     Ok(json(&Deleted { deleted: inbox::delete(&context, to.as_ref()).await.map_err(failed)? }))
 }
 
-/// Deletes one mail.
+/// Deletes one email.
 #[utoipa::path(delete, path = "/_emulator/v1/messages/{id}", tag = "inbox", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDocument)))]
 pub async fn delete_one(Control(context): Control, id: web::Path<String>) -> Answer {

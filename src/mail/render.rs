@@ -78,7 +78,7 @@ pub enum RenderError {
     Template(#[from] askama::Error),
 }
 
-/// Writes the mail. Names are put on one line and escaped, whatever they contain.
+/// Writes the email. Names are put on one line and escaped, whatever they contain.
 ///
 /// # Errors
 /// [`RenderError`] when there is neither code nor link, or one of them has a form that cannot be mailed safely.

@@ -33,7 +33,7 @@ pub struct EnterCode {
     /// Seconds until the resend button is offered; the server enforces its own limit.
     pub resend_after_s: i64,
     pub also_link: bool,
-    /// Shown in a demonstration, which needs no mail.
+    /// Shown in a demonstration, which needs no email.
     pub demo_code: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub struct CheckMail {
     pub resend_after_s: i64,
     pub error: Option<String>,
     pub notice: Option<String>,
-    /// Shown in a demonstration, which needs no mail.
+    /// Shown in a demonstration, which needs no email.
     pub demo_link: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The parts of a running provider, put together: database, clock, randomness, keys, mail. A [`ServerState`] is what all
+//! The parts of a running provider, put together: database, clock, randomness, keys, email. A [`ServerState`] is what all
 //! environments of a process share, an [`EnvironmentRuntime`] is one environment at work, a [`EnvironmentRegistry`] finds the one a request
 //! is for.
 

@@ -7,7 +7,7 @@ use crate::domain::email::EmailAddress;
 use crate::runtime::Context;
 pub use crate::storage::{InboxFilter, InboxMessage};
 
-/// How often the database is asked while waiting, because another replica may store the mail.
+/// How often the database is asked while waiting, because another replica may store the email.
 const POLL_EVERY: Duration = Duration::from_millis(25);
 
 /// Emails, newest first; with `wait`, not before there is one or the time is over.

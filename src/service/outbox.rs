@@ -129,7 +129,7 @@ async fn deliver_due(
     Ok(tried)
 }
 
-/// `false` when another replica has the mail.
+/// `false` when another replica has the email.
 async fn claim_and_deliver(
     registry: &EnvironmentRegistry,
     server: &ServerState,
