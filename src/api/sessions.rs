@@ -84,46 +84,24 @@ impl SessionService for Sessions {
     }
 }
 
-/// The times of a session that both of its messages have.
-struct Times {
-    status: SessionStatus,
-    idle_expires_at_ms: i64,
-    expired_at_ms: Option<i64>,
-    logout_at_ms: Option<i64>,
-    updated_at_ms: i64,
-}
-
-impl Times {
-    fn of(context: &Context, record: &SessionRecord) -> Self {
-        let (now_ms, settings) = (context.now_ms(), &context.environment.sessions);
-        let status = record.status(now_ms, settings);
-        let session = &record.session;
-        Self {
-            status,
-            idle_expires_at_ms: record.idle_expires_at_ms(settings),
-            expired_at_ms: record.expired_at_ms(now_ms, settings),
-            logout_at_ms: session.ended_at_ms.filter(|_| status == SessionStatus::Logout),
-            updated_at_ms: session.ended_at_ms.unwrap_or(session.last_active_at_ms),
-        }
-    }
-}
-
 fn shown(context: &Context, record: SessionRecord) -> SessionDetails {
-    let times = Times::of(context, &record);
+    let (now_ms, settings) = (context.now_ms(), &context.environment.sessions);
+    let status = record.status(now_ms, settings);
+    let session = &record.session;
     SessionDetails {
+        session_id: session.id.clone(),
+        user_id: session.user_id.clone(),
         organization_id: record.organization_id().unwrap_or_default().to_owned(),
         authenticated_organizations: record.organization_ids().into_iter().map(str::to_owned).collect(),
         created_at: Some(timestamp(record.created_at_ms)),
-        updated_at: Some(timestamp(times.updated_at_ms)),
-        idle_expires_at: Some(timestamp(times.idle_expires_at_ms)),
-        absolute_expires_at: Some(timestamp(record.session.absolute_expires_at_ms)),
-        expired_at: times.expired_at_ms.map(timestamp),
-        logout_at: times.logout_at_ms.map(timestamp),
-        status: times.status.as_str().to_owned(),
-        last_active_at: Some(timestamp(record.session.last_active_at_ms)),
+        updated_at: Some(timestamp(session.ended_at_ms.unwrap_or(session.last_active_at_ms))),
+        idle_expires_at: Some(timestamp(record.idle_expires_at_ms(settings))),
+        absolute_expires_at: Some(timestamp(session.absolute_expires_at_ms)),
+        expired_at: record.expired_at_ms(now_ms, settings).map(timestamp),
+        logout_at: session.ended_at_ms.filter(|_| status == SessionStatus::Logout).map(timestamp),
+        status: status.as_str().to_owned(),
+        last_active_at: Some(timestamp(session.last_active_at_ms)),
         device: Some(shown_device(record.device)),
-        session_id: record.session.id,
-        user_id: record.session.user_id,
         authenticated_clients: record
             .entries
             .into_iter()
@@ -151,18 +129,19 @@ fn shown_device(device: crate::domain::session::Device) -> DeviceDetails {
     }
 }
 
+/// The part of a session that an answer about its end has.
 fn shown_revoked(context: &Context, record: SessionRecord) -> RevokedSessionDetails {
-    let times = Times::of(context, &record);
+    let session = shown(context, record);
     RevokedSessionDetails {
-        created_at: Some(timestamp(record.created_at_ms)),
-        updated_at: Some(timestamp(times.updated_at_ms)),
-        idle_expires_at: Some(timestamp(times.idle_expires_at_ms)),
-        absolute_expires_at: Some(timestamp(record.session.absolute_expires_at_ms)),
-        expired_at: times.expired_at_ms.map(timestamp),
-        logout_at: times.logout_at_ms.map(timestamp),
-        status: times.status.as_str().to_owned(),
-        last_active_at: Some(timestamp(record.session.last_active_at_ms)),
-        session_id: record.session.id,
-        user_id: record.session.user_id,
+        session_id: session.session_id,
+        user_id: session.user_id,
+        created_at: session.created_at,
+        updated_at: session.updated_at,
+        idle_expires_at: session.idle_expires_at,
+        absolute_expires_at: session.absolute_expires_at,
+        expired_at: session.expired_at,
+        logout_at: session.logout_at,
+        status: session.status,
+        last_active_at: session.last_active_at,
     }
 }

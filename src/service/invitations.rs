@@ -12,7 +12,7 @@ use crate::domain::record_key::RecordKey;
 use crate::domain::user::User;
 use crate::mail::{self, InvitationContent, MailKind};
 use crate::runtime::Context;
-use crate::storage::{NewMail, SessionChange, WithUser};
+use crate::storage::{NewMail, WithUser};
 
 /// Where links of invitations lead to.
 pub const INVITATION_PATH: &str = "/invite/";
@@ -174,7 +174,7 @@ pub async fn accept(context: &Context, token: &str, browser: &Browser) -> Result
         if !context.store().update_user(context.environment_id(), &before, &after, with).await? {
             return Ok(None);
         }
-        if matches!(&session, SessionChange::Start { ends_session_id: Some(_), .. }) {
+        if session.ends_another() {
             context.runtime.server.sessions_ended.notify_one();
         }
         Ok(Some(Some(Accepted { offer, session_cookie })))

@@ -68,7 +68,7 @@ pub(super) async fn complete(
     let session = session_change(context, email, browser).await?;
     let session_id = session.session_id().to_owned();
     let session_cookie = new_handle(&session_id, context.entropy());
-    let ends_session = matches!(&session, SessionChange::Start { ends_session_id: Some(_), .. });
+    let ends_session = session.ends_another();
     let issuer = &judged.origin.issuer;
     let authorization = judged.origin.authorization.clone();
     let grant = new_grant(context, authorization, issuer, String::new(), session_id, now_ms);

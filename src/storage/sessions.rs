@@ -44,6 +44,11 @@ impl SessionChange {
             Self::Start { session, .. } | Self::Renew { session, .. } => &session.id,
         }
     }
+
+    /// Does a session of somebody else end with it?
+    pub fn ends_another(&self) -> bool {
+        matches!(self, Self::Start { ends_session_id: Some(_), .. })
+    }
 }
 
 /// A session with whom it belongs to.

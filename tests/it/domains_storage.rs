@@ -13,7 +13,7 @@ use crate::support::{Database, Engine};
 const ENV: &str = "env_1";
 
 /// A store with the organizations `org_1` and `org_2`.
-async fn store_in(database: &Database) -> Store {
+pub async fn store_in(database: &Database) -> Store {
     let store = database.open().await;
     store.migrate().await.unwrap();
     store.ensure_environment(ENV, b"{}", 1).await.unwrap();

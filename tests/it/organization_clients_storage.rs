@@ -8,23 +8,11 @@ use vestibule::domain::organization_client::{CustomClaim, OrganizationClient, Or
 use vestibule::domain::page::{PageRequest, Position, Scope};
 use vestibule::storage::{Members, Store, StoreError};
 
+use crate::domains_storage::store_in;
 use crate::organizations_storage;
 use crate::support::{Database, Engine};
 
 const ENV: &str = "env_1";
-
-/// A store with the organizations `org_1` and `org_2`.
-async fn store_in(database: &Database) -> Store {
-    let store = database.open().await;
-    store.migrate().await.unwrap();
-    store.ensure_environment(ENV, b"{}", 1).await.unwrap();
-    for id in ["org_1", "org_2"] {
-        let organization = Organization::new(id.into(), id.into(), 1);
-        let event = organizations_storage::event(EventType::OrganizationCreated, &organization);
-        store.insert_organization(ENV, &organization, &event).await.unwrap();
-    }
-    store
-}
 
 fn secret(id: &str) -> OrganizationClientSecret {
     OrganizationClientSecret {
