@@ -2,10 +2,14 @@ CREATE TABLE sessions (
     environment_id TEXT NOT NULL,
     id TEXT NOT NULL,
     user_id TEXT NOT NULL,
+    -- The organization that the user is in, if any. It may be gone since.
+    organization_id TEXT,
     cookie_digest TEXT NOT NULL,
     authenticated_at_ms BIGINT NOT NULL,
     last_active_at_ms BIGINT NOT NULL,
     absolute_expires_at_ms BIGINT NOT NULL,
+    -- By the session policy of the organization. Null: it says nothing.
+    idle_timeout_s BIGINT,
     ended_at_ms BIGINT,
     ended_by TEXT CHECK (ended_by IN ('logout', 'revocation')),
     -- Of the request that signed in.
@@ -18,6 +22,8 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_by_user ON sessions (environment_id, user_id, created_at_ms, id);
 CREATE INDEX sessions_by_expiry ON sessions (environment_id, absolute_expires_at_ms);
+-- Those that end with their organization.
+CREATE INDEX sessions_by_organization ON sessions (environment_id, organization_id) WHERE ended_at_ms IS NULL;
 
 -- Authorization codes with the refresh tokens that come of them. Whose they are says their session.
 CREATE TABLE grants (

@@ -91,7 +91,7 @@ fn shown(context: &Context, record: SessionRecord) -> SessionDetails {
     SessionDetails {
         session_id: session.id.clone(),
         user_id: session.user_id.clone(),
-        organization_id: record.organization_id().unwrap_or_default().to_owned(),
+        organization_id: session.organization_id.clone().unwrap_or_default(),
         authenticated_organizations: record.organization_ids().into_iter().map(str::to_owned).collect(),
         created_at: Some(timestamp(record.created_at_ms)),
         updated_at: Some(timestamp(session.ended_at_ms.unwrap_or(session.last_active_at_ms))),

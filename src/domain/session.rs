@@ -1,6 +1,7 @@
 //! Browser sessions: what makes the next sign-in silent.
 
 use super::clock::UnixMs;
+use super::organization::SessionPolicy;
 use super::settings::SessionSettings;
 
 /// A session of one browser, shared by all applications of the environment.
@@ -9,10 +10,14 @@ pub struct Session {
     /// `ses_…`
     pub id: String,
     pub user_id: String,
+    /// The organization that the user is in.
+    pub organization_id: Option<String>,
     /// When the person last proved the address: `auth_time`.
     pub authenticated_at_ms: UnixMs,
     pub last_active_at_ms: UnixMs,
     pub absolute_expires_at_ms: UnixMs,
+    /// How long it may idle by the policy of its organization; `None`: as long as the application says.
+    pub idle_timeout_s: Option<i64>,
     pub ended_at_ms: Option<UnixMs>,
 }
 
@@ -21,7 +26,29 @@ impl Session {
     pub fn is_live(&self, now_ms: UnixMs, settings: &SessionSettings) -> bool {
         self.ended_at_ms.is_none()
             && now_ms < self.absolute_expires_at_ms
-            && now_ms < self.last_active_at_ms + settings.idle_timeout_s * 1000
+            && now_ms < self.idles_until_ms(settings)
+    }
+
+    /// When it has idled too long, unless it is used before.
+    fn idles_until_ms(&self, settings: &SessionSettings) -> UnixMs {
+        let of_application_s = settings.idle_timeout_s;
+        let idle_timeout_s = self.idle_timeout_s.map_or(of_application_s, |s| s.min(of_application_s));
+        self.last_active_at_ms + idle_timeout_s * 1000
+    }
+
+    /// Goes to an organization, or to none. Its policy can shorten the session and never lengthens it.
+    pub fn enter(
+        &mut self,
+        organization_id: Option<String>,
+        policy: Option<SessionPolicy>,
+        now_ms: UnixMs,
+    ) {
+        self.organization_id = organization_id;
+        self.idle_timeout_s = policy.and_then(|policy| policy.idle_timeout_min).map(|minutes| minutes * 60);
+        if let Some(policy) = policy {
+            let expires_at_ms = now_ms + policy.absolute_timeout_min * 60_000;
+            self.absolute_expires_at_ms = self.absolute_expires_at_ms.min(expires_at_ms);
+        }
     }
 
     /// Is the proof recent enough for `max_age` (OpenID Connect Core 1.0 §3.1.2.1)?
@@ -122,8 +149,7 @@ impl SessionRecord {
 
     /// When it ends for want of use.
     pub fn idle_expires_at_ms(&self, settings: &SessionSettings) -> UnixMs {
-        let idle_ms = self.session.last_active_at_ms + settings.idle_timeout_s * 1000;
-        idle_ms.min(self.session.absolute_expires_at_ms)
+        self.session.idles_until_ms(settings).min(self.session.absolute_expires_at_ms)
     }
 
     /// When it expired or was revoked; `None`: it did not.
@@ -135,15 +161,11 @@ impl SessionRecord {
         }
     }
 
-    /// The organization that the user is in.
-    pub fn organization_id(&self) -> Option<&str> {
-        self.entries.iter().find_map(|entry| entry.organization_id.as_deref())
-    }
-
-    /// All organizations that were entered, the last one first.
+    /// All organizations that were entered, the one that the user is in first.
     pub fn organization_ids(&self) -> Vec<&str> {
         let mut ids = vec![];
-        for id in self.entries.iter().filter_map(|entry| entry.organization_id.as_deref()) {
+        let entered = self.entries.iter().filter_map(|entry| entry.organization_id.as_deref());
+        for id in self.session.organization_id.as_deref().into_iter().chain(entered) {
             if !ids.contains(&id) {
                 ids.push(id);
             }
@@ -162,9 +184,11 @@ mod tests {
         Session {
             id: "ses_1".into(),
             user_id: "usr_1".into(),
+            organization_id: None,
             authenticated_at_ms: 0,
             last_active_at_ms: 0,
             absolute_expires_at_ms: 100_000,
+            idle_timeout_s: None,
             ended_at_ms: None,
         }
     }
@@ -177,6 +201,30 @@ mod tests {
         assert!(busy.is_live(99_999, &SETTINGS));
         assert!(!busy.is_live(100_000, &SETTINGS));
         assert!(!Session { ended_at_ms: Some(1), ..session() }.is_live(2, &SETTINGS));
+    }
+
+    #[test]
+    fn the_policy_of_an_organization_shortens_its_sessions_and_never_lengthens_them() {
+        let policy = |absolute_timeout_min, idle_timeout_min| {
+            Some(SessionPolicy { absolute_timeout_min, idle_timeout_min })
+        };
+        let settings = SessionSettings { absolute_timeout_s: 100, idle_timeout_s: 90 };
+        let entered = |policy| {
+            let mut session = session();
+            session.enter(Some("org_1".into()), policy, 0);
+            session
+        };
+        let short = entered(policy(1, None));
+        assert_eq!((short.organization_id.as_deref(), short.absolute_expires_at_ms), (Some("org_1"), 60_000));
+        assert!(short.is_live(59_999, &settings) && !short.is_live(60_000, &settings));
+        let idle = entered(policy(60, Some(1)));
+        assert_eq!(idle.absolute_expires_at_ms, 100_000, "the application's is shorter");
+        assert!(idle.is_live(59_999, &settings) && !idle.is_live(60_000, &settings));
+        let long = entered(policy(60, Some(30)));
+        assert!(long.is_live(89_999, &settings) && !long.is_live(90_000, &settings));
+        let mut elsewhere = idle;
+        elsewhere.enter(Some("org_2".into()), None, 10_000);
+        assert!(elsewhere.is_live(89_999, &settings), "another organization says nothing of idling");
     }
 
     #[test]
@@ -193,7 +241,7 @@ mod tests {
             organization_id: organization.map(str::to_owned),
         };
         SessionRecord {
-            session: session(),
+            session: Session { organization_id: Some("org_1".into()), ..session() },
             created_at_ms: 0,
             ended_by: None,
             device: Device::default(),
@@ -222,9 +270,8 @@ mod tests {
     }
 
     #[test]
-    fn the_organization_entered_last_is_the_current_one() {
-        assert_eq!(record().organization_id(), Some("org_2"));
-        assert_eq!(record().organization_ids(), ["org_2", "org_1"]);
+    fn the_current_organization_comes_first_of_those_that_were_entered() {
+        assert_eq!(record().organization_ids(), ["org_1", "org_2"]);
     }
 
     #[test]

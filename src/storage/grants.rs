@@ -62,9 +62,11 @@ row! {
     /// The grant and those behind it, once per organization.
     struct GrantWithSubjectRow {
         grant: Row,
+        session_organization_id: Option<String>,
         session_authenticated_at_ms: i64,
         last_active_at_ms: i64,
         absolute_expires_at_ms: i64,
+        idle_timeout_s: Option<i64>,
         ended_at_ms: Option<i64>,
         email: String,
         name: Option<String>,
@@ -98,7 +100,8 @@ macro_rules! with_subject_where {
             "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, g.authenticated_at_ms, g.code_expires_at_ms, \
              g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, g.refresh_expires_at_ms, \
              g.revoked_at_ms, g.expires_at_ms, s.authenticated_at_ms AS session_authenticated_at_ms, \
-             s.last_active_at_ms, s.absolute_expires_at_ms, s.ended_at_ms, u.email, u.name, u.given_name, \
+             s.organization_id AS session_organization_id, s.last_active_at_ms, s.absolute_expires_at_ms, \
+             s.idle_timeout_s, s.ended_at_ms, u.email, u.name, u.given_name, \
              u.family_name, u.picture, u.locale, u.external_id, u.created_at_ms, u.updated_at_ms, \
              o.id AS organization_id, o.display_name, o.external_id AS organization_external_id FROM grants g \
              JOIN sessions s ON s.environment_id = g.environment_id AND s.id = g.session_id \
@@ -264,9 +267,11 @@ fn standing(rows: Vec<GrantWithSubjectRow>) -> Result<Option<GrantWithSubject>, 
     let session = Session {
         id: grant.session_id.clone(),
         user_id: grant.user_id.clone(),
+        organization_id: first.session_organization_id,
         authenticated_at_ms: first.session_authenticated_at_ms,
         last_active_at_ms: first.last_active_at_ms,
         absolute_expires_at_ms: first.absolute_expires_at_ms,
+        idle_timeout_s: first.idle_timeout_s,
         ended_at_ms: first.ended_at_ms,
     };
     let user = UserSummary {

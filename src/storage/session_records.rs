@@ -11,9 +11,11 @@ row! {
     struct RecordRow {
         id: String,
         user_id: String,
+        session_organization_id: Option<String>,
         authenticated_at_ms: i64,
         last_active_at_ms: i64,
         absolute_expires_at_ms: i64,
+        idle_timeout_s: Option<i64>,
         ended_at_ms: Option<i64>,
         ended_by: Option<String>,
         user_agent: Option<String>,
@@ -37,9 +39,11 @@ impl RecordRow {
             session: Session {
                 id: self.id,
                 user_id: self.user_id,
+                organization_id: self.session_organization_id,
                 authenticated_at_ms: self.authenticated_at_ms,
                 last_active_at_ms: self.last_active_at_ms,
                 absolute_expires_at_ms: self.absolute_expires_at_ms,
+                idle_timeout_s: self.idle_timeout_s,
                 ended_at_ms: self.ended_at_ms,
             },
             created_at_ms: self.created_at_ms,
@@ -66,13 +70,13 @@ fn records_of(rows: Vec<RecordRow>) -> Result<Vec<SessionRecord>, StoreError> {
 macro_rules! sessions_with_entries {
     ($page:expr, $order:literal) => {
         sql(concat!(
-            "SELECT s.id, s.user_id, s.authenticated_at_ms, s.last_active_at_ms, s.absolute_expires_at_ms, \
-             s.ended_at_ms, s.ended_by, s.user_agent, s.ip_address, s.created_at_ms, g.client_id, g.organization_id \
-             FROM ( ",
+            "SELECT s.id, s.user_id, s.organization_id AS session_organization_id, s.authenticated_at_ms, \
+             s.last_active_at_ms, s.absolute_expires_at_ms, s.idle_timeout_s, s.ended_at_ms, s.ended_by, s.user_agent, \
+             s.ip_address, s.created_at_ms, g.client_id, g.organization_id FROM ( ",
             $page,
             " ) s LEFT JOIN grants g ON g.environment_id = s.environment_id AND g.session_id = s.id \
-             GROUP BY s.id, s.user_id, s.authenticated_at_ms, s.last_active_at_ms, s.absolute_expires_at_ms, \
-             s.ended_at_ms, s.ended_by, s.user_agent, s.ip_address, s.created_at_ms, g.client_id, g.organization_id \
+             GROUP BY s.id, s.user_id, s.organization_id, s.authenticated_at_ms, s.last_active_at_ms, \
+             s.absolute_expires_at_ms, s.idle_timeout_s, s.ended_at_ms, s.ended_by, s.user_agent, s.ip_address, s.created_at_ms, g.client_id, g.organization_id \
              ORDER BY ",
             $order,
             ", MAX(g.created_at_ms) DESC, MAX(g.id) DESC"
@@ -88,7 +92,8 @@ macro_rules! matching {
             "FROM sessions WHERE environment_id = $1 AND user_id = $2 AND created_at_ms >= $3 AND created_at_ms <= $4 \
              AND ($5 = '' OR $5 LIKE '%,' || (CASE WHEN ended_by = 'logout' THEN 'logout' \
              WHEN ended_by = 'revocation' THEN 'revoked' \
-             WHEN absolute_expires_at_ms > $6 AND last_active_at_ms > $7 THEN 'active' ELSE 'expired' END) || ',%')",
+             WHEN absolute_expires_at_ms > $6 AND last_active_at_ms > $7 \
+             AND last_active_at_ms > $6 - COALESCE(idle_timeout_s * 1000, $6) THEN 'active' ELSE 'expired' END) || ',%')",
             $position
         )
     };

@@ -8,9 +8,11 @@ row! {
     struct Row {
         id: String,
         user_id: String,
+        organization_id: Option<String>,
         authenticated_at_ms: i64,
         last_active_at_ms: i64,
         absolute_expires_at_ms: i64,
+        idle_timeout_s: Option<i64>,
         ended_at_ms: Option<i64>,
     }
 }
@@ -20,9 +22,11 @@ impl From<Row> for Session {
         Self {
             id: row.id,
             user_id: row.user_id,
+            organization_id: row.organization_id,
             authenticated_at_ms: row.authenticated_at_ms,
             last_active_at_ms: row.last_active_at_ms,
             absolute_expires_at_ms: row.absolute_expires_at_ms,
+            idle_timeout_s: row.idle_timeout_s,
             ended_at_ms: row.ended_at_ms,
         }
     }
@@ -73,8 +77,8 @@ impl Store {
         filter: &PeopleFilter,
     ) -> Result<Vec<SessionRow>, StoreError> {
         let rows: Vec<ListedRow> = sql(
-            "SELECT s.id, s.user_id, s.authenticated_at_ms, s.last_active_at_ms, s.absolute_expires_at_ms, \
-             s.ended_at_ms, u.email FROM sessions s LEFT JOIN users u ON u.environment_id = s.environment_id \
+            "SELECT s.id, s.user_id, s.organization_id, s.authenticated_at_ms, s.last_active_at_ms, \
+             s.absolute_expires_at_ms, s.idle_timeout_s, s.ended_at_ms, u.email FROM sessions s LEFT JOIN users u ON u.environment_id = s.environment_id \
              AND u.id = s.user_id WHERE s.environment_id = $1 AND ($2 = '' OR s.user_id = $2) \
              AND ($3 = '' OR u.email_key LIKE $3 ESCAPE '~' OR u.email_key LIKE $6 ESCAPE '~') \
              ORDER BY s.created_at_ms DESC, s.id DESC LIMIT $4 OFFSET $5",
@@ -93,8 +97,8 @@ impl Store {
 
     pub async fn session(&self, environment_id: &str, id: &str) -> Result<Option<Session>, StoreError> {
         let row: Option<Row> = sql(
-            "SELECT id, user_id, authenticated_at_ms, last_active_at_ms, absolute_expires_at_ms, ended_at_ms \
-             FROM sessions WHERE environment_id = $1 AND id = $2",
+            "SELECT id, user_id, organization_id, authenticated_at_ms, last_active_at_ms, absolute_expires_at_ms, \
+             idle_timeout_s, ended_at_ms FROM sessions WHERE environment_id = $1 AND id = $2",
         )
         .bind(environment_id)
         .bind(id)
@@ -111,8 +115,8 @@ impl Store {
         digest: &str,
     ) -> Result<Option<Session>, StoreError> {
         let row: Option<Row> = sql(
-            "SELECT id, user_id, authenticated_at_ms, last_active_at_ms, absolute_expires_at_ms, ended_at_ms \
-             FROM sessions WHERE environment_id = $1 AND id = $2 AND cookie_digest = $3",
+            "SELECT id, user_id, organization_id, authenticated_at_ms, last_active_at_ms, absolute_expires_at_ms, \
+             idle_timeout_s, ended_at_ms FROM sessions WHERE environment_id = $1 AND id = $2 AND cookie_digest = $3",
         )
         .bind(environment_id)
         .bind(id)
@@ -131,7 +135,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let query = sql(
             "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
-             last_active_at_ms, absolute_expires_at_ms, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $5)",
+             last_active_at_ms, absolute_expires_at_ms, organization_id, idle_timeout_s, created_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $5)",
         );
         let query = query
             .bind(environment_id.to_owned())
@@ -140,7 +145,9 @@ impl Store {
             .bind(cookie_digest.to_owned())
             .bind(session.authenticated_at_ms)
             .bind(session.last_active_at_ms)
-            .bind(session.absolute_expires_at_ms);
+            .bind(session.absolute_expires_at_ms)
+            .bind(session.organization_id.clone())
+            .bind(session.idle_timeout_s);
         self.execute(query).await?;
         Ok(())
     }
@@ -159,11 +166,10 @@ impl Store {
     }
 }
 
-/// Starts or renews the session of the user with this address.
+/// Starts or renews a session.
 pub(super) fn write(
     batch: &mut Batch,
     environment_id: &str,
-    email_key: &str,
     change: &SessionChange,
     cookie_digest: &str,
     now_ms: UnixMs,
@@ -175,31 +181,37 @@ pub(super) fn write(
             }
             let query = sql(
                 "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
-                 last_active_at_ms, absolute_expires_at_ms, created_at_ms, user_agent, ip_address) VALUES ($1, $2, \
-                 (SELECT id FROM users WHERE environment_id = $1 AND email_key = $3), $4, $5, $6, $7, $5, $8, $9)",
+                 last_active_at_ms, absolute_expires_at_ms, created_at_ms, user_agent, ip_address, organization_id, \
+                 idle_timeout_s) VALUES ($1, $2, $3, $4, $5, $6, $7, $5, $8, $9, $10, $11)",
             )
             .bind(environment_id)
             .bind(&session.id)
-            .bind(email_key.to_owned())
+            .bind(&session.user_id)
             .bind(cookie_digest.to_owned())
             .bind(session.authenticated_at_ms)
             .bind(session.last_active_at_ms)
             .bind(session.absolute_expires_at_ms)
             .bind(device.user_agent.clone())
-            .bind(device.ip_address.clone());
+            .bind(device.ip_address.clone())
+            .bind(session.organization_id.clone())
+            .bind(session.idle_timeout_s);
             batch.write(query);
         }
         SessionChange::Renew { session, device } => {
             let query = sql(
                 "UPDATE sessions SET cookie_digest = $3, authenticated_at_ms = $4, last_active_at_ms = $4, \
-                 user_agent = $5, ip_address = $6 WHERE environment_id = $1 AND id = $2",
+                 user_agent = $5, ip_address = $6, organization_id = $7, idle_timeout_s = $8, \
+                 absolute_expires_at_ms = $9 WHERE environment_id = $1 AND id = $2",
             )
             .bind(environment_id)
             .bind(&session.id)
             .bind(cookie_digest.to_owned())
             .bind(session.authenticated_at_ms)
             .bind(device.user_agent.clone())
-            .bind(device.ip_address.clone());
+            .bind(device.ip_address.clone())
+            .bind(session.organization_id.clone())
+            .bind(session.idle_timeout_s)
+            .bind(session.absolute_expires_at_ms);
             // It may have been deleted since it was read.
             batch.require_one_row(query);
         }

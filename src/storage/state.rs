@@ -280,6 +280,8 @@ pub static TABLES: &[Table] = &[
             (10, "ended_by", OptionalText),
             (11, "user_agent", OptionalText),
             (12, "ip_address", OptionalText),
+            (13, "organization_id", OptionalText),
+            (14, "idle_timeout_s", OptionalInteger),
         ]
     ),
     table!(

@@ -255,9 +255,11 @@ async fn members_stay_or_go_with_their_last_organization_and_sessions_with_them(
         let session = Session {
             id: format!("ses_{user_id}"),
             user_id: user_id.into(),
+            organization_id: None,
             authenticated_at_ms: 20,
             last_active_at_ms: 20,
             absolute_expires_at_ms: 1_000_000,
+            idle_timeout_s: None,
             ended_at_ms: None,
         };
         store.insert_session(ENV, &session, &format!("cookie-{user_id}")).await.unwrap();

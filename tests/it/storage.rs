@@ -409,9 +409,11 @@ pub(crate) fn session(id: &str) -> Session {
     Session {
         id: id.into(),
         user_id: "usr_1".into(),
+        organization_id: None,
         authenticated_at_ms: 10,
         last_active_at_ms: 10,
         absolute_expires_at_ms: 1000,
+        idle_timeout_s: None,
         ended_at_ms: None,
     }
 }

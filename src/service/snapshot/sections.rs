@@ -269,10 +269,12 @@ const SECTIONS: &[Section] = &[
         fields: &[
             plain("id"),
             plain("user_id"),
+            plain("organization_id"),
             plain("cookie_digest"),
             time("authenticated_at", "authenticated_at_ms"),
             time("last_active_at", "last_active_at_ms"),
             time("expires_at", "absolute_expires_at_ms"),
+            plain("idle_timeout_s"),
             time("ended_at", "ended_at_ms"),
             plain("ended_by"),
             plain("user_agent"),
