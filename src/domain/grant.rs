@@ -15,6 +15,8 @@ pub struct Grant {
     pub issuer: String,
     pub user_id: String,
     pub session_id: String,
+    /// The organization that the sign-in entered: that of its tokens.
+    pub organization_id: Option<String>,
     /// When the person proved the address: `auth_time`.
     pub authenticated_at_ms: UnixMs,
     pub code_expires_at_ms: UnixMs,
@@ -137,6 +139,7 @@ pub(crate) mod tests {
             issuer: "http://localhost:6870".into(),
             user_id: "usr_1".into(),
             session_id: "ses_1".into(),
+            organization_id: None,
             authenticated_at_ms: 0,
             code_expires_at_ms: 600_000,
             code_used_at_ms: None,

@@ -35,10 +35,11 @@ pub async fn introspect(context: &Context, client_id: &str, token: &str) -> Resu
     if let Some((grant_id, generation)) = context.secret().open_refresh_token(token) {
         let found = context.store().grant_with_subject(context.environment_id(), &grant_id).await?;
         let now_ms = context.now_ms();
-        let live = found.filter(|GrantWithSubject { grant, session, .. }| {
+        let live = found.filter(|GrantWithSubject { grant, session, organizations, .. }| {
             grant.authorization.client_id == client_id
                 && grant.refresh_standing(generation, 0, now_ms) == RefreshStanding::Current
                 && session.is_live(now_ms, &context.environment.sessions)
+                && grant.organization_id.as_ref().is_none_or(|id| organizations.iter().any(|o| o.id == *id))
         });
         return Ok(live.map_or_else(Introspection::default, |GrantWithSubject { grant, .. }| {
             Introspection {

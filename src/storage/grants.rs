@@ -14,6 +14,7 @@ row! {
         issuer: String,
         user_id: String,
         session_id: String,
+        entered_organization_id: Option<String>,
         authenticated_at_ms: i64,
         code_expires_at_ms: i64,
         code_used_at_ms: Option<i64>,
@@ -36,6 +37,7 @@ impl TryFrom<Row> for Grant {
             issuer: row.issuer,
             user_id: row.user_id,
             session_id: row.session_id,
+            organization_id: row.entered_organization_id,
             authenticated_at_ms: row.authenticated_at_ms,
             code_expires_at_ms: row.code_expires_at_ms,
             code_used_at_ms: row.code_used_at_ms,
@@ -97,8 +99,8 @@ impl GrantWithSubjectRow {
 macro_rules! with_subject_where {
     ($where:literal) => {
         concat!(
-            "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, g.authenticated_at_ms, g.code_expires_at_ms, \
-             g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, g.refresh_expires_at_ms, \
+            "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, \
+             g.organization_id AS entered_organization_id, g.authenticated_at_ms, g.code_expires_at_ms, g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, g.refresh_expires_at_ms, \
              g.revoked_at_ms, g.expires_at_ms, s.authenticated_at_ms AS session_authenticated_at_ms, \
              s.organization_id AS session_organization_id, s.last_active_at_ms, s.absolute_expires_at_ms, \
              s.idle_timeout_s, s.ended_at_ms, u.email, u.name, u.given_name, \
@@ -137,8 +139,8 @@ impl Store {
 
     pub async fn grant(&self, environment_id: &str, id: &str) -> Result<Option<Grant>, StoreError> {
         let row: Option<Row> = sql(
-            "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, g.authenticated_at_ms, \
-             g.code_expires_at_ms, g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, \
+            "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, \
+             g.organization_id AS entered_organization_id, g.authenticated_at_ms, g.code_expires_at_ms, g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, \
              g.refresh_expires_at_ms, g.revoked_at_ms, g.expires_at_ms FROM grants g \
              JOIN sessions s ON s.environment_id = g.environment_id AND s.id = g.session_id \
              WHERE g.environment_id = $1 AND g.id = $2",
@@ -299,12 +301,8 @@ pub(super) fn inserting(
     Ok(sql(
         "INSERT INTO grants (environment_id, id, code_digest, authorization_json, session_id, issuer, \
          authenticated_at_ms, code_expires_at_ms, refresh_rotated_at_ms, refresh_expires_at_ms, created_at_ms, \
-         expires_at_ms, client_id, organization_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11, $12, \
-         (SELECT o.id FROM sessions s \
-         JOIN memberships m ON m.environment_id = s.environment_id AND m.user_id = s.user_id AND m.status = 'ACTIVE' \
-         JOIN organizations o ON o.environment_id = m.environment_id AND o.id = m.organization_id \
-         WHERE s.environment_id = $1 AND s.id = $5 AND ($13 = '' OR o.id = $13 OR o.external_id = $13) \
-         ORDER BY m.created_at_ms, o.id LIMIT 1))",
+         expires_at_ms, client_id, organization_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11, $12, $13)",
     )
     .bind(environment_id)
     .bind(&grant.id)
@@ -318,5 +316,5 @@ pub(super) fn inserting(
     .bind(grant.refresh_expires_at_ms)
     .bind(grant.kept_until_ms)
     .bind(&grant.authorization.client_id)
-    .bind(grant.authorization.organization_id.clone().unwrap_or_default()))
+    .bind(grant.organization_id.clone()))
 }

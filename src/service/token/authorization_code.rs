@@ -87,7 +87,7 @@ async fn redeem(
         Err(CodeRefusal::AlreadyUsed) => return Err(revoke_reused(context, &grant).await),
         Err(refusal) => return Err(refused_code(refusal)),
     }
-    let subject = TokenSubject::choose(&grant, user, organizations);
+    let subject = TokenSubject::of(&grant, user, organizations)?;
     grant.refresh_generation = grant.authorization.has_scope("offline_access").then_some(0);
     grant.refresh_expires_at_ms = now_ms + lifetime_s(context, client, &grant.authorization) * 1000;
     if !context.store().consume_code(context.environment_id(), &grant, now_ms).await? {

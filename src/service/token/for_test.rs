@@ -27,6 +27,7 @@ pub async fn issue_for_test(
         issuer: context.issuer().to_owned(),
         user_id: session.user_id.clone(),
         session_id: session.id.clone(),
+        organization_id: session.organization_id.clone(),
         authenticated_at_ms: now_ms,
         code_expires_at_ms: now_ms,
         code_used_at_ms: None,
@@ -43,7 +44,7 @@ pub async fn issue_for_test(
     let user = store.user_summary(environment_id, &grant.user_id).await?;
     let user = user.ok_or_else(|| invalid_grant("the user no longer exists"))?;
     let organizations = store.organizations_of(environment_id, &grant.user_id).await?;
-    let subject = TokenSubject::choose(&grant, user, organizations);
+    let subject = TokenSubject::of(&grant, user, organizations)?;
     let cookie_digest = context.secret().digest(Purpose::SessionCookie, &cookie);
     store.insert_session(environment_id, &session, &cookie_digest).await?;
     let code_digest = context.secret().digest(Purpose::AuthorizationCode, &code);

@@ -1,7 +1,7 @@
 //! The tokens of a grant: access token, ID token, refresh token.
 
 use super::overrides::TokenOverrides;
-use super::{TokenRefusal, TokenResponse, access_token_lifetime_s};
+use super::{TokenRefusal, TokenResponse, access_token_lifetime_s, invalid_grant};
 use crate::domain::client::Client;
 use crate::domain::grant::Grant;
 use crate::domain::ids::token_id_of_grant;
@@ -25,17 +25,17 @@ pub(super) struct TokenSubject {
 }
 
 impl TokenSubject {
-    /// The user, in the organization that the application asked for, or else the first one's.
-    pub(super) fn choose(
+    /// The user, in the organization that the sign-in entered; `organizations` are those that the user belongs to by now.
+    pub(super) fn of(
         grant: &Grant,
         user: UserSummary,
-        mut organizations: Vec<OrganizationSummary>,
-    ) -> Self {
-        let chosen = grant.authorization.organization_id.as_deref();
-        let position = organizations
-            .iter()
-            .position(|o| chosen.is_none_or(|c| o.id == c || o.external_id.as_deref() == Some(c)));
-        Self { user, organization: position.map(|i| organizations.swap_remove(i)) }
+        organizations: Vec<OrganizationSummary>,
+    ) -> Result<Self, TokenRefusal> {
+        let Some(entered) = &grant.organization_id else { return Ok(Self { user, organization: None }) };
+        match organizations.into_iter().find(|organization| organization.id == *entered) {
+            Some(organization) => Ok(Self { user, organization: Some(organization) }),
+            None => Err(invalid_grant("the user is no longer an active member of the organization")),
+        }
     }
 
     /// What the user may do in the organization. The modular profile tells nothing of it.
@@ -164,11 +164,11 @@ mod tests {
     use crate::domain::grant::tests::grant;
 
     #[test]
-    fn tokens_name_the_organization_that_was_asked_for_or_the_first_one() {
-        let organization = |id: &str, external_id: &str| OrganizationSummary {
+    fn tokens_name_the_organization_that_was_entered_and_none_is_given_after_leaving_it() {
+        let organization = |id: &str| OrganizationSummary {
             id: id.to_owned(),
             display_name: "Acme".to_owned(),
-            external_id: Some(external_id.to_owned()),
+            external_id: None,
         };
         let user = UserSummary {
             id: "usr_1".to_owned(),
@@ -182,15 +182,14 @@ mod tests {
             created_at_ms: 0,
             updated_at_ms: 0,
         };
-        let chosen = |asked: Option<&str>| {
-            let mut grant = grant();
-            grant.authorization.organization_id = asked.map(str::to_owned);
-            let organizations = vec![organization("org_1", "acme"), organization("org_2", "beta")];
-            TokenSubject::choose(&grant, user.clone(), organizations).organization.map(|o| o.id)
+        let named = |entered: Option<&str>| {
+            let grant = Grant { organization_id: entered.map(str::to_owned), ..grant() };
+            let organizations = vec![organization("org_1"), organization("org_2")];
+            let subject = TokenSubject::of(&grant, user.clone(), organizations);
+            subject.map(|subject| subject.organization.map(|o| o.id)).map_err(|refusal| refusal.error())
         };
-        assert_eq!(chosen(None).as_deref(), Some("org_1"));
-        assert_eq!(chosen(Some("org_2")).as_deref(), Some("org_2"));
-        assert_eq!(chosen(Some("beta")).as_deref(), Some("org_2"), "by the application's own id");
-        assert_eq!(chosen(Some("org_3")), None);
+        assert_eq!(named(None), Ok(None));
+        assert_eq!(named(Some("org_2")), Ok(Some("org_2".to_owned())));
+        assert_eq!(named(Some("org_3")), Err(Some("invalid_grant")));
     }
 }

@@ -53,7 +53,7 @@ async fn rotate(
             }
             standing @ (RefreshStanding::Current | RefreshStanding::Repeated) => {
                 check_session(context, &session).await?;
-                let subject = TokenSubject::choose(&grant, user, organizations);
+                let subject = TokenSubject::of(&grant, user, organizations)?;
                 if standing == RefreshStanding::Current {
                     let rotated = context
                         .store()
