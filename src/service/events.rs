@@ -10,11 +10,16 @@ use crate::domain::ids::IdKind;
 use crate::domain::membership::MembershipStatus;
 use crate::domain::organization::Organization;
 use crate::domain::organization_domain::OrganizationDomain;
+use crate::domain::page::{PageAnchor, PageRequest, Position};
 use crate::domain::permission::Permission;
 use crate::domain::record_key::RecordKey;
 use crate::domain::role_catalog::{RoleCatalog, RoleDifference};
 use crate::domain::user::User;
 use crate::runtime::Context;
+use crate::storage::UserFilter;
+
+/// Members of an organization that are read together.
+const MEMBERS_AT_ONCE: u32 = 100;
 
 /// Something happened to an organization, which is now, or was before it was deleted, as given.
 pub(super) fn of_organization(
@@ -67,6 +72,30 @@ pub(super) async fn of_memberships(
             events.push(of_member(context, event_type, &organization, user));
         }
     }
+    Ok(in_order(events))
+}
+
+/// An organization is deleted with all of its memberships.
+pub(super) async fn of_deleted_organization(
+    context: &Context,
+    organization: &Organization,
+) -> Result<Vec<Event>, Failure> {
+    let filter = UserFilter { organization_id: Some(organization.id.clone()), ..UserFilter::default() };
+    let (store, environment_id) = (context.store(), context.environment_id());
+    let (mut events, mut anchor) = (vec![], PageAnchor::Newest);
+    loop {
+        let page = PageRequest { anchor, size: MEMBERS_AT_ONCE };
+        let members = store.users(environment_id, &filter, &page).await?;
+        let told = members.iter().map(|m| of_member(context, EventType::MembershipDeleted, organization, m));
+        events.extend(told);
+        let last = members.last().and_then(|user| {
+            let membership = user.membership(&organization.id)?;
+            Some(Position { created_at_ms: membership.created_at_ms, id: user.id.clone() })
+        });
+        let Some(last) = last else { break };
+        anchor = PageAnchor::After(last);
+    }
+    events.push(of_organization(context, EventType::OrganizationDeleted, organization));
     Ok(in_order(events))
 }
 

@@ -168,25 +168,23 @@ pub async fn delete(
     key: &RecordKey,
     cascade: bool,
 ) -> Result<(), ApiRefusal> {
-    let is_deleted = retry_on_conflict(|| async {
+    retry_on_conflict(|| async {
         let before = users::find(context, key).await?;
         let mut after = User { updated_at_ms: context.now_ms(), ..before.clone() };
         if !after.leave(organization_id) {
             return Err(users::not_a_member(&before, organization_id));
         }
         if cascade && after.memberships.is_empty() {
-            return Ok(users::delete_read(context, &before).await?.then_some(true));
+            return Ok(users::delete_read(context, &before).await?.then_some(()));
         }
         let events = events::of_memberships(context, Some(&before), Some(&after)).await?;
         let with = WithUser { events: &events, ..WithUser::default() };
         let is_done = context.store().update_user(context.environment_id(), &before, &after, with).await?;
-        Ok(is_done.then_some(false))
+        Ok(is_done.then_some(()))
     })
     .await?;
-    if is_deleted {
-        // The sessions have ended: applications hear of it.
-        context.runtime.server.sessions_ended.notify_one();
-    }
+    // Sessions in the organization have ended: applications hear of it.
+    context.runtime.server.sessions_ended.notify_one();
     Ok(())
 }
 

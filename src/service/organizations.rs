@@ -168,14 +168,14 @@ pub async fn set_max_allowed_users(
 pub async fn delete(context: &Context, key: &RecordKey) -> Result<(), ApiRefusal> {
     retry_on_conflict(|| async {
         let before = find(context, key).await?;
-        let event = events::of_organization(context, EventType::OrganizationDeleted, &before);
+        let events = events::of_deleted_organization(context, &before).await?;
         let members = Members::GoWithTheirLastOrganization;
-        let (store, environment_id) = (context.store(), context.environment_id());
-        let is_done = store.delete_organization(environment_id, &before, members, &event).await?;
+        let (store, environment_id, now_ms) = (context.store(), context.environment_id(), context.now_ms());
+        let is_done = store.delete_organization(environment_id, &before, members, &events, now_ms).await?;
         Ok::<_, ApiRefusal>(is_done.then_some(()))
     })
     .await?;
-    // Sessions of deleted users have ended: applications hear of it.
+    // Sessions in it, and those of deleted users, have ended: applications hear of it.
     context.runtime.server.sessions_ended.notify_one();
     Ok(())
 }

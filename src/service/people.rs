@@ -255,6 +255,8 @@ pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<U
         }
     })
     .await?;
+    // Sessions in organizations that the user left have ended: applications hear of it.
+    context.runtime.server.sessions_ended.notify_one();
     user(context, id).await
 }
 
@@ -358,12 +360,16 @@ pub async fn change_organization(
 pub async fn delete_organization(context: &Context, id: &str) -> Result<(), ControlError> {
     retry_on_conflict(|| async {
         let before = stored_organization(context, id).await?.organization;
-        let event = events::of_organization(context, EventType::OrganizationDeleted, &before);
-        let (store, environment_id) = (context.store(), context.environment_id());
-        let is_done = store.delete_organization(environment_id, &before, Members::Stay, &event).await?;
+        let events = events::of_deleted_organization(context, &before).await?;
+        let (store, environment_id, now_ms) = (context.store(), context.environment_id(), context.now_ms());
+        let is_done =
+            store.delete_organization(environment_id, &before, Members::Stay, &events, now_ms).await?;
         Ok::<_, ControlError>(is_done.then_some(()))
     })
-    .await
+    .await?;
+    // Sessions in it have ended: applications hear of it.
+    context.runtime.server.sessions_ended.notify_one();
+    Ok(())
 }
 
 pub async fn sessions(context: &Context, filter: &PeopleFilter) -> Result<Vec<SessionView>, ControlError> {

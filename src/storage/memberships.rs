@@ -1,6 +1,6 @@
 //! Who belongs to which organization. Memberships are written together with their user: see [`Store::update_user`].
 
-use super::{Batch, Statement, Store, StoreError, roles, row::Column, sql};
+use super::{Batch, Statement, Store, StoreError, roles, row::Column, session_clients, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::membership::{Invitation, Membership, MembershipStatus, ProvisioningMethod};
 use crate::domain::organization::Organization;
@@ -114,7 +114,8 @@ pub(super) fn hold_organization(batch: &mut Batch, environment_id: &str, organiz
     batch.require_one_row(query.bind(organization.version));
 }
 
-/// Makes the memberships of a user those of `after`; `before` are the ones that are stored.
+/// Makes the memberships of a user those of `after`; `before` are the ones that are stored. With a membership end the
+/// user's sessions in its organization.
 pub(super) fn write_changed(
     batch: &mut Batch,
     environment_id: &str,
@@ -128,6 +129,8 @@ pub(super) fn write_changed(
         );
         let query = query.bind(environment_id.to_owned()).bind(after.id.clone());
         batch.write(query.bind(left.organization_id.clone()));
+        let (organization_id, now_ms) = (&left.organization_id, after.updated_at_ms);
+        session_clients::end_in_organization(batch, environment_id, organization_id, Some(&after.id), now_ms);
     }
     for membership in &after.memberships {
         let role_ids = membership.roles.iter().map(|role| role.id.as_str());

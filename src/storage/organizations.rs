@@ -2,7 +2,8 @@
 
 use super::domains::{self, SeedDomain};
 use super::{
-    Batch, PeopleFilter, Statement, Store, StoreError, Transaction, events, like_pattern, row::row, sql,
+    Batch, PeopleFilter, Statement, Store, StoreError, Transaction, events, like_pattern, row::row,
+    session_clients, sql,
 };
 use crate::domain::clock::UnixMs;
 use crate::domain::event::Event;
@@ -282,23 +283,29 @@ impl Store {
         Ok(self.commit(batch).await?.is_some())
     }
 
-    /// Deletes an organization with what belongs to it; `false` when it was changed or deleted since its version was read.
+    /// Deletes an organization with what belongs to it, and ends the sessions that are in it; `false` when it was changed or
+    /// deleted since its version was read.
     pub async fn delete_organization(
         &self,
         environment_id: &str,
         organization: &Organization,
         members: Members,
-        event: &Event,
+        events: &[Event],
+        now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
         if members == Members::GoWithTheirLastOrganization {
             delete_lone_members(&mut batch, environment_id, &organization.id);
         }
+        // Behind the users, as sign-ins write: neither waits for the other.
+        session_clients::end_in_organization(&mut batch, environment_id, &organization.id, None, now_ms);
         let deleting =
             sql("DELETE FROM organizations WHERE environment_id = $1 AND id = $2 AND version = $3");
         let deleting = deleting.bind(environment_id.to_owned()).bind(organization.id.clone());
         batch.require_one_row(deleting.bind(organization.version));
-        batch.write(events::inserting(environment_id, event));
+        for event in events {
+            batch.write(events::inserting(environment_id, event));
+        }
         Ok(self.commit(batch).await?.is_some())
     }
 

@@ -77,6 +77,26 @@ pub(super) fn end(
     batch.write(ending.bind(environment_id).bind(session_id).bind(now_ms).bind(ended_by.as_str()));
 }
 
+/// Ends the sessions that are in an organization, of one user or of all, as [`end`] ends one.
+pub(super) fn end_in_organization(
+    batch: &mut Batch,
+    environment_id: &str,
+    organization_id: &str,
+    user_id: Option<&str>,
+    now_ms: UnixMs,
+) {
+    let user_id = user_id.unwrap_or_default();
+    // Zero is due whatever the time is.
+    let telling = sql("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id IN \
+         (SELECT id FROM sessions WHERE environment_id = $1 AND organization_id = $2 AND ended_at_ms IS NULL \
+         AND ($3 = '' OR user_id = $3))");
+    batch.write(telling.bind(environment_id).bind(organization_id).bind(user_id));
+    let ending = sql("UPDATE sessions SET ended_at_ms = $4, ended_by = $5 WHERE environment_id = $1 \
+         AND organization_id = $2 AND ended_at_ms IS NULL AND ($3 = '' OR user_id = $3)");
+    let ending = ending.bind(environment_id).bind(organization_id).bind(user_id).bind(now_ms);
+    batch.write(ending.bind(SessionEnd::Revocation.as_str()));
+}
+
 impl Store {
     /// Ends a session; `false` when it had ended before.
     pub async fn end_session(

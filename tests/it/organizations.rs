@@ -315,7 +315,7 @@ async fn parallel_changes_of_different_fields_lose_nothing() {
 }
 
 #[tokio::test]
-async fn members_of_no_other_organization_go_with_it_and_their_sessions_end() {
+async fn members_of_no_other_organization_go_with_it_and_sessions_in_it_end() {
     let server = TestServer::start().await;
     let acme = create(&server, json!({ "display_name": "Acme", "external_id": "acme" })).await;
     create(&server, json!({ "display_name": "Other", "external_id": "other" })).await;
@@ -326,16 +326,21 @@ async fn members_of_no_other_organization_go_with_it_and_their_sessions_end() {
     }
     let jane = server.person().tokens("jane@acme.test").await;
     let bob = server.person().tokens("bob@acme.test").await;
+    let elsewhere = server.person().sign_in_with("bob@acme.test", &[("organization_id", "other")]).await;
+    let elsewhere = server.exchange(&elsewhere.answer("code").unwrap()).await.json();
     server.do_api("DELETE", &path_of(&acme), Value::Null).await;
     let users = server.do_control("GET", "/users", Value::Null).await;
     let users: Vec<&str> =
         users["users"].as_array().unwrap().iter().map(|u| u["email"].as_str().unwrap()).collect();
     assert_eq!(users, ["bob@acme.test"]);
-    for (tokens, status) in [(jane, 400), (bob, 200)] {
+    for (tokens, status) in [(jane, 400), (bob, 400), (elsewhere, 200)] {
         let refresh = tokens["refresh_token"].as_str().unwrap();
         let page = server.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh)]).await;
         assert_eq!(page.status, status, "{}", page.body);
     }
+    let told = event_types(&server).await;
+    let deleted = "user.organization_membership_deleted";
+    assert_eq!(told[told.len() - 3..], [deleted, deleted, "organization.deleted"]);
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ async fn update(store: &Store, organization: &Organization) -> Result<bool, Stor
 
 async fn delete(store: &Store, organization: &Organization, members: Members) -> bool {
     let event = event(EventType::OrganizationDeleted, organization);
-    store.delete_organization(ENV, organization, members, &event).await.unwrap()
+    store.delete_organization(ENV, organization, members, &[event], 30).await.unwrap()
 }
 
 async fn read(store: &Store, id: &str) -> Option<Organization> {
@@ -290,6 +290,67 @@ async fn members_stay_or_go_with_their_last_organization_and_sessions_with_them(
     let second = read(&store, "org_2").await.unwrap();
     assert!(delete(&store, &second, Members::Stay).await);
     assert_eq!(store.listed_users(ENV, &filter).await.unwrap().len(), 2);
+}
+
+#[rstest]
+#[tokio::test]
+async fn sessions_end_with_the_organization_that_they_are_in_and_others_go_on(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = store_in(&database).await;
+    let organization =
+        |id: &str| SeedOrganization { id: id.into(), display_name: id.into(), ..SeedOrganization::default() };
+    let user = |id: &str| SeedUser {
+        id: id.into(),
+        email: EmailAddress::parse(&format!("{id}@example.com")).unwrap(),
+        name: None,
+        given_name: None,
+        family_name: None,
+        picture: None,
+        locale: None,
+        external_id: None,
+        organization_ids: vec!["org_1".to_owned(), "org_2".to_owned()],
+    };
+    let organizations = ["org_1", "org_2"].map(organization).to_vec();
+    let seed = Seed { organizations, users: vec![user("usr_1"), user("usr_2")], ..Seed::default() };
+    store.seed(ENV, &seed, false, 5).await.unwrap();
+    for (id, user_id, organization_id) in [
+        ("ses_1", "usr_1", Some("org_1")),
+        ("ses_2", "usr_1", Some("org_2")),
+        ("ses_3", "usr_2", Some("org_1")),
+        ("ses_4", "usr_2", None),
+    ] {
+        let session = Session {
+            id: id.into(),
+            user_id: user_id.into(),
+            organization_id: organization_id.map(str::to_owned),
+            authenticated_at_ms: 20,
+            last_active_at_ms: 20,
+            absolute_expires_at_ms: 1_000_000,
+            idle_timeout_s: None,
+            ended_at_ms: None,
+        };
+        store.insert_session(ENV, &session, &format!("cookie-{id}")).await.unwrap();
+    }
+    let ended = async || {
+        let mut ended = vec![];
+        for id in ["ses_1", "ses_2", "ses_3", "ses_4"] {
+            if store.session(ENV, id).await.unwrap().unwrap().ended_at_ms.is_some() {
+                ended.push(id);
+            }
+        }
+        ended
+    };
+    let before = store.user(ENV, &RecordKey::Id("usr_1".into())).await.unwrap().unwrap();
+    let mut after = User { updated_at_ms: 25, ..before.clone() };
+    assert!(after.leave("org_1"));
+    assert!(store.update_user(ENV, &before, &after, WithUser::default()).await.unwrap());
+    assert_eq!(ended().await, ["ses_1"]);
+    let first = read(&store, "org_1").await.unwrap();
+    assert!(delete(&store, &first, Members::Stay).await);
+    assert_eq!(ended().await, ["ses_1", "ses_3"]);
+    assert_eq!(store.session(ENV, "ses_1").await.unwrap().unwrap().ended_at_ms, Some(25), "not once more");
 }
 
 #[rstest]
