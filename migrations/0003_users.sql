@@ -81,6 +81,8 @@ CREATE UNIQUE INDEX organization_domains_by_domain ON domains (environment_id, d
     WHERE domain_type = 'ORGANIZATION_DOMAIN';
 CREATE UNIQUE INDEX allowed_email_domains_by_domain ON domains (environment_id, organization_id, domain)
     WHERE domain_type = 'ALLOWED_EMAIL_DOMAIN';
+-- Which organizations does an address open?
+CREATE INDEX allowed_email_domains ON domains (environment_id, domain) WHERE domain_type = 'ALLOWED_EMAIL_DOMAIN';
 CREATE INDEX domains_by_organization ON domains (environment_id, organization_id, created_at_ms, id);
 
 -- Machine clients of organizations (OAuth clients for client_credentials alone).
@@ -190,7 +192,7 @@ CREATE TABLE memberships (
     -- An invitation expires by its time, without a change of the row.
     status TEXT NOT NULL DEFAULT 'ACTIVE' CHECK (status IN ('ACTIVE', 'INACTIVE', 'PENDING_INVITE')),
     provisioning_method TEXT NOT NULL DEFAULT 'direct_provision'
-        CHECK (provisioning_method IN ('org_creator', 'invitation', 'direct_provision')),
+        CHECK (provisioning_method IN ('org_creator', 'invitation', 'direct_provision', 'allowed_email_domain')),
     metadata_json TEXT NOT NULL DEFAULT '{}',
     -- Of an invitation by email: digest of the token in its link, and until when it can be accepted.
     invitation_digest TEXT CHECK (status <> 'PENDING_INVITE' OR invitation_digest IS NOT NULL),

@@ -4,7 +4,8 @@ CREATE TABLE auth_requests (
     id TEXT NOT NULL,
     client_id TEXT NOT NULL,
     version BIGINT NOT NULL,
-    stage TEXT NOT NULL CHECK (stage IN ('awaiting_email', 'awaiting_proof', 'completed', 'dead')),
+    stage TEXT NOT NULL
+        CHECK (stage IN ('awaiting_email', 'awaiting_proof', 'awaiting_organization', 'completed', 'dead')),
     -- Of a browser's request. These are empty in a request by API, which has `headless_json`.
     authorization_json TEXT NOT NULL,
     browser_digest TEXT NOT NULL,

@@ -5,8 +5,9 @@
 //! meanwhile (`version`), and runs the transition again otherwise.
 //!
 //! ```text
-//! AwaitingEmail ──send──▶ AwaitingProof ──right code or link──▶ Completed
-//!                          │  ▲   └──fifth wrong code in ten minutes──▶ Dead
+//! AwaitingEmail ──send──▶ AwaitingProof ──right code or link──▶ Completed ◀──choice── AwaitingOrganization
+//!                          │  ▲  │ └──right code or link, of several organizations──▶─────────┘
+//!                          │  │  └──fifth wrong code in ten minutes──▶ Dead
 //!                          └──┘ resend
 //! ```
 
@@ -86,6 +87,8 @@ pub enum Stage {
     /// Nobody was written to yet.
     AwaitingEmail,
     AwaitingProof(Credentials),
+    /// The address was proven; the user has to choose an organization.
+    AwaitingOrganization(Credentials),
     /// The address was proven; the request is used up.
     Completed(Credentials),
     /// Too many guesses; the person starts again.
@@ -98,6 +101,7 @@ impl Stage {
         match self {
             Self::AwaitingEmail => "awaiting_email",
             Self::AwaitingProof(_) => "awaiting_proof",
+            Self::AwaitingOrganization(_) => "awaiting_organization",
             Self::Completed(_) => "completed",
             Self::Dead(_) => "dead",
         }
@@ -108,6 +112,7 @@ impl Stage {
         match name {
             "awaiting_email" => Some(Self::AwaitingEmail),
             "awaiting_proof" => credentials.map(Self::AwaitingProof),
+            "awaiting_organization" => credentials.map(Self::AwaitingOrganization),
             "completed" => credentials.map(Self::Completed),
             "dead" => credentials.map(Self::Dead),
             _ => None,
@@ -117,7 +122,10 @@ impl Stage {
     fn credentials(&self) -> Option<&Credentials> {
         match self {
             Self::AwaitingEmail => None,
-            Self::AwaitingProof(sent) | Self::Completed(sent) | Self::Dead(sent) => Some(sent),
+            Self::AwaitingProof(sent)
+            | Self::AwaitingOrganization(sent)
+            | Self::Completed(sent)
+            | Self::Dead(sent) => Some(sent),
         }
     }
 }
@@ -242,7 +250,7 @@ impl<O: Origin> AuthRequest<O> {
         match self.stage {
             Stage::Completed(_) => Some(Closed::Completed),
             Stage::Dead(_) => Some(Closed::TooManyAttempts),
-            Stage::AwaitingEmail | Stage::AwaitingProof(_) => {
+            Stage::AwaitingEmail | Stage::AwaitingProof(_) | Stage::AwaitingOrganization(_) => {
                 (now_ms >= self.expires_at_ms).then_some(Closed::Expired)
             }
         }
@@ -256,6 +264,33 @@ impl<O: Origin> AuthRequest<O> {
     /// The address to prove, once known.
     pub fn email(&self) -> Option<&EmailAddress> {
         self.credentials().map(|sent| &sent.email)
+    }
+
+    /// The address that was proven, while the user has to choose an organization.
+    pub fn choosing(&self) -> Option<&EmailAddress> {
+        match &self.stage {
+            Stage::AwaitingOrganization(sent) => Some(&sent.email),
+            _ => None,
+        }
+    }
+
+    /// Instead of completing it, a proof lets the user choose an organization.
+    #[must_use]
+    pub fn await_choice(mut self) -> Self {
+        if let Stage::Completed(sent) = self.stage {
+            self.stage = Stage::AwaitingOrganization(sent);
+        }
+        self
+    }
+
+    /// The user has chosen. `None`: nothing was to choose.
+    pub fn choose(mut self, now_ms: UnixMs) -> Result<Option<Self>, Closed> {
+        if let Some(closed) = self.closed(now_ms) {
+            return Err(closed);
+        }
+        let Stage::AwaitingOrganization(sent) = self.stage else { return Ok(None) };
+        self.stage = Stage::Completed(sent);
+        Ok(Some(self))
     }
 
     /// The credentials that can still prove the address, but for their time.

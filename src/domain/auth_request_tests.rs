@@ -453,3 +453,19 @@ fn digits_of_all_scripts_are_the_digits_they_are() {
     }
     assert_eq!(ascii_digits("1a\u{b2}\u{2460}\u{4e00}"), "1a\u{b2}\u{2460}\u{4e00}", "no decimal digits");
 }
+
+#[test]
+fn a_proof_may_wait_for_a_choice_which_is_made_once_and_in_time() {
+    let proven = sent().verify_code(true, "digest", &LIMITS, 1_000).0.await_choice();
+    assert_eq!((proven.choosing(), proven.closed(2_000)), (Some(&jane()), None));
+    assert_eq!(Stage::from_parts(proven.stage.as_str(), proven.credentials().cloned()).unwrap(), proven.stage);
+    // The proof is used up.
+    assert_eq!(proven.clone().verify_code(true, "digest", &LIMITS, 2_000).1, CodeOutcome::NotOffered);
+    assert_eq!(proven.clone().verify_link(true, &settings(true), 2_000).1, LinkOutcome::Expired);
+    assert_eq!(proven.clone().resend(&settings(true), None, 2_000), Err(SendRefusal::NothingSent));
+    let chosen = proven.clone().choose(2_000).unwrap().unwrap();
+    assert_eq!(chosen.choose(2_000), Err(Closed::Completed));
+    assert_eq!(proven.choose(3_600_000), Err(Closed::Expired));
+    assert_eq!(sent().choose(2_000), Ok(None), "nothing is proven");
+    assert_eq!(sent().await_choice(), sent());
+}

@@ -179,6 +179,8 @@ pub enum ProvisioningMethod {
     Invitation,
     /// By the API, without an invitation.
     DirectProvision,
+    /// By an address of a domain that the organization allows.
+    AllowedEmailDomain,
 }
 
 impl ProvisioningMethod {
@@ -187,11 +189,12 @@ impl ProvisioningMethod {
             Self::OrgCreator => "org_creator",
             Self::Invitation => "invitation",
             Self::DirectProvision => "direct_provision",
+            Self::AllowedEmailDomain => "allowed_email_domain",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::OrgCreator, Self::Invitation, Self::DirectProvision]
+        [Self::OrgCreator, Self::Invitation, Self::DirectProvision, Self::AllowedEmailDomain]
             .into_iter()
             .find(|method| method.as_str() == text)
     }

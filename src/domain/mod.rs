@@ -25,6 +25,7 @@ pub mod logout_token;
 pub mod membership;
 pub mod metadata;
 pub mod organization;
+pub mod organization_choice;
 pub mod organization_client;
 pub mod organization_domain;
 pub mod page;

@@ -14,16 +14,16 @@ pub(super) fn inserting(environment_id: &str, event: &Event) -> Statement {
     )
 }
 
-/// Notes an event where a user of this id is there.
-pub(super) fn inserting_with_user(environment_id: &str, event: &Event, user_id: &str) -> Statement {
+/// Notes an event about the end of a session, where that has not ended before.
+pub(super) fn inserting_before_end(environment_id: &str, event: &Event, session_id: &str) -> Statement {
     bind(
         sql("INSERT INTO events (environment_id, id, type, organization_id, data_json, occurred_at_ms, \
-             logged_at_ms) SELECT $1, $2, $3, $4, $5, CAST($6 AS BIGINT), CAST($7 AS BIGINT) \
-             WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $8)"),
+             logged_at_ms) SELECT $1, $2, $3, $4, $5, CAST($6 AS BIGINT), CAST($7 AS BIGINT) WHERE EXISTS \
+             (SELECT 1 FROM sessions WHERE environment_id = $1 AND id = $8 AND ended_at_ms IS NULL)"),
         environment_id,
         event,
     )
-    .bind(user_id.to_owned())
+    .bind(session_id.to_owned())
 }
 
 fn bind(query: Statement, environment_id: &str, event: &Event) -> Statement {

@@ -9,6 +9,7 @@ use crate::domain::clock::UnixMs;
 use crate::domain::event::Event;
 use crate::domain::metadata::Metadata;
 use crate::domain::organization::{Organization, OrganizationSummary, Region, SessionPolicy};
+use crate::domain::organization_domain::DomainName;
 use crate::domain::page::{PageAnchor, PageRequest};
 use crate::domain::record_key::RecordKey;
 
@@ -252,13 +253,7 @@ impl Store {
         event: &Event,
     ) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        let query = sql(
-            "INSERT INTO organizations (environment_id, id, version, display_name, region_code, external_id, slug, \
-             logo_url, metadata_json, features_json, max_allowed_users, absolute_session_timeout_min, \
-             idle_session_timeout_min, created_at_ms, updated_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $14)",
-        );
-        batch.write(bind_fields(query, environment_id, organization)?.bind(organization.created_at_ms));
+        batch.write(inserting(environment_id, organization)?);
         batch.write(events::inserting(environment_id, event));
         self.commit(batch).await?;
         Ok(())
@@ -324,6 +319,31 @@ impl Store {
         Ok(row.map(OrganizationSummary::from))
     }
 
+    /// Organizations that everybody with an address of this domain may join, and that have room for one more; as many as
+    /// one would look at.
+    pub async fn organizations_of_domain(
+        &self,
+        environment_id: &str,
+        domain: &DomainName,
+        now_ms: UnixMs,
+    ) -> Result<Vec<OrganizationSummary>, StoreError> {
+        let rows: Vec<SummaryRow> = sql(
+            "SELECT o.id, o.display_name, o.external_id FROM domains d JOIN organizations o \
+             ON o.environment_id = d.environment_id AND o.id = d.organization_id WHERE d.environment_id = $1 \
+             AND d.domain = $2 AND d.domain_type = 'ALLOWED_EMAIL_DOMAIN' \
+             AND (COALESCE(o.max_allowed_users, 0) = 0 OR o.max_allowed_users > (SELECT COUNT(*) FROM memberships m \
+             WHERE m.environment_id = o.environment_id AND m.organization_id = o.id \
+             AND (m.status = 'ACTIVE' OR (m.status = 'PENDING_INVITE' AND m.expires_at_ms > $3)))) \
+             ORDER BY d.created_at_ms, o.id LIMIT 50",
+        )
+        .bind(environment_id)
+        .bind(domain.as_str())
+        .bind(now_ms)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(OrganizationSummary::from).collect())
+    }
+
     /// The organizations a user belongs to, oldest membership first.
     pub async fn organizations_of(
         &self,
@@ -339,6 +359,17 @@ impl Store {
         .await?;
         Ok(rows.into_iter().map(OrganizationSummary::from).collect())
     }
+}
+
+/// A new organization.
+pub(super) fn inserting(environment_id: &str, organization: &Organization) -> Result<Statement, StoreError> {
+    let query = sql(
+        "INSERT INTO organizations (environment_id, id, version, display_name, region_code, external_id, slug, \
+         logo_url, metadata_json, features_json, max_allowed_users, absolute_session_timeout_min, \
+         idle_session_timeout_min, created_at_ms, updated_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $14)",
+    );
+    Ok(bind_fields(query, environment_id, organization)?.bind(organization.created_at_ms))
 }
 
 /// Binds what is known of an organization to $1 to $14, with the names that the statements above give them.

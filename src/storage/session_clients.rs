@@ -35,27 +35,24 @@ row! {
     }
 }
 
-/// Notes that an application gets tokens in a session of a user known by id or by the key of an address.
+/// Notes that an application gets tokens in a session of a user.
 pub(super) fn noting(
     environment_id: &str,
     session_id: &str,
-    user_id: Option<&str>,
-    email_key: &str,
+    user_id: &str,
     client: &SessionClient,
 ) -> Statement {
     sql(
         "INSERT INTO session_clients (environment_id, session_id, client_id, issuer, subject, attempts, expires_at_ms) \
-         VALUES ($1, $2, $3, $4, \
-         COALESCE($5, (SELECT id FROM users WHERE environment_id = $1 AND email_key = $7)), 0, $6) ON CONFLICT (environment_id, session_id, client_id) \
+         VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (environment_id, session_id, client_id) \
          DO UPDATE SET issuer = excluded.issuer, subject = excluded.subject",
     )
     .bind(environment_id)
     .bind(session_id)
     .bind(&client.client_id)
     .bind(&client.issuer)
-    .bind(client.subject.as_deref().or(user_id).map(str::to_owned))
+    .bind(client.subject.as_deref().unwrap_or(user_id))
     .bind(client.expires_at_ms)
-    .bind(email_key)
 }
 
 /// Ends a session, if it has not ended, and lets its applications be told at once. Its last statement touches the

@@ -2,9 +2,8 @@
 //! begins with its conditional statement, so that a loser leaves nothing behind.
 
 use super::{
-    AttemptUpdate, Batch, NewMail, SessionChange, SessionClient, Statement, StatementResult, Store,
-    StoreError, auth_requests, events, grants, mail, roles, session_clients, sessions, sql,
-    users::SummaryRow,
+    AttemptUpdate, Batch, NewMail, SessionChange, SessionClient, Statement, Store, StoreError, auth_requests,
+    events, grants, mail, memberships, organizations, roles, session_clients, sessions, sql,
 };
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::clock::UnixMs;
@@ -13,7 +12,7 @@ use crate::domain::event::Event;
 use crate::domain::grant::Grant;
 use crate::domain::limits::RecentTimes;
 use crate::domain::organization::Organization;
-use crate::domain::user::UserSummary;
+use crate::domain::user::User;
 
 /// How many emails an address received lately, as read; written back only if nobody else counted meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,13 +27,15 @@ pub struct MailQuota {
 pub struct Completion<'a> {
     /// The judged request, still carrying the version that was read.
     pub request: &'a AuthRequest,
-    pub email: &'a EmailAddress,
     /// What a proof by code writes about its address.
     pub counted: Option<AttemptUpdate<'a>>,
-    /// Id for the user if the address is new.
-    pub new_user_id: &'a str,
-    /// The organization that a new user gets, in the full-stack profile, and what is told of that.
-    pub new_organization: Option<&'a (Organization, Vec<Event>)>,
+    /// The user as read; `None`: the address is new.
+    pub before: Option<&'a User>,
+    /// The user as the sign-in leaves it.
+    pub user: &'a User,
+    /// How the user comes to a new membership, which has no roles yet.
+    pub joining: Option<Joining<'a>>,
+    pub events: &'a [Event],
     pub session: SessionChange,
     pub session_cookie_digest: &'a str,
     pub grant: &'a Grant,
@@ -42,6 +43,15 @@ pub struct Completion<'a> {
     /// Set where the application wants to hear of the session's end.
     pub backchannel_client: Option<&'a SessionClient>,
     pub now_ms: UnixMs,
+}
+
+/// How a sign-in makes a membership.
+#[derive(Debug, Clone, Copy)]
+pub enum Joining<'a> {
+    /// It makes the organization.
+    Creates(&'a Organization),
+    /// It joins one as it was read, whose limit of members was looked at.
+    Joins(&'a Organization),
 }
 
 impl Store {
@@ -88,50 +98,108 @@ impl Store {
         Ok(self.commit(batch).await?.is_some())
     }
 
-    /// Commits a completed sign-in: request, user, session and grant together. `None`, and nothing written, when
-    /// the request, the session or the count of the address changed since it was read.
+    /// Commits a completed sign-in: request, user, session and grant together. `false`, and nothing written, when the
+    /// request, the user, the session or the count of the address changed since it was read.
     pub async fn commit_completion(
         &self,
         environment_id: &str,
         done: &Completion<'_>,
-    ) -> Result<Option<UserSummary>, StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
         batch.require_one_row(auth_requests::judging(environment_id, done.request));
         if let Some(counted) = done.counted {
             batch.require_one_row(self.holding_failed_attempts(environment_id, counted));
         }
-        let user_at = batch.len();
-        batch.require_one_row(writing_user(environment_id, done));
-        if let Some(organization) = done.new_organization {
-            write_organization(&mut batch, environment_id, organization, done.new_user_id, done.now_ms);
-        }
-        let (grant, key) = (done.grant, done.email.key());
-        let cookie_digest = done.session_cookie_digest;
-        sessions::write(&mut batch, environment_id, key, &done.session, cookie_digest, done.now_ms);
+        write_user(&mut batch, environment_id, done)?;
+        let (grant, cookie_digest) = (done.grant, done.session_cookie_digest);
+        sessions::write(&mut batch, environment_id, &done.session, cookie_digest, done.now_ms);
         batch.write(grants::inserting(environment_id, grant, done.code_digest, done.now_ms)?);
         if let Some(client) = done.backchannel_client {
-            batch.write(session_clients::noting(environment_id, &grant.session_id, None, key, client));
+            let (session_id, user_id) = (&grant.session_id, &done.user.id);
+            batch.write(session_clients::noting(environment_id, session_id, user_id, client));
         }
-        let Some(written) = self.commit(batch).await? else { return Ok(None) };
-        let row: Option<SummaryRow> = written.get(user_at).map(StatementResult::first).transpose()?.flatten();
-        Ok(Some(row.ok_or(StoreError::Unreadable("user"))?.into()))
+        for event in done.events {
+            batch.write(events::inserting(environment_id, event));
+        }
+        Ok(self.commit(batch).await?.is_some())
+    }
+
+    /// Commits a proof after which the user chooses an organization, in the browser that the proof came from: only that one
+    /// may. `false`, and nothing written, as for [`Store::commit_completion`].
+    pub async fn commit_proof(
+        &self,
+        environment_id: &str,
+        next: &AuthRequest,
+        counted: Option<AttemptUpdate<'_>>,
+    ) -> Result<bool, StoreError> {
+        let mut batch = Batch::default();
+        batch.require_one_row(auth_requests::judging(environment_id, next));
+        if let Some(counted) = counted {
+            batch.require_one_row(self.holding_failed_attempts(environment_id, counted));
+        }
+        let binding = sql("UPDATE auth_requests SET browser_digest = $3 WHERE environment_id = $1 AND id = $2");
+        batch.write(binding.bind(environment_id).bind(&next.id).bind(&next.origin.browser_digest));
+        Ok(self.commit(batch).await?.is_some())
     }
 }
 
-/// The person who proved an address, new or known; gives the user's row.
-fn writing_user(environment_id: &str, done: &Completion<'_>) -> Statement {
+/// The user who proved an address, new or known, with a membership that the sign-in makes.
+fn write_user(batch: &mut Batch, environment_id: &str, done: &Completion<'_>) -> Result<(), StoreError> {
+    let user = done.user;
+    if let Some(Joining::Joins(organization)) = done.joining
+        && organization.max_allowed_users.is_some()
+    {
+        memberships::hold_organization(batch, environment_id, organization);
+    }
+    let stored = done.before.map(|before| before.memberships.as_slice()).unwrap_or_default();
+    batch.require_one_row(match done.before {
+        None => inserting_user(environment_id, user, done.now_ms),
+        Some(before) => updating_user(environment_id, before, user, done.now_ms),
+    });
+    if user.memberships == stored {
+        return Ok(());
+    }
+    if let Some(Joining::Creates(organization)) = done.joining {
+        batch.write(organizations::inserting(environment_id, organization)?);
+    }
+    memberships::write_changed(batch, environment_id, stored, user)?;
+    match done.joining {
+        Some(Joining::Creates(organization)) => {
+            batch.write(roles::giving_creator_role(environment_id, &user.id, &organization.id));
+        }
+        Some(Joining::Joins(organization)) => {
+            batch.write(roles::giving_member_role(environment_id, &user.id, &organization.id));
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// A new user, unless somebody else has the address by now.
+fn inserting_user(environment_id: &str, user: &User, now_ms: UnixMs) -> Statement {
     sql(
         "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
          last_sign_in_at_ms, email_verified_at_ms) VALUES ($1, $2, $3, $4, $5, $5, $5, $5) \
-         ON CONFLICT (environment_id, email_key) DO UPDATE SET last_sign_in_at_ms = excluded.last_sign_in_at_ms, \
-         email_verified_at_ms = COALESCE(users.email_verified_at_ms, excluded.email_verified_at_ms) RETURNING id, email, name, given_name, \
-         family_name, picture, locale, external_id, created_at_ms, updated_at_ms",
+         ON CONFLICT (environment_id, email_key) DO NOTHING",
     )
     .bind(environment_id)
-    .bind(done.new_user_id)
-    .bind(done.email.as_str())
-    .bind(done.email.key().to_owned())
-    .bind(done.now_ms)
+    .bind(&user.id)
+    .bind(user.email.as_str())
+    .bind(user.email.key())
+    .bind(now_ms)
+}
+
+/// A known user, as read. A sign-in that changes no membership makes no new version.
+fn updating_user(environment_id: &str, before: &User, after: &User, now_ms: UnixMs) -> Statement {
+    let is_changed = before.memberships != after.memberships;
+    sql("UPDATE users SET last_sign_in_at_ms = $4, email_verified_at_ms = COALESCE(email_verified_at_ms, $4), \
+         version = version + $5, updated_at_ms = $6 WHERE environment_id = $1 AND id = $2 AND version = $3")
+    .bind(environment_id)
+    .bind(&before.id)
+    .bind(before.version)
+    .bind(now_ms)
+    .bind(i64::from(is_changed))
+    .bind(after.updated_at_ms)
 }
 
 /// The count of an address's emails, unless somebody else sent one since it was read.
@@ -155,30 +223,4 @@ fn writing_budget(
         .bind(budget.version.unwrap_or_default())
         .bind(budget.sent.to_text())
         .bind(expires_at_ms)
-}
-
-/// An organization with its first member, if this user was new.
-fn write_organization(
-    batch: &mut Batch,
-    environment_id: &str,
-    (organization, told): &(Organization, Vec<Event>),
-    new_user_id: &str,
-    now_ms: UnixMs,
-) {
-    let query =
-        sql("INSERT INTO organizations (environment_id, id, display_name, created_at_ms, updated_at_ms) \
-         SELECT $1, $2, $3, CAST($4 AS BIGINT), CAST($4 AS BIGINT) \
-         WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $5)");
-    let query = query.bind(environment_id).bind(&organization.id).bind(&organization.display_name);
-    batch.write(query.bind(now_ms).bind(new_user_id));
-    let query = sql(
-        "INSERT INTO memberships (environment_id, organization_id, user_id, created_at_ms, provisioning_method) \
-         SELECT $1, $2, $3, CAST($4 AS BIGINT), 'org_creator' \
-         WHERE EXISTS (SELECT 1 FROM users WHERE environment_id = $1 AND id = $3)",
-    );
-    batch.write(query.bind(environment_id).bind(&organization.id).bind(new_user_id).bind(now_ms));
-    batch.write(roles::giving_creator_role(environment_id, new_user_id, &organization.id));
-    for event in told {
-        batch.write(events::inserting_with_user(environment_id, event, new_user_id));
-    }
 }

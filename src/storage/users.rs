@@ -48,7 +48,7 @@ impl Seed {
 }
 
 row! {
-    pub(super) struct SummaryRow {
+    struct SummaryRow {
         id: String,
         email: String,
         name: Option<String>,
@@ -194,14 +194,7 @@ impl WithUser<'_> {
             mail::insert(batch, environment_id, mail, user.updated_at_ms);
         }
         if let Some((change, cookie_digest)) = self.session {
-            sessions::write(
-                batch,
-                environment_id,
-                user.email.key(),
-                change,
-                cookie_digest,
-                user.updated_at_ms,
-            );
+            sessions::write(batch, environment_id, change, cookie_digest, user.updated_at_ms);
         }
     }
 }
@@ -435,6 +428,20 @@ impl Store {
         batch.require_one_row(deleting.bind(environment_id).bind(user.id.clone()).bind(user.version));
         write_events(&mut batch, environment_id, events);
         Ok(self.commit(batch).await?.is_some())
+    }
+
+    /// The user of an address, in any spelling, with memberships and roles.
+    pub async fn user_of_email(
+        &self,
+        environment_id: &str,
+        email: &EmailAddress,
+    ) -> Result<Option<User>, StoreError> {
+        let query = users_with_memberships!(
+            "SELECT * FROM users WHERE environment_id = $1 AND email_key = $2",
+            "u.created_at_ms"
+        );
+        let rows: Vec<UserRow> = query.bind(environment_id).bind(email.key()).fetch_all(&self.pool).await?;
+        Ok(users_of(rows)?.into_iter().next())
     }
 
     /// What sign-in knows of a user.

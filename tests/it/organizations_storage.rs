@@ -10,9 +10,10 @@ use vestibule::domain::organization::{Feature, Organization, Region, SessionPoli
 use vestibule::domain::page::{PageRequest, Position, Scope};
 use vestibule::domain::record_key::RecordKey;
 use vestibule::domain::session::Session;
+use vestibule::domain::user::User;
 use vestibule::storage::{
-    Members, OrganizationFilter, PeopleFilter, PortalLink, Seed, SeedOrganization, SeedUser, Store,
-    StoreError,
+    Members, OrganizationFilter, PeopleFilter, PortalLink, Seed, SeedOrganization, SeedUser, Store, StoreError,
+    WithUser,
 };
 
 use crate::support::{Database, Engine};

@@ -590,7 +590,7 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
                 && PasswordlessType::parse(text(row, "passwordless_type")).is_some();
             let stage = match text(row, "stage") {
                 "awaiting_email" => sent.iter().all(is_null),
-                "awaiting_proof" | "completed" | "dead" => has_credentials,
+                "awaiting_proof" | "awaiting_organization" | "completed" | "dead" => has_credentials,
                 _ => false,
             };
             let is_headless = !is_null(&"headless_json");
