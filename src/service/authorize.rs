@@ -4,7 +4,7 @@ use super::authorization_response::{error_url, may_answer};
 use super::pushed_requests::{self, ParError};
 use super::sessions::{Browser, live_session};
 use super::token::hinted;
-use super::{Failure, flows, passwordless, sign_in};
+use super::{Failure, flows, organization_entry, passwordless, sign_in};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{
@@ -89,12 +89,15 @@ pub async fn authorize(
     if let Some((session, user)) = &session
         && may_be_silent(context, &request, session, user)
     {
-        let flow_id = flows::new_flow_id(context);
-        let about = About::default().email(&user.email);
-        flows::note(context, &flow_id, about, accepted(&request));
-        let issuer = context.issuer();
-        let location =
-            sign_in::issue_code_silently(context, &flow_id, request, issuer, session, &user.email).await?;
+        let organization_id = match organization_entry::of_session(context, &request, session).await? {
+            Ok(organization_id) => organization_id,
+            Err(not_a_member) => {
+                let text = not_a_member.to_string();
+                note_refused(context, params, Some(ErrorCode::InvalidOrganizationId), &text);
+                return Ok(refuse(context, &request, ErrorCode::InvalidOrganizationId, &text));
+            }
+        };
+        let location = answer_silently(context, request, session, user, organization_id).await?;
         return Ok(Authorized::Redirect { location });
     }
     if request.prompt == Prompt::None {
@@ -103,6 +106,28 @@ pub async fn authorize(
         return Ok(refuse(context, &request, ErrorCode::LoginRequired, text));
     }
     start(context, request, browser).await.map_err(AuthorizeError::Failure)
+}
+
+/// Lets the browser's session answer a request.
+async fn answer_silently(
+    context: &Context,
+    request: AuthorizationRequest,
+    session: &Session,
+    user: &UserSummary,
+    organization_id: Option<String>,
+) -> Result<String, Failure> {
+    let flow_id = flows::new_flow_id(context);
+    flows::note(context, &flow_id, About::default().email(&user.email), accepted(&request));
+    let by_session = sign_in::BySession {
+        flow_id: &flow_id,
+        authorization: request,
+        issuer: context.issuer(),
+        organization_id,
+        closes: None,
+    };
+    let location = sign_in::issue_code_silently(context, by_session, session, &user.email).await?;
+    // The session ended in this moment.
+    location.ok_or(Failure::Contention)
 }
 
 /// RFC 9126 §6: `require_pushed_authorization_requests`.
@@ -146,7 +171,14 @@ fn may_be_silent(
     session: &Session,
     user: &UserSummary,
 ) -> bool {
-    let prompt_allows = matches!(request.prompt, Prompt::Auto | Prompt::None);
+    // An organization that is named leaves nothing to choose.
+    let names_organization =
+        request.organization_id.is_some() && context.environment.tokens.user_management;
+    let prompt_allows = match request.prompt {
+        Prompt::Auto | Prompt::None => true,
+        Prompt::SelectAccount => names_organization,
+        Prompt::Login | Prompt::Create => false,
+    };
     let recent = session.satisfies_max_age(context.now_ms(), request.max_age_s);
     prompt_allows && recent && is_hinted_user(context, request, user)
 }

@@ -1,32 +1,53 @@
 //! The end of a sign-in: session, grant, and the way back to the application with a code.
 
+use super::organization_entry;
 use super::sessions::{Browser, live_session, touch};
 use super::token::lifetime_s;
 use super::{Failure, events, flows};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
-use crate::domain::email::{EmailAddress, key_of};
+use crate::domain::email::EmailAddress;
+use crate::domain::entropy::secret_text;
 use crate::domain::event::{Event, EventType};
 use crate::domain::flow::{About, FlowStatus};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{IdKind, new_handle};
+use crate::domain::membership::{Membership, ProvisioningMethod};
 use crate::domain::organization::Organization;
+use crate::domain::organization_choice::{EntryRequest, OrganizationEntry};
 use crate::domain::session::Session;
 use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::modular_subject;
 use crate::domain::user::User;
 use crate::runtime::Context;
 use crate::service::authorization_response::{error_url, may_answer};
-use crate::storage::{AttemptUpdate, Completion, SessionChange, SessionClient};
+use crate::storage::{
+    AttemptUpdate, Completion, Joining, SessionChange, SessionClient, SilentSignIn, StoreError,
+};
 
-/// A finished sign-in.
-#[derive(Debug)]
+/// Where a proof leads a browser.
+#[derive(Debug, Default)]
 pub struct SignedIn {
-    /// The application's callback, with code or error.
+    /// The application's callback, with code or error, or the page where the user chooses an organization.
     pub location: String,
-    /// The browser's new session cookie; `None` where the application gets an error.
+    /// The browser's new session cookie; `None` where the application gets an error, and before a choice.
     pub session_cookie: Option<String>,
+    /// The browser's new name, where it needs one to choose.
+    pub new_browser_cookie: Option<String>,
+}
+
+/// The organization that a sign-in enters.
+#[derive(Debug, Clone)]
+pub(super) enum Entering {
+    /// One that the user belongs to, or none.
+    Existing(Option<String>),
+    /// One that the sign-in makes.
+    New,
+    /// One that the user is invited to.
+    Invited(String),
+    /// One that the domain of the address opens.
+    AllowedDomain(String),
 }
 
 /// How the address was proven.
@@ -50,8 +71,8 @@ fn note_proof(context: &Context, judged: &AuthRequest, email: &EmailAddress, pro
     flows::note(context, &judged.id, about, event);
 }
 
-/// Commits a request that was just judged proven. `None` when somebody else moved the request meanwhile: judge
-/// again.
+/// Commits a request that was just judged proven, or lets the user choose an organization first. `None` when somebody
+/// else moved the request or the user meanwhile: judge again.
 pub(super) async fn complete(
     context: &Context,
     judged: &AuthRequest,
@@ -60,28 +81,104 @@ pub(super) async fn complete(
     proof: Proof,
     counted: Option<AttemptUpdate<'_>>,
 ) -> Result<Option<SignedIn>, Failure> {
-    let environment_id = context.environment_id();
-    if let Some((code, text)) = refusal(context, &judged.origin.authorization, email).await? {
+    let request = &judged.origin.authorization;
+    let before = context.store().user_of_email(context.environment_id(), email).await?;
+    if let Some((code, text)) = refusal(context, request, email, before.as_ref()) {
         return refuse(context, judged, counted, code, text).await;
     }
+    let choice = organization_entry::choice(context, email, before.as_ref()).await?;
+    let asked = organization_entry::asked(context, request).await?;
+    let entry = choice.decide(EntryRequest {
+        organization_id: asked.as_deref(),
+        is_full_stack: context.environment.tokens.user_management,
+        shows_pages: !matches!(proof, Proof::Instant),
+    });
+    let entering = match entry {
+        OrganizationEntry::Existing(id) => Entering::Existing(id),
+        OrganizationEntry::New => Entering::New,
+        OrganizationEntry::Choose => {
+            let chooser = let_choose(context, judged, browser, counted).await?;
+            if chooser.is_some() {
+                note_proof(context, judged, email, proof);
+            }
+            return Ok(chooser);
+        }
+        OrganizationEntry::NotAMember => {
+            let text = "the user is not an active member of the organization that organization_id names";
+            return refuse(context, judged, counted, ErrorCode::InvalidOrganizationId, text).await;
+        }
+    };
+    let judged = Judged { request: judged, email, proof: Some(proof), counted };
+    commit(context, judged, before.as_ref(), entering, browser).await
+}
+
+/// Uses up the proof, and leads the browser that it came from to the page where the user chooses an organization.
+async fn let_choose(
+    context: &Context,
+    judged: &AuthRequest,
+    browser: &Browser,
+    counted: Option<AttemptUpdate<'_>>,
+) -> Result<Option<SignedIn>, Failure> {
+    let new_browser_cookie = browser.browser_cookie.is_none().then(|| secret_text(context.entropy()));
+    let cookie = browser.browser_cookie.as_deref().or(new_browser_cookie.as_deref()).unwrap_or_default();
+    let mut next = judged.clone().await_choice();
+    // Whoever began it may be somebody else than the user who opened a link.
+    next.origin.browser_digest = context.secret().digest(Purpose::BrowserCookie, cookie);
+    if !context.store().commit_proof(context.environment_id(), &next, counted).await? {
+        return Ok(None);
+    }
+    let location = context.public_url.join(&format!("/login/{}", judged.id));
+    Ok(Some(SignedIn { location, new_browser_cookie, ..SignedIn::default() }))
+}
+
+/// The user of a sign-in, as it leaves the user, and what is told of that.
+struct Arrival {
+    user: User,
+    /// The organization that is entered.
+    organization: Option<Organization>,
+    told: Vec<Event>,
+}
+
+/// A request that is completed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judged<'a> {
+    pub request: &'a AuthRequest,
+    pub email: &'a EmailAddress,
+    /// `None`: the address was proven before the user chose an organization.
+    pub proof: Option<Proof>,
+    pub counted: Option<AttemptUpdate<'a>>,
+}
+
+/// Commits a completed request of a user who enters an organization.
+pub(super) async fn commit(
+    context: &Context,
+    judged: Judged<'_>,
+    before: Option<&User>,
+    entering: Entering,
+    browser: &Browser,
+) -> Result<Option<SignedIn>, Failure> {
+    let Judged { request, email, proof, counted } = judged;
     let now_ms = context.now_ms();
-    let session = session_change(context, email, browser).await?;
-    let session_id = session.session_id().to_owned();
-    let session_cookie = new_handle(&session_id, context.entropy());
+    let Some(arrival) = arrive(context, email, before, &entering).await? else { return Ok(None) };
+    let Arrival { user, organization, told } = &arrival;
+    let session = session_change(context, user, organization.as_ref(), browser).await?;
+    let session_cookie = new_handle(session.session_id(), context.entropy());
     let ends_session = session.ends_another();
-    let issuer = &judged.origin.issuer;
-    let authorization = judged.origin.authorization.clone();
-    let grant = new_grant(context, authorization, issuer, String::new(), session_id, now_ms);
+    let Hosted { authorization, issuer, .. } = request.origin.clone();
+    let grant = new_grant(context, authorization, &issuer, session.session(), now_ms);
     let code = new_handle(&grant.id, context.entropy());
-    let new_user_id = context.new_id(IdKind::User);
-    let new_organization = new_organization(context, email, &new_user_id);
     let tells = session_client(context, &grant, email.key());
     let completion = Completion {
-        request: judged,
-        email,
+        request,
         counted,
-        new_user_id: &new_user_id,
-        new_organization: new_organization.as_ref(),
+        before,
+        user,
+        joining: match (&entering, organization) {
+            (Entering::New, Some(organization)) => Some(Joining::Creates(organization)),
+            (Entering::AllowedDomain(_), Some(organization)) => Some(Joining::Joins(organization)),
+            _ => None,
+        },
+        events: told,
         session,
         session_cookie_digest: &context.secret().digest(Purpose::SessionCookie, &session_cookie),
         grant: &grant,
@@ -89,15 +186,70 @@ pub(super) async fn complete(
         backchannel_client: tells.as_ref(),
         now_ms,
     };
-    let committed = context.store().commit_completion(environment_id, &completion).await?;
-    if committed.is_some() && ends_session {
+    match context.store().commit_completion(context.environment_id(), &completion).await {
+        Ok(true) => {}
+        // Somebody else was first, or the organization or a role was deleted meanwhile.
+        Ok(false) | Err(StoreError::MissingParent(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    if ends_session {
         context.runtime.server.sessions_ended.notify_one();
     }
-    Ok(committed.map(|user| {
-        note_proof(context, judged, email, proof);
-        note_success(context, &judged.id, &grant, &user.id, false);
-        SignedIn { location: success_url(&grant, &code), session_cookie: Some(session_cookie) }
-    }))
+    if let Some(proof) = proof {
+        note_proof(context, request, email, proof);
+    }
+    note_success(context, &request.id, &grant, &user.id, false);
+    let location = success_url(&grant, &code);
+    Ok(Some(SignedIn { location, session_cookie: Some(session_cookie), ..SignedIn::default() }))
+}
+
+/// The user after a sign-in. `None`: the organization is gone, or the invitation.
+async fn arrive(
+    context: &Context,
+    email: &EmailAddress,
+    before: Option<&User>,
+    entering: &Entering,
+) -> Result<Option<Arrival>, Failure> {
+    let now_ms = context.now_ms();
+    let new_user = || User::new(context.new_id(IdKind::User), email.clone(), now_ms);
+    let mut user = before.cloned().unwrap_or_else(new_user);
+    user.email_verified_at_ms.get_or_insert(now_ms);
+    user.last_sign_in_at_ms = Some(now_ms);
+    let organization = match entering {
+        Entering::New => {
+            let id = context.new_id(IdKind::Organization);
+            Some(Organization::new(id, email.domain().to_owned(), now_ms))
+        }
+        Entering::Existing(None) => None,
+        Entering::Existing(Some(id)) | Entering::Invited(id) | Entering::AllowedDomain(id) => {
+            let found = organization_entry::find(context, Some(id)).await?;
+            let Some(organization) = found else { return Ok(None) };
+            Some(organization)
+        }
+    };
+    let Some(entered) = organization.as_ref().filter(|_| !matches!(entering, Entering::Existing(_))) else {
+        return Ok(Some(Arrival { user, organization, told: vec![] }));
+    };
+    user.updated_at_ms = now_ms;
+    let direct = Membership::direct(entered.id.clone(), entered.display_name.clone(), now_ms);
+    let provisioning_method = match entering {
+        Entering::New => ProvisioningMethod::OrgCreator,
+        _ => ProvisioningMethod::AllowedEmailDomain,
+    };
+    match entering {
+        Entering::Invited(id) => {
+            if !user.membership_mut(id).is_some_and(|membership| membership.accept(now_ms)) {
+                return Ok(None);
+            }
+        }
+        _ => user.join(Membership { provisioning_method, ..direct }),
+    }
+    let mut told = vec![events::of_member(context, EventType::MembershipCreated, entered, &user)];
+    if matches!(entering, Entering::New) {
+        told.insert(0, events::of_organization(context, EventType::OrganizationCreated, entered));
+        told.push(events::of_member(context, EventType::UserSignedUp, entered, &user));
+    }
+    Ok(Some(Arrival { user, organization, told: events::in_order(told) }))
 }
 
 fn note_success(context: &Context, flow_id: &str, grant: &Grant, user_id: &str, silently: bool) {
@@ -111,48 +263,23 @@ fn note_success(context: &Context, flow_id: &str, grant: &Grant, user_id: &str, 
     flows::note(context, flow_id, about, event);
 }
 
-/// In the full-stack profile a sign-up makes an organization too, named after the address's domain.
-fn new_organization(
-    context: &Context,
-    email: &EmailAddress,
-    new_user_id: &str,
-) -> Option<(Organization, Vec<Event>)> {
-    context.environment.tokens.user_management.then(|| {
-        let id = context.new_id(IdKind::Organization);
-        let organization = Organization::new(id, email.domain().to_owned(), context.now_ms());
-        let mut user = User::new(new_user_id.to_owned(), email.clone(), context.now_ms());
-        user.email_verified_at_ms = Some(context.now_ms());
-        let told = vec![
-            events::of_organization(context, EventType::OrganizationCreated, &organization),
-            events::of_member(context, EventType::MembershipCreated, &organization, &user),
-            events::of_member(context, EventType::UserSignedUp, &organization, &user),
-        ];
-        (organization, events::in_order(told))
-    })
-}
-
 /// Why a proven address gets no code. Only its owner learns so.
-async fn refusal(
+fn refusal(
     context: &Context,
     request: &AuthorizationRequest,
     email: &EmailAddress,
-) -> Result<Option<(ErrorCode, &'static str)>, Failure> {
-    let is_sign_up_closed = !context.environment.passwordless.sign_up_allowed;
-    let names_somebody = request.claims.subjects.is_some() || request.id_token_hint.is_some();
-    if !is_sign_up_closed && !names_somebody {
-        return Ok(None);
-    }
-    let user = context.store().user_by_email(context.environment_id(), email).await?;
-    if user.is_none() && is_sign_up_closed {
+    user: Option<&User>,
+) -> Option<(ErrorCode, &'static str)> {
+    if user.is_none() && !context.environment.passwordless.sign_up_allowed {
         let text = "there is no account for this address and sign-up is switched off";
-        return Ok(Some((ErrorCode::AccessDenied, text)));
+        return Some((ErrorCode::AccessDenied, text));
     }
-    let subject = modular_subject(&context.environment, email.key()).or(user.map(|user| user.id));
+    let subject = modular_subject(&context.environment, email.key()).or(user.map(|user| user.id.clone()));
     if !may_answer(context, request, subject.as_deref()) {
         let text = "somebody else signed in than the person whom the application named";
-        return Ok(Some((ErrorCode::LoginRequired, text)));
+        return Some((ErrorCode::LoginRequired, text));
     }
-    Ok(None)
+    None
 }
 
 /// Ends a sign-in with an error for the application.
@@ -171,59 +298,90 @@ async fn refuse(
     flows::note(context, &judged.id, About::status(FlowStatus::Failed), event);
     let Hosted { authorization, issuer, .. } = &judged.origin;
     let location = error_url(issuer, authorization, code, text);
-    Ok(Some(SignedIn { location, session_cookie: None }))
+    Ok(Some(SignedIn { location, ..SignedIn::default() }))
 }
 
-/// The same person's proof renews the browser's session; anybody else's starts a new one.
+/// The same user's proof renews the browser's session; anybody else's starts a new one. Either is in the organization then.
 pub(super) async fn session_change(
     context: &Context,
-    email: &EmailAddress,
+    user: &User,
+    organization: Option<&Organization>,
     browser: &Browser,
 ) -> Result<SessionChange, Failure> {
     let now_ms = context.now_ms();
     let held = live_session(context, browser).await?;
-    Ok(match held {
-        Some((session, user)) if key_of(&user.email) == email.key() => SessionChange::Renew {
-            device: browser.device(),
-            session: Session { authenticated_at_ms: now_ms, last_active_at_ms: now_ms, ..session },
+    let is_own = held.as_ref().is_some_and(|(session, _)| session.user_id == user.id);
+    let mut session = match &held {
+        Some((session, _)) if is_own => {
+            Session { authenticated_at_ms: now_ms, last_active_at_ms: now_ms, ..session.clone() }
+        }
+        _ => Session {
+            id: context.new_id(IdKind::Session),
+            user_id: user.id.clone(),
+            organization_id: None,
+            authenticated_at_ms: now_ms,
+            last_active_at_ms: now_ms,
+            absolute_expires_at_ms: now_ms + context.environment.sessions.absolute_timeout_s * 1000,
+            idle_timeout_s: None,
+            ended_at_ms: None,
         },
-        other => SessionChange::Start {
-            device: browser.device(),
-            ends_session_id: other.map(|(session, _)| session.id),
-            session: Session {
-                id: context.new_id(IdKind::Session),
-                user_id: String::new(),
-                authenticated_at_ms: now_ms,
-                last_active_at_ms: now_ms,
-                absolute_expires_at_ms: now_ms + context.environment.sessions.absolute_timeout_s * 1000,
-                ended_at_ms: None,
-            },
-        },
-    })
+    };
+    let policy = organization.and_then(|organization| organization.session_policy);
+    session.enter(organization.map(|organization| organization.id.clone()), policy, now_ms);
+    let device = browser.device();
+    if is_own {
+        return Ok(SessionChange::Renew { session, device });
+    }
+    Ok(SessionChange::Start { session, device, ends_session_id: held.map(|(other, _)| other.id) })
 }
 
-/// Gives an application a code on the strength of the browser's session alone. `issuer` is the one that the sign-in
-/// began under.
+/// A sign-in by the browser's session alone.
+#[derive(Debug)]
+pub(super) struct BySession<'a> {
+    pub flow_id: &'a str,
+    pub authorization: AuthorizationRequest,
+    /// The one that the sign-in began under.
+    pub issuer: &'a str,
+    /// The organization that it enters.
+    pub organization_id: Option<String>,
+    /// The request whose page the user answered.
+    pub closes: Option<&'a AuthRequest>,
+}
+
+/// Gives an application a code on the strength of the browser's session alone. `None`: the session ended meanwhile, or
+/// the request was used.
 pub(super) async fn issue_code_silently(
     context: &Context,
-    flow_id: &str,
-    request: AuthorizationRequest,
-    issuer: &str,
+    request: BySession<'_>,
     session: &Session,
     email: &str,
-) -> Result<String, Failure> {
-    let (user_id, session_id) = (session.user_id.clone(), session.id.clone());
-    let grant = new_grant(context, request, issuer, user_id, session_id, session.authenticated_at_ms);
+) -> Result<Option<String>, Failure> {
+    let now_ms = context.now_ms();
+    let organization = organization_entry::find(context, request.organization_id.as_deref()).await?;
+    let organization_id = organization.as_ref().map(|organization| organization.id.clone());
+    let mut entered = session.clone();
+    if session.organization_id != organization_id {
+        let policy = organization.and_then(|organization| organization.session_policy);
+        entered.enter(organization_id, policy, now_ms);
+    }
+    let issued_at_ms = session.authenticated_at_ms;
+    let grant = new_grant(context, request.authorization, request.issuer, &entered, issued_at_ms);
     let code = new_handle(&grant.id, context.entropy());
-    let digest = context.secret().digest(Purpose::AuthorizationCode, &code);
     let tells = session_client(context, &grant, email);
-    context
-        .store()
-        .insert_grant(context.environment_id(), &grant, &digest, tells.as_ref(), context.now_ms())
-        .await?;
+    let done = SilentSignIn {
+        closes: request.closes,
+        enters: (entered != *session).then_some(&entered),
+        grant: &grant,
+        code_digest: &context.secret().digest(Purpose::AuthorizationCode, &code),
+        backchannel_client: tells.as_ref(),
+        now_ms,
+    };
+    if !context.store().commit_silent_sign_in(context.environment_id(), &done).await? {
+        return Ok(None);
+    }
     touch(context, session).await?;
-    note_success(context, flow_id, &grant, &session.user_id, true);
-    Ok(success_url(&grant, &code))
+    note_success(context, request.flow_id, &grant, &session.user_id, true);
+    Ok(Some(success_url(&grant, &code)))
 }
 
 /// Who has to hear of the session's end, if the application of the grant wants to.
@@ -242,8 +400,7 @@ fn new_grant(
     context: &Context,
     authorization: AuthorizationRequest,
     issuer: &str,
-    user_id: String,
-    session_id: String,
+    session: &Session,
     authenticated_at_ms: i64,
 ) -> Grant {
     let now_ms = context.now_ms();
@@ -254,8 +411,9 @@ fn new_grant(
         id: context.new_id(IdKind::Grant),
         authorization,
         issuer: issuer.to_owned(),
-        user_id,
-        session_id,
+        user_id: session.user_id.clone(),
+        session_id: session.id.clone(),
+        organization_id: session.organization_id.clone(),
         authenticated_at_ms,
         code_expires_at_ms,
         code_used_at_ms: None,

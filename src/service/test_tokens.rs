@@ -6,11 +6,13 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::changes::ControlError;
+use super::organization_entry;
 use crate::crypto::signing::TokenRejection;
 use crate::domain::authorization::{AuthorizationRequest, Prompt, RequestedClaims};
 use crate::domain::email::EmailAddress;
 use crate::domain::grant::RefreshStanding;
 use crate::domain::ids::{IdKind, grant_of_token_id};
+use crate::domain::organization::Organization;
 use crate::domain::session::Session;
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::domain::token::seconds;
@@ -59,14 +61,19 @@ pub async fn mint(context: &Context, wanted: MintTokens) -> Result<TokenResponse
         }
     }
     let now_ms = context.now_ms();
-    let session = Session {
+    let mut session = Session {
         id: context.new_id(IdKind::Session),
         user_id: user.id.clone(),
+        organization_id: None,
         authenticated_at_ms: now_ms,
         last_active_at_ms: now_ms,
         absolute_expires_at_ms: now_ms + environment.sessions.absolute_timeout_s * 1000,
+        idle_timeout_s: None,
         ended_at_ms: None,
     };
+    let organization = organization_of(context, &user.id, wanted.organization_id.as_deref()).await?;
+    let policy = organization.as_ref().and_then(|organization| organization.session_policy);
+    session.enter(organization.map(|organization| organization.id), policy, now_ms);
     let authorization = AuthorizationRequest {
         client_id: client.client_id.clone(),
         redirect_uri: String::new(),
@@ -92,6 +99,20 @@ pub async fn mint(context: &Context, wanted: MintTokens) -> Result<TokenResponse
         TokenRefusal::Failure(failure) => ControlError::Failure(failure),
         other => ControlError::NotAllowed(other.to_string()),
     })
+}
+
+/// The organization that is asked for by id or external id, if the user belongs to it, or else the oldest one.
+async fn organization_of(
+    context: &Context,
+    user_id: &str,
+    asked: Option<&str>,
+) -> Result<Option<Organization>, ControlError> {
+    let organizations = context.store().organizations_of(context.environment_id(), user_id).await?;
+    let found = organizations
+        .into_iter()
+        .find(|o| asked.is_none_or(|asked| o.id == asked || o.external_id.as_deref() == Some(asked)));
+    let id = found.map(|organization| organization.id);
+    Ok(organization_entry::find(context, id.as_deref()).await?)
 }
 
 async fn find_user(context: &Context, text: &str) -> Result<UserSummary, ControlError> {

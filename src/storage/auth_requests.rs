@@ -2,6 +2,7 @@
 
 use super::{AttemptUpdate, Batch, Statement, Store, StoreError, failed_attempts, row::row, sql, to_json};
 use crate::domain::auth_request::{AuthRequest, CodeForm, Credentials, Guess, Hosted, Origin, Stage};
+use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
 use crate::domain::headless::Headless;
 use crate::domain::limits::RecentTimes;
@@ -265,6 +266,16 @@ pub(super) fn sending(
         .bind(next.stage.as_str())
         .bind(link_digest.map(str::to_owned));
     CredentialColumns::of(next).bind_to(query)
+}
+
+/// A request that a session answered, which is used up.
+pub(super) fn closing(environment_id: &str, request: &AuthRequest<impl Origin>, now_ms: UnixMs) -> Statement {
+    sql("UPDATE auth_requests SET version = version + 1, expires_at_ms = $4 \
+         WHERE environment_id = $1 AND id = $2 AND version = $3")
+    .bind(environment_id)
+    .bind(&request.id)
+    .bind(request.version)
+    .bind(now_ms)
 }
 
 /// A judged attempt. Its credentials are written too: instant sign-in has them only now.

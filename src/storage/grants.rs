@@ -130,8 +130,7 @@ impl Store {
         let mut batch = Batch::default();
         batch.write(inserting(environment_id, grant, code_digest, now_ms)?);
         if let Some(client) = backchannel_client {
-            let user_id = Some(grant.user_id.as_str());
-            batch.write(session_clients::noting(environment_id, &grant.session_id, user_id, "", client));
+            batch.write(session_clients::noting(environment_id, &grant.session_id, &grant.user_id, client));
         }
         self.commit(batch).await?;
         Ok(())

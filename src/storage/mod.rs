@@ -65,7 +65,7 @@ pub use portal_links::{OpenedPortal, PortalLink};
 pub use session_clients::{LogoutNotice, SessionClient};
 pub use session_records::SessionFilter;
 pub use sessions::{SessionChange, SessionRow};
-pub use sign_in::{Completion, Joining, MailQuota};
+pub use sign_in::{Completion, Joining, MailQuota, SilentSignIn};
 pub use state::{Tables, check_row, has_version, snapshot_tables, table_statements};
 pub use users::{PeopleFilter, Seed, SeedUser, UserFilter, WithUser};
 

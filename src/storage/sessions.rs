@@ -1,6 +1,6 @@
 //! Browser sessions.
 
-use super::{Batch, PeopleFilter, Store, StoreError, row::row, session_clients, sql};
+use super::{Batch, PeopleFilter, Statement, Store, StoreError, row::row, session_clients, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::session::{Device, Session, SessionEnd};
 
@@ -44,8 +44,13 @@ pub enum SessionChange {
 impl SessionChange {
     /// `ses_…`
     pub fn session_id(&self) -> &str {
+        &self.session().id
+    }
+
+    /// The session as it will be.
+    pub fn session(&self) -> &Session {
         match self {
-            Self::Start { session, .. } | Self::Renew { session, .. } => &session.id,
+            Self::Start { session, .. } | Self::Renew { session, .. } => session,
         }
     }
 
@@ -164,6 +169,17 @@ impl Store {
         self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned()).bind(now_ms)).await?;
         Ok(())
     }
+}
+
+/// A session goes to another organization.
+pub(super) fn entering(environment_id: &str, session: &Session) -> Statement {
+    sql("UPDATE sessions SET organization_id = $3, idle_timeout_s = $4, absolute_expires_at_ms = $5 \
+         WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL")
+    .bind(environment_id)
+    .bind(&session.id)
+    .bind(session.organization_id.clone())
+    .bind(session.idle_timeout_s)
+    .bind(session.absolute_expires_at_ms)
 }
 
 /// Starts or renews a session.

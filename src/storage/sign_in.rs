@@ -12,6 +12,7 @@ use crate::domain::event::Event;
 use crate::domain::grant::Grant;
 use crate::domain::limits::RecentTimes;
 use crate::domain::organization::Organization;
+use crate::domain::session::Session;
 use crate::domain::user::User;
 
 /// How many emails an address received lately, as read; written back only if nobody else counted meanwhile.
@@ -38,6 +39,20 @@ pub struct Completion<'a> {
     pub events: &'a [Event],
     pub session: SessionChange,
     pub session_cookie_digest: &'a str,
+    pub grant: &'a Grant,
+    pub code_digest: &'a str,
+    /// Set where the application wants to hear of the session's end.
+    pub backchannel_client: Option<&'a SessionClient>,
+    pub now_ms: UnixMs,
+}
+
+/// Everything that a sign-in by a session writes, which nobody had to prove anything for.
+#[derive(Debug, Clone, Copy)]
+pub struct SilentSignIn<'a> {
+    /// The request whose page the user answered; it is used up.
+    pub closes: Option<&'a AuthRequest>,
+    /// The session, where it goes to another organization.
+    pub enters: Option<&'a Session>,
     pub grant: &'a Grant,
     pub code_digest: &'a str,
     /// Set where the application wants to hear of the session's end.
@@ -120,6 +135,29 @@ impl Store {
         }
         for event in done.events {
             batch.write(events::inserting(environment_id, event));
+        }
+        Ok(self.commit(batch).await?.is_some())
+    }
+
+    /// Commits a sign-in by a session. `false`, and nothing written, when the request was used or the session ended since they
+    /// were read.
+    pub async fn commit_silent_sign_in(
+        &self,
+        environment_id: &str,
+        done: &SilentSignIn<'_>,
+    ) -> Result<bool, StoreError> {
+        let mut batch = Batch::default();
+        if let Some(request) = done.closes {
+            batch.require_one_row(auth_requests::closing(environment_id, request, done.now_ms));
+        }
+        if let Some(session) = done.enters {
+            batch.require_one_row(sessions::entering(environment_id, session));
+        }
+        let grant = done.grant;
+        batch.write(grants::inserting(environment_id, grant, done.code_digest, done.now_ms)?);
+        if let Some(client) = done.backchannel_client {
+            let (session_id, user_id) = (&grant.session_id, &grant.user_id);
+            batch.write(session_clients::noting(environment_id, session_id, user_id, client));
         }
         Ok(self.commit(batch).await?.is_some())
     }

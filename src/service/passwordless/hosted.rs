@@ -5,20 +5,25 @@ use super::{
     note_code, note_link_used, static_code, try_send,
 };
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
-use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome, ascii_digits};
-use crate::domain::authorization::Prompt;
+use crate::domain::auth_request::{
+    AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome, Stage, ascii_digits,
+};
+use crate::domain::authorization::{ErrorCode, Prompt};
 use crate::domain::email::{EmailAddress, EmailError};
 use crate::domain::environment::Environment;
 use crate::domain::flow::{About, FlowStatus};
 use crate::domain::limits::MailLimit;
+use crate::domain::session::Session;
 use crate::domain::sign_in_event::{LinkRefusal, SignInEvent};
 use crate::domain::source_address::SourceAddress;
 use crate::domain::token::subject_identifier;
+use crate::domain::user::UserSummary;
 use crate::mail::MailKind;
 use crate::runtime::Context;
-use crate::service::sessions::Browser;
-use crate::service::sign_in::{Proof, SignedIn, complete};
-use crate::service::{Failure, authorization_response, flows, retry_on_conflict};
+use crate::service::organization_entry::NotAMember;
+use crate::service::sessions::{Browser, live_session};
+use crate::service::sign_in::{BySession, Proof, SignedIn, complete, issue_code_silently};
+use crate::service::{Failure, authorization_response, flows, organization_entry, retry_on_conflict};
 use crate::storage::AttemptUpdate;
 
 /// Why something about an authentication request was not done.
@@ -179,7 +184,8 @@ pub async fn verify_code(
     let code = &ascii_digits(code);
     retry_on_conflict(|| async {
         let request = request_of_browser(context, browser, id).await?;
-        let Some(sent) = request.credentials().cloned() else {
+        // Where an organization is to be chosen, the code was used already.
+        let Some(sent) = request.credentials().filter(|_| request.choosing().is_none()).cloned() else {
             return Ok(Some(CodeResult::Refused(CodeOutcome::NotOffered)));
         };
         let is_right = constant_time_eq(&expected_code(context, id, &sent), code);
@@ -276,6 +282,24 @@ async fn request_by_link(context: &Context, link_token: &str) -> Result<AuthRequ
     request.filter(had_link).ok_or(PasswordlessError::NotYours)
 }
 
+/// The browser's session, where it may answer a request that asked to choose an account.
+pub(in crate::service) async fn answering_session(
+    context: &Context,
+    browser: &Browser,
+    request: &AuthRequest,
+) -> Result<Option<(Session, UserSummary)>, Failure> {
+    let authorization = &request.origin.authorization;
+    if authorization.prompt != Prompt::SelectAccount || request.stage != Stage::AwaitingEmail {
+        return Ok(None);
+    }
+    let held = live_session(context, browser).await?;
+    Ok(held.filter(|(session, user)| {
+        let subject = subject_identifier(&context.environment, user);
+        session.satisfies_max_age(context.now_ms(), authorization.max_age_s)
+            && authorization_response::may_answer(context, authorization, Some(&subject))
+    }))
+}
+
 /// "Continue as …" of the account chooser: the live session answers a request that asked to choose.
 pub async fn continue_with_session(
     context: &Context,
@@ -286,27 +310,38 @@ pub async fn continue_with_session(
     if let Some(closed) = request.closed(context.now_ms()) {
         return Err(PasswordlessError::Closed(closed));
     }
-    let Some((session, user)) = crate::service::sessions::live_session(context, browser).await? else {
+    let Some((session, user)) = answering_session(context, browser, &request).await? else {
         return Ok(None);
     };
-    let subject = subject_identifier(&context.environment, &user);
-    if request.origin.authorization.prompt != Prompt::SelectAccount
-        || !session.satisfies_max_age(context.now_ms(), request.origin.authorization.max_age_s)
-        || !authorization_response::may_answer(context, &request.origin.authorization, Some(&subject))
-    {
-        return Ok(None);
+    match organization_entry::of_session(context, &request.origin.authorization, &session).await? {
+        Ok(organization_id) => answer_by_session(context, &request, &session, &user, organization_id).await,
+        Err(NotAMember) => {
+            let Hosted { authorization, issuer, .. } = &request.origin;
+            let (code, text) = (ErrorCode::InvalidOrganizationId, NotAMember.to_string());
+            let location = authorization_response::error_url(issuer, authorization, code, &text);
+            Ok(Some(SignedIn { location, ..SignedIn::default() }))
+        }
     }
-    let Hosted { authorization, issuer, .. } = request.origin;
-    let location = crate::service::sign_in::issue_code_silently(
-        context,
-        id,
-        authorization,
-        &issuer,
-        &session,
-        &user.email,
-    )
-    .await?;
-    Ok(Some(SignedIn { location, session_cookie: None }))
+}
+
+/// Lets the browser's session answer a request, which is used up by that.
+pub(in crate::service) async fn answer_by_session(
+    context: &Context,
+    request: &AuthRequest,
+    session: &Session,
+    user: &UserSummary,
+    organization_id: Option<String>,
+) -> Result<Option<SignedIn>, PasswordlessError> {
+    let by_session = BySession {
+        flow_id: &request.id,
+        authorization: request.origin.authorization.clone(),
+        issuer: &request.origin.issuer,
+        organization_id,
+        closes: Some(request),
+    };
+    let location = issue_code_silently(context, by_session, session, &user.email).await?;
+    let location = location.ok_or(PasswordlessError::Closed(Closed::Completed))?;
+    Ok(Some(SignedIn { location, ..SignedIn::default() }))
 }
 
 /// Where the application of a request starts sign-ins, if it has said so: a browser that lost its cookie goes

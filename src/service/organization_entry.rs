@@ -1,0 +1,87 @@
+//! What a sign-in can choose from, and which organization a session answers in.
+
+use super::Failure;
+use crate::domain::authorization::AuthorizationRequest;
+use crate::domain::email::EmailAddress;
+use crate::domain::organization::Organization;
+use crate::domain::organization_choice::{EntryRequest, OrganizationChoice, OrganizationEntry, Tie};
+use crate::domain::organization_domain::DomainName;
+use crate::domain::record_key::RecordKey;
+use crate::domain::session::Session;
+use crate::domain::user::User;
+use crate::runtime::Context;
+
+/// The application named an organization that the user does not belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the user is not an active member of the organization that organization_id names")]
+pub struct NotAMember;
+
+/// The organizations that whoever has this address can enter. `user` is as stored; `None`: somebody who is new.
+pub(super) async fn choice(
+    context: &Context,
+    email: &EmailAddress,
+    user: Option<&User>,
+) -> Result<OrganizationChoice, Failure> {
+    let (store, now_ms) = (context.store(), context.now_ms());
+    let of_domain = match DomainName::parse(email.domain()) {
+        Some(domain) if context.environment.tokens.user_management => {
+            store.organizations_of_domain(context.environment_id(), &domain, now_ms).await?
+        }
+        _ => vec![],
+    };
+    let sign_up_allowed = context.environment.passwordless.sign_up_allowed;
+    Ok(OrganizationChoice::of(user, of_domain, sign_up_allowed, now_ms))
+}
+
+/// The id of the organization that an application asks for by id or by its own id of it.
+pub(super) async fn asked(
+    context: &Context,
+    request: &AuthorizationRequest,
+) -> Result<Option<String>, Failure> {
+    let Some(text) = &request.organization_id else { return Ok(None) };
+    let found = context.store().organization_summary(context.environment_id(), text).await?;
+    // One that was deleted meanwhile has no members.
+    Ok(Some(found.map_or_else(|| text.clone(), |organization| organization.id)))
+}
+
+/// Finds an organization that is to be entered.
+pub(super) async fn find(context: &Context, id: Option<&str>) -> Result<Option<Organization>, Failure> {
+    let Some(id) = id else { return Ok(None) };
+    Ok(context.store().organization(context.environment_id(), &RecordKey::Id(id.to_owned())).await?)
+}
+
+/// The organization that a session answers a request in without a page: the one asked for, the one that the user is in,
+/// or else the oldest one.
+pub(super) async fn of_session(
+    context: &Context,
+    request: &AuthorizationRequest,
+    session: &Session,
+) -> Result<Result<Option<String>, NotAMember>, Failure> {
+    let key = RecordKey::Id(session.user_id.clone());
+    let Some(user) = context.store().user(context.environment_id(), &key).await? else {
+        return Ok(Ok(None));
+    };
+    let asked = asked(context, request).await?;
+    Ok(in_session(context, asked.as_deref(), session, &user))
+}
+
+fn in_session(
+    context: &Context,
+    asked: Option<&str>,
+    session: &Session,
+    user: &User,
+) -> Result<Option<String>, NotAMember> {
+    let choice = OrganizationChoice::of(Some(user), vec![], false, context.now_ms());
+    let is_member = |id: &&str| choice.tie(id) == Some(Tie::Member);
+    let current = session.organization_id.as_deref().filter(is_member);
+    let request = EntryRequest {
+        organization_id: asked.or(current),
+        is_full_stack: context.environment.tokens.user_management,
+        shows_pages: false,
+    };
+    match choice.decide(request) {
+        OrganizationEntry::Existing(id) => Ok(id),
+        OrganizationEntry::NotAMember => Err(NotAMember),
+        OrganizationEntry::New | OrganizationEntry::Choose => Ok(None),
+    }
+}
