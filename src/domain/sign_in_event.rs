@@ -163,6 +163,8 @@ pub enum SignInPage {
     CodeForm,
     /// Asks to open the link that was sent.
     CheckEmail,
+    /// Asks which organization to enter.
+    OrganizationChooser,
     /// Says that the sign-in has expired.
     Expired,
     /// Says that it was used.

@@ -59,6 +59,7 @@ fn page_text(page: SignInPage) -> &'static str {
         SignInPage::AddressForm => "the address form",
         SignInPage::CodeForm => "the code form",
         SignInPage::CheckEmail => "the request to open the link in the email",
+        SignInPage::OrganizationChooser => "the choice of an organization",
         SignInPage::Expired => "that the sign-in has expired",
         SignInPage::Completed => "that the sign-in was already used",
         SignInPage::TooManyAttempts => "that there were too many wrong codes",

@@ -5,11 +5,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::form_error::{FormError, Said};
-use super::views;
+use super::views::{self, OrganizationButton};
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, Stage};
 use crate::domain::authorization::{Parameters, Prompt};
 use crate::domain::clock::rfc3339;
 use crate::domain::flow::About;
+use crate::domain::organization_choice::Tie;
 use crate::domain::settings::PasswordlessType;
 use crate::domain::sign_in_event::{SignInEvent, SignInPage};
 use crate::http::context::Ctx;
@@ -20,6 +21,7 @@ use crate::http::texts;
 use crate::http::{cookies, guard, path_segment, see_other};
 use crate::runtime::Context;
 use crate::service::authorize::{self, named_address};
+use crate::service::choose_organization::{self, Chosen, Offer};
 use crate::service::flows;
 use crate::service::passwordless::{self, CodeResult, PasswordlessError, app_name};
 use crate::service::sessions::{Browser, live_session};
@@ -45,10 +47,17 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
         Err(_) => return lost(&context, &id).await.unwrap_or_else(|| not_yours().page(&request)),
     };
     let query = params::query(&request).unwrap_or_default();
-    let asked_for_other = matches!(query.one("account"), Ok(Some("other")));
+    let asked_for = |account: &str| query.one("account") == Ok(Some(account));
+    if auth_request.choosing().is_some() || asked_for("continue") {
+        match choose_organization::offer(&context, &browser, &auth_request).await {
+            Ok(Some(offer)) => return choose_organization(&context, &auth_request, offer),
+            Ok(None) => {}
+            Err(failure) => return Problem::failure(&failure).page(&request),
+        }
+    }
     if auth_request.stage == Stage::AwaitingEmail
         && auth_request.origin.authorization.prompt == Prompt::SelectAccount
-        && !asked_for_other
+        && !asked_for("other")
     {
         match live_session(&context, &browser).await {
             Ok(Some((_, user))) => return choose_account(&context, &auth_request, &user.email),
@@ -74,6 +83,26 @@ fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) ->
         action: path_of(context, &auth_request.id, "/account"),
         email: email.to_owned(),
         app_name: app_name(&context.environment, auth_request).to_owned(),
+    };
+    let redirect_uri = &auth_request.origin.authorization.redirect_uri;
+    page_with_forms(StatusCode::OK, &view, FormsLead::ToApplication { redirect_uri })
+}
+
+fn choose_organization(context: &Context, auth_request: &AuthRequest, offer: Offer) -> HttpResponse {
+    note_page(context, auth_request, SignInPage::OrganizationChooser);
+    let options = offer.choice.options.into_iter().map(|option| OrganizationButton {
+        id: option.id,
+        name: option.display_name,
+        joins: option.tie != Tie::Member,
+    });
+    let view = views::ChooseOrganization {
+        layout: render::layout(context, texts::TITLE_CHOOSE_ORGANIZATION),
+        action: path_of(context, &auth_request.id, "/organization"),
+        restart_action: path_of(context, &auth_request.id, "/restart"),
+        email: offer.email.to_unicode(),
+        app_name: app_name(&context.environment, auth_request).to_owned(),
+        organizations: options.collect(),
+        may_create: offer.choice.may_create,
     };
     let redirect_uri = &auth_request.origin.authorization.redirect_uri;
     page_with_forms(StatusCode::OK, &view, FormsLead::ToApplication { redirect_uri })
@@ -352,6 +381,11 @@ pub async fn account(
     };
     let browser: Browser = cookies::browser(&request, &context);
     if matches!(params.one("choice"), Ok(Some("continue"))) {
+        match has_organizations(&context, &browser, &id).await {
+            Ok(true) => return see_other(&url_of(&context, &id, "?account=continue")),
+            Ok(false) => {}
+            Err(refusal) => return refused(&request, &context, &id, &refusal),
+        }
         match passwordless::continue_with_session(&context, &browser, &id).await {
             Ok(Some(done)) => return signed_in(&context, done),
             Ok(None) => {}
@@ -361,11 +395,48 @@ pub async fn account(
     see_other(&url_of(&context, &id, "?account=other"))
 }
 
+/// Does the session's user have to choose an organization too?
+async fn has_organizations(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+) -> Result<bool, PasswordlessError> {
+    let auth_request = passwordless::request_of_browser(context, browser, id).await?;
+    Ok(choose_organization::offer(context, browser, &auth_request).await?.is_some())
+}
+
+/// `POST /login/{id}/organization`: the choice of an organization.
+pub async fn organization(
+    request: HttpRequest,
+    Ctx(context): Ctx,
+    id: web::Path<String>,
+    Form(form): Form,
+) -> HttpResponse {
+    let params = match checked(&request, &context, form) {
+        Ok(params) => params,
+        Err(response) => return response,
+    };
+    let browser = cookies::browser(&request, &context);
+    // It shows what there is to choose.
+    let page = url_of(&context, &id, "?account=continue");
+    let chosen = match (params.one("organization_id"), params.one("create")) {
+        (Ok(Some(id)), _) => Chosen::Organization(id.to_owned()),
+        (Ok(None), Ok(Some(_))) => Chosen::New,
+        _ => return see_other(&page),
+    };
+    match choose_organization::choose(&context, &browser, &id, &chosen).await {
+        Ok(Some(done)) => signed_in(&context, done),
+        // It is not offered any more.
+        Ok(None) => see_other(&page),
+        Err(refusal) => refused(&request, &context, &id, &refusal),
+    }
+}
+
 /// `GET /login/{id}/status`: may the waiting tab move on?
 pub async fn status(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
     let browser = cookies::browser(&request, &context);
     let state = match passwordless::request_of_browser(&context, &browser, &id).await {
-        Ok(found) if found.closed(context.now_ms()).is_none() => "waiting",
+        Ok(found) if found.closed(context.now_ms()).is_none() && found.choosing().is_none() => "waiting",
         Ok(_) | Err(PasswordlessError::NotYours) => "moved",
         Err(PasswordlessError::Failure(failure)) => return Problem::failure(&failure).json(),
         Err(_) => "waiting",
@@ -388,11 +459,14 @@ pub(super) fn checked(
     })
 }
 
-/// Back to the application, signed in.
+/// Back to the application, signed in, or on to the choice of an organization.
 pub(super) fn signed_in(context: &Context, done: SignedIn) -> HttpResponse {
     let mut response = see_other(&done.location);
     if let Some(value) = done.session_cookie {
         let _ = response.add_cookie(&cookies::session_cookie(context, value));
+    }
+    if let Some(value) = done.new_browser_cookie {
+        let _ = response.add_cookie(&cookies::browser_cookie(context, value));
     }
     response
 }

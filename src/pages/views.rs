@@ -104,6 +104,28 @@ pub struct ChooseAccount {
     pub app_name: String,
 }
 
+/// Where a user chooses the organization to enter.
+#[derive(Template)]
+#[template(path = "pages/choose_organization.html")]
+pub struct ChooseOrganization {
+    pub layout: Layout,
+    pub action: String,
+    pub restart_action: String,
+    pub email: String,
+    pub app_name: String,
+    pub organizations: Vec<OrganizationButton>,
+    /// May the user make one?
+    pub may_create: bool,
+}
+
+/// An organization to choose.
+pub struct OrganizationButton {
+    pub id: String,
+    pub name: String,
+    /// The user is not a member yet.
+    pub joins: bool,
+}
+
 /// Where a link to an organization's admin portal leads.
 #[derive(Template)]
 #[template(path = "pages/portal.html")]
@@ -201,9 +223,31 @@ mod tests {
         assert_eq!(buttons(&page).iter().filter(|b| b.contains("Continue")).count(), 1);
     }
 
+    fn organizations(name: &str) -> String {
+        let button = |id: &str, name: &str, joins| OrganizationButton { id: id.into(), name: name.into(), joins };
+        ChooseOrganization {
+            layout: layout(),
+            action: "/login/x/organization".into(),
+            restart_action: "/login/x/restart".into(),
+            email: "jane@example.com".into(),
+            app_name: "App".into(),
+            organizations: vec![button("org_1", name, false), button("org_2", "Beta", true)],
+            may_create: true,
+        }
+        .render()
+        .unwrap()
+    }
+
+    #[test]
+    fn every_organization_is_a_button_that_says_whether_it_is_joined() {
+        let expected = ["Not you?", "Acme", "Join Beta", "Create an organization"];
+        assert_eq!(buttons(&organizations("Acme")), expected);
+    }
+
     #[test]
     fn hostile_values_are_escaped() {
-        for page in [sign_in("\"><script>x</script>"), code_page("<script>x</script>@y")] {
+        let hostile = organizations("<script>x</script>");
+        for page in [sign_in("\"><script>x</script>"), code_page("<script>x</script>@y"), hostile] {
             assert!(!page.contains("<script>x"), "{page}");
         }
     }

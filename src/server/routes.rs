@@ -62,7 +62,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/code").post(login::code).shown_at("/login/{id}").end())
                 .service(endpoint("/resend").post(login::resend).shown_at("/login/{id}").end())
                 .service(endpoint("/restart").post(login::restart).shown_at("/login/{id}").end())
-                .service(endpoint("/account").post(login::account).shown_at("/login/{id}").end()),
+                .service(endpoint("/account").post(login::account).shown_at("/login/{id}").end())
+                .service(endpoint("/organization").post(login::organization).shown_at("/login/{id}").end()),
         )
         .service(endpoint("/invite/{token}").get(invitation::show).post(invitation::accept).end())
         .service(endpoint("/magicLink/{id}").get_with_effects(portal::open).end())

@@ -132,11 +132,11 @@ async fn let_choose(
 }
 
 /// The user of a sign-in, as it leaves the user, and what is told of that.
-struct Arrival {
-    user: User,
+pub(super) struct Arrival {
+    pub user: User,
     /// The organization that is entered.
-    organization: Option<Organization>,
-    told: Vec<Event>,
+    pub organization: Option<Organization>,
+    pub told: Vec<Event>,
 }
 
 /// A request that is completed.
@@ -204,7 +204,7 @@ pub(super) async fn commit(
 }
 
 /// The user after a sign-in. `None`: the organization is gone, or the invitation.
-async fn arrive(
+pub(super) async fn arrive(
     context: &Context,
     email: &EmailAddress,
     before: Option<&User>,
