@@ -6,6 +6,7 @@ CREATE TABLE events (
     type TEXT NOT NULL CHECK (type IN (
         'organization.created', 'organization.updated', 'organization.deleted',
         'organization.domain_created', 'organization.domain_deleted', 'user.organization_invitation', 'user.signup',
+        'user.login', 'user.logout',
         'user.organization_membership_created', 'user.organization_membership_updated',
         'user.organization_membership_deleted', 'role.created', 'role.updated', 'role.deleted', 'permission.created',
         'permission.updated', 'permission.deleted'

@@ -9,6 +9,8 @@ use super::organization::Organization;
 use super::organization_domain::OrganizationDomain;
 use super::permission::Permission;
 use super::role::Role;
+use super::session::{SessionRecord, SessionStatus};
+use super::settings::SessionSettings;
 use super::user::User;
 
 /// What happened.
@@ -23,6 +25,10 @@ pub enum EventType {
     UserInvited,
     /// A sign-up made a user and an organization.
     UserSignedUp,
+    /// A session began.
+    UserSignedIn,
+    /// A session ended before its time.
+    UserSignedOut,
     MembershipCreated,
     MembershipUpdated,
     MembershipDeleted,
@@ -45,6 +51,8 @@ impl EventType {
             Self::DomainDeleted => "organization.domain_deleted",
             Self::UserInvited => "user.organization_invitation",
             Self::UserSignedUp => "user.signup",
+            Self::UserSignedIn => "user.login",
+            Self::UserSignedOut => "user.logout",
             Self::MembershipCreated => "user.organization_membership_created",
             Self::MembershipUpdated => "user.organization_membership_updated",
             Self::MembershipDeleted => "user.organization_membership_deleted",
@@ -119,6 +127,43 @@ pub fn membership_data(organization: &Organization, user: &User) -> Value {
         "organization": organization_data(organization, None),
         "user": serde_json::to_value(UserData::new(user)).unwrap_or_default(),
     })
+}
+
+/// A user with a session as `data` of an event; `device` is what its sign-in told.
+pub fn session_data(user: &User, session: &SessionRecord, device: &Value, at: &SessionTimes<'_>) -> Value {
+    let mut told = serde_json::to_value(UserData::new(user)).unwrap_or_default();
+    if let Some(object) = told.as_object_mut() {
+        object.insert("last_login_time".to_owned(), user.last_sign_in_at_ms.map(rfc3339).into());
+    }
+    let times = &session.session;
+    let (status, settings) = (session.status(at.now_ms, at.settings), at.settings);
+    let clients = session.entries.iter().map(|entry| {
+        serde_json::json!({ "client_id": entry.client_id, "organization_id": entry.organization_id })
+    });
+    let data = serde_json::json!({
+        "session_id": times.id,
+        "user_id": times.user_id,
+        "organization_id": times.organization_id,
+        "authenticated_organizations": session.organization_ids(),
+        "authenticated_clients": clients.collect::<Vec<_>>(),
+        "created_at": rfc3339(session.created_at_ms),
+        "updated_at": rfc3339(times.ended_at_ms.unwrap_or(times.last_active_at_ms)),
+        "last_active_at": rfc3339(times.last_active_at_ms),
+        "idle_expires_at": rfc3339(session.idle_expires_at_ms(settings)),
+        "absolute_expires_at": rfc3339(times.absolute_expires_at_ms),
+        "expired_at": session.expired_at_ms(at.now_ms, settings).map(rfc3339),
+        "logout_at": times.ended_at_ms.filter(|_| status == SessionStatus::Logout).map(rfc3339),
+        "status": status.as_str().to_uppercase(),
+        "device": device,
+    });
+    serde_json::json!({ "user": told, "user_session": data })
+}
+
+/// When a session is looked at, and how long sessions last then.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionTimes<'t> {
+    pub now_ms: UnixMs,
+    pub settings: &'t SessionSettings,
 }
 
 /// A role as `data` of an event, with the name of the role that it extends.
@@ -256,6 +301,49 @@ mod tests {
     use crate::domain::email::EmailAddress;
     use crate::domain::organization::Feature;
     use crate::domain::organization_domain::{DomainName, DomainType};
+    use crate::domain::session::{Device, Session, SessionEnd, SessionEntry};
+
+    #[test]
+    fn a_session_is_told_with_its_user_as_it_stands() {
+        let email = EmailAddress::parse("jane@example.com").unwrap();
+        let mut jane = User::new("usr_1".into(), email, 1_767_225_600_000);
+        jane.last_sign_in_at_ms = Some(1_767_225_600_000);
+        let session = Session {
+            id: "ses_1".into(),
+            user_id: "usr_1".into(),
+            organization_id: Some("org_1".into()),
+            authenticated_at_ms: 1_767_225_600_000,
+            last_active_at_ms: 1_767_225_600_000,
+            absolute_expires_at_ms: 1_767_225_700_000,
+            idle_timeout_s: Some(10),
+            ended_at_ms: None,
+        };
+        let entry = SessionEntry { client_id: "skc_1".into(), organization_id: Some("org_1".into()) };
+        let mut record = SessionRecord {
+            session,
+            created_at_ms: 1_767_225_600_000,
+            ended_by: None,
+            device: Device::default(),
+            entries: vec![entry],
+        };
+        let settings = SessionSettings { absolute_timeout_s: 100, idle_timeout_s: 50 };
+        let at = SessionTimes { now_ms: 1_767_225_601_000, settings: &settings };
+        let device = serde_json::json!({ "browser": "Chrome" });
+        let data = session_data(&jane, &record, &device, &at);
+        assert_eq!(data["user"]["last_login_time"], "2026-01-01T00:00:00.000Z");
+        let told = &data["user_session"];
+        assert_eq!((&told["session_id"], &told["status"]), (&"ses_1".into(), &"ACTIVE".into()));
+        assert_eq!(told["authenticated_organizations"], serde_json::json!(["org_1"]));
+        assert_eq!(told["idle_expires_at"], "2026-01-01T00:00:10.000Z");
+        assert_eq!((&told["device"], &told["logout_at"]), (&device, &Value::Null));
+        record.session.ended_at_ms = Some(1_767_225_601_000);
+        record.ended_by = Some(SessionEnd::Logout);
+        let told = session_data(&jane, &record, &device, &at)["user_session"].clone();
+        assert_eq!(
+            (&told["status"], &told["logout_at"]),
+            (&"LOGOUT".into(), &"2026-01-01T00:00:01.000Z".into())
+        );
+    }
 
     #[test]
     fn a_member_is_told_with_the_organization() {

@@ -50,7 +50,7 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
     let asked_for = |account: &str| query.one("account") == Ok(Some(account));
     if auth_request.choosing().is_some() || asked_for("continue") {
         match choose_organization::offer(&context, &browser, &auth_request).await {
-            Ok(Some(offer)) => return choose_organization(&context, &auth_request, offer),
+            Ok(Some(offer)) => return organization_page(&context, &auth_request, offer),
             Ok(None) => {}
             Err(failure) => return Problem::failure(&failure).page(&request),
         }
@@ -88,7 +88,7 @@ fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) ->
     page_with_forms(StatusCode::OK, &view, FormsLead::ToApplication { redirect_uri })
 }
 
-fn choose_organization(context: &Context, auth_request: &AuthRequest, offer: Offer) -> HttpResponse {
+fn organization_page(context: &Context, auth_request: &AuthRequest, offer: Offer) -> HttpResponse {
     note_page(context, auth_request, SignInPage::OrganizationChooser);
     let options = offer.choice.options.into_iter().map(|option| OrganizationButton {
         id: option.id,

@@ -1,6 +1,6 @@
 //! `/oidc/logout` (OpenID Connect RP-Initiated Logout 1.0).
 
-use super::Failure;
+use super::{Failure, events};
 use super::sessions::{Browser, live_session};
 use super::token::hinted;
 use crate::domain::authorization::{Parameters, RepeatedParameter, with_query};
@@ -88,7 +88,9 @@ pub async fn end_confirmed(context: &Context, browser: &Browser) -> Result<(), F
 /// Ends a session and tells its applications; `false` when it had ended before.
 pub async fn end(context: &Context, session_id: &str, ended_by: SessionEnd) -> Result<bool, Failure> {
     let (store, now_ms) = (context.store(), context.now_ms());
-    let has_ended = store.end_session(context.environment_id(), session_id, ended_by, now_ms).await?;
+    let logouts = events::of_session_end(context, session_id, ended_by).await?;
+    let environment_id = context.environment_id();
+    let has_ended = store.end_session(environment_id, session_id, ended_by, &logouts, now_ms).await?;
     if has_ended {
         context.runtime.server.sessions_ended.notify_one();
     }

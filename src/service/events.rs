@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use super::Failure;
+use super::user_agent::UserAgent;
 use crate::domain::event::{
-    Event, EventType, domain_data, membership_data, organization_data, permission_data, role_data,
+    Event, EventType, SessionTimes, domain_data, membership_data, organization_data, permission_data,
+    role_data, session_data,
 };
 use crate::domain::ids::IdKind;
 use crate::domain::membership::MembershipStatus;
@@ -14,9 +16,10 @@ use crate::domain::page::{PageAnchor, PageRequest, Position};
 use crate::domain::permission::Permission;
 use crate::domain::record_key::RecordKey;
 use crate::domain::role_catalog::{RoleCatalog, RoleDifference};
+use crate::domain::session::{Device, SessionEnd, SessionEntry, SessionRecord, SessionStatus};
 use crate::domain::user::User;
 use crate::runtime::Context;
-use crate::storage::UserFilter;
+use crate::storage::{SessionChange, UserFilter};
 
 /// Members of an organization that are read together.
 const MEMBERS_AT_ONCE: u32 = 100;
@@ -75,19 +78,36 @@ pub(super) async fn of_memberships(
     Ok(in_order(events))
 }
 
-/// An organization is deleted with all of its memberships.
+/// What is told where records are deleted.
+#[derive(Debug, Default)]
+pub(super) struct Deletion {
+    pub events: Vec<Event>,
+    /// Of sessions that end, by their ids.
+    pub logouts: Vec<(String, Event)>,
+}
+
+/// An organization is deleted with all of its memberships, and the sessions in it end.
 pub(super) async fn of_deleted_organization(
     context: &Context,
     organization: &Organization,
-) -> Result<Vec<Event>, Failure> {
+) -> Result<Deletion, Failure> {
     let filter = UserFilter { organization_id: Some(organization.id.clone()), ..UserFilter::default() };
     let (store, environment_id) = (context.store(), context.environment_id());
-    let (mut events, mut anchor) = (vec![], PageAnchor::Newest);
+    let mut sessions = if context.environment.tokens.user_management {
+        store.open_sessions_in_organization(environment_id, &organization.id).await?
+    } else {
+        vec![]
+    };
+    let (mut events, mut logouts, mut anchor) = (vec![], vec![], PageAnchor::Newest);
     loop {
         let page = PageRequest { anchor, size: MEMBERS_AT_ONCE };
         let members = store.users(environment_id, &filter, &page).await?;
         let told = members.iter().map(|m| of_member(context, EventType::MembershipDeleted, organization, m));
         events.extend(told);
+        for user in &members {
+            let own = sessions.extract_if(.., |record| record.session.user_id == user.id).collect();
+            logouts.extend(of_ended_sessions(context, user, own, SessionEnd::Revocation));
+        }
         let last = members.last().and_then(|user| {
             let membership = user.membership(&organization.id)?;
             Some(Position { created_at_ms: membership.created_at_ms, id: user.id.clone() })
@@ -96,7 +116,7 @@ pub(super) async fn of_deleted_organization(
         anchor = PageAnchor::After(last);
     }
     events.push(of_organization(context, EventType::OrganizationDeleted, organization));
-    Ok(in_order(events))
+    Ok(Deletion { events: in_order(events), logouts })
 }
 
 /// Something happened to a user in an organization.
@@ -107,6 +127,121 @@ pub(super) fn of_member(
     user: &User,
 ) -> Event {
     new(context, event_type, &organization.id, membership_data(organization, user))
+}
+
+/// A session of a user began, or ended before its time. The modular profile, in which applications keep sessions of their
+/// own, tells neither.
+pub(super) fn of_session(
+    context: &Context,
+    event_type: EventType,
+    user: &User,
+    session: &SessionRecord,
+) -> Option<Event> {
+    if !context.environment.tokens.user_management {
+        return None;
+    }
+    let at = SessionTimes { now_ms: context.now_ms(), settings: &context.environment.sessions };
+    let data = session_data(user, session, &device(&session.device), &at);
+    Some(at_now(context, event_type, session.session.organization_id.clone(), data))
+}
+
+/// A sign-in begins a session; one that renews a session begins none. `client_id`: the application that gets its tokens.
+pub(super) fn of_new_session(
+    context: &Context,
+    user: &User,
+    change: &SessionChange,
+    client_id: Option<&str>,
+) -> Option<Event> {
+    let SessionChange::Start { session, device, .. } = change else { return None };
+    let entry = client_id.map(|client_id| SessionEntry {
+        client_id: client_id.to_owned(),
+        organization_id: session.organization_id.clone(),
+    });
+    let record = SessionRecord {
+        session: session.clone(),
+        created_at_ms: context.now_ms(),
+        ended_by: None,
+        device: device.clone(),
+        entries: entry.into_iter().collect(),
+    };
+    of_session(context, EventType::UserSignedIn, user, &record)
+}
+
+fn device(device: &Device) -> Value {
+    let user_agent = device.user_agent.as_deref().unwrap_or_default();
+    let parsed = UserAgent::parse(user_agent);
+    serde_json::json!({
+        "user_agent": user_agent,
+        "os": parsed.os,
+        "os_version": parsed.os_version,
+        "browser": parsed.browser,
+        "browser_version": parsed.browser_version,
+        "device_type": parsed.device_type,
+        "ip": device.ip_address.as_deref().unwrap_or_default(),
+    })
+}
+
+/// Of which something is told when they end.
+async fn open_sessions(context: &Context, user: &User) -> Result<Vec<SessionRecord>, Failure> {
+    if !context.environment.tokens.user_management {
+        return Ok(vec![]);
+    }
+    Ok(context.store().open_sessions_of_user(context.environment_id(), &user.id).await?)
+}
+
+/// All sessions of a user end, because the user is deleted.
+pub(super) async fn of_user_sessions(
+    context: &Context,
+    user: &User,
+) -> Result<Vec<(String, Event)>, Failure> {
+    let sessions = open_sessions(context, user).await?;
+    Ok(of_ended_sessions(context, user, sessions, SessionEnd::Revocation))
+}
+
+/// The sessions in organizations that a user left end.
+pub(super) async fn of_left_organizations(
+    context: &Context,
+    before: &User,
+    after: &User,
+) -> Result<Vec<(String, Event)>, Failure> {
+    let sessions = open_sessions(context, before).await?;
+    let has_left = |id: &str| before.membership(id).is_some() && after.membership(id).is_none();
+    let ended = sessions.into_iter().filter(|s| s.session.organization_id.as_deref().is_some_and(has_left));
+    Ok(of_ended_sessions(context, after, ended.collect(), SessionEnd::Revocation))
+}
+
+/// What is told of one session that is ended.
+pub(super) async fn of_session_end(
+    context: &Context,
+    session_id: &str,
+    ended_by: SessionEnd,
+) -> Result<Vec<(String, Event)>, Failure> {
+    if !context.environment.tokens.user_management {
+        return Ok(vec![]);
+    }
+    let (store, environment_id) = (context.store(), context.environment_id());
+    let Some(session) = store.session_record(environment_id, session_id).await? else { return Ok(vec![]) };
+    let key = RecordKey::Id(session.session.user_id.clone());
+    let Some(user) = store.user(environment_id, &key).await? else { return Ok(vec![]) };
+    Ok(of_ended_sessions(context, &user, vec![session], ended_by))
+}
+
+/// Active sessions are ended: with the id of each, what is told of it.
+pub(super) fn of_ended_sessions(
+    context: &Context,
+    user: &User,
+    sessions: Vec<SessionRecord>,
+    ended_by: SessionEnd,
+) -> Vec<(String, Event)> {
+    let (now_ms, settings) = (context.now_ms(), &context.environment.sessions);
+    let active = sessions.into_iter().filter(|s| s.status(now_ms, settings) == SessionStatus::Active);
+    let told = active.filter_map(|mut record| {
+        record.session.ended_at_ms = Some(now_ms);
+        record.ended_by = Some(ended_by);
+        let event = of_session(context, EventType::UserSignedOut, user, &record)?;
+        Some((record.session.id, event))
+    });
+    told.collect()
 }
 
 /// Events of one moment, with ids that sort as they happened.

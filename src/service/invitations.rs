@@ -169,9 +169,16 @@ pub async fn accept(context: &Context, token: &str, browser: &Browser) -> Result
         let session = sign_in::session_change(context, &after, organization.as_ref(), browser).await?;
         let session_cookie = new_handle(session.session_id(), context.entropy());
         let cookie_digest = context.secret().digest(Purpose::SessionCookie, &session_cookie);
-        let events = events::of_memberships(context, Some(&before), Some(&after)).await?;
-        let with =
-            WithUser { events: &events, session: Some((&session, &cookie_digest)), ..WithUser::default() };
+        let mut told = events::of_memberships(context, Some(&before), Some(&after)).await?;
+        told.extend(events::of_new_session(context, &after, &session, None));
+        let told = events::in_order(told);
+        let logouts = sign_in::logouts(context, &session).await?;
+        let with = WithUser {
+            events: &told,
+            logouts: &logouts,
+            session: Some((&session, &cookie_digest)),
+            ..WithUser::default()
+        };
         if !context.store().update_user(context.environment_id(), &before, &after, with).await? {
             return Ok(None);
         }

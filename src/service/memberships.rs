@@ -77,7 +77,7 @@ pub async fn create_user(context: &Context, organization_id: &str, new: NewUser)
             held: organization.max_allowed_users.and(Some(&organization)),
             events: &events,
             mail: mail.as_ref(),
-            session: None,
+            ..WithUser::default()
         };
         match context.store().insert_user(context.environment_id(), &user, with).await {
             Ok(true) => {
@@ -130,7 +130,7 @@ pub async fn create(
             held: organization.max_allowed_users.and(Some(&organization)),
             events: &events,
             mail: mail.as_ref(),
-            session: None,
+            ..WithUser::default()
         };
         match context.store().update_user(context.environment_id(), &before, &after, with).await {
             Ok(true) => {
@@ -178,7 +178,8 @@ pub async fn delete(
             return Ok(users::delete_read(context, &before).await?.then_some(()));
         }
         let events = events::of_memberships(context, Some(&before), Some(&after)).await?;
-        let with = WithUser { events: &events, ..WithUser::default() };
+        let logouts = events::of_left_organizations(context, &before, &after).await?;
+        let with = WithUser { events: &events, logouts: &logouts, ..WithUser::default() };
         let is_done = context.store().update_user(context.environment_id(), &before, &after, with).await?;
         Ok(is_done.then_some(()))
     })

@@ -168,10 +168,12 @@ pub async fn set_max_allowed_users(
 pub async fn delete(context: &Context, key: &RecordKey) -> Result<(), ApiRefusal> {
     retry_on_conflict(|| async {
         let before = find(context, key).await?;
-        let events = events::of_deleted_organization(context, &before).await?;
+        let told = events::of_deleted_organization(context, &before).await?;
         let members = Members::GoWithTheirLastOrganization;
         let (store, environment_id, now_ms) = (context.store(), context.environment_id(), context.now_ms());
-        let is_done = store.delete_organization(environment_id, &before, members, &events, now_ms).await?;
+        let is_done = store
+            .delete_organization(environment_id, &before, members, &told.events, &told.logouts, now_ms)
+            .await?;
         Ok::<_, ApiRefusal>(is_done.then_some(()))
     })
     .await?;

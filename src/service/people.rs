@@ -246,7 +246,8 @@ pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<U
         let after = checked(context, fields, Some(&before)).await?;
         let after = User { updated_at_ms: context.now_ms(), ..after };
         let events = events::of_memberships(context, Some(&before), Some(&after)).await?;
-        let with = WithUser { events: &events, ..WithUser::default() };
+        let logouts = events::of_left_organizations(context, &before, &after).await?;
+        let with = WithUser { events: &events, logouts: &logouts, ..WithUser::default() };
         match context.store().update_user(context.environment_id(), &before, &after, with).await {
             Ok(is_done) => Ok(is_done.then_some(())),
             // An organization was deleted meanwhile.
@@ -360,10 +361,11 @@ pub async fn change_organization(
 pub async fn delete_organization(context: &Context, id: &str) -> Result<(), ControlError> {
     retry_on_conflict(|| async {
         let before = stored_organization(context, id).await?.organization;
-        let events = events::of_deleted_organization(context, &before).await?;
+        let told = events::of_deleted_organization(context, &before).await?;
         let (store, environment_id, now_ms) = (context.store(), context.environment_id(), context.now_ms());
-        let is_done =
-            store.delete_organization(environment_id, &before, Members::Stay, &events, now_ms).await?;
+        let is_done = store
+            .delete_organization(environment_id, &before, Members::Stay, &told.events, &told.logouts, now_ms)
+            .await?;
         Ok::<_, ControlError>(is_done.then_some(()))
     })
     .await?;

@@ -16,7 +16,7 @@ use crate::domain::ids::{IdKind, new_handle};
 use crate::domain::membership::{Membership, ProvisioningMethod};
 use crate::domain::organization::Organization;
 use crate::domain::organization_choice::{EntryRequest, OrganizationEntry};
-use crate::domain::session::Session;
+use crate::domain::session::{Session, SessionEnd};
 use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::modular_subject;
 use crate::domain::user::User;
@@ -160,10 +160,14 @@ pub(super) async fn commit(
     let Judged { request, email, proof, counted } = judged;
     let now_ms = context.now_ms();
     let Some(arrival) = arrive(context, email, before, &entering).await? else { return Ok(None) };
-    let Arrival { user, organization, told } = &arrival;
+    let Arrival { user, organization, .. } = &arrival;
     let session = session_change(context, user, organization.as_ref(), browser).await?;
     let session_cookie = new_handle(session.session_id(), context.entropy());
     let ends_session = session.ends_another();
+    let logouts = logouts(context, &session).await?;
+    let client_id = &request.origin.authorization.client_id;
+    let login = events::of_new_session(context, user, &session, Some(client_id));
+    let told = events::in_order(arrival.told.iter().cloned().chain(login).collect());
     let Hosted { authorization, issuer, .. } = request.origin.clone();
     let grant = new_grant(context, authorization, &issuer, session.session(), now_ms);
     let code = new_handle(&grant.id, context.entropy());
@@ -178,7 +182,8 @@ pub(super) async fn commit(
             (Entering::AllowedDomain(_), Some(organization)) => Some(Joining::Joins(organization)),
             _ => None,
         },
-        events: told,
+        events: &told,
+        logouts: &logouts,
         session,
         session_cookie_digest: &context.secret().digest(Purpose::SessionCookie, &session_cookie),
         grant: &grant,
@@ -201,6 +206,17 @@ pub(super) async fn commit(
     note_success(context, &request.id, &grant, &user.id, false);
     let location = success_url(&grant, &code);
     Ok(Some(SignedIn { location, session_cookie: Some(session_cookie), ..SignedIn::default() }))
+}
+
+/// What is told of the session that another user's ends.
+pub(super) async fn logouts(
+    context: &Context,
+    change: &SessionChange,
+) -> Result<Vec<(String, Event)>, Failure> {
+    match change.ends_session_id() {
+        Some(id) => events::of_session_end(context, id, SessionEnd::Revocation).await,
+        None => Ok(vec![]),
+    }
 }
 
 /// The user after a sign-in. `None`: the organization is gone, or the invitation.

@@ -93,7 +93,8 @@ pub async fn delete(context: &Context, key: &RecordKey) -> Result<(), ApiRefusal
 /// Deletes a user; `false` when somebody changed or deleted the user since.
 pub(super) async fn delete_read(context: &Context, before: &User) -> Result<bool, Failure> {
     let events = events::of_memberships(context, Some(before), None).await?;
-    Ok(context.store().delete_user(context.environment_id(), before, &events).await?)
+    let logouts = events::of_user_sessions(context, before).await?;
+    Ok(context.store().delete_user(context.environment_id(), before, &events, &logouts).await?)
 }
 
 /// Changes a user over the version that was read, again while others change it.

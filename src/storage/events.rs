@@ -1,6 +1,6 @@
 //! What happened to records, written in the same transaction as the change.
 
-use super::{Statement, Store, StoreError, sql};
+use super::{Batch, Statement, Store, StoreError, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::event::Event;
 
@@ -14,8 +14,15 @@ pub(super) fn inserting(environment_id: &str, event: &Event) -> Statement {
     )
 }
 
+/// Notes what is told of sessions, by their ids, that are ended next.
+pub(super) fn write_logouts(batch: &mut Batch, environment_id: &str, logouts: &[(String, Event)]) {
+    for (session_id, event) in logouts {
+        batch.write(inserting_before_end(environment_id, event, session_id));
+    }
+}
+
 /// Notes an event about the end of a session, where that has not ended before.
-pub(super) fn inserting_before_end(environment_id: &str, event: &Event, session_id: &str) -> Statement {
+fn inserting_before_end(environment_id: &str, event: &Event, session_id: &str) -> Statement {
     bind(
         sql("INSERT INTO events (environment_id, id, type, organization_id, data_json, occurred_at_ms, \
              logged_at_ms) SELECT $1, $2, $3, $4, $5, CAST($6 AS BIGINT), CAST($7 AS BIGINT) WHERE EXISTS \

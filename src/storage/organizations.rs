@@ -285,10 +285,12 @@ impl Store {
         environment_id: &str,
         organization: &Organization,
         members: Members,
-        events: &[Event],
+        told: &[Event],
+        logouts: &[(String, Event)],
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
+        events::write_logouts(&mut batch, environment_id, logouts);
         if members == Members::GoWithTheirLastOrganization {
             delete_lone_members(&mut batch, environment_id, &organization.id);
         }
@@ -298,7 +300,7 @@ impl Store {
             sql("DELETE FROM organizations WHERE environment_id = $1 AND id = $2 AND version = $3");
         let deleting = deleting.bind(environment_id.to_owned()).bind(organization.id.clone());
         batch.require_one_row(deleting.bind(organization.version));
-        for event in events {
+        for event in told {
             batch.write(events::inserting(environment_id, event));
         }
         Ok(self.commit(batch).await?.is_some())

@@ -1,7 +1,8 @@
 //! Which applications hear of the end of a session, and whether they were told (OpenID Connect Back-Channel Logout 1.0).
 
-use super::{Batch, Statement, Store, StoreError, row::row, sql};
+use super::{Batch, Statement, Store, StoreError, events, row::row, sql};
 use crate::domain::clock::UnixMs;
+use crate::domain::event::Event;
 use crate::domain::session::SessionEnd;
 
 /// An application that gets tokens in a session and wants to hear of its end.
@@ -95,15 +96,17 @@ pub(super) fn end_in_organization(
 }
 
 impl Store {
-    /// Ends a session; `false` when it had ended before.
+    /// Ends a session, of which `logouts` tell; `false` when it had ended before.
     pub async fn end_session(
         &self,
         environment_id: &str,
         id: &str,
         ended_by: SessionEnd,
+        logouts: &[(String, Event)],
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
+        events::write_logouts(&mut batch, environment_id, logouts);
         end(&mut batch, environment_id, id, ended_by, now_ms);
         let done = self.commit(batch).await?.unwrap_or_default();
         Ok(done.last().is_some_and(|session| session.rows_affected == 1))

@@ -137,6 +137,32 @@ impl Store {
         Ok(records_of(query.bind(environment_id).bind(id).fetch_all(&self.pool).await?)?.into_iter().next())
     }
 
+    /// The sessions of a user that nobody ended.
+    pub async fn open_sessions_of_user(
+        &self,
+        environment_id: &str,
+        user_id: &str,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let query = sessions_with_entries!(
+            "SELECT * FROM sessions WHERE environment_id = $1 AND user_id = $2 AND ended_at_ms IS NULL",
+            "s.created_at_ms, s.id"
+        );
+        records_of(query.bind(environment_id).bind(user_id).fetch_all(&self.pool).await?)
+    }
+
+    /// The sessions in an organization that nobody ended.
+    pub async fn open_sessions_in_organization(
+        &self,
+        environment_id: &str,
+        organization_id: &str,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let query = sessions_with_entries!(
+            "SELECT * FROM sessions WHERE environment_id = $1 AND organization_id = $2 AND ended_at_ms IS NULL",
+            "s.created_at_ms, s.id"
+        );
+        records_of(query.bind(environment_id).bind(organization_id).fetch_all(&self.pool).await?)
+    }
+
     /// A page of sessions, as [`PageRequest::page`] takes it.
     pub async fn session_records(
         &self,

@@ -47,6 +47,14 @@ impl SessionChange {
         &self.session().id
     }
 
+    /// The session of somebody else that it ends.
+    pub fn ends_session_id(&self) -> Option<&str> {
+        match self {
+            Self::Start { ends_session_id, .. } => ends_session_id.as_deref(),
+            Self::Renew { .. } => None,
+        }
+    }
+
     /// The session as it will be.
     pub fn session(&self) -> &Session {
         match self {
@@ -56,7 +64,7 @@ impl SessionChange {
 
     /// Does a session of somebody else end with it?
     pub fn ends_another(&self) -> bool {
-        matches!(self, Self::Start { ends_session_id: Some(_), .. })
+        self.ends_session_id().is_some()
     }
 }
 

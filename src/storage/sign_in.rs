@@ -37,6 +37,8 @@ pub struct Completion<'a> {
     /// How the user comes to a new membership, which has no roles yet.
     pub joining: Option<Joining<'a>>,
     pub events: &'a [Event],
+    /// What is told of sessions, by their ids, that it ends.
+    pub logouts: &'a [(String, Event)],
     pub session: SessionChange,
     pub session_cookie_digest: &'a str,
     pub grant: &'a Grant,
@@ -125,6 +127,7 @@ impl Store {
         if let Some(counted) = done.counted {
             batch.require_one_row(self.holding_failed_attempts(environment_id, counted));
         }
+        events::write_logouts(&mut batch, environment_id, done.logouts);
         write_user(&mut batch, environment_id, done)?;
         let (grant, cookie_digest) = (done.grant, done.session_cookie_digest);
         sessions::write(&mut batch, environment_id, &done.session, cookie_digest, done.now_ms);

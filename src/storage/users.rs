@@ -174,6 +174,8 @@ pub struct WithUser<'w> {
     /// The organization whose limit of members was checked.
     pub held: Option<&'w Organization>,
     pub events: &'w [Event],
+    /// What is told of sessions, by their ids, that are ended.
+    pub logouts: &'w [(String, Event)],
     /// An invitation.
     pub mail: Option<&'w NewMail>,
     /// A session of the user in a browser, with the digest of its cookie.
@@ -181,11 +183,12 @@ pub struct WithUser<'w> {
 }
 
 impl WithUser<'_> {
-    /// Comes first, so that a loser writes nothing.
+    /// Comes first, so that a loser writes nothing, and what is told of sessions is told before they end.
     fn hold(&self, batch: &mut Batch, environment_id: &str) {
         if let Some(organization) = self.held {
             memberships::hold_organization(batch, environment_id, organization);
         }
+        events::write_logouts(batch, environment_id, self.logouts);
     }
 
     fn write(&self, batch: &mut Batch, environment_id: &str, user: &User) {
@@ -416,9 +419,11 @@ impl Store {
         &self,
         environment_id: &str,
         user: &User,
-        events: &[Event],
+        told: &[Event],
+        logouts: &[(String, Event)],
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
+        events::write_logouts(&mut batch, environment_id, logouts);
         // Zero is due whatever the time is.
         let notifying =
             sql("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND outcome IS NULL \
@@ -426,7 +431,7 @@ impl Store {
         batch.write(notifying.bind(environment_id).bind(user.id.clone()));
         let deleting = sql("DELETE FROM users WHERE environment_id = $1 AND id = $2 AND version = $3");
         batch.require_one_row(deleting.bind(environment_id).bind(user.id.clone()).bind(user.version));
-        write_events(&mut batch, environment_id, events);
+        write_events(&mut batch, environment_id, told);
         Ok(self.commit(batch).await?.is_some())
     }
 

@@ -164,7 +164,8 @@ async fn no_code_is_judged_beside_the_count_not_even_a_right_one(
     let Some(server) = TestServer::on(engine, UNLIMITED_MAILS).await else { return };
     let (store, id) = (server.app.store(), &server.app.id);
     let email = EmailAddress::parse("jane@example.com").unwrap();
-    let (session, mut grant) = (session("ses_1"), grant("grt_1", "", "ses_1"));
+    let (session, mut grant) = (session("ses_1"), grant("grt_1", "usr_1", "ses_1"));
+    let jane = User::new("usr_1".into(), email.clone(), 0);
     grant.authorization.client_id = crate::support::CLIENT_ID.into();
     // Somebody reads the count, and others judge a wrong code before it is written back: the first of all, and another one.
     for right in [true, false, false, true] {
@@ -178,12 +179,15 @@ async fn no_code_is_judged_beside_the_count_not_even_a_right_one(
             if !right {
                 return store.update_auth_request(id, &request, counted).await.unwrap();
             }
+            let before = store.user_of_email(id, &email).await.unwrap();
             let completion = Completion {
                 request: &request,
-                email: &email,
                 counted,
-                new_user_id: "usr_1",
-                new_organization: None,
+                before: before.as_ref(),
+                user: before.as_ref().unwrap_or(&jane),
+                joining: None,
+                events: &[],
+                logouts: &[],
                 session: SessionChange::Start {
                     session: session.clone(),
                     device: vestibule::domain::session::Device::default(),
@@ -195,11 +199,11 @@ async fn no_code_is_judged_beside_the_count_not_even_a_right_one(
                 backchannel_client: None,
                 now_ms: 0,
             };
-            let user = store.commit_completion(id, &completion).await.unwrap();
-            if user.is_some() {
+            let is_done = store.commit_completion(id, &completion).await.unwrap();
+            if is_done {
                 store.delete_expired(id, i64::MAX, 10).await.unwrap();
             }
-            user.is_some()
+            is_done
         };
         assert!(!judge(&read).await);
         let after = store.auth_request::<Hosted>(id, request_id).await.unwrap().unwrap();

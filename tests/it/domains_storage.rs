@@ -127,7 +127,7 @@ async fn a_domain_goes_with_its_organization_and_is_free_then(
     insert(&store, &domain("dom_1", "org_1", DomainType::OrganizationDomain)).await.unwrap();
     let first = Organization::new("org_1".into(), "org_1".into(), 1);
     let deleted = organizations_storage::event(EventType::OrganizationDeleted, &first);
-    assert!(store.delete_organization(ENV, &first, Members::Stay, &[deleted], 30).await.unwrap());
+    assert!(store.delete_organization(ENV, &first, Members::Stay, &[deleted], &[], 30).await.unwrap());
     assert_eq!(store.domain(ENV, "org_1", "dom_1").await.unwrap(), None);
     insert(&store, &domain("dom_2", "org_2", DomainType::OrganizationDomain)).await.unwrap();
 }

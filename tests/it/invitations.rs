@@ -75,7 +75,8 @@ async fn an_invited_user_accepts_by_the_link_and_is_signed_in(
     let store = server.database.open().await;
     let types: Vec<String> =
         store.events(&server.app.id).await.unwrap().into_iter().map(|(event_type, _)| event_type).collect();
-    assert_eq!(types[1..], ["user.organization_invitation", "user.organization_membership_created"]);
+    let told = ["user.organization_invitation", "user.organization_membership_created", "user.login"];
+    assert_eq!(types[1..], told);
 }
 
 #[tokio::test]

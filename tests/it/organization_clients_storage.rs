@@ -79,7 +79,7 @@ async fn clients_go_with_their_organization(#[values(Engine::Sqlite, Engine::Pos
     }
     let first = Organization::new("org_1".into(), "org_1".into(), 1);
     let deleted = organizations_storage::event(EventType::OrganizationDeleted, &first);
-    assert!(store.delete_organization(ENV, &first, Members::Stay, &[deleted], 30).await.unwrap());
+    assert!(store.delete_organization(ENV, &first, Members::Stay, &[deleted], &[], 30).await.unwrap());
     assert_eq!(read(&store, "m2morg_1").await, None);
     assert!(read(&store, "m2morg_2").await.is_some());
 }

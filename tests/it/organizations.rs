@@ -353,7 +353,8 @@ async fn a_sign_up_of_the_full_stack_profile_tells_of_its_organization() {
         (&list["total_size"], &list["organizations"][0]["display_name"]),
         (&1.into(), &"acme.test".into())
     );
-    let told = ["organization.created", "user.organization_membership_created", "user.signup"];
+    let made = ["organization.created", "user.organization_membership_created", "user.signup"];
+    let told = [&made[..], &["user.login"; 2]].concat();
     assert_eq!(event_types(&server).await, told);
 }
 

@@ -49,7 +49,7 @@ async fn update(store: &Store, organization: &Organization) -> Result<bool, Stor
 
 async fn delete(store: &Store, organization: &Organization, members: Members) -> bool {
     let event = event(EventType::OrganizationDeleted, organization);
-    store.delete_organization(ENV, organization, members, &[event], 30).await.unwrap()
+    store.delete_organization(ENV, organization, members, &[event], &[], 30).await.unwrap()
 }
 
 async fn read(store: &Store, id: &str) -> Option<Organization> {

@@ -79,8 +79,8 @@ async fn a_user_is_read_as_written_with_memberships_and_roles(
     );
     let after = User { version: 2, ..after };
     assert_eq!(read(&store, "usr_1").await, Some(after.clone()));
-    assert!(!store.delete_user(ENV, &jane(), &[]).await.unwrap());
-    assert!(store.delete_user(ENV, &after, &[]).await.unwrap());
+    assert!(!store.delete_user(ENV, &jane(), &[], &[]).await.unwrap());
+    assert!(store.delete_user(ENV, &after, &[], &[]).await.unwrap());
     assert_eq!(read(&store, "usr_1").await, None);
 }
 
