@@ -458,7 +458,10 @@ fn digits_of_all_scripts_are_the_digits_they_are() {
 fn a_proof_may_wait_for_a_choice_which_is_made_once_and_in_time() {
     let proven = sent().verify_code(true, "digest", &LIMITS, 1_000).0.await_choice();
     assert_eq!((proven.choosing(), proven.closed(2_000)), (Some(&jane()), None));
-    assert_eq!(Stage::from_parts(proven.stage.as_str(), proven.credentials().cloned()).unwrap(), proven.stage);
+    assert_eq!(
+        Stage::from_parts(proven.stage.as_str(), proven.credentials().cloned()).unwrap(),
+        proven.stage
+    );
     // The proof is used up.
     assert_eq!(proven.clone().verify_code(true, "digest", &LIMITS, 2_000).1, CodeOutcome::NotOffered);
     assert_eq!(proven.clone().verify_link(true, &settings(true), 2_000).1, LinkOutcome::Expired);

@@ -137,9 +137,9 @@ pub fn session_data(user: &User, session: &SessionRecord, device: &Value, at: &S
     }
     let times = &session.session;
     let (status, settings) = (session.status(at.now_ms, at.settings), at.settings);
-    let clients = session.entries.iter().map(|entry| {
-        serde_json::json!({ "client_id": entry.client_id, "organization_id": entry.organization_id })
-    });
+    let clients = session.entries.iter().map(
+        |entry| serde_json::json!({ "client_id": entry.client_id, "organization_id": entry.organization_id }),
+    );
     let data = serde_json::json!({
         "session_id": times.id,
         "user_id": times.user_id,

@@ -37,12 +37,7 @@ impl Session {
     }
 
     /// Goes to an organization, or to none. Its policy can shorten the session and never lengthens it.
-    pub fn enter(
-        &mut self,
-        organization_id: Option<String>,
-        policy: Option<SessionPolicy>,
-        now_ms: UnixMs,
-    ) {
+    pub fn enter(&mut self, organization_id: Option<String>, policy: Option<SessionPolicy>, now_ms: UnixMs) {
         self.organization_id = organization_id;
         self.idle_timeout_s = policy.and_then(|policy| policy.idle_timeout_min).map(|minutes| minutes * 60);
         if let Some(policy) = policy {

@@ -224,7 +224,8 @@ mod tests {
     }
 
     fn organizations(name: &str) -> String {
-        let button = |id: &str, name: &str, joins| OrganizationButton { id: id.into(), name: name.into(), joins };
+        let button =
+            |id: &str, name: &str, joins| OrganizationButton { id: id.into(), name: name.into(), joins };
         ChooseOrganization {
             layout: layout(),
             action: "/login/x/organization".into(),

@@ -172,8 +172,7 @@ fn may_be_silent(
     user: &UserSummary,
 ) -> bool {
     // An organization that is named leaves nothing to choose.
-    let names_organization =
-        request.organization_id.is_some() && context.environment.tokens.user_management;
+    let names_organization = request.organization_id.is_some() && context.environment.tokens.user_management;
     let prompt_allows = match request.prompt {
         Prompt::Auto | Prompt::None => true,
         Prompt::SelectAccount => names_organization,

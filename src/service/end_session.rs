@@ -1,8 +1,8 @@
 //! `/oidc/logout` (OpenID Connect RP-Initiated Logout 1.0).
 
-use super::{Failure, events};
 use super::sessions::{Browser, live_session};
 use super::token::hinted;
+use super::{Failure, events};
 use crate::domain::authorization::{Parameters, RepeatedParameter, with_query};
 use crate::domain::client::Client;
 use crate::domain::client::check_post_logout_uri;

@@ -85,7 +85,8 @@ pub(super) fn end_in_organization(
 ) {
     let user_id = user_id.unwrap_or_default();
     // Zero is due whatever the time is.
-    let telling = sql("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id IN \
+    let telling =
+        sql("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id IN \
          (SELECT id FROM sessions WHERE environment_id = $1 AND organization_id = $2 AND ended_at_ms IS NULL \
          AND ($3 = '' OR user_id = $3))");
     batch.write(telling.bind(environment_id).bind(organization_id).bind(user_id));

@@ -146,11 +146,10 @@ impl Store {
         session: &Session,
         cookie_digest: &str,
     ) -> Result<(), StoreError> {
-        let query = sql(
-            "INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
+        let query =
+            sql("INSERT INTO sessions (environment_id, id, user_id, cookie_digest, authenticated_at_ms, \
              last_active_at_ms, absolute_expires_at_ms, organization_id, idle_timeout_s, created_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $5)",
-        );
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $5)");
         let query = query
             .bind(environment_id.to_owned())
             .bind(session.id.clone())

@@ -178,7 +178,8 @@ impl Store {
         if let Some(counted) = counted {
             batch.require_one_row(self.holding_failed_attempts(environment_id, counted));
         }
-        let binding = sql("UPDATE auth_requests SET browser_digest = $3 WHERE environment_id = $1 AND id = $2");
+        let binding =
+            sql("UPDATE auth_requests SET browser_digest = $3 WHERE environment_id = $1 AND id = $2");
         batch.write(binding.bind(environment_id).bind(&next.id).bind(&next.origin.browser_digest));
         Ok(self.commit(batch).await?.is_some())
     }
@@ -218,11 +219,9 @@ fn write_user(batch: &mut Batch, environment_id: &str, done: &Completion<'_>) ->
 
 /// A new user, unless somebody else has the address by now.
 fn inserting_user(environment_id: &str, user: &User, now_ms: UnixMs) -> Statement {
-    sql(
-        "INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
+    sql("INSERT INTO users (environment_id, id, email, email_key, created_at_ms, updated_at_ms, \
          last_sign_in_at_ms, email_verified_at_ms) VALUES ($1, $2, $3, $4, $5, $5, $5, $5) \
-         ON CONFLICT (environment_id, email_key) DO NOTHING",
-    )
+         ON CONFLICT (environment_id, email_key) DO NOTHING")
     .bind(environment_id)
     .bind(&user.id)
     .bind(user.email.as_str())

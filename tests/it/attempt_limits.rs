@@ -9,6 +9,7 @@ use vestibule::config::{Config, Source};
 use vestibule::domain::auth_request::Hosted;
 use vestibule::domain::email::EmailAddress;
 use vestibule::domain::limits::FailedAttempts;
+use vestibule::domain::user::User;
 use vestibule::storage::{AttemptUpdate, Completion, SessionChange};
 
 use crate::storage::{grant, session};

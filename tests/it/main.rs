@@ -14,6 +14,7 @@ mod attempt_limits;
 mod audit_logs;
 mod authorize;
 mod backchannel_logout;
+mod choose_organization;
 mod code_verification;
 mod command_line;
 mod connections;

@@ -12,8 +12,8 @@ use vestibule::domain::record_key::RecordKey;
 use vestibule::domain::session::Session;
 use vestibule::domain::user::User;
 use vestibule::storage::{
-    Members, OrganizationFilter, PeopleFilter, PortalLink, Seed, SeedOrganization, SeedUser, Store, StoreError,
-    WithUser,
+    Members, OrganizationFilter, PeopleFilter, PortalLink, Seed, SeedOrganization, SeedUser, Store,
+    StoreError, WithUser,
 };
 
 use crate::support::{Database, Engine};

@@ -301,7 +301,9 @@ async fn a_grant_is_found_with_those_behind_it_and_goes_with_them(
     for id in ["org_1", "org_2"] {
         let organization = store.organization(ENV, &RecordKey::Id(id.into())).await.unwrap().unwrap();
         let event = event(EventType::OrganizationDeleted, &organization);
-        assert!(store.delete_organization(ENV, &organization, Members::Stay, &[event], &[], 30).await.unwrap());
+        assert!(
+            store.delete_organization(ENV, &organization, Members::Stay, &[event], &[], 30).await.unwrap()
+        );
     }
     assert_eq!(store.grant_with_subject(ENV, "grt_2").await.unwrap().unwrap().organizations, []);
     let user = store.user(ENV, &RecordKey::Id("usr_1".into())).await.unwrap().unwrap();
