@@ -27,6 +27,7 @@ const PATHS: &[&str] = &[
     "/login/nobody/resend",
     "/login/nobody/restart",
     "/login/nobody/account",
+    "/login/nobody/organization",
     "/assets/vestibule.css",
     "/assets/nothing",
     "/assets/logo",
@@ -88,9 +89,14 @@ async fn no_parameter_of_a_running_sign_in_breaks_it() {
     let person = server.person();
     let sign_in = person.start("jane@example.com").await;
     let long = "9".repeat(60_000);
-    for (path, name) in
-        [("/email", "email"), ("/code", "code"), ("/account", "choice"), ("/resend", "x"), ("/status", "x")]
-    {
+    for (path, name) in [
+        ("/email", "email"),
+        ("/code", "code"),
+        ("/account", "choice"),
+        ("/organization", "organization_id"),
+        ("/resend", "x"),
+        ("/status", "x"),
+    ] {
         for value in [
             "",
             " ",
