@@ -21,7 +21,7 @@ use crate::http::texts;
 use crate::http::{cookies, guard, path_segment, see_other};
 use crate::runtime::Context;
 use crate::service::authorize::{self, named_address};
-use crate::service::choose_organization::{self, Chosen, Offer};
+use crate::service::choose_organization::{self, ChoiceResult, Chosen, Offer};
 use crate::service::flows;
 use crate::service::passwordless::{self, CodeResult, PasswordlessError, app_name};
 use crate::service::sessions::{Browser, live_session};
@@ -425,9 +425,8 @@ pub async fn organization(
         _ => return see_other(&page),
     };
     match choose_organization::choose(&context, &browser, &id, &chosen).await {
-        Ok(Some(done)) => signed_in(&context, done),
-        // It is not offered any more.
-        Ok(None) => see_other(&page),
+        Ok(ChoiceResult::SignedIn(done)) => signed_in(&context, done),
+        Ok(ChoiceResult::NotOffered) => see_other(&page),
         Err(refusal) => refused(&request, &context, &id, &refusal),
     }
 }

@@ -23,6 +23,14 @@ pub enum Chosen {
     New,
 }
 
+/// What came of a choice.
+#[derive(Debug)]
+pub enum ChoiceResult {
+    SignedIn(SignedIn),
+    /// That is not offered, or not any more.
+    NotOffered,
+}
+
 /// What is offered to whom.
 #[derive(Debug, Clone)]
 pub struct Offer {
@@ -65,13 +73,13 @@ async fn choice_of_session(
     Ok(Some((user, OrganizationChoice { may_create: false, ..choice })))
 }
 
-/// Enters what the user chose; by one write that uses the request up. `None`: that is not offered, or not any more.
+/// Enters what the user chose, by one write that uses the request up.
 pub async fn choose(
     context: &Context,
     browser: &Browser,
     id: &str,
     chosen: &Chosen,
-) -> Result<Option<SignedIn>, PasswordlessError> {
+) -> Result<ChoiceResult, PasswordlessError> {
     retry_on_conflict(|| async {
         let request = request_of_browser(context, browser, id).await?;
         if let Some(closed) = request.closed(context.now_ms()) {
@@ -97,24 +105,26 @@ fn entering(choice: &OrganizationChoice, chosen: &Chosen) -> Option<Entering> {
     })
 }
 
-/// The outer `None`: somebody else moved request or user meanwhile.
+/// `None`: somebody else moved request or user meanwhile.
 async fn by_proof(
     context: &Context,
     browser: &Browser,
     request: AuthRequest,
     email: &EmailAddress,
     chosen: &Chosen,
-) -> Result<Option<Option<SignedIn>>, PasswordlessError> {
+) -> Result<Option<ChoiceResult>, PasswordlessError> {
     let before = context.store().user_of_email(context.environment_id(), email).await?;
     if before.is_none() && !context.environment.passwordless.sign_up_allowed {
-        return Ok(Some(None));
+        return Ok(Some(ChoiceResult::NotOffered));
     }
     let choice = organization_entry::choice(context, email, before.as_ref()).await?;
     let judged = request.choose(context.now_ms()).map_err(PasswordlessError::Closed)?;
-    let (Some(judged), Some(entering)) = (judged, entering(&choice, chosen)) else { return Ok(Some(None)) };
+    let (Some(judged), Some(entering)) = (judged, entering(&choice, chosen)) else {
+        return Ok(Some(ChoiceResult::NotOffered));
+    };
     let judged = Judged { request: &judged, email, proof: None, counted: None };
-    let done = sign_in::commit(context, judged, before.as_ref(), entering, browser).await?;
-    Ok(done.map(Some))
+    let done = sign_in::commit(context, judged, before.as_ref(), &entering, browser).await?;
+    Ok(done.map(ChoiceResult::SignedIn))
 }
 
 /// The same for a choice that needs no new proof.
@@ -123,20 +133,23 @@ async fn by_session(
     browser: &Browser,
     request: &AuthRequest,
     chosen: &Chosen,
-) -> Result<Option<Option<SignedIn>>, PasswordlessError> {
+) -> Result<Option<ChoiceResult>, PasswordlessError> {
     let Some((session, summary)) = answering_session(context, browser, request).await? else {
-        return Ok(Some(None));
+        return Ok(Some(ChoiceResult::NotOffered));
     };
-    let Some((user, choice)) = choice_of_session(context, &session).await? else { return Ok(Some(None)) };
+    let Some((user, choice)) = choice_of_session(context, &session).await? else {
+        return Ok(Some(ChoiceResult::NotOffered));
+    };
     let organization_id = match entering(&choice, chosen) {
         Some(Entering::Existing(id)) => id,
         Some(entering @ (Entering::Invited(_) | Entering::AllowedDomain(_))) => {
             let Some(id) = join(context, &user, &entering).await? else { return Ok(None) };
             Some(id)
         }
-        Some(Entering::New) | None => return Ok(Some(None)),
+        Some(Entering::New) | None => return Ok(Some(ChoiceResult::NotOffered)),
     };
-    Ok(Some(answer_by_session(context, request, &session, &summary, organization_id).await?))
+    let done = answer_by_session(context, request, &session, &summary, organization_id).await?;
+    Ok(Some(ChoiceResult::SignedIn(done)))
 }
 
 /// Makes the user of a session a member, and gives the organization's id. `None`: somebody else changed the user or the

@@ -109,7 +109,7 @@ pub(super) async fn complete(
         }
     };
     let judged = Judged { request: judged, email, proof: Some(proof), counted };
-    commit(context, judged, before.as_ref(), entering, browser).await
+    commit(context, judged, before.as_ref(), &entering, browser).await
 }
 
 /// Uses up the proof, and leads the browser that it came from to the page where the user chooses an organization.
@@ -154,12 +154,12 @@ pub(super) async fn commit(
     context: &Context,
     judged: Judged<'_>,
     before: Option<&User>,
-    entering: Entering,
+    entering: &Entering,
     browser: &Browser,
 ) -> Result<Option<SignedIn>, Failure> {
     let Judged { request, email, proof, counted } = judged;
     let now_ms = context.now_ms();
-    let Some(arrival) = arrive(context, email, before, &entering).await? else { return Ok(None) };
+    let Some(arrival) = arrive(context, email, before, entering).await? else { return Ok(None) };
     let Arrival { user, organization, .. } = &arrival;
     let session = session_change(context, user, organization.as_ref(), browser).await?;
     let session_cookie = new_handle(session.session_id(), context.entropy());
@@ -177,7 +177,7 @@ pub(super) async fn commit(
         counted,
         before,
         user,
-        joining: match (&entering, organization) {
+        joining: match (entering, organization) {
             (Entering::New, Some(organization)) => Some(Joining::Creates(organization)),
             (Entering::AllowedDomain(_), Some(organization)) => Some(Joining::Joins(organization)),
             _ => None,

@@ -56,8 +56,7 @@ pub(super) fn noting(
     .bind(client.expires_at_ms)
 }
 
-/// Ends a session, if it has not ended, and lets its applications be told at once. Its last statement touches the
-/// session.
+/// Ends a session, if it has not ended, and lets its applications be told at once.
 pub(super) fn end(
     batch: &mut Batch,
     environment_id: &str,
@@ -65,14 +64,25 @@ pub(super) fn end(
     ended_by: SessionEnd,
     now_ms: UnixMs,
 ) {
+    batch.write(telling(environment_id, session_id));
+    batch.write(ending(environment_id, session_id, ended_by, now_ms));
+}
+
+fn telling(environment_id: &str, session_id: &str) -> Statement {
     // Zero is due whatever the time is.
-    let telling =
-        sql("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id = $2 \
-         AND EXISTS (SELECT 1 FROM sessions WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL)");
-    batch.write(telling.bind(environment_id).bind(session_id));
-    let ending = sql("UPDATE sessions SET ended_at_ms = $3, ended_by = $4 \
-         WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL");
-    batch.write(ending.bind(environment_id).bind(session_id).bind(now_ms).bind(ended_by.as_str()));
+    sql("UPDATE session_clients SET notify_at_ms = 0 WHERE environment_id = $1 AND session_id = $2 \
+         AND EXISTS (SELECT 1 FROM sessions WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL)")
+    .bind(environment_id)
+    .bind(session_id)
+}
+
+fn ending(environment_id: &str, session_id: &str, ended_by: SessionEnd, now_ms: UnixMs) -> Statement {
+    sql("UPDATE sessions SET ended_at_ms = $3, ended_by = $4 \
+         WHERE environment_id = $1 AND id = $2 AND ended_at_ms IS NULL")
+    .bind(environment_id)
+    .bind(session_id)
+    .bind(now_ms)
+    .bind(ended_by.as_str())
 }
 
 /// Ends the sessions that are in an organization, of one user or of all, as [`end`] ends one.
@@ -108,9 +118,10 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut batch = Batch::default();
         events::write_logouts(&mut batch, environment_id, logouts);
-        end(&mut batch, environment_id, id, ended_by, now_ms);
-        let done = self.commit(batch).await?.unwrap_or_default();
-        Ok(done.last().is_some_and(|session| session.rows_affected == 1))
+        batch.write(telling(environment_id, id));
+        // Nobody is told twice where two end it at once.
+        batch.require_one_row(ending(environment_id, id, ended_by, now_ms));
+        Ok(self.commit(batch).await?.is_some())
     }
 
     /// Notices whose time has come, of all environments, oldest first.

@@ -314,7 +314,9 @@ pub async fn continue_with_session(
         return Ok(None);
     };
     match organization_entry::of_session(context, &request.origin.authorization, &session).await? {
-        Ok(organization_id) => answer_by_session(context, &request, &session, &user, organization_id).await,
+        Ok(organization_id) => {
+            answer_by_session(context, &request, &session, &user, organization_id).await.map(Some)
+        }
         Err(NotAMember) => {
             let Hosted { authorization, issuer, .. } = &request.origin;
             let (code, text) = (ErrorCode::InvalidOrganizationId, NotAMember.to_string());
@@ -331,7 +333,7 @@ pub(in crate::service) async fn answer_by_session(
     session: &Session,
     user: &UserSummary,
     organization_id: Option<String>,
-) -> Result<Option<SignedIn>, PasswordlessError> {
+) -> Result<SignedIn, PasswordlessError> {
     let by_session = BySession {
         flow_id: &request.id,
         authorization: request.origin.authorization.clone(),
@@ -341,7 +343,7 @@ pub(in crate::service) async fn answer_by_session(
     };
     let location = issue_code_silently(context, by_session, session, &user.email).await?;
     let location = location.ok_or(PasswordlessError::Closed(Closed::Completed))?;
-    Ok(Some(SignedIn { location, ..SignedIn::default() }))
+    Ok(SignedIn { location, ..SignedIn::default() })
 }
 
 /// Where the application of a request starts sign-ins, if it has said so: a browser that lost its cookie goes
