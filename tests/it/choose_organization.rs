@@ -371,3 +371,37 @@ async fn logins_and_logouts_are_told_with_their_session() {
     assert_eq!(login["user_session"]["session_id"], session);
     assert!(login["user"]["last_login_time"].is_string());
 }
+
+#[rstest]
+#[tokio::test]
+async fn tokens_of_an_organization_that_was_left_are_not_refreshed_while_the_session_goes_on(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, FULL_STACK).await else { return };
+    let (acme, beta, jane_id) = with_jane_in_two(&server).await;
+    let jane = server.person();
+    let (_, page) = prove(&jane, JANE, &[("organization_id", &acme)]).await;
+    let of_acme = server.exchange(&page.answer("code").unwrap()).await.json();
+    let page = jane.authorize(&[("organization_id", &acme)]).await;
+    let unused_code = page.answer("code").unwrap();
+    // The session goes over to the other one.
+    let page = jane.authorize(&[("organization_id", &beta)]).await;
+    let of_beta = server.exchange(&page.answer("code").unwrap()).await.json();
+    assert_eq!(claims(&of_acme["access_token"])["sid"], claims(&of_beta["access_token"])["sid"]);
+    let path = format!("/memberships/organizations/{acme}/users/{jane_id}");
+    server.do_api("DELETE", &path, Value::Null).await;
+    let late = server.exchange(&unused_code).await;
+    assert_eq!((late.status, &late.json()["error"]), (400, &"invalid_grant".into()));
+    let client =
+        [("client_id", crate::support::CLIENT_ID), ("client_secret", crate::support::CLIENT_SECRET)];
+    for (tokens, is_good) in [(of_acme, false), (of_beta, true)] {
+        let token = tokens["refresh_token"].as_str().unwrap();
+        let introspected = server.post("/oauth/introspect", &[client[0], client[1], ("token", token)]).await;
+        assert_eq!(introspected.json()["active"], is_good);
+        let page = server.token(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await;
+        assert_eq!(page.status == 200, is_good, "{}", page.body);
+        if !is_good {
+            assert_eq!(page.json()["error"], "invalid_grant");
+        }
+    }
+}
