@@ -392,8 +392,7 @@ async fn tokens_of_an_organization_that_was_left_are_not_refreshed_while_the_ses
     server.do_api("DELETE", &path, Value::Null).await;
     let late = server.exchange(&unused_code).await;
     assert_eq!((late.status, &late.json()["error"]), (400, &"invalid_grant".into()));
-    let client =
-        [("client_id", crate::support::CLIENT_ID), ("client_secret", crate::support::CLIENT_SECRET)];
+    let client = [("client_id", crate::support::CLIENT_ID), ("client_secret", crate::support::CLIENT_SECRET)];
     for (tokens, is_good) in [(of_acme, false), (of_beta, true)] {
         let token = tokens["refresh_token"].as_str().unwrap();
         let introspected = server.post("/oauth/introspect", &[client[0], client[1], ("token", token)]).await;

@@ -52,6 +52,7 @@ mod rest_description;
 mod roles;
 mod roles_storage;
 mod sessions;
+mod sign_in_storage;
 mod smtp;
 mod starting;
 mod statements;

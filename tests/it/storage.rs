@@ -78,7 +78,7 @@ fn stored(id: &str, version: i64) -> ClientRecord {
 }
 
 /// A store in whose environment Jane belongs to two organizations.
-async fn store_with_jane(database: &Database) -> Store {
+pub(crate) async fn store_with_jane(database: &Database) -> Store {
     let store = store_in(database).await;
     let organization = |id: &str| SeedOrganization {
         id: id.into(),
