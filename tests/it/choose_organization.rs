@@ -174,6 +174,7 @@ async fn invitations_and_organizations_of_the_domain_are_joined_by_the_choice(
     let joined = (beta, "ACTIVE".to_owned(), "allowed_email_domain".to_owned());
     assert_eq!(memberships(&server, token["sub"].as_str().unwrap()).await, [joined]);
 
+    server.advance_s(1);
     let eve = server.person();
     let (sign_in, _) = prove(&eve, "eve@acme.test", &[]).await;
     let page = eve.send(&format!("{sign_in}/organization"), &[("create", "organization")]).await;
