@@ -10,7 +10,7 @@ use crate::domain::email::EmailAddress;
 use crate::domain::organization_choice::{OrganizationChoice, Tie};
 use crate::domain::record_key::RecordKey;
 use crate::domain::session::Session;
-use crate::domain::user::User;
+use crate::domain::user::{User, UserSummary};
 use crate::runtime::Context;
 use crate::storage::{StoreError, WithUser};
 
@@ -53,13 +53,22 @@ pub async fn offer(
         let choice = organization_entry::choice(context, email, user.as_ref()).await?;
         return Ok(Some(Offer { email: email.clone(), choice }));
     }
-    let is_free =
-        context.environment.tokens.user_management && request.origin.authorization.organization_id.is_none();
-    let Some((session, _)) = answering_session(context, browser, request).await?.filter(|_| is_free) else {
-        return Ok(None);
-    };
+    let Some((session, _)) = choosing_session(context, browser, request).await? else { return Ok(None) };
     let Some((user, choice)) = choice_of_session(context, &session).await? else { return Ok(None) };
     Ok((choice.options.len() > 1).then_some(Offer { email: user.email, choice }))
+}
+
+/// The browser's session, where its user may choose: the application named no organization.
+async fn choosing_session(
+    context: &Context,
+    browser: &Browser,
+    request: &AuthRequest,
+) -> Result<Option<(Session, UserSummary)>, Failure> {
+    let is_named = request.origin.authorization.organization_id.is_some();
+    if is_named || !context.environment.tokens.user_management {
+        return Ok(None);
+    }
+    answering_session(context, browser, request).await
 }
 
 /// What the user of a session can enter without a new proof: nothing is made for a session.
@@ -134,7 +143,7 @@ async fn by_session(
     request: &AuthRequest,
     chosen: &Chosen,
 ) -> Result<Option<ChoiceResult>, PasswordlessError> {
-    let Some((session, summary)) = answering_session(context, browser, request).await? else {
+    let Some((session, summary)) = choosing_session(context, browser, request).await? else {
         return Ok(Some(ChoiceResult::NotOffered));
     };
     let Some((user, choice)) = choice_of_session(context, &session).await? else {
