@@ -2,6 +2,7 @@
 
 use super::clock::UnixMs;
 use super::metadata::Metadata;
+use super::organization::SessionPolicy;
 use super::role::RoleSummary;
 
 /// A user in an organization.
@@ -11,6 +12,8 @@ pub struct Membership {
     pub organization_id: String,
     /// The display name of the organization.
     pub organization_name: String,
+    /// How long sessions in the organization last, where it says so.
+    pub session_policy: Option<SessionPolicy>,
     pub status: MembershipStatus,
     pub provisioning_method: ProvisioningMethod,
     /// By their ids, which grow with time.
@@ -42,6 +45,7 @@ impl Membership {
         Self {
             organization_id,
             organization_name,
+            session_policy: None,
             status: MembershipStatus::Active,
             provisioning_method: ProvisioningMethod::DirectProvision,
             roles: vec![],
@@ -64,6 +68,11 @@ impl Membership {
             invitation: Some(invitation),
             ..Self::direct(organization_id, organization_name, now_ms)
         }
+    }
+
+    /// Does it hold?
+    pub fn is_active(&self) -> bool {
+        self.status == MembershipStatus::Active
     }
 
     /// The invitation that the user has not accepted yet.

@@ -2,7 +2,7 @@
 //! chooses.
 
 use super::clock::UnixMs;
-use super::membership::{Membership, MembershipStatus};
+use super::membership::Membership;
 use super::organization::OrganizationSummary;
 use super::user::User;
 
@@ -73,7 +73,7 @@ impl OrganizationChoice {
             display_name: membership.organization_name.clone(),
             tie,
         };
-        let active = memberships.iter().filter(|membership| membership.status == MembershipStatus::Active);
+        let active = memberships.iter().filter(|membership| membership.is_active());
         let mut options: Vec<_> = active.map(|membership| option(membership, Tie::Member)).collect();
         let may_create = sign_up_allowed && options.is_empty();
         let invited = memberships
@@ -124,7 +124,7 @@ impl OrganizationChoice {
 mod tests {
     use super::*;
     use crate::domain::email::EmailAddress;
-    use crate::domain::membership::Invitation;
+    use crate::domain::membership::{Invitation, MembershipStatus};
 
     const PAGES: EntryRequest<'_> =
         EntryRequest { organization_id: None, is_full_stack: true, shows_pages: true };

@@ -3,7 +3,7 @@
 use super::organization_entry;
 use super::passwordless::{PasswordlessError, answer_by_session, answering_session, request_of_browser};
 use super::sessions::Browser;
-use super::sign_in::{self, Entering, Judged, SignedIn};
+use super::sign_in::{self, Arrival, Entering, Judged, SignedIn};
 use super::{Failure, memberships, retry_on_conflict};
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::email::EmailAddress;
@@ -165,13 +165,7 @@ async fn by_session(
 /// organization meanwhile.
 async fn join(context: &Context, before: &User, entering: &Entering) -> Result<Option<String>, Failure> {
     let arrival = sign_in::arrive(context, &before.email, Some(before), entering).await?;
-    let Some((arrival, organization)) = arrival.and_then(|mut arrival| {
-        let organization = arrival.organization.take()?;
-        Some((arrival, organization))
-    }) else {
-        return Ok(None);
-    };
-    let mut user = arrival.user;
+    let Some(Arrival { mut user, joined: Some(organization), told, .. }) = arrival else { return Ok(None) };
     let mut held = None;
     if matches!(entering, Entering::AllowedDomain(_)) {
         held = organization.max_allowed_users.and(Some(&organization));
@@ -180,7 +174,7 @@ async fn join(context: &Context, before: &User, entering: &Entering) -> Result<O
             membership.roles = roles;
         }
     }
-    let with = WithUser { held, events: &arrival.told, ..WithUser::default() };
+    let with = WithUser { held, events: &told, ..WithUser::default() };
     match context.store().update_user(context.environment_id(), before, &user, with).await {
         Ok(true) => Ok(Some(organization.id)),
         Ok(false) | Err(StoreError::MissingParent(_)) => Ok(None),

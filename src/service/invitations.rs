@@ -3,7 +3,7 @@
 use super::api::ApiRefusal;
 use super::passwordless::is_test;
 use super::sessions::Browser;
-use super::{Failure, events, organization_entry, outbox, retry_on_conflict, sign_in, users};
+use super::{Failure, events, outbox, retry_on_conflict, sign_in, users};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::api_error::ApiErrorCode;
 use crate::domain::ids::new_handle;
@@ -165,8 +165,7 @@ pub async fn accept(context: &Context, token: &str, browser: &Browser) -> Result
         };
         let offer = offer(context, &after, membership);
         after.email_verified_at_ms.get_or_insert(now_ms);
-        let organization = organization_entry::find(context, Some(&organization_id)).await?;
-        let session = sign_in::session_change(context, &after, organization.as_ref(), browser).await?;
+        let session = sign_in::session_change(context, &after, Some(&organization_id), browser).await?;
         let session_cookie = new_handle(session.session_id(), context.entropy());
         let cookie_digest = context.secret().digest(Purpose::SessionCookie, &session_cookie);
         let mut told = events::of_memberships(context, Some(&before), Some(&after)).await?;

@@ -1,9 +1,9 @@
-//! What a sign-in can choose from, and which organization a session answers in.
+//! Which organization a sign-in enters, what it can choose from, and which organization a session answers in.
 
 use super::Failure;
 use crate::domain::authorization::AuthorizationRequest;
 use crate::domain::email::EmailAddress;
-use crate::domain::organization::Organization;
+use crate::domain::organization::{Organization, OrganizationSummary};
 use crate::domain::organization_choice::{EntryRequest, OrganizationChoice, OrganizationEntry, Tie};
 use crate::domain::organization_domain::DomainName;
 use crate::domain::record_key::RecordKey;
@@ -16,29 +16,64 @@ use crate::runtime::Context;
 #[error("the user is not an active member of the organization that organization_id names")]
 pub struct NotAMember;
 
+/// What a sign-in of somebody who proved an address comes to. `user` is as stored; `None`: somebody who is new.
+pub(super) async fn decide(
+    context: &Context,
+    request: &AuthorizationRequest,
+    email: &EmailAddress,
+    user: Option<&User>,
+    shows_pages: bool,
+) -> Result<OrganizationEntry, Failure> {
+    let asked = asked(context, request, user).await?;
+    let is_member = user.is_some_and(|user| user.memberships.iter().any(|membership| membership.is_active()));
+    // Members are not asked to join by the domain of their address: nothing has to be read for that.
+    let choice = if asked.is_none() && !is_member && shows_pages {
+        choice(context, email, user).await?
+    } else {
+        choice_of(context, user, vec![])
+    };
+    Ok(choice.decide(EntryRequest {
+        organization_id: asked.as_deref(),
+        is_full_stack: context.environment.tokens.user_management,
+        shows_pages,
+    }))
+}
+
 /// The organizations that whoever has this address can enter. `user` is as stored; `None`: somebody who is new.
 pub(super) async fn choice(
     context: &Context,
     email: &EmailAddress,
     user: Option<&User>,
 ) -> Result<OrganizationChoice, Failure> {
-    let (store, now_ms) = (context.store(), context.now_ms());
+    let (store, environment_id) = (context.store(), context.environment_id());
     let of_domain = match DomainName::parse(email.domain()) {
         Some(domain) if context.environment.tokens.user_management => {
-            store.organizations_of_domain(context.environment_id(), &domain, now_ms).await?
+            store.organizations_of_domain(environment_id, &domain, context.now_ms()).await?
         }
         _ => vec![],
     };
+    Ok(choice_of(context, user, of_domain))
+}
+
+fn choice_of(
+    context: &Context,
+    user: Option<&User>,
+    of_domain: Vec<OrganizationSummary>,
+) -> OrganizationChoice {
     let sign_up_allowed = context.environment.passwordless.sign_up_allowed;
-    Ok(OrganizationChoice::of(user, of_domain, sign_up_allowed, now_ms))
+    OrganizationChoice::of(user, of_domain, sign_up_allowed, context.now_ms())
 }
 
 /// The id of the organization that an application asks for by id or by its own id of it.
-pub(super) async fn asked(
+async fn asked(
     context: &Context,
     request: &AuthorizationRequest,
+    user: Option<&User>,
 ) -> Result<Option<String>, Failure> {
     let Some(text) = &request.organization_id else { return Ok(None) };
+    if user.is_some_and(|user| user.membership(text).is_some()) {
+        return Ok(Some(text.clone()));
+    }
     let found = context.store().organization_summary(context.environment_id(), text).await?;
     // One that was deleted meanwhile has no members.
     Ok(Some(found.map_or_else(|| text.clone(), |organization| organization.id)))
@@ -61,7 +96,7 @@ pub(super) async fn of_session(
     let Some(user) = context.store().user(context.environment_id(), &key).await? else {
         return Ok(Ok(None));
     };
-    let asked = asked(context, request).await?;
+    let asked = asked(context, request, Some(&user)).await?;
     Ok(in_session(context, asked.as_deref(), session, &user))
 }
 
@@ -71,6 +106,7 @@ fn in_session(
     session: &Session,
     user: &User,
 ) -> Result<Option<String>, NotAMember> {
+    // Without a page nothing is made or joined.
     let choice = OrganizationChoice::of(Some(user), vec![], false, context.now_ms());
     let is_member = |id: &&str| choice.tie(id) == Some(Tie::Member);
     let current = session.organization_id.as_deref().filter(is_member);

@@ -1,12 +1,13 @@
 //! The end of a sign-in: session, grant, and the way back to the application with a code.
 
-use super::organization_entry;
+use super::organization_entry::{self, NotAMember};
 use super::sessions::{Browser, live_session, touch};
 use super::token::lifetime_s;
 use super::{Failure, events, flows};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
+use crate::domain::clock::UnixMs;
 use crate::domain::email::EmailAddress;
 use crate::domain::entropy::secret_text;
 use crate::domain::event::{Event, EventType};
@@ -15,7 +16,7 @@ use crate::domain::grant::Grant;
 use crate::domain::ids::{IdKind, new_handle};
 use crate::domain::membership::{Membership, ProvisioningMethod};
 use crate::domain::organization::Organization;
-use crate::domain::organization_choice::{EntryRequest, OrganizationEntry};
+use crate::domain::organization_choice::OrganizationEntry;
 use crate::domain::session::{Session, SessionEnd};
 use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::modular_subject;
@@ -86,13 +87,8 @@ pub(super) async fn complete(
     if let Some((code, text)) = refusal(context, request, email, before.as_ref()) {
         return refuse(context, judged, counted, code, text).await;
     }
-    let choice = organization_entry::choice(context, email, before.as_ref()).await?;
-    let asked = organization_entry::asked(context, request).await?;
-    let entry = choice.decide(EntryRequest {
-        organization_id: asked.as_deref(),
-        is_full_stack: context.environment.tokens.user_management,
-        shows_pages: !matches!(proof, Proof::Instant),
-    });
+    let shows_pages = !matches!(proof, Proof::Instant);
+    let entry = organization_entry::decide(context, request, email, before.as_ref(), shows_pages).await?;
     let entering = match entry {
         OrganizationEntry::Existing(id) => Entering::Existing(id),
         OrganizationEntry::New => Entering::New,
@@ -104,8 +100,8 @@ pub(super) async fn complete(
             return Ok(chooser);
         }
         OrganizationEntry::NotAMember => {
-            let text = "the user is not an active member of the organization that organization_id names";
-            return refuse(context, judged, counted, ErrorCode::InvalidOrganizationId, text).await;
+            let (code, text) = (ErrorCode::InvalidOrganizationId, NotAMember.to_string());
+            return refuse(context, judged, counted, code, &text).await;
         }
     };
     let judged = Judged { request: judged, email, proof: Some(proof), counted };
@@ -134,8 +130,10 @@ async fn let_choose(
 /// The user of a sign-in, as it leaves the user, and what is told of that.
 pub(super) struct Arrival {
     pub user: User,
-    /// The organization that is entered.
-    pub organization: Option<Organization>,
+    /// The organization that is entered, of which the user is a member.
+    pub organization_id: Option<String>,
+    /// The same, where the user was no member before.
+    pub joined: Option<Organization>,
     pub told: Vec<Event>,
 }
 
@@ -160,8 +158,8 @@ pub(super) async fn commit(
     let Judged { request, email, proof, counted } = judged;
     let now_ms = context.now_ms();
     let Some(arrival) = arrive(context, email, before, entering).await? else { return Ok(None) };
-    let Arrival { user, organization, .. } = &arrival;
-    let session = session_change(context, user, organization.as_ref(), browser).await?;
+    let Arrival { user, organization_id, joined, .. } = &arrival;
+    let session = session_change(context, user, organization_id.as_deref(), browser).await?;
     let session_cookie = new_handle(session.session_id(), context.entropy());
     let ends_session = session.ends_another();
     let logouts = logouts(context, &session).await?;
@@ -177,7 +175,7 @@ pub(super) async fn commit(
         counted,
         before,
         user,
-        joining: match (entering, organization) {
+        joining: match (entering, joined) {
             (Entering::New, Some(organization)) => Some(Joining::Creates(organization)),
             (Entering::AllowedDomain(_), Some(organization)) => Some(Joining::Joins(organization)),
             _ => None,
@@ -236,36 +234,42 @@ pub(super) async fn arrive(
             let id = context.new_id(IdKind::Organization);
             Some(Organization::new(id, email.domain().to_owned(), now_ms))
         }
-        Entering::Existing(None) => None,
-        Entering::Existing(Some(id)) | Entering::Invited(id) | Entering::AllowedDomain(id) => {
-            let found = organization_entry::find(context, Some(id)).await?;
-            let Some(organization) = found else { return Ok(None) };
-            Some(organization)
+        Entering::Existing(organization_id) => {
+            let organization_id = organization_id.clone();
+            return Ok(Some(Arrival { user, organization_id, joined: None, told: vec![] }));
+        }
+        Entering::Invited(id) | Entering::AllowedDomain(id) => {
+            organization_entry::find(context, Some(id)).await?
         }
     };
-    let Some(entered) = organization.as_ref().filter(|_| !matches!(entering, Entering::Existing(_))) else {
-        return Ok(Some(Arrival { user, organization, told: vec![] }));
-    };
+    let Some(joined) = organization else { return Ok(None) };
     user.updated_at_ms = now_ms;
-    let direct = Membership::direct(entered.id.clone(), entered.display_name.clone(), now_ms);
-    let provisioning_method = match entering {
-        Entering::New => ProvisioningMethod::OrgCreator,
-        _ => ProvisioningMethod::AllowedEmailDomain,
-    };
-    match entering {
-        Entering::Invited(id) => {
-            if !user.membership_mut(id).is_some_and(|membership| membership.accept(now_ms)) {
-                return Ok(None);
-            }
-        }
-        _ => user.join(Membership { provisioning_method, ..direct }),
+    if !becomes_member(&mut user, &joined, entering, now_ms) {
+        return Ok(None);
     }
-    let mut told = vec![events::of_member(context, EventType::MembershipCreated, entered, &user)];
+    let mut told = vec![events::of_member(context, EventType::MembershipCreated, &joined, &user)];
     if matches!(entering, Entering::New) {
-        told.insert(0, events::of_organization(context, EventType::OrganizationCreated, entered));
-        told.push(events::of_member(context, EventType::UserSignedUp, entered, &user));
+        told.insert(0, events::of_organization(context, EventType::OrganizationCreated, &joined));
+        told.push(events::of_member(context, EventType::UserSignedUp, &joined, &user));
     }
-    Ok(Some(Arrival { user, organization, told: events::in_order(told) }))
+    let told = events::in_order(told);
+    Ok(Some(Arrival { user, organization_id: Some(joined.id.clone()), joined: Some(joined), told }))
+}
+
+/// Makes the user a member of the organization; `false`: there is no invitation any more.
+fn becomes_member(user: &mut User, joined: &Organization, entering: &Entering, now_ms: UnixMs) -> bool {
+    if let Entering::Invited(id) = entering {
+        return user.membership_mut(id).is_some_and(|membership| membership.accept(now_ms));
+    }
+    user.join(Membership {
+        provisioning_method: match entering {
+            Entering::New => ProvisioningMethod::OrgCreator,
+            _ => ProvisioningMethod::AllowedEmailDomain,
+        },
+        session_policy: joined.session_policy,
+        ..Membership::direct(joined.id.clone(), joined.display_name.clone(), now_ms)
+    });
+    true
 }
 
 fn note_success(context: &Context, flow_id: &str, grant: &Grant, user_id: &str, silently: bool) {
@@ -317,11 +321,12 @@ async fn refuse(
     Ok(Some(SignedIn { location, ..SignedIn::default() }))
 }
 
-/// The same user's proof renews the browser's session; anybody else's starts a new one. Either is in the organization then.
+/// The same user's proof renews the browser's session; anybody else's starts a new one. Either is in the organization then,
+/// of which the user is a member.
 pub(super) async fn session_change(
     context: &Context,
     user: &User,
-    organization: Option<&Organization>,
+    organization_id: Option<&str>,
     browser: &Browser,
 ) -> Result<SessionChange, Failure> {
     let now_ms = context.now_ms();
@@ -342,8 +347,8 @@ pub(super) async fn session_change(
             ended_at_ms: None,
         },
     };
-    let policy = organization.and_then(|organization| organization.session_policy);
-    session.enter(organization.map(|organization| organization.id.clone()), policy, now_ms);
+    let policy = organization_id.and_then(|id| user.membership(id)?.session_policy);
+    session.enter(organization_id.map(str::to_owned), policy, now_ms);
     let device = browser.device();
     if is_own {
         return Ok(SessionChange::Renew { session, device });
@@ -373,12 +378,11 @@ pub(super) async fn issue_code_silently(
     email: &str,
 ) -> Result<Option<String>, Failure> {
     let now_ms = context.now_ms();
-    let organization = organization_entry::find(context, request.organization_id.as_deref()).await?;
-    let organization_id = organization.as_ref().map(|organization| organization.id.clone());
     let mut entered = session.clone();
-    if session.organization_id != organization_id {
-        let policy = organization.and_then(|organization| organization.session_policy);
-        entered.enter(organization_id, policy, now_ms);
+    if session.organization_id != request.organization_id {
+        let organization = organization_entry::find(context, request.organization_id.as_deref()).await?;
+        let policy = organization.as_ref().and_then(|organization| organization.session_policy);
+        entered.enter(organization.map(|organization| organization.id), policy, now_ms);
     }
     let issued_at_ms = session.authenticated_at_ms;
     let grant = new_grant(context, request.authorization, request.issuer, &entered, issued_at_ms);

@@ -3,13 +3,14 @@
 use super::{Batch, Statement, Store, StoreError, roles, row::Column, session_clients, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::membership::{Invitation, Membership, MembershipStatus, ProvisioningMethod};
-use crate::domain::organization::Organization;
+use crate::domain::organization::{Organization, SessionPolicy};
 use crate::domain::role::RoleSummary;
 use crate::domain::user::User;
 
 /// A membership of a user of a page with one of its roles; without an organization, none of both.
 pub(super) struct MembershipRow {
     organization: Option<(String, String)>,
+    session_policy: Option<SessionPolicy>,
     status: Option<String>,
     provisioning_method: Option<String>,
     metadata_json: Option<String>,
@@ -37,8 +38,11 @@ impl Column for MembershipRow {
             }),
             _ => None,
         };
+        let idle_timeout_min = number("idle_session_timeout_min")?;
+        let policy = |absolute_timeout_min| SessionPolicy { absolute_timeout_min, idle_timeout_min };
         Ok(Self {
             organization: text("organization_id")?.zip(text("organization_name")?),
+            session_policy: number("absolute_session_timeout_min")?.map(policy),
             status: text("membership_status")?,
             provisioning_method: text("provisioning_method")?,
             metadata_json: text("membership_metadata_json")?,
@@ -59,6 +63,7 @@ impl MembershipRow {
             memberships.push(Membership {
                 organization_id,
                 organization_name,
+                session_policy: self.session_policy,
                 status: MembershipStatus::parse(&text(self.status)?).ok_or_else(unreadable)?,
                 provisioning_method: ProvisioningMethod::parse(&text(self.provisioning_method)?)
                     .ok_or_else(unreadable)?,

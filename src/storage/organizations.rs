@@ -294,6 +294,10 @@ impl Store {
         if members == Members::GoWithTheirLastOrganization {
             delete_lone_members(&mut batch, environment_id, &organization.id);
         }
+        // A sign-in that has read them as members reads again, and its session is not forgotten.
+        let touching = sql("UPDATE users SET version = version + 1 WHERE environment_id = $1 \
+             AND id IN (SELECT user_id FROM memberships WHERE environment_id = $1 AND organization_id = $2)");
+        batch.write(touching.bind(environment_id.to_owned()).bind(organization.id.clone()));
         // Behind the users, as sign-ins write: neither waits for the other.
         session_clients::end_in_organization(&mut batch, environment_id, &organization.id, None, now_ms);
         let deleting =

@@ -152,6 +152,7 @@ macro_rules! users_with_memberships {
             "SELECT u.id, u.version, u.email, u.email_verified_at_ms, u.external_id, u.name, u.given_name, \
              u.family_name, u.picture, u.locale, u.details_json, u.metadata_json, u.created_at_ms, u.updated_at_ms, \
              u.last_sign_in_at_ms, o.id AS organization_id, o.display_name AS organization_name, \
+             o.absolute_session_timeout_min, o.idle_session_timeout_min, \
              m.status AS membership_status, m.provisioning_method, m.metadata_json AS membership_metadata_json, \
              m.invitation_digest, m.expires_at_ms, m.inviter_email, m.accepted_at_ms, m.resent_count, m.resent_at_ms, \
              m.created_at_ms AS membership_created_at_ms, \
