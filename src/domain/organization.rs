@@ -96,6 +96,11 @@ impl Organization {
         Ok(())
     }
 
+    /// How many users it may have; `None`: any number, which 0 says too.
+    pub fn user_limit(&self) -> Option<i64> {
+        self.max_allowed_users.filter(|most| *most > 0).map(i64::from)
+    }
+
     /// Where a session lasts as the application says, and no longer as the organization does.
     pub fn use_session_policy_of_application(&mut self) {
         self.session_policy = None;

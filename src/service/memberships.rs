@@ -288,11 +288,10 @@ async fn organization_with_room(
     organization_id: &str,
 ) -> Result<Organization, ApiRefusal> {
     let organization = organizations::find(context, &RecordKey::Id(organization_id.to_owned())).await?;
-    // 0 is no limit.
-    if let Some(most) = organization.max_allowed_users.filter(|most| *most > 0) {
+    if let Some(most) = organization.user_limit() {
         let (store, environment_id) = (context.store(), context.environment_id());
         let seats = store.count_seats(environment_id, &organization.id, context.now_ms()).await?;
-        if seats >= i64::from(most) {
+        if seats >= most {
             let text = format!("organization user limit reached: it may have {most}");
             return Err(ApiRefusal::new(ApiErrorCode::UserLimitReached, text));
         }

@@ -85,6 +85,15 @@ pub(super) async fn find(context: &Context, id: Option<&str>) -> Result<Option<O
     Ok(context.store().organization(context.environment_id(), &RecordKey::Id(id.to_owned())).await?)
 }
 
+/// The same, where it may have one member more. What is counted is read behind the organization, over whose version the
+/// member is written: so its limit holds.
+pub(super) async fn find_with_room(context: &Context, id: &str) -> Result<Option<Organization>, Failure> {
+    let Some(organization) = find(context, Some(id)).await? else { return Ok(None) };
+    let Some(limit) = organization.user_limit() else { return Ok(Some(organization)) };
+    let seats = context.store().count_seats(context.environment_id(), id, context.now_ms()).await?;
+    Ok((seats < limit).then_some(organization))
+}
+
 /// The organization that a session answers a request in without a page: the one asked for, the one that the user is in,
 /// or else the oldest one.
 pub(super) async fn of_session(

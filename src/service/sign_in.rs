@@ -217,7 +217,7 @@ pub(super) async fn logouts(
     }
 }
 
-/// The user after a sign-in. `None`: the organization is gone, or the invitation.
+/// The user after a sign-in. `None`: the organization is gone or full, or the invitation is gone.
 pub(super) async fn arrive(
     context: &Context,
     email: &EmailAddress,
@@ -238,9 +238,8 @@ pub(super) async fn arrive(
             let organization_id = organization_id.clone();
             return Ok(Some(Arrival { user, organization_id, joined: None, told: vec![] }));
         }
-        Entering::Invited(id) | Entering::AllowedDomain(id) => {
-            organization_entry::find(context, Some(id)).await?
-        }
+        Entering::Invited(id) => organization_entry::find(context, Some(id)).await?,
+        Entering::AllowedDomain(id) => organization_entry::find_with_room(context, id).await?,
     };
     let Some(joined) = organization else { return Ok(None) };
     user.updated_at_ms = now_ms;
