@@ -201,6 +201,27 @@ async fn a_full_organization_is_not_offered() {
     assert_eq!(buttons(&eve.get(&second).await), ["Create an organization"]);
 }
 
+#[rstest]
+#[tokio::test]
+async fn of_many_who_join_at_once_no_more_get_in_than_have_room(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, FULL_STACK).await else { return };
+    let acme = organization(&server, "Acme").await;
+    let domain = json!({ "domain": "acme.test", "domain_type": "ALLOWED_EMAIL_DOMAIN" });
+    server.do_api("POST", &format!("/organizations/{acme}/domains"), domain).await;
+    let limit = json!({ "settings": { "max_allowed_users": 2 } });
+    server.do_api("PATCH", &format!("/organizations/{acme}/settings/usermanagement"), limit).await;
+    let people: Vec<Person<'_>> = (0..8).map(|_| server.person()).collect();
+    let mut sign_ins = vec![];
+    for (n, person) in people.iter().enumerate() {
+        sign_ins.push(prove(person, &format!("user{n}@acme.test"), &[]).await.0);
+    }
+    let choices = people.iter().zip(&sign_ins).map(|(person, sign_in)| choose(person, sign_in, &acme));
+    let pages = join_all(choices).await;
+    assert_eq!(pages.iter().filter(|page| page.answer("code").is_some()).count(), 2);
+}
+
 #[tokio::test]
 async fn the_organization_that_is_asked_for_is_entered_by_its_members_alone() {
     let server = TestServer::with(FULL_STACK).await;

@@ -10,7 +10,7 @@ use vestibule::domain::record_key::RecordKey;
 use vestibule::domain::session::{Device, Session};
 use vestibule::domain::settings::PasswordlessType;
 use vestibule::domain::user::User;
-use vestibule::storage::{Completion, Joining, SessionChange, SilentSignIn, Store, WithUser};
+use vestibule::storage::{Completion, Joining, Members, SessionChange, SilentSignIn, Store, WithUser};
 
 use crate::storage::{grant, session, store_with_jane};
 use crate::support::{Database, Engine};
@@ -104,6 +104,23 @@ async fn a_sign_in_of_a_user_who_changed_meanwhile_writes_nothing(
     let after = user_of(&store, "usr_1").await.unwrap();
     assert_eq!((after.version, after.last_sign_in_at_ms), (now.version, Some(50)));
     assert!(!complete(&store, &request, Some(&after), &after, None, 2).await, "the request is used up");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_sign_in_to_an_organization_that_was_deleted_meanwhile_writes_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(database) = Database::fresh(engine).await else { return };
+    let store = store_with_jane(&database).await;
+    let request = stored_request(&store, "ar_1", Stage::Completed(credentials())).await;
+    let read = user_of(&store, "usr_1").await.unwrap();
+    let organization = store.organization(ENV, &RecordKey::Id("org_1".into())).await.unwrap().unwrap();
+    assert!(store.delete_organization(ENV, &organization, Members::Stay, &[], &[], 40).await.unwrap());
+    assert!(!complete(&store, &request, Some(&read), &read, None, 1).await);
+    let now = user_of(&store, "usr_1").await.unwrap();
+    assert_eq!(now.membership("org_1"), None);
+    assert!(complete(&store, &request, Some(&now), &now, None, 1).await);
 }
 
 #[rstest]
