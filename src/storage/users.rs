@@ -145,20 +145,23 @@ fn users_of(rows: Vec<UserRow>) -> Result<Vec<User>, StoreError> {
     Ok(users)
 }
 
-/// Reads the users that a statement finds, with memberships and roles. It says for each when it is listed.
+/// Reads the users that a statement finds, with memberships and roles. It says for each when it is listed. They are found
+/// first and joined then: PostgreSQL would keep a plan from when the tables were small, which joins all memberships of the
+/// environment.
 macro_rules! users_with_memberships {
     ($page:literal, $order:literal) => {
         sql(concat!(
-            "SELECT u.id, u.version, u.email, u.email_verified_at_ms, u.external_id, u.name, u.given_name, \
+            "WITH u AS MATERIALIZED ( ",
+            $page,
+            ") SELECT u.id, u.version, u.email, u.email_verified_at_ms, u.external_id, u.name, u.given_name, \
              u.family_name, u.picture, u.locale, u.details_json, u.metadata_json, u.created_at_ms, u.updated_at_ms, \
              u.last_sign_in_at_ms, o.id AS organization_id, o.display_name AS organization_name, \
              o.absolute_session_timeout_min, o.idle_session_timeout_min, \
              m.status AS membership_status, m.provisioning_method, m.metadata_json AS membership_metadata_json, \
              m.invitation_digest, m.expires_at_ms, m.inviter_email, m.accepted_at_ms, m.resent_count, m.resent_at_ms, \
              m.created_at_ms AS membership_created_at_ms, \
-             r.id AS role_id, r.name AS role_name, r.display_name AS role_display_name FROM ( ",
-            $page,
-            ") u LEFT JOIN memberships m ON m.environment_id = u.environment_id AND m.user_id = u.id \
+             r.id AS role_id, r.name AS role_name, r.display_name AS role_display_name FROM u \
+             LEFT JOIN memberships m ON m.environment_id = u.environment_id AND m.user_id = u.id \
              LEFT JOIN organizations o ON o.environment_id = m.environment_id AND o.id = m.organization_id \
              LEFT JOIN membership_roles g ON g.environment_id = m.environment_id AND g.user_id = m.user_id \
              AND g.organization_id = m.organization_id \
