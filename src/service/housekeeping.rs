@@ -89,6 +89,7 @@ impl Cleaner {
         for record in &records {
             rows += clean(&default.server, record).await?;
         }
+        store.close_idle_connections().await;
         self.after = match records.last() {
             Some(last) if records.len() == usize::from(ENVIRONMENTS_PER_PASS) => last.id.clone(),
             _ => String::new(),

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rust_embed::RustEmbed;
+use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, Connection as _, Error, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, Connection as _, Error, SqlSafeStr as _};
 use tokio::runtime::Handle;
 
 use super::pool::Pool;
-use super::{StoreError, postgres};
+use super::{StoreError, postgres, sqlite};
 
 /// How long all migrations together may take.
 const TIMEOUT: Duration = Duration::from_mins(10);
@@ -51,15 +52,18 @@ fn read(name: &str) -> Option<Migration> {
 
 /// Brings an embedded database up to date. There is no lock: a process that loses to another, at any migration, looks again
 /// at what is done.
-pub(super) async fn run_on_sqlite(pool: &AnyPool) -> Result<(), StoreError> {
+pub(super) async fn run_on_sqlite(options: AnyConnectOptions) -> Result<(), StoreError> {
+    // A future that migrates a connection cannot move between threads, see below; one that migrates a pool can.
+    let pool = sqlite::pool_of_one(options);
     let migrator = migrator()?;
-    let mut outcome = migrator.run(pool).await;
+    let mut outcome = migrator.run(&pool).await;
     for _ in 0..migrator.iter().count() + RETRIES {
         if outcome.is_ok() {
             break;
         }
-        outcome = migrator.run(pool).await;
+        outcome = migrator.run(&pool).await;
     }
+    pool.close().await;
     Ok(outcome?)
 }
 
@@ -69,7 +73,7 @@ pub(super) async fn run_on_postgres(pool: &Pool, schema: Arc<str>) -> Result<(),
     let mut migrator = migrator()?;
     migrator.set_locking(false);
     let (begin, through_pooler) = (pool.begin.clone(), pool.through_pooler);
-    let mut connection = pool.inner.acquire().await?.detach();
+    let mut connection = pool.detached().await?;
     let migrate = async move || {
         let mut tx = connection.begin_with(begin).await?;
         sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;

@@ -46,7 +46,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sqlx::SqlSafeStr as _;
 use tokio::sync::Mutex;
 
 pub use auth_requests::StoredOrigin;
@@ -73,6 +72,9 @@ use error::is_damaged;
 use pool::{Pool, Timeouts, Transaction};
 use statement::{Batch, Statement, StatementResult, sql};
 use writer::Writer;
+
+/// Connections to the embedded database that read, or write what is decided as it goes.
+const MAX_EMBEDDED_CONNECTIONS: usize = 4;
 
 /// How long a request waits for a free connection of the embedded database before it is told to come back.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -121,12 +123,7 @@ impl Store {
         let (options, connection) = sqlite::open(path).await?;
         let write_lock = Arc::new(Mutex::new(()));
         let writer = Writer::start(connection, options.clone(), write_lock.clone());
-        let pool = Pool {
-            inner: sqlite::pool(options, ACQUIRE_TIMEOUT),
-            timeouts: None,
-            begin: "BEGIN".into_sql_str(),
-            through_pooler: false,
-        };
+        let pool = Pool::embedded(options, MAX_EMBEDDED_CONNECTIONS, ACQUIRE_TIMEOUT)?;
         let embedded = Some(Embedded { writer, write_lock });
         Ok(Self { pool, embedded, schema: None, commits: Arc::default(), writes_fail: Arc::default() })
     }
@@ -137,12 +134,8 @@ impl Store {
         sqlx::any::install_default_drivers();
         let timeouts = Timeouts { answer: options.timeout, ping: options.timeout / 4 };
         let postgres::Opened { options: connect, begin } = postgres::open(url, &options)?;
-        let pool = Pool {
-            inner: pool::with_timeouts(connect, options.max_connections, timeouts),
-            timeouts: Some(timeouts),
-            begin,
-            through_pooler: options.is_transaction_pooler,
-        };
+        let max_connections = options.max_connections as usize;
+        let pool = Pool::of_server(connect, max_connections, timeouts, begin, options.is_transaction_pooler)?;
         let schema = Some(options.schema.into());
         Ok(Self { pool, embedded: None, schema, commits: Arc::default(), writes_fail: Arc::default() })
     }
@@ -151,7 +144,7 @@ impl Store {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         if let Some(embedded) = &self.embedded {
             let _held = embedded.write_lock.lock().await;
-            return migrations::run_on_sqlite(&self.pool.inner).await;
+            return migrations::run_on_sqlite(self.pool.options()).await;
         }
         let schema = self.schema.clone().unwrap_or_default();
         migrations::run_on_postgres(&self.pool, schema).await
@@ -189,7 +182,12 @@ impl Store {
 
     /// How many connections to the database there are, and how many of them have nothing to do.
     pub fn connections(&self) -> (usize, usize) {
-        (usize::try_from(self.pool.inner.size()).unwrap_or(usize::MAX), self.pool.inner.num_idle())
+        self.pool.sizes()
+    }
+
+    /// Closes connections that nobody used for minutes.
+    pub async fn close_idle_connections(&self) {
+        self.pool.close_idle().await;
     }
 
     /// Closes every connection after the statements under way.
@@ -197,7 +195,7 @@ impl Store {
         if let Some(embedded) = &self.embedded {
             embedded.writer.stop().await;
         }
-        self.pool.inner.close().await;
+        self.pool.close().await;
     }
 
     /// How many writing transactions this process began: what a sign-in costs is counted with it.

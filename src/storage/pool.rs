@@ -4,15 +4,29 @@
 use std::io;
 use std::time::Duration;
 
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Error, SqlSafeStr, SqlStr};
+use deadpool::managed::{Manager, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Error, SqlSafeStr, SqlStr};
 use tokio::sync::OwnedMutexGuard;
 
+use super::sqlite;
 use super::statement::{Batch, BatchResult, Run, Statement, StatementResult};
 
 /// A connection that was in use so short a time ago is taken without asking whether it lives.
 const TRUSTED: Duration = Duration::from_millis(100);
+
+/// A connection to a server is replaced after so long, because what it holds there grows, and the name of the server may
+/// lead elsewhere by then.
+const MAX_AGE: Duration = Duration::from_mins(30);
+
+/// A connection that nobody used for so long is closed.
+const MAX_IDLE: Duration = Duration::from_mins(10);
+
+/// How long to wait before the next try to connect to a server that starts or has no room.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// SQLSTATEs of a server that takes nobody now and soon will: too many connections, and starting or stopping.
+const BUSY: [&str; 2] = ["53300", "57P03"];
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -23,41 +37,57 @@ pub(super) struct Timeouts {
     pub(super) ping: Duration,
 }
 
-/// Connections to a server, made when first needed.
-pub(super) fn with_timeouts(options: AnyConnectOptions, max_connections: u32, timeouts: Timeouts) -> AnyPool {
-    AnyPoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(timeouts.answer)
-        // sqlx's own test waits as long as there is time to acquire a connection, which leaves none for a new one.
-        .test_before_acquire(false)
-        .before_acquire(move |connection, about| {
-            Box::pin(async move {
-                Ok(about.idle_for < TRUSTED || matches!(ping(connection, timeouts.ping).await, Some(Ok(()))))
-            })
-        })
-        // Before it takes a connection back, the pool asks whether it is well, and would wait forever.
-        .after_release(move |connection, _| {
-            Box::pin(async move {
-                ping(connection, timeouts.ping).await.unwrap_or(Err(no_answer())).map(|()| true)
-            })
-        })
-        .connect_lazy_with(options)
+/// Makes connections, and says which may be used again.
+#[derive(Debug)]
+struct Connector {
+    options: AnyConnectOptions,
+    timeouts: Option<Timeouts>,
 }
 
-async fn ping(connection: &mut AnyConnection, within: Duration) -> Option<Result<(), Error>> {
-    tokio::time::timeout(within, connection.ping()).await.ok()
+impl Manager for Connector {
+    type Type = AnyConnection;
+    type Error = Error;
+
+    async fn create(&self) -> Result<AnyConnection, Error> {
+        if self.timeouts.is_none() {
+            return sqlite::connect(&self.options).await;
+        }
+        // As long as whoever asks waits, see `Pool::acquire`.
+        loop {
+            match self.options.connect().await {
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(Error::Database(db)) if db.code().is_some_and(|code| BUSY.contains(&&*code)) => {}
+                outcome => return outcome,
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn recycle(&self, connection: &mut AnyConnection, metrics: &Metrics) -> RecycleResult<Error> {
+        // The embedded engine is in this process: it is there.
+        let Some(timeouts) = self.timeouts else { return Ok(()) };
+        if metrics.age() > MAX_AGE {
+            return Err(RecycleError::message("old"));
+        }
+        if metrics.last_used() > TRUSTED {
+            tokio::time::timeout(timeouts.ping, connection.ping()).await.map_err(|_| no_answer())??;
+        }
+        Ok(())
+    }
 }
 
 fn no_answer() -> Error {
     Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))
 }
 
-/// The connections of one server process.
+/// The connections of one server process, made when first needed.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    pub(super) inner: AnyPool,
+    inner: deadpool::managed::Pool<Connector>,
+    /// How long a request waits for a connection.
+    acquire_timeout: Duration,
     /// `None` for the embedded engine, which answers by itself.
-    pub(super) timeouts: Option<Timeouts>,
+    timeouts: Option<Timeouts>,
     /// Begins a transaction.
     pub(super) begin: SqlStr,
     /// A pooler in between gives every transaction another connection of its own: nothing may stay prepared on it, and
@@ -66,13 +96,84 @@ pub(super) struct Pool {
 }
 
 impl Pool {
+    /// Connections to the embedded engine, for everybody but the writer.
+    pub(super) fn embedded(
+        options: AnyConnectOptions,
+        max_connections: usize,
+        acquire_timeout: Duration,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            inner: pool_of(Connector { options, timeouts: None }, max_connections)?,
+            acquire_timeout,
+            timeouts: None,
+            begin: SqlStr::from_static("BEGIN"),
+            through_pooler: false,
+        })
+    }
+
+    /// Connections to a server.
+    pub(super) fn of_server(
+        options: AnyConnectOptions,
+        max_connections: usize,
+        timeouts: Timeouts,
+        begin: SqlStr,
+        through_pooler: bool,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            inner: pool_of(Connector { options, timeouts: Some(timeouts) }, max_connections)?,
+            acquire_timeout: timeouts.answer,
+            timeouts: Some(timeouts),
+            begin,
+            through_pooler,
+        })
+    }
+
+    /// A free connection, or a new one.
+    async fn take(&self) -> Result<Object<Connector>, Error> {
+        match tokio::time::timeout(self.acquire_timeout, self.inner.get()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(PoolError::Backend(error))) => Err(error),
+            Ok(Err(PoolError::Closed)) => Err(Error::PoolClosed),
+            Ok(Err(_)) | Err(_) => Err(Error::PoolTimedOut),
+        }
+    }
+
     async fn acquire(&self) -> Result<Connection, Error> {
         Ok(Connection {
-            inner: Some(self.inner.acquire().await?),
+            inner: Some(self.take().await?),
             timeouts: self.timeouts,
             is_persistent: !self.through_pooler,
             is_waiting: false,
         })
+    }
+
+    /// How its connections are made.
+    pub(super) fn options(&self) -> AnyConnectOptions {
+        self.inner.manager().options.clone()
+    }
+
+    /// A connection that the pool knows nothing of any more.
+    pub(super) async fn detached(&self) -> Result<AnyConnection, Error> {
+        Ok(Object::take(self.take().await?))
+    }
+
+    /// How many connections there are, and how many of them have nothing to do.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        let status = self.inner.status();
+        (status.size, status.available)
+    }
+
+    /// Closes what nobody used for a while.
+    pub(super) async fn close_idle(&self) {
+        let idle = self.inner.retain(|_, metrics| metrics.last_used() < MAX_IDLE);
+        close_all(idle.removed).await;
+    }
+
+    /// Closes every connection, and each that is in use when it is given back.
+    pub(super) async fn close(&self) {
+        let idle = self.inner.retain(|_, _| false);
+        self.inner.close();
+        close_all(idle.removed).await;
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, Error> {
@@ -110,6 +211,26 @@ impl Pool {
     }
 }
 
+fn pool_of(
+    connector: Connector,
+    max_connections: usize,
+) -> Result<deadpool::managed::Pool<Connector>, Error> {
+    deadpool::managed::Pool::builder(connector)
+        .max_size(max_connections)
+        // The one used last has in its memory what is needed next.
+        .queue_mode(QueueMode::Lifo)
+        .build()
+        .map_err(|error| Error::Configuration(error.into()))
+}
+
+async fn close_all(connections: Vec<AnyConnection>) {
+    for connection in connections {
+        if let Err(error) = connection.close().await {
+            tracing::debug!(%error, "a connection to the database did not close well");
+        }
+    }
+}
+
 impl Run for &Pool {
     async fn run(self, statement: Statement) -> Result<StatementResult, Error> {
         if !self.through_pooler {
@@ -126,7 +247,7 @@ impl Run for &Pool {
 #[derive(Debug)]
 pub(super) struct Connection {
     /// `None` once an answer did not come.
-    inner: Option<PoolConnection<Any>>,
+    inner: Option<Object<Connector>>,
     timeouts: Option<Timeouts>,
     /// Statements stay prepared on it.
     is_persistent: bool,
@@ -160,6 +281,9 @@ impl Connection {
         match outcome {
             Some(answer) => {
                 self.is_waiting = false;
+                if answer.as_ref().is_err_and(leaves_unusable) {
+                    self.discard();
+                }
                 answer
             }
             None => {
@@ -172,7 +296,7 @@ impl Connection {
     /// Closes the connection without a word, and leaves its place in the pool to another.
     fn discard(&mut self) {
         if let Some(connection) = self.inner.take() {
-            drop(connection.detach());
+            drop(Object::take(connection));
         }
     }
 }
@@ -224,12 +348,20 @@ impl Run for &mut Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if self.is_open
-            && let Some(connection) = &mut self.connection.inner
-        {
+        if self.is_open {
             // The transaction ends with its connection.
-            connection.close_on_drop();
+            self.connection.discard();
         }
+    }
+}
+
+/// After an answer of the database a connection goes on; not after one that did not come, and not where a server closes it
+/// (SQLSTATE class 57P).
+fn leaves_unusable(error: &Error) -> bool {
+    match error {
+        Error::Database(db) => db.code().is_some_and(|code| code.starts_with("57P")),
+        Error::RowNotFound | Error::ColumnDecode { .. } | Error::Decode(_) | Error::Encode(_) => false,
+        _ => true,
     }
 }
 

@@ -10,9 +10,6 @@ use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Error};
 
 use super::{StoreError, is_damaged};
 
-/// Connections that read, or write what is decided as it goes.
-const MAX_CONNECTIONS: u32 = 4;
-
 /// Durability as the WAL gives it: a crash of the process loses nothing, a power cut at most the last commits.
 const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
     PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000;";
@@ -48,13 +45,10 @@ pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection
     Ok(connection)
 }
 
-/// Connections for everybody but the writer, made when first needed.
-pub(super) fn pool(options: AnyConnectOptions, acquire_timeout: std::time::Duration) -> AnyPool {
+/// One connection, as a pool of sqlx's.
+pub(super) fn pool_of_one(options: AnyConnectOptions) -> AnyPool {
     AnyPoolOptions::new()
-        .max_connections(MAX_CONNECTIONS)
-        .acquire_timeout(acquire_timeout)
-        // It is in this process: asking whether it is there takes as long as asking for what is wanted.
-        .test_before_acquire(false)
+        .max_connections(1)
         .after_connect(|connection, _| Box::pin(set_up(connection)))
         .connect_lazy_with(options)
 }

@@ -181,7 +181,6 @@ async fn execute_raw(connection: &mut AnyConnection, sql: &'static str) -> Resul
 mod tests {
     use futures_util::FutureExt as _;
     use futures_util::future::join_all;
-    use sqlx::AnyPool;
     use sqlx::any::AnyRow;
 
     use super::super::statement::sql;
@@ -189,7 +188,7 @@ mod tests {
 
     struct Database {
         writer: Writer,
-        pool: AnyPool,
+        options: AnyConnectOptions,
         lock: Arc<Mutex<()>>,
         _folder: tempfile::TempDir,
     }
@@ -203,18 +202,14 @@ mod tests {
         sqlx::raw_sql(table).execute(&mut connection).await.unwrap();
         let lock = Arc::new(Mutex::new(()));
         let writer = Writer::start(connection, options.clone(), lock.clone());
-        Database {
-            writer,
-            pool: sqlite::pool(options, std::time::Duration::from_secs(5)),
-            lock,
-            _folder: folder,
-        }
+        Database { writer, options, lock, _folder: folder }
     }
 
     impl Database {
         async fn ids(&self) -> Vec<String> {
+            let mut connection = sqlite::connect(&self.options).await.unwrap();
             let rows: Vec<AnyRow> =
-                sqlx::query("select id FROM t ORDER BY id").fetch_all(&self.pool).await.unwrap();
+                sqlx::query("select id FROM t ORDER BY id").fetch_all(&mut connection).await.unwrap();
             rows.iter().map(|row| sqlx::Row::get(row, 0)).collect()
         }
     }
