@@ -47,17 +47,17 @@ pub async fn check_access_token(
     if seconds(context.now_ms()) >= claims.exp {
         return refuse("the access token has expired");
     }
-    if context.store().is_token_revoked(context.environment_id(), &claims.jti).await? {
-        return refuse("the access token was revoked");
-    }
-    let grant = match grant_of_token_id(&claims.jti) {
-        None => None,
-        Some(id) => match context.store().grant_with_subject(context.environment_id(), &id).await? {
-            Some(found) if found.grant.revoked_at_ms.is_none() => Some(found),
-            _ => return refuse("the access token was revoked"),
-        },
+    let (store, environment_id) = (context.store(), context.environment_id());
+    let Some(grant_id) = grant_of_token_id(&claims.jti) else {
+        if store.is_token_revoked(environment_id, &claims.jti).await? {
+            return refuse("the access token was revoked");
+        }
+        return Ok((claims, None));
     };
-    Ok((claims, grant))
+    match store.grant_with_subject_of_token(environment_id, &grant_id, &claims.jti).await? {
+        Some(found) if found.grant.revoked_at_ms.is_none() => Ok((claims, Some(found))),
+        _ => refuse("the access token was revoked"),
+    }
 }
 
 /// What the bearer of an access token may know about its person.

@@ -161,6 +161,20 @@ impl Store {
         standing(query.fetch_all(&self.pool).await?)
     }
 
+    /// The grant of an access token that was not revoked itself, with those behind it.
+    pub async fn grant_with_subject_of_token(
+        &self,
+        environment_id: &str,
+        id: &str,
+        jti: &str,
+    ) -> Result<Option<GrantWithSubject>, StoreError> {
+        let query = sql(with_subject_where!(
+            "g.id = $2 AND NOT EXISTS \
+             (SELECT 1 FROM revoked_tokens r WHERE r.environment_id = g.environment_id AND r.jti = $3)"
+        ));
+        standing(query.bind(environment_id).bind(id).bind(jti).fetch_all(&self.pool).await?)
+    }
+
     /// The grant whose authorization code has this digest, with those behind it.
     pub async fn grant_with_subject_by_code(
         &self,
