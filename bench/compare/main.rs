@@ -23,6 +23,7 @@ mod frame;
 #[allow(dead_code, reason = "made for tests, which send more kinds of frames")]
 mod frames;
 mod load;
+mod management;
 mod ours;
 mod peers;
 #[path = "../../tests/it/support/postgres.rs"]
@@ -77,6 +78,7 @@ fn main() {
         ("calls", calls),
         ("sign-in", sign_in),
         ("people", people),
+        ("management", management::management),
         ("replicas", replicas),
         ("unread", unread),
     ] {
