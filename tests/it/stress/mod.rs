@@ -1,5 +1,6 @@
 //! What holds when servers are many, die, or lose what they stand on. The servers are real processes.
 
+mod cascades;
 mod clock;
 mod crashes;
 mod mails;
