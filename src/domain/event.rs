@@ -4,12 +4,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::clock::{UnixMs, rfc3339};
+use super::email::EmailAddress;
 use super::metadata::Metadata;
 use super::organization::Organization;
-use super::organization_domain::OrganizationDomain;
+use super::organization_domain::{DomainName, DomainType, OrganizationDomain};
 use super::permission::Permission;
 use super::role::Role;
-use super::session::{SessionRecord, SessionStatus};
+use super::session::{Device, Session, SessionRecord, SessionStatus};
 use super::settings::SessionSettings;
 use super::user::User;
 
@@ -41,6 +42,61 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// Every type.
+    pub const ALL: [Self; 18] = [
+        Self::OrganizationCreated,
+        Self::OrganizationUpdated,
+        Self::OrganizationDeleted,
+        Self::DomainCreated,
+        Self::DomainDeleted,
+        Self::UserInvited,
+        Self::UserSignedUp,
+        Self::UserSignedIn,
+        Self::UserSignedOut,
+        Self::MembershipCreated,
+        Self::MembershipUpdated,
+        Self::MembershipDeleted,
+        Self::RoleCreated,
+        Self::RoleUpdated,
+        Self::RoleDeleted,
+        Self::PermissionCreated,
+        Self::PermissionUpdated,
+        Self::PermissionDeleted,
+    ];
+
+    /// The type of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event_type| event_type.as_str() == name)
+    }
+
+    /// What it happened to, as payloads call it.
+    pub fn object(self) -> &'static str {
+        match self {
+            Self::OrganizationCreated
+            | Self::OrganizationUpdated
+            | Self::OrganizationDeleted
+            | Self::DomainCreated
+            | Self::DomainDeleted => "Organization",
+            Self::UserInvited
+            | Self::UserSignedUp
+            | Self::MembershipCreated
+            | Self::MembershipUpdated
+            | Self::MembershipDeleted => "OrgMembership",
+            Self::UserSignedIn | Self::UserSignedOut => "User",
+            Self::RoleCreated | Self::RoleUpdated | Self::RoleDeleted => "Role",
+            Self::PermissionCreated | Self::PermissionUpdated | Self::PermissionDeleted => "Permission",
+        }
+    }
+
+    /// Its name for people: each word of Scalekit's name with a capital.
+    pub fn display_name(self) -> String {
+        let words = self.as_str().split(['.', '_']).map(|word| {
+            let mut letters = word.chars();
+            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// Scalekit's name of it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -81,6 +137,106 @@ pub struct Event {
     pub logged_at_ms: UnixMs,
     /// What it happened to, as `data` of a webhook.
     pub data: Value,
+}
+
+impl Event {
+    /// The body of a webhook that tells of it.
+    pub fn payload(&self, environment_id: &str) -> Payload<'_> {
+        Payload {
+            spec_version: "1",
+            id: &self.id,
+            event_type: self.event_type.as_str(),
+            object: self.event_type.object(),
+            environment_id: environment_id.to_owned(),
+            organization_id: self.organization_id.as_deref(),
+            occurred_at: rfc3339(self.occurred_at_ms),
+            display_name: self.event_type.display_name(),
+            data: &self.data,
+        }
+    }
+}
+
+/// An event as webhooks tell it.
+#[derive(Debug, Serialize)]
+pub struct Payload<'e> {
+    spec_version: &'static str,
+    id: &'e str,
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    object: &'static str,
+    environment_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization_id: Option<&'e str>,
+    /// By the environment's clock.
+    occurred_at: String,
+    display_name: String,
+    data: &'e Value,
+}
+
+impl Payload<'_> {
+    /// As it is sent and signed.
+    pub fn to_body(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// `data` of an event of this type that never happened, to try an endpoint with.
+pub fn sample_data(environment_id: &str, event_type: EventType, now_ms: UnixMs) -> Value {
+    let organization = Organization::new("org_000000000000000001".into(), "Sample organization".into(), now_ms);
+    let is_deleted = event_type == EventType::OrganizationDeleted;
+    match (event_type, event_type.object()) {
+        (EventType::DomainCreated | EventType::DomainDeleted, _) => {
+            let domain = DomainName::parse("sample.example").map(|name| OrganizationDomain {
+                id: "dom_000000000000000001".into(),
+                organization_id: organization.id.clone(),
+                name,
+                domain_type: DomainType::OrganizationDomain,
+                created_at_ms: now_ms,
+            });
+            domain.map(|domain| domain_data(environment_id, &domain)).unwrap_or_default()
+        }
+        (_, "Organization") => organization_data(&organization, is_deleted.then_some(now_ms)),
+        (_, "OrgMembership") => {
+            sample_user(now_ms).map(|user| membership_data(&organization, &user)).unwrap_or_default()
+        }
+        (_, "User") => sample_user(now_ms).map(|user| sample_session(&user, now_ms)).unwrap_or_default(),
+        (_, "Role") => {
+            let (id, name) = ("role_000000000000000001".into(), "sample".into());
+            role_data(&Role::new(id, name, "Sample".into(), now_ms), None)
+        }
+        _ => {
+            let (id, name) = ("perm_000000000000000001".into(), "sample:read".into());
+            permission_data(&Permission::new(id, name, "Sample".into(), now_ms))
+        }
+    }
+}
+
+fn sample_user(now_ms: UnixMs) -> Option<User> {
+    let email = EmailAddress::parse("sample@sample.example").ok()?;
+    let mut user = User::new("usr_000000000000000001".into(), email, now_ms);
+    user.last_sign_in_at_ms = Some(now_ms);
+    Some(user)
+}
+
+fn sample_session(user: &User, now_ms: UnixMs) -> Value {
+    let settings = SessionSettings { absolute_timeout_s: 86_400, idle_timeout_s: 3_600 };
+    let session = SessionRecord {
+        session: Session {
+            id: "ses_000000000000000001".into(),
+            user_id: user.id.clone(),
+            organization_id: None,
+            authenticated_at_ms: now_ms,
+            last_active_at_ms: now_ms,
+            absolute_expires_at_ms: now_ms + settings.absolute_timeout_s * 1000,
+            idle_timeout_s: None,
+            ended_at_ms: None,
+        },
+        created_at_ms: now_ms,
+        ended_by: None,
+        device: Device::default(),
+        entries: vec![],
+    };
+    session_data(user, &session, &Value::Null, &SessionTimes { now_ms, settings: &settings })
 }
 
 /// An organization as `data` of an event, as it is now or was before it was deleted.
@@ -298,10 +454,8 @@ impl<'o> OrganizationData<'o> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::email::EmailAddress;
     use crate::domain::organization::Feature;
-    use crate::domain::organization_domain::{DomainName, DomainType};
-    use crate::domain::session::{Device, Session, SessionEnd, SessionEntry};
+    use crate::domain::session::{SessionEnd, SessionEntry};
 
     #[test]
     fn a_session_is_told_with_its_user_as_it_stands() {
@@ -343,6 +497,34 @@ mod tests {
             (&told["status"], &told["logout_at"]),
             (&"LOGOUT".into(), &"2026-01-01T00:00:01.000Z".into())
         );
+    }
+
+    #[test]
+    fn an_event_is_told_in_scalekits_envelope() {
+        let event = Event {
+            id: "evt_1".into(),
+            event_type: EventType::DomainCreated,
+            organization_id: Some("org_1".into()),
+            occurred_at_ms: 1_767_225_600_000,
+            logged_at_ms: 1,
+            data: serde_json::json!({ "id": "dom_1" }),
+        };
+        assert_eq!(
+            event.payload("env_1").to_body(),
+            r#"{"spec_version":"1","id":"evt_1","type":"organization.domain_created","object":"Organization","environment_id":"env_1","organization_id":"org_1","occurred_at":"2026-01-01T00:00:00.000Z","display_name":"Organization Domain Created","data":{"id":"dom_1"}}"#
+        );
+        let role = Event { event_type: EventType::RoleDeleted, organization_id: None, ..event };
+        let payload = serde_json::to_value(role.payload("env_1")).unwrap();
+        assert_eq!((&payload["object"], payload.get("organization_id")), (&"Role".into(), None));
+    }
+
+    #[test]
+    fn every_type_is_found_by_its_name_and_has_a_sample() {
+        for event_type in EventType::ALL {
+            assert_eq!(EventType::parse(event_type.as_str()), Some(event_type));
+            assert!(sample_data("env_1", event_type, 1_767_225_600_000).is_object(), "{event_type:?}");
+        }
+        assert_eq!(EventType::parse("user.created"), None);
     }
 
     #[test]

@@ -47,3 +47,4 @@ pub mod test_user;
 pub mod token;
 pub mod uri_scheme;
 pub mod user;
+pub mod webhook;
