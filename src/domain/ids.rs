@@ -40,6 +40,7 @@ pub enum IdKind {
     ApiToken,
     Role,
     Permission,
+    WebhookEndpoint,
 }
 
 impl IdKind {
@@ -62,6 +63,7 @@ impl IdKind {
             Self::ApiToken => "apit",
             Self::Role => "role",
             Self::Permission => "perm",
+            Self::WebhookEndpoint => "whe",
         }
     }
 }

@@ -220,8 +220,6 @@ impl DeliveryStatus {
 /// An event on its way to an endpoint. It outlives both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WebhookDelivery {
-    /// `whd_…`
-    pub id: String,
     pub endpoint_id: String,
     pub event_id: String,
     pub event_type: String,
@@ -409,7 +407,6 @@ mod tests {
 
     fn delivery() -> WebhookDelivery {
         WebhookDelivery {
-            id: "whd_1".into(),
             endpoint_id: "whe_1".into(),
             event_id: "evt_1".into(),
             event_type: "role.created".into(),

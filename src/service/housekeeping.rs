@@ -110,8 +110,9 @@ async fn clean(server: &ServerState, record: &EnvironmentRecord) -> Result<u64, 
         let expired = store.delete_expired(id, expired_before_ms, BATCH).await?;
         let logged = store.delete_flows(id, logged_before_ms, BATCH).await?;
         let events = store.delete_events(id, logged_before_ms, BATCH).await?;
-        rows += expired + logged + events;
-        if expired.max(logged).max(events) < BATCH as u64 {
+        let deliveries = store.delete_deliveries(id, logged_before_ms, BATCH).await?;
+        rows += expired + logged + events + deliveries;
+        if expired.max(logged).max(events).max(deliveries) < BATCH as u64 {
             break;
         }
     }

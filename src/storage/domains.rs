@@ -58,7 +58,7 @@ impl Store {
         let query = query.bind(environment_id.to_owned()).bind(domain.id.clone());
         let query = query.bind(domain.organization_id.clone()).bind(domain.name.as_str().to_owned());
         batch.write(query.bind(domain.domain_type.as_str()).bind(domain.created_at_ms));
-        batch.write(events::inserting(environment_id, event));
+        events::write(&mut batch, environment_id, event);
         self.commit(batch).await?;
         Ok(())
     }
@@ -113,7 +113,7 @@ impl Store {
         let mut batch = Batch::default();
         let query = sql("DELETE FROM domains WHERE environment_id = $1 AND id = $2");
         batch.require_one_row(query.bind(environment_id.to_owned()).bind(domain.id.clone()));
-        batch.write(events::inserting(environment_id, event));
+        events::write(&mut batch, environment_id, event);
         Ok(self.commit(batch).await?.is_some())
     }
 }

@@ -1,36 +1,71 @@
-//! What happened to records, written in the same transaction as the change.
+//! What happened to records, written in the same transaction as the change, with the deliveries to the endpoints that want
+//! to hear of it.
 
-use super::{Batch, Statement, Store, StoreError, sql};
+use super::{Batch, Statement, Store, StoreError, row::row, sql, webhooks};
 use crate::domain::clock::UnixMs;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, EventType};
 
-/// Notes an event.
-pub(super) fn inserting(environment_id: &str, event: &Event) -> Statement {
-    bind(
-        sql("INSERT INTO events (environment_id, id, type, organization_id, data_json, occurred_at_ms, \
-             logged_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)"),
-        environment_id,
-        event,
-    )
+/// Which events to list.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    pub event_type: Option<EventType>,
+    pub organization_id: Option<String>,
+    /// Only newer ones than this.
+    pub after_id: Option<String>,
+    pub offset: i64,
+    pub limit: i64,
 }
 
-/// Notes what is told of sessions, by their ids, that are ended next.
-pub(super) fn write_logouts(batch: &mut Batch, environment_id: &str, logouts: &[(String, Event)]) {
-    for (session_id, event) in logouts {
-        batch.write(inserting_before_end(environment_id, event, session_id));
+row! {
+    struct Row {
+        id: String,
+        event_type: String,
+        organization_id: Option<String>,
+        data_json: String,
+        occurred_at_ms: i64,
+        logged_at_ms: i64,
     }
 }
 
-/// Notes an event about the end of a session, where that has not ended before.
-fn inserting_before_end(environment_id: &str, event: &Event, session_id: &str) -> Statement {
-    bind(
-        sql("INSERT INTO events (environment_id, id, type, organization_id, data_json, occurred_at_ms, \
+impl TryFrom<Row> for Event {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let unreadable = || StoreError::Unreadable("event");
+        Ok(Self {
+            id: row.id,
+            event_type: EventType::parse(&row.event_type).ok_or_else(unreadable)?,
+            organization_id: row.organization_id,
+            occurred_at_ms: row.occurred_at_ms,
+            logged_at_ms: row.logged_at_ms,
+            data: serde_json::from_str(&row.data_json).map_err(|_| unreadable())?,
+        })
+    }
+}
+
+/// Notes an event, and queues it for the endpoints that want it.
+pub(super) fn write(batch: &mut Batch, environment_id: &str, event: &Event) {
+    let inserting = sql("INSERT INTO events (environment_id, id, type, organization_id, data_json, occurred_at_ms, \
+         logged_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+    finish(batch, bind(inserting, environment_id, event), environment_id, event);
+}
+
+/// Notes what is told of sessions, by their ids, that are ended next: of each that has not ended before.
+pub(super) fn write_logouts(batch: &mut Batch, environment_id: &str, logouts: &[(String, Event)]) {
+    for (session_id, event) in logouts {
+        let inserting =
+            sql("INSERT INTO events (environment_id, id, type, organization_id, data_json, occurred_at_ms, \
              logged_at_ms) SELECT $1, $2, $3, $4, $5, CAST($6 AS BIGINT), CAST($7 AS BIGINT) WHERE EXISTS \
-             (SELECT 1 FROM sessions WHERE environment_id = $1 AND id = $8 AND ended_at_ms IS NULL)"),
-        environment_id,
-        event,
-    )
-    .bind(session_id.to_owned())
+             (SELECT 1 FROM sessions WHERE environment_id = $1 AND id = $8 AND ended_at_ms IS NULL)");
+        let inserting = bind(inserting, environment_id, event).bind(session_id.to_owned());
+        finish(batch, inserting, environment_id, event);
+    }
+}
+
+fn finish(batch: &mut Batch, inserting: Statement, environment_id: &str, event: &Event) {
+    batch.write(inserting);
+    batch.write(webhooks::queueing(environment_id, event));
+    batch.has_events = true;
 }
 
 fn bind(query: Statement, environment_id: &str, event: &Event) -> Statement {
@@ -49,6 +84,29 @@ impl Store {
     pub async fn events(&self, environment_id: &str) -> Result<Vec<(String, String)>, StoreError> {
         let query = sql("SELECT type, data_json FROM events WHERE environment_id = $1 ORDER BY id");
         Ok(query.bind(environment_id).fetch_all(&self.pool).await?)
+    }
+
+    /// Events, newest first.
+    pub async fn listed_events(
+        &self,
+        environment_id: &str,
+        filter: &EventFilter,
+    ) -> Result<Vec<Event>, StoreError> {
+        let rows: Vec<Row> = sql(
+            "SELECT id, type AS event_type, organization_id, data_json, occurred_at_ms, logged_at_ms FROM events \
+             WHERE environment_id = $1 AND id > $2 AND ($3 = '' OR type = $3) \
+             AND ($4 = '' OR organization_id = $4) \
+             ORDER BY id DESC LIMIT CAST($5 AS BIGINT) OFFSET CAST($6 AS BIGINT)",
+        )
+        .bind(environment_id)
+        .bind(filter.after_id.clone().unwrap_or_default())
+        .bind(filter.event_type.map(EventType::as_str).unwrap_or_default())
+        .bind(filter.organization_id.clone().unwrap_or_default())
+        .bind(filter.limit)
+        .bind(filter.offset)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Event::try_from).collect()
     }
 
     /// Deletes up to `batch` events that are older than this, and tells how many went.

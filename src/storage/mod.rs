@@ -38,6 +38,7 @@ mod sqlite;
 mod state;
 mod statement;
 mod users;
+mod webhooks;
 mod writer;
 
 use std::path::Path;
@@ -46,13 +47,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 pub use auth_requests::StoredOrigin;
 pub use clients::{ClientChanges, ClientRecord, ClientSecretRecord, ClientTimes, SecretTimes};
 pub use domains::SeedDomain;
 pub use environment_record::EnvironmentRecord;
 pub use error::StoreError;
+pub use events::EventFilter;
 pub use failed_attempts::AttemptUpdate;
 pub use faults::StoredFault;
 pub use flows::{FlowFilter, FlowRow, LoggedStep};
@@ -67,6 +69,7 @@ pub use sessions::{SessionChange, SessionRow};
 pub use sign_in::{Completion, Joining, MailQuota, SilentSignIn};
 pub use state::{Tables, check_row, has_version, snapshot_tables, table_statements};
 pub use users::{PeopleFilter, Seed, SeedUser, UserFilter, WithUser};
+pub use webhooks::{DeliveryFilter, DueEndpoint, SeedWebhook, WebhookRecord};
 
 use error::is_damaged;
 use pool::{Pool, Timeouts, Transaction};
@@ -106,6 +109,8 @@ pub struct Store {
     /// A write failed for a reason that others would share, such as a full disk, and none as large as
     /// [`WRITE_CHECK_BYTES`] was made since: a small one may still find room.
     writes_fail: Arc<AtomicBool>,
+    /// Changes with every event that this process commits.
+    events_written: watch::Sender<u64>,
 }
 
 /// What writes to an embedded database, which takes one writer at a time.
@@ -125,7 +130,7 @@ impl Store {
         let writer = Writer::start(connection, options.clone(), write_lock.clone());
         let pool = Pool::embedded(options, MAX_EMBEDDED_CONNECTIONS, ACQUIRE_TIMEOUT)?;
         let embedded = Some(Embedded { writer, write_lock });
-        Ok(Self { pool, embedded, schema: None, commits: Arc::default(), writes_fail: Arc::default() })
+        Ok(Self::new(pool, embedded, None))
     }
 
     /// Uses a PostgreSQL database. Connections are made when first needed, so that a server can start before
@@ -137,7 +142,23 @@ impl Store {
         let max_connections = options.max_connections as usize;
         let pool = Pool::of_server(connect, max_connections, timeouts, begin, options.is_transaction_pooler)?;
         let schema = Some(options.schema.into());
-        Ok(Self { pool, embedded: None, schema, commits: Arc::default(), writes_fail: Arc::default() })
+        Ok(Self::new(pool, None, schema))
+    }
+
+    fn new(pool: Pool, embedded: Option<Embedded>, schema: Option<Arc<str>>) -> Self {
+        Self {
+            pool,
+            embedded,
+            schema,
+            commits: Arc::default(),
+            writes_fail: Arc::default(),
+            events_written: watch::Sender::default(),
+        }
+    }
+
+    /// Changes with every event that this process commits; those who wait for one watch it.
+    pub fn events_written(&self) -> watch::Receiver<u64> {
+        self.events_written.subscribe()
     }
 
     /// Brings the schema up to date. Replicas that start together take turns.
@@ -230,6 +251,7 @@ impl Store {
     /// Writes what belongs together. `None`, and nothing written, when a statement that had to touch a row did not.
     async fn commit(&self, batch: Batch) -> Result<Option<Vec<StatementResult>>, StoreError> {
         self.commits.fetch_add(1, Ordering::Relaxed);
+        let has_events = batch.has_events;
         let outcome = match &self.embedded {
             Some(embedded) => embedded.writer.write(batch).await,
             None => self.pool.write(batch).await,
@@ -237,6 +259,9 @@ impl Store {
         let outcome = outcome.map_err(StoreError::from);
         if matches!(outcome, Err(StoreError::Unavailable(_) | StoreError::Damaged(_))) {
             self.writes_fail.store(true, Ordering::Relaxed);
+        }
+        if has_events && matches!(outcome, Ok(Some(_))) {
+            self.events_written.send_modify(|count| *count = count.wrapping_add(1));
         }
         outcome
     }

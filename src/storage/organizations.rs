@@ -254,7 +254,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         batch.write(inserting(environment_id, organization)?);
-        batch.write(events::inserting(environment_id, event));
+        events::write(&mut batch, environment_id, event);
         self.commit(batch).await?;
         Ok(())
     }
@@ -274,7 +274,7 @@ impl Store {
              WHERE environment_id = $1 AND id = $2 AND version = $3",
         );
         batch.require_one_row(bind_fields(query, environment_id, organization)?);
-        batch.write(events::inserting(environment_id, event));
+        events::write(&mut batch, environment_id, event);
         Ok(self.commit(batch).await?.is_some())
     }
 
@@ -305,7 +305,7 @@ impl Store {
         let deleting = deleting.bind(environment_id.to_owned()).bind(organization.id.clone());
         batch.require_one_row(deleting.bind(organization.version));
         for event in told {
-            batch.write(events::inserting(environment_id, event));
+            events::write(&mut batch, environment_id, event);
         }
         Ok(self.commit(batch).await?.is_some())
     }

@@ -133,7 +133,7 @@ impl Store {
         let mut batch = Batch::default();
         batch.require_one_row(moving_roles_version(environment_id, roles_version));
         batch.write(inserting(environment_id, permission));
-        batch.write(events::inserting(environment_id, event));
+        events::write(&mut batch, environment_id, event);
         Ok(self.commit(batch).await?.is_some())
     }
 
@@ -150,7 +150,7 @@ impl Store {
              WHERE environment_id = $1 AND id = $2 AND version = $3");
         let query = query.bind(environment_id).bind(permission.id.clone()).bind(permission.version);
         batch.require_one_row(query.bind(permission.description.clone()).bind(permission.updated_at_ms));
-        batch.write(events::inserting(environment_id, event));
+        events::write(&mut batch, environment_id, event);
         Ok(self.commit(batch).await?.is_some())
     }
 
@@ -165,7 +165,7 @@ impl Store {
         let query = sql("DELETE FROM permissions WHERE environment_id = $1 AND id = $2 AND version = $3");
         batch
             .require_one_row(query.bind(environment_id).bind(permission.id.clone()).bind(permission.version));
-        batch.write(events::inserting(environment_id, event));
+        events::write(&mut batch, environment_id, event);
         Ok(self.commit(batch).await?.is_some())
     }
 }

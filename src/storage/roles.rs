@@ -215,7 +215,7 @@ fn finish(
         batch.write(statement);
     }
     for event in happened {
-        batch.write(events::inserting(environment_id, event));
+        events::write(batch, environment_id, event);
     }
 }
 

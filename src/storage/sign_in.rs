@@ -137,7 +137,7 @@ impl Store {
             batch.write(session_clients::noting(environment_id, session_id, user_id, client));
         }
         for event in done.events {
-            batch.write(events::inserting(environment_id, event));
+            events::write(&mut batch, environment_id, event);
         }
         Ok(self.commit(batch).await?.is_some())
     }

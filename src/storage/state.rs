@@ -346,6 +346,23 @@ pub static TABLES: &[Table] = &[
     ),
     table!("events", false, [(2, "id", Text)]),
     table!(
+        "webhook_endpoints",
+        true,
+        [
+            (2, "id", Text),
+            (3, "version", Integer),
+            (4, "url", Text),
+            (5, "events_json", Text),
+            (6, "description", Text),
+            (7, "is_enabled", Integer),
+            (8, "sealed_secrets", Text),
+            (9, "created_at_ms", Integer),
+            (10, "updated_at_ms", Integer),
+        ]
+    ),
+    // They are as much of their time as events.
+    table!("webhook_deliveries", false, [(2, "endpoint_id", Text), (3, "event_id", Text)]),
+    table!(
         "flow_steps",
         false,
         [(2, "flow_id", Text), (3, "id", Text), (4, "steps_json", Text), (5, "logged_at_ms", Integer),]
@@ -382,7 +399,7 @@ const SEEDED: [&str; 9] = [
 ];
 
 /// Makes the rows of these tables those of the template. Most are as seeded: to leave them is faster than to make them anew.
-const RESET: [&str; 18] = [
+const RESET: [&str; 19] = [
     "DELETE FROM memberships WHERE environment_id = $1 AND NOT EXISTS (SELECT 1 FROM memberships t \
      WHERE t.environment_id = $2 AND t.user_id = memberships.user_id \
      AND t.organization_id = memberships.organization_id AND t.version = memberships.version \
@@ -462,6 +479,9 @@ const RESET: [&str; 18] = [
      SELECT $1, organization_id, user_id, role_id FROM membership_roles t WHERE environment_id = $2 \
      AND NOT EXISTS (SELECT 1 FROM membership_roles m WHERE m.environment_id = $1 AND m.user_id = t.user_id \
      AND m.organization_id = t.organization_id AND m.role_id = t.role_id)",
+    "INSERT INTO webhook_endpoints (environment_id, id, version, url, events_json, description, is_enabled, \
+     sealed_secrets, created_at_ms, updated_at_ms) SELECT $1, id, version, url, events_json, description, is_enabled, \
+     sealed_secrets, created_at_ms, updated_at_ms FROM webhook_endpoints WHERE environment_id = $2",
 ];
 
 /// The statements made for every table.

@@ -119,24 +119,28 @@ struct Part {
 /// Writes that belong together, as values: nothing of them has to be read before the next can be said. They are one
 /// transaction on both engines.
 #[derive(Default)]
-pub(super) struct Batch(Vec<Part>);
+pub(super) struct Batch {
+    parts: Vec<Part>,
+    /// Who waits for events has to be told once it is committed.
+    pub(super) has_events: bool,
+}
 
 /// What every statement of a batch did; `None`: one that had to touch a row did not, and nothing stays.
 pub(super) type BatchResult = Result<Option<Vec<StatementResult>>, Error>;
 
 impl Batch {
     pub(super) fn write(&mut self, statement: Statement) {
-        self.0.push(Part { statement, requires_row: false });
+        self.parts.push(Part { statement, requires_row: false });
     }
 
     /// A statement that has to touch or find one row, or nothing of the batch stays.
     pub(super) fn require_one_row(&mut self, statement: Statement) {
-        self.0.push(Part { statement, requires_row: true });
+        self.parts.push(Part { statement, requires_row: true });
     }
 
     /// How many statements it has.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.parts.len()
     }
 
     /// Runs one statement after the other. After anything but `Ok(Some(_))` the caller rolls back.
@@ -145,7 +149,7 @@ impl Batch {
         for<'c> &'c mut C: Run,
     {
         let mut results = Vec::with_capacity(self.len());
-        for part in self.0 {
+        for part in self.parts {
             let result = connection.run(part.statement).await?;
             if part.requires_row && result.rows_affected != 1 {
                 return Ok(None);

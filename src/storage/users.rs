@@ -535,7 +535,7 @@ fn bind_fields(query: Statement, environment_id: &str, user: &User) -> Result<St
 
 fn write_events(batch: &mut Batch, environment_id: &str, list: &[Event]) {
     for event in list {
-        batch.write(events::inserting(environment_id, event));
+        events::write(batch, environment_id, event);
     }
 }
 
