@@ -27,7 +27,7 @@ use crate::crypto::entropy::SystemEntropy;
 use crate::domain::clock::SystemClock;
 use crate::runtime::EnvironmentRegistry;
 use crate::server::{self, Deadlines, Listeners, Listening, ServeError, Stop};
-use crate::service::{backchannel_logout, flows, outbox};
+use crate::service::{backchannel_logout, flows, outbox, webhook_delivery};
 
 /// How long an email may take, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -179,7 +179,8 @@ async fn run(
     let Listening { server, stop } =
         server::listening(registry.clone(), listeners).map_err(|e| TestError::Start(e.to_string()))?;
     actix_web::rt::spawn(outbox::run(registry.clone()));
-    actix_web::rt::spawn(backchannel_logout::run(registry));
+    actix_web::rt::spawn(backchannel_logout::run(registry.clone()));
+    actix_web::rt::spawn(webhook_delivery::run(registry));
     actix_web::rt::spawn(flows::write_always(runtime));
     let running = async move {
         let outcome = server.await;

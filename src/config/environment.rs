@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::setting::{Facts, Section, Setting};
 use super::source::Source;
-use super::{branding, clients, limits, management, passwordless, sessions, test_users, tokens};
+use super::{branding, clients, limits, management, passwordless, sessions, test_users, tokens, webhooks};
 use crate::domain::environment::{DEFAULT_ENVIRONMENT_ID, Environment};
 use crate::domain::public_url::PublicUrl;
 use crate::domain::settings::{LoginHintMode, LogoutConfirm, Mode};
@@ -130,6 +130,7 @@ pub(super) fn read(source: &mut Source, base: &Path, is_local: bool) -> Environm
         demo: read_demo(source, mode),
         flows_keep_s: source.integer(&FLOWS_KEEP_S),
         logout_confirm: source.choice(&LOGOUT_CONFIRM.in_case(mode == Mode::Production)),
+        webhook_retry_percent: webhooks::read_retry_percent(source),
         mode,
         passwordless,
         branding,

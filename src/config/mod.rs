@@ -33,6 +33,7 @@ mod test_users;
 mod tls;
 mod tokens;
 mod twins;
+mod webhooks;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,7 @@ pub use setting::{Access, Facts, Section, Values, View};
 pub use source::Source;
 pub use telemetry::{LogFormat, LogSettings, MetricsSettings, TraceSettings};
 pub use tls::TlsFiles;
+pub use webhooks::ConfiguredWebhook;
 
 use crate::domain::client::{ClientKind, ClientSecret};
 use crate::domain::environment::Environment;
@@ -87,6 +89,7 @@ pub fn sections() -> &'static [Section] {
             management::section(),
             environment::logout_section(),
             tls::backchannel_logout_section(),
+            webhooks::delivery_section(),
             limits::section(),
             environment::flows_section(),
             tls::section(),
@@ -102,6 +105,7 @@ pub fn sections() -> &'static [Section] {
             roles::roles_section(),
             seed::organizations_section(),
             seed::users_section(),
+            webhooks::section(),
         ]
     });
     &SECTIONS
@@ -140,8 +144,12 @@ pub struct Config {
     pub shutdown_delay_s: u64,
     pub shutdown_timeout_s: u64,
     pub smtp: Option<SmtpSettings>,
-    /// Trusted beside the system's certificates when applications are told of logouts, PEM.
+    /// Trusted beside the system's certificates when applications are told of logouts and of events, PEM.
     pub backchannel_logout_ca: Option<PathBuf>,
+    /// Hosts that webhooks may be sent to in production mode, whatever their addresses are.
+    pub webhook_allowed_hosts: Vec<String>,
+    /// Endpoints to exist from the start.
+    pub webhooks: Vec<ConfiguredWebhook>,
     pub control: ControlSettings,
     pub log: LogSettings,
     pub metrics: MetricsSettings,
@@ -248,6 +256,8 @@ fn read(source: &mut Source, base: &Path) -> Config {
         shutdown_timeout_s: server.shutdown_timeout_s,
         smtp: smtp::read(source, base),
         backchannel_logout_ca: tls::read_backchannel_logout_ca(source, base),
+        webhook_allowed_hosts: webhooks::read_allowed_hosts(source),
+        webhooks: webhooks::read(source, environment.mode),
         log: telemetry::read_log(source),
         metrics: telemetry::read_metrics(source, is_open, control.token.as_ref()),
         control,

@@ -17,7 +17,7 @@ static KEY: Setting<Option<&str>> = Setting::optional_text("tls.key", "privkey.p
 static BACKCHANNEL_LOGOUT_CA_FILE: Setting<Option<&str>> = Setting::optional_text(
     "backchannel_logout.ca_file",
     "ca.pem",
-    "Also trust the certificates in this file. SSL_CERT_FILE names one to trust instead of the system's.",
+    "Also trust the certificates in this file, for webhooks too. SSL_CERT_FILE names one to trust instead of the system's.",
 );
 
 pub(super) fn section() -> Section {

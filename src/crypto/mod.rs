@@ -5,3 +5,4 @@ pub mod client_secrets;
 pub mod entropy;
 pub mod server_secret;
 pub mod signing;
+pub mod webhook_signature;

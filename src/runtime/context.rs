@@ -85,7 +85,13 @@ impl Context {
     /// An id for an email, greater than every earlier one of this process, whatever became of the clock.
     pub fn new_message_id(&self) -> String {
         let time_ms = self.live.randomness.id_time_ms(self.runtime.clock.machine_ms());
-        self.runtime.mail.new_message_id(time_ms, self.entropy())
+        self.runtime.mail.message_ids.next(IdKind::Message, time_ms, self.entropy())
+    }
+
+    /// An id for an event, greater than every earlier one of this process, whatever became of the clock.
+    pub fn new_event_id(&self) -> String {
+        let time_ms = self.live.randomness.id_time_ms(self.runtime.clock.machine_ms());
+        self.runtime.event_ids.next(IdKind::Event, time_ms, self.entropy())
     }
 
     /// This request in another environment: with its default URL.

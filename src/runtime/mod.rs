@@ -4,12 +4,14 @@
 
 mod clients;
 mod context;
+mod growing_ids;
 mod inbox_notifier;
 mod keys;
 mod randomness;
 mod registry;
 mod server_state;
 mod start;
+mod webhooks;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,12 +21,14 @@ use tokio::time::Instant;
 
 pub use clients::ClientSeal;
 pub use context::Context;
+pub use growing_ids::GrowingIds;
 pub use inbox_notifier::InboxNotifier;
 pub use keys::KeyRing;
 pub use randomness::Randomness;
 pub use registry::{EnvironmentError, EnvironmentRegistry, EnvironmentSelector};
 pub use server_state::{Access, SERVER_SECRET, ServerState};
 pub use start::{Parts, StartError, Started};
+pub use webhooks::WebhookSeal;
 
 use crate::config;
 use crate::crypto::at_rest::AtRest;
@@ -51,6 +55,8 @@ pub struct EnvironmentRuntime {
     pub clock: Arc<EnvironmentClock>,
     pub keys: KeyRing,
     pub mail: InboxNotifier,
+    /// Ids of events.
+    pub event_ids: GrowingIds,
     /// When this process last made sure that it knows the newest version.
     checked_at: RwLock<Instant>,
     /// Held while it is made sure; when that failed last.
@@ -90,6 +96,7 @@ impl EnvironmentRuntime {
             clock: Arc::new(EnvironmentClock::new(server.machine_clock.clone(), record.clock)),
             keys,
             mail: InboxNotifier::default(),
+            event_ids: GrowingIds::default(),
             checked_at: RwLock::new(Instant::now()),
             checking: tokio::sync::Mutex::default(),
             server,

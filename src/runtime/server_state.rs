@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::{ClientSeal, StartError};
+use super::{ClientSeal, StartError, WebhookSeal};
 use crate::config::Layers;
 use crate::crypto::at_rest::AtRest;
 use crate::crypto::client_secrets::SecretChecks;
@@ -61,14 +61,18 @@ pub struct ServerState {
     /// Done once a proxy that is not among them was warned about.
     pub unknown_proxy_warned: Once,
     pub smtp: Option<SmtpMailer>,
-    /// What is trusted beside the system's certificates when applications are told of logouts.
+    /// What is trusted beside the system's certificates when applications are told of logouts and of events.
     pub logout_roots: Vec<reqwest::Certificate>,
+    /// Hosts that webhooks may be sent to in production mode, whatever their addresses are.
+    pub webhook_allowed_hosts: Vec<String>,
     /// The work of checking hashed client secrets, of all environments.
     pub(super) secret_checks: Arc<SecretChecks>,
     /// Wakes the delivery of the outbox.
     pub outbox_filled: Notify,
     /// Wakes those who tell applications of ended sessions.
     pub sessions_ended: Notify,
+    /// Wakes the delivery of webhooks where no event was written: a replay, a test.
+    pub deliveries_due: Notify,
     pub(super) at_rest: AtRest,
     pub(super) default_id: String,
     /// The server stops: nobody shall wait for an email any longer.
@@ -124,6 +128,11 @@ impl ServerState {
     /// Seals and opens the secrets of clients.
     pub fn clients(&self) -> ClientSeal<'_> {
         ClientSeal { at_rest: &self.at_rest, entropy: &*self.entropy, mode: self.mode }
+    }
+
+    /// Seals and opens the secrets of webhook endpoints.
+    pub fn webhooks(&self) -> WebhookSeal<'_> {
+        WebhookSeal { at_rest: &self.at_rest, entropy: &*self.entropy }
     }
 
     pub fn seal_secret(&self, secret: &[u8]) -> Result<Vec<u8>, StartError> {

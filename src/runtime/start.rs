@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 
 use super::keys::{KeyRing, KeyStore};
 use super::server_state::{Access, SERVER_SECRET, SETTINGS, ServerState};
-use super::{ClientSeal, EnvironmentRuntime};
-use crate::config::Layers;
+use super::{ClientSeal, EnvironmentRuntime, WebhookSeal};
+use crate::config::{ConfiguredWebhook, Layers};
 use crate::crypto::at_rest::{AtRest, AtRestError};
 use crate::crypto::server_secret::ServerSecret;
 use crate::crypto::signing::SigningError;
@@ -38,8 +38,12 @@ pub struct Parts {
     pub master_key: Option<SecretString>,
     /// `None`: the inbox alone receives.
     pub smtp: Option<SmtpMailer>,
-    /// Trusted beside the system's certificates when applications are told of logouts.
+    /// Trusted beside the system's certificates when applications are told of logouts and of events.
     pub logout_roots: Vec<reqwest::Certificate>,
+    /// Hosts that webhooks may be sent to in production mode, whatever their addresses are.
+    pub webhook_allowed_hosts: Vec<String>,
+    /// Endpoints as configured.
+    pub webhooks: Vec<ConfiguredWebhook>,
     pub control: Access,
     pub metrics: Access,
     pub scenarios: PathBuf,
@@ -86,6 +90,8 @@ impl Parts {
             }
         }
         self.store.seed(id, &self.seed, self.control.is_off(), now_ms).await?;
+        let webhooks = WebhookSeal { at_rest: &at_rest, entropy: &*self.entropy };
+        self.store.seed_webhooks(id, &webhooks.seeds(&self.webhooks, now_ms)?).await?;
         let record = self.store.environment_record(id).await?.ok_or(StoreError::Unreadable("environment"))?;
         if at_rest.open(SETTINGS, &record.settings)? != NO_SETTINGS {
             tracing::info!("settings were changed by API; those changes outrank the configuration");
@@ -135,9 +141,11 @@ impl Parts {
             unknown_proxy_warned: Once::new(),
             smtp: self.smtp,
             logout_roots: self.logout_roots,
+            webhook_allowed_hosts: self.webhook_allowed_hosts,
             secret_checks: Arc::default(),
             outbox_filled: Notify::new(),
             sessions_ended: Notify::new(),
+            deliveries_due: Notify::new(),
             stopping: AtomicBool::new(false),
             not_emulated: Mutex::default(),
             flows: FlowLog::default(),

@@ -49,7 +49,7 @@ use crate::domain::ids::{IdKind, many_ids};
 use crate::domain::settings::Mode;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::runtime::{Access, EnvironmentRegistry, EnvironmentRuntime, Parts, StartError};
-use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed};
+use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed, webhook_delivery};
 use crate::storage::{PostgresOptions, Store, StoreError};
 use connections::{Connections, Limits, Uptime};
 use folder_lock::FolderLock;
@@ -172,6 +172,8 @@ pub fn parts(
                 .map_err(|source| ServeError::LogoutRoots { path: path.clone(), source })?,
             None => vec![],
         },
+        webhook_allowed_hosts: config.webhook_allowed_hosts.clone(),
+        webhooks: config.webhooks.clone(),
         control: access(config.control.enabled, config.control.token.as_ref()),
         metrics: access(config.metrics.enabled, config.metrics.token.as_ref()),
         layers: config.layers.clone(),
@@ -427,6 +429,7 @@ async fn run_provider(
     let mut tasks = JoinSet::new();
     tasks.spawn(outbox::run(registry.clone()));
     tasks.spawn(backchannel_logout::run(registry.clone()));
+    tasks.spawn(webhook_delivery::run(registry.clone()));
     tasks.spawn(housekeeping::reload_keys(registry.clone()));
     tasks.spawn(housekeeping::analyze_new_tables(registry.clone()));
     tasks.spawn(housekeeping::clean_up(registry));

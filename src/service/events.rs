@@ -8,7 +8,6 @@ use crate::domain::event::{
     Event, EventType, SessionTimes, domain_data, membership_data, organization_data, permission_data,
     role_data, session_data,
 };
-use crate::domain::ids::IdKind;
 use crate::domain::membership::MembershipStatus;
 use crate::domain::organization::Organization;
 use crate::domain::organization_domain::OrganizationDomain;
@@ -280,7 +279,7 @@ fn new(context: &Context, event_type: EventType, organization_id: &str, data: Va
 
 fn at_now(context: &Context, event_type: EventType, organization_id: Option<String>, data: Value) -> Event {
     Event {
-        id: context.new_id(IdKind::Event),
+        id: context.new_event_id(),
         event_type,
         organization_id,
         occurred_at_ms: context.now_ms(),

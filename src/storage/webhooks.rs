@@ -408,7 +408,8 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes up to `batch` deliveries that are older than this, and tells how many went.
+    /// Deletes up to `batch` deliveries that are older than this, and tells how many went. What still waits for its
+    /// endpoint stays.
     pub async fn delete_deliveries(
         &self,
         environment_id: &str,
@@ -416,8 +417,10 @@ impl Store {
         batch: i64,
     ) -> Result<u64, StoreError> {
         let query = sql("DELETE FROM webhook_deliveries WHERE (environment_id, endpoint_id, event_id) IN \
-             (SELECT environment_id, endpoint_id, event_id FROM webhook_deliveries \
-             WHERE environment_id = $1 AND logged_at_ms < $2 LIMIT $3)");
+             (SELECT d.environment_id, d.endpoint_id, d.event_id FROM webhook_deliveries d \
+             WHERE d.environment_id = $1 AND d.logged_at_ms < $2 AND (d.next_attempt_at_ms IS NULL \
+             OR NOT EXISTS (SELECT 1 FROM webhook_endpoints w WHERE w.environment_id = d.environment_id \
+             AND w.id = d.endpoint_id)) LIMIT $3)");
         self.execute(query.bind(environment_id.to_owned()).bind(before_ms).bind(batch)).await
     }
 }

@@ -190,6 +190,7 @@ impl TestServer {
                 let Listening { server, stop } = listening(provider.clone(), listeners).unwrap();
                 tokio::spawn(vestibule::service::outbox::run(provider.clone()));
                 tokio::spawn(vestibule::service::backchannel_logout::run(provider.clone()));
+                tokio::spawn(vestibule::service::webhook_delivery::run(provider.clone()));
                 tell.send((app, provider, stop)).unwrap();
                 server.await.unwrap();
             });
