@@ -49,7 +49,7 @@ use crate::domain::ids::{IdKind, many_ids};
 use crate::domain::settings::Mode;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::runtime::{Access, EnvironmentRegistry, EnvironmentRuntime, Parts, StartError};
-use crate::service::{backchannel_logout, flows, housekeeping, outbox, seed, webhook_delivery};
+use crate::service::{backchannel_logout, delivery_http, flows, housekeeping, outbox, seed, webhook_delivery};
 use crate::storage::{PostgresOptions, Store, StoreError};
 use connections::{Connections, Limits, Uptime};
 use folder_lock::FolderLock;
@@ -168,7 +168,7 @@ pub fn parts(
         master_key: config.master_key.clone(),
         smtp: config.smtp.as_ref().map(SmtpMailer::new).transpose()?,
         logout_roots: match &config.backchannel_logout_ca {
-            Some(path) => backchannel_logout::read_roots(path)
+            Some(path) => delivery_http::read_roots(path)
                 .map_err(|source| ServeError::LogoutRoots { path: path.clone(), source })?,
             None => vec![],
         },

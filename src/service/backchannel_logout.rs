@@ -1,16 +1,13 @@
 //! Telling applications that a session has ended (OpenID Connect Back-Channel Logout 1.0). The end of the session
 //! writes down who has to be told, so that no crash and no dead application loses it.
 
-use std::error::Error;
-use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rustls::CertificateError;
 use serde::Serialize;
 
 use super::Failure;
+use super::delivery_http::{http_client, why_no_answer};
 use crate::domain::clock::rfc3339;
 use crate::domain::ids::{IdKind, new_id};
 use crate::domain::logout_token::{LOGOUT_TOKEN_TYPE, LogoutDelivery, LogoutTokenClaims};
@@ -100,7 +97,7 @@ async fn tell_due(
     // Made when it is needed: reading the machine's certificates takes longer than a start should.
     let client = match client {
         Some(client) => client,
-        None => match http_client(&server.logout_roots) {
+        None => match http_client(&server.logout_roots, ANSWER_WITHIN, None) {
             Ok(made) => client.insert(made),
             Err(error) => {
                 tracing::error!(%error, "back-channel logout: no HTTP client can be made; notices wait");
@@ -114,27 +111,6 @@ async fn tell_due(
         tried += usize::from(outcome?);
     }
     Ok(tried)
-}
-
-/// Certificates to trust beside the system's, from a PEM file.
-///
-/// # Errors
-/// When the file cannot be read, or holds no certificate.
-pub fn read_roots(path: &Path) -> io::Result<Vec<reqwest::Certificate>> {
-    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
-    let roots =
-        reqwest::Certificate::from_pem_bundle(&std::fs::read(path)?).map_err(|e| invalid(e.to_string()))?;
-    if roots.is_empty() { Err(invalid("it holds no certificate".to_owned())) } else { Ok(roots) }
-}
-
-/// Redirects are not followed: the token is for the registered address alone.
-fn http_client(roots: &[reqwest::Certificate]) -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .tls_certs_merge(roots.iter().cloned())
-        .timeout(ANSWER_WITHIN)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
 }
 
 /// `false` when another replica has the notice.
@@ -198,7 +174,7 @@ async fn post(client: &reqwest::Client, uri: &str, token: &str) -> (LogoutDelive
             (LogoutDelivery::of_status(status.as_u16()), format!("HTTP {}", status.as_u16()))
         }
         Err(error) => {
-            let why = why_no_answer(&error, uri);
+            let why = why_no_answer(&error, uri, ANSWER_WITHIN);
             tracing::debug!(error = ?error.without_url(), "back-channel logout: {why}");
             (LogoutDelivery::Failed, why)
         }
@@ -210,60 +186,6 @@ fn worst(answers: Vec<(LogoutDelivery, String)>) -> (LogoutDelivery, String) {
     let order = [LogoutDelivery::Failed, LogoutDelivery::Refused, LogoutDelivery::Delivered];
     let found = answers.into_iter().min_by_key(|(outcome, _)| order.iter().position(|o| o == outcome));
     found.unwrap_or((LogoutDelivery::Refused, String::new()))
-}
-
-/// What failed, and what to do about it.
-fn why_no_answer(error: &reqwest::Error, uri: &str) -> String {
-    let url = url::Url::parse(uri).ok();
-    let host = url.as_ref().and_then(url::Url::host_str).unwrap_or_default();
-    let port = url.as_ref().and_then(url::Url::port_or_known_default).unwrap_or_default();
-    let mut chain: Vec<&(dyn Error + 'static)> = vec![];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        chain.push(cause);
-        next = cause.source();
-    }
-    if error.is_timeout() {
-        return format!("no answer within {} s", ANSWER_WITHIN.as_secs());
-    }
-    if let Some(refusal) = chain.iter().find_map(|e| of_tls(*e)) {
-        return why_no_tls(refusal, host);
-    }
-    if !error.is_connect() {
-        return "the answer broke off".to_owned();
-    }
-    let kind = chain.iter().find_map(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
-    if kind == Some(io::ErrorKind::ConnectionRefused) {
-        format!("connection refused: nothing listens at {host}:{port}")
-    } else if chain.iter().any(|e| e.to_string().contains("dns error")) {
-        format!("no address is known for {host}")
-    } else {
-        format!("no connection: {}", chain.last().map_or_else(|| error.to_string(), ToString::to_string))
-    }
-}
-
-/// The TLS error in an error; it may be wrapped in several of I/O, which do not name it as their source.
-fn of_tls<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
-    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.downcast_ref::<rustls::Error>().or_else(|| of_tls(inner?))
-}
-
-fn why_no_tls(error: &rustls::Error, host: &str) -> String {
-    use CertificateError as Bad;
-    match error {
-        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => {
-            "the certificate is not trusted: name a file with its issuer in backchannel_logout.ca_file, or in \
-             SSL_CERT_FILE"
-                .to_owned()
-        }
-        rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
-            format!("the certificate is for another name than {host}")
-        }
-        rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
-            "the certificate has expired".to_owned()
-        }
-        other => format!("no TLS connection: {other}"),
-    }
 }
 
 async fn conclude(
@@ -295,26 +217,4 @@ async fn conclude(
     };
     server.store.note_logout_attempt(notice, again_at_ms, ended_as, answer).await?;
     Ok(delivery)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_wrong_with_a_certificate_is_said_in_words() {
-        for (bad, words) in [
-            (CertificateError::UnknownIssuer, "backchannel_logout.ca_file"),
-            (CertificateError::NotValidForName, "another name than runtime.example.com"),
-            (CertificateError::Expired, "expired"),
-            (CertificateError::BadEncoding, "no TLS connection"),
-        ] {
-            let error = rustls::Error::InvalidCertificate(bad);
-            // As tokio and hyper wrap it.
-            let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
-            let said = why_no_tls(of_tls(&wrapped).unwrap(), "runtime.example.com");
-            assert!(said.contains(words), "{said}");
-        }
-        assert!(of_tls(&io::Error::from(io::ErrorKind::ConnectionRefused)).is_none());
-    }
 }
