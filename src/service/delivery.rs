@@ -105,10 +105,11 @@ impl<Q: Queue> Engine<Q> {
                 continue;
             }
             for item in self.queue.take(&receiver, i64::try_from(free).unwrap_or_default()).await? {
-                let (queue, slots) = (self.queue.clone(), slots.clone());
+                let (queue, slot) = (self.queue.clone(), slots.clone().try_acquire_owned());
                 self.running.spawn(async move {
-                    let _slot = slots.acquire_owned().await;
-                    queue.deliver(item).await
+                    let outcome = queue.deliver(item).await;
+                    drop(slot);
+                    outcome
                 });
             }
         }

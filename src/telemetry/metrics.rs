@@ -69,7 +69,7 @@ struct StateLabels {
     state: &'static str,
 }
 
-/// How an attempt to tell somebody something ended: an email server, or an application of a logout.
+/// How an attempt to tell somebody something ended: an email server, or an application of a logout or an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     Delivered,
@@ -124,6 +124,7 @@ pub struct Metrics {
     token_requests: Family<TokenLabels, Counter>,
     mails: Family<OutcomeLabels, Counter>,
     logout_notices: Family<OutcomeLabels, Counter>,
+    webhooks: Family<OutcomeLabels, Counter>,
     rows_deleted: Counter,
     steps_lost: Counter,
     connections: Gauge,
@@ -147,6 +148,7 @@ impl Default for Metrics {
             token_requests: Family::default(),
             mails: Family::default(),
             logout_notices: Family::default(),
+            webhooks: Family::default(),
             rows_deleted: Counter::default(),
             steps_lost: Counter::default(),
             connections: Gauge::default(),
@@ -161,6 +163,7 @@ impl Default for Metrics {
             let labels = OutcomeLabels { outcome: outcome.as_str() };
             drop(metrics.mails.get_or_create(&labels));
             drop(metrics.logout_notices.get_or_create(&labels));
+            drop(metrics.webhooks.get_or_create(&labels));
         }
         metrics.registry = metrics.registered();
         metrics
@@ -199,6 +202,7 @@ impl Metrics {
             "Attempts to tell an application of a logout",
             self.logout_notices.clone(),
         );
+        ours.register("webhooks", "Attempts to deliver a webhook", self.webhooks.clone());
         ours.register("expired_rows_deleted", "Rows that nobody can use any more", self.rows_deleted.clone());
         ours.register(
             "sign_in_steps_lost",
@@ -265,6 +269,10 @@ impl Metrics {
 
     pub fn logout_notice(&self, outcome: Delivery) {
         self.logout_notices.get_or_create(&OutcomeLabels { outcome: outcome.as_str() }).inc();
+    }
+
+    pub fn webhook(&self, outcome: Delivery) {
+        self.webhooks.get_or_create(&OutcomeLabels { outcome: outcome.as_str() }).inc();
     }
 
     pub fn rows_deleted(&self, rows: u64) {
