@@ -81,12 +81,13 @@ impl EnvironmentRegistry {
         self.get().cloned().into_iter().chain(named.values().cloned()).collect()
     }
 
-    /// Sends those home who wait for the start, or for an email.
+    /// Sends those home who wait for the start, for an email or for an event.
     pub fn stop_waiting(&self) {
         self.0.started.send_replace(true);
         for runtime in self.runtimes() {
             runtime.server.stopping.store(true, Ordering::SeqCst);
             runtime.mail.notify_waiters();
+            runtime.store().wake_event_waiters();
         }
     }
 

@@ -1,6 +1,9 @@
-//! Events as they are written beside a change.
+//! Events as they are written beside a change, and as tests wait for them.
+
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::Failure;
 use super::user_agent::UserAgent;
@@ -18,10 +21,32 @@ use crate::domain::role_catalog::{RoleCatalog, RoleDifference};
 use crate::domain::session::{Device, SessionEnd, SessionEntry, SessionRecord, SessionStatus};
 use crate::domain::user::User;
 use crate::runtime::Context;
+pub use crate::storage::EventFilter;
 use crate::storage::{SessionChange, UserFilter};
 
 /// Members of an organization that are read together.
 const MEMBERS_AT_ONCE: u32 = 100;
+
+/// How often the database is asked while waiting, because another server may write the event.
+const POLL_EVERY: Duration = Duration::from_millis(25);
+
+/// Events, newest first; with `wait`, not before there is one or the time is over.
+pub async fn list(context: &Context, filter: &EventFilter, wait: Duration) -> Result<Vec<Event>, Failure> {
+    let deadline = Instant::now() + wait;
+    let store = context.store();
+    let mut written = store.events_written();
+    loop {
+        written.mark_unchanged();
+        let found = store.listed_events(context.environment_id(), filter).await?;
+        let now = Instant::now();
+        if !found.is_empty() || now >= deadline || context.runtime.server.is_stopping() {
+            return Ok(found);
+        }
+        // This process's own events wake at once. Only a shared database needs asking in between.
+        let pause = if store.is_embedded() { deadline } else { deadline.min(now + POLL_EVERY) };
+        let _ = tokio::time::timeout_at(pause, written.changed()).await;
+    }
+}
 
 /// Something happened to an organization, which is now, or was before it was deleted, as given.
 pub(super) fn of_organization(

@@ -222,7 +222,7 @@ fn headers(secrets: &WebhookSecrets, delivery: &WebhookDelivery, at_ms: i64) -> 
 
 fn logged_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     let logged = headers.iter().take(MAX_LOGGED_HEADERS).map(|(name, value)| {
-        let value = String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_LOGGED_HEADER).collect();
+        let value: String = String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_LOGGED_HEADER).collect();
         (name.as_str().to_owned(), value)
     });
     logged.collect()

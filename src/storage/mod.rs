@@ -161,6 +161,11 @@ impl Store {
         self.events_written.subscribe()
     }
 
+    /// Wakes those who wait for events: there is one, or they shall wait no longer.
+    pub fn wake_event_waiters(&self) {
+        self.events_written.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
     /// Brings the schema up to date. Replicas that start together take turns.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         if let Some(embedded) = &self.embedded {
@@ -261,7 +266,7 @@ impl Store {
             self.writes_fail.store(true, Ordering::Relaxed);
         }
         if has_events && matches!(outcome, Ok(Some(_))) {
-            self.events_written.send_modify(|count| *count = count.wrapping_add(1));
+            self.wake_event_waiters();
         }
         outcome
     }
