@@ -7,7 +7,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, Control, Deleted, Page, ProblemDocument, Query, json, no_content, refuse};
+use super::{
+    Answer, Control, Deleted, Page, ProblemDocument, Query, json, no_content, refuse, server_sent_events,
+};
 use crate::domain::clock::rfc3339;
 use crate::http::render::EMAIL_POLICY;
 use crate::mail::{Envelope, source};
@@ -16,14 +18,8 @@ use crate::service::changes::ControlError;
 use crate::service::inbox;
 use crate::service::inbox::{InboxFilter, InboxMessage};
 
-/// Longest wait for an email, in milliseconds.
-const MAX_WAIT_MS: i64 = 60_000;
-
 /// How long `latest` waits when it is not told.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
-
-/// How long a stream of events is silent before a comment keeps it alive.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// An email.
 #[derive(Debug, Serialize, ToSchema)]
@@ -94,11 +90,6 @@ fn filter(query: &Query, page: Page) -> Result<InboxFilter, ControlError> {
     })
 }
 
-fn wait(query: &Query) -> Result<Option<Duration>, ControlError> {
-    let ms = query.number("wait_ms", 0..=MAX_WAIT_MS)?;
-    Ok(ms.map(|ms| Duration::from_millis(ms.unsigned_abs())))
-}
-
 fn failed(failure: crate::service::Failure) -> actix_web::Error {
     refuse(failure.into())
 }
@@ -117,7 +108,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
         let query = Query::of(&request)?;
         let size = query.number("page_size", 1..=200)?.unwrap_or(200);
         let page = Page { size, ..query.page()? };
-        Ok((page, InboxFilter { limit: page.limit(), ..filter(&query, page)? }, wait(&query)?))
+        Ok((page, InboxFilter { limit: page.limit(), ..filter(&query, page)? }, query.wait()?))
     };
     let (page, filter, wait) = read().map_err(refuse)?;
     // Read before the list: an email that comes in between is listed, or newer than the cursor, or both; never neither.
@@ -146,7 +137,7 @@ async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, actix
 pub async fn latest(request: HttpRequest, Control(context): Control) -> Answer {
     let read = || {
         let query = Query::of(&request)?;
-        Ok((filter(&query, Page { offset: 0, size: 1 })?, wait(&query)?))
+        Ok((filter(&query, Page { offset: 0, size: 1 })?, query.wait()?))
     };
     let (filter, wait) = read().map_err(refuse)?;
     let wait = wait.unwrap_or(DEFAULT_WAIT);
@@ -246,7 +237,7 @@ pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
     }
     let stream = futures_util::stream::unfold(Some((context, filter)), |state| async move {
         let (context, mut filter) = state?;
-        let found = match inbox::messages(&context, &filter, HEARTBEAT).await {
+        let found = match inbox::messages(&context, &filter, server_sent_events::HEARTBEAT).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, "a stream of emails ends");
@@ -257,17 +248,10 @@ pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
         for message in found.into_iter().rev() {
             filter.after_id = Some(message.id.clone());
             let id = message.id.clone();
-            let data = serde_json::to_string(&MessageView::from(message)).unwrap_or_default();
-            text.push_str(&format!("id: {id}\nevent: message\ndata: {data}\n\n"));
-        }
-        if text.is_empty() {
-            text.push_str(": still here\n\n");
+            text.push_str(&server_sent_events::event(&id, "message", &MessageView::from(message)));
         }
         let next = (!context.runtime.server.is_stopping()).then_some((context, filter));
-        Some((Ok::<_, actix_web::Error>(web::Bytes::from(text)), next))
+        Some((text, next))
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .streaming(stream))
+    Ok(server_sent_events::response(stream))
 }

@@ -4,17 +4,21 @@
 pub mod clients;
 pub mod clock;
 pub mod environments;
+pub mod events;
 pub mod faults;
 pub mod flows;
 pub mod inbox;
 pub mod llms;
 pub mod openapi;
 pub mod people;
+mod server_sent_events;
 pub mod sign_in;
 pub mod state;
 pub mod tokens;
+pub mod webhooks;
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::error::InternalError;
@@ -38,6 +42,9 @@ use crate::service::changes::ControlError;
 
 /// Largest body: a snapshot can be long.
 const MAX_BODY_BYTES: usize = 64 << 20;
+
+/// Longest wait for an email or an event, in milliseconds.
+const MAX_WAIT_MS: i64 = 60_000;
 
 /// What handlers give.
 pub type Answer = Result<HttpResponse, actix_web::Error>;
@@ -177,6 +184,12 @@ impl Query {
             let text = format!("must be a whole number from {} to {}", range.start(), range.end());
             ControlError::field(name, text)
         })
+    }
+
+    /// How long to wait for what is asked for.
+    pub fn wait(&self) -> Result<Option<Duration>, ControlError> {
+        let ms = self.number("wait_ms", 0..=MAX_WAIT_MS)?;
+        Ok(ms.map(|ms| Duration::from_millis(ms.unsigned_abs())))
     }
 
     pub fn boolean(&self, name: &'static str) -> Result<bool, ControlError> {

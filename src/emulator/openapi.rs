@@ -10,7 +10,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, HttpMethod, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use super::{clients, clock, environments, faults, flows, inbox, people, sign_in, state, tokens};
+use super::{
+    clients, clock, environments, events, faults, flows, inbox, people, sign_in, state, tokens, webhooks,
+};
 use crate::http::endpoint::{Endpoint, endpoint};
 use crate::http::errors::PROBLEM_JSON;
 use crate::http::openapi_ext::{add_response, operations, set_content_type, set_operation_id};
@@ -82,6 +84,17 @@ control_api![
     inbox::html,
     inbox::raw,
     inbox::events,
+    events::list,
+    events::stream,
+    webhooks::list,
+    webhooks::create,
+    webhooks::show,
+    webhooks::change,
+    webhooks::delete,
+    webhooks::rotate_secret,
+    webhooks::test,
+    webhooks::deliveries,
+    webhooks::replay,
     clock::show,
     clock::change,
     clock::reset,
