@@ -92,7 +92,7 @@ control_api![
     webhooks::change,
     webhooks::delete,
     webhooks::rotate_secret,
-    webhooks::test,
+    webhooks::send_test_event,
     webhooks::deliveries,
     webhooks::replay,
     clock::show,

@@ -83,7 +83,7 @@ pub async fn rotate_secret(
 #[utoipa::path(post, path = "/_emulator/v1/webhooks/{id}/test", tag = "webhooks", params(("id" = String, Path)),
     request_body = SendTestEvent,
     responses((status = 201, body = DeliveryView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
-pub async fn test(
+pub async fn send_test_event(
     Control(context): Control,
     id: web::Path<String>,
     Body(wanted): Body<SendTestEvent>,

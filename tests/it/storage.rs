@@ -606,6 +606,8 @@ const ROWS: &[&str] = &[
     "INSERT INTO role_bases VALUES ('env_1', 'role_0000000000000000001', 'role_0000000000000000002')",
     "INSERT INTO organization_default_roles VALUES ('env_1', 'org_1', 'role_0000000000000000001')",
     "INSERT INTO events VALUES ('env_1', 'evt', 'organization.created', 'org_1', '{}', 1, 1)",
+    "INSERT INTO webhook_endpoints VALUES ('env_1', 'whe', 1, 'http://a.io/', '[]', '', 1, 'sealed', 1, 1)",
+    "INSERT INTO webhook_deliveries VALUES ('env_1', 'whe', 'evt', 'organization.created', '{}', 'QUEUED', 0, 0, 0, 0, '[]', 1, 1)",
 ];
 
 async fn count(connection: &mut AnyConnection, table: &str) -> i64 {
@@ -669,6 +671,9 @@ async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
 #[case::region("UPDATE organizations SET region_code = 'MOON'")]
 #[case::idle_timeout_alone("UPDATE organizations SET idle_session_timeout_min = 1")]
 #[case::type_of_event("UPDATE events SET type = 'organization.moved'")]
+#[case::status_of_delivery("UPDATE webhook_deliveries SET status = 'LOST'")]
+#[case::delivery_that_is_over_and_waits("UPDATE webhook_deliveries SET status = 'SUCCESS'")]
+#[case::webhook_half_enabled("UPDATE webhook_endpoints SET is_enabled = 2")]
 #[case::type_of_domain("UPDATE domains SET domain_type = 'SITE'")]
 #[case::domain_of_nothing("UPDATE domains SET organization_id = 'org_3'")]
 #[case::client_of_nothing("UPDATE organization_clients SET organization_id = 'org_3'")]

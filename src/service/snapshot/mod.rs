@@ -48,7 +48,7 @@ pub struct Snapshot {
     /// Base64.
     pub server_secret: String,
     pub signing_keys: Vec<SnapshotKey>,
-    /// `users`, `organizations`, `roles`, `memberships`, `sessions`, `grants` and more: lists of objects.
+    /// `users`, `organizations`, `roles`, `memberships`, `sessions`, `grants`, `webhooks` and more: lists of objects.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub sections: Map<String, Value>,
@@ -82,6 +82,11 @@ pub async fn snapshot(context: &Context) -> Result<Snapshot, ControlError> {
         });
     }
     let clients = server.clients().open_all(&store.clients(id).await?)?;
+    let mut tables = store.dump(id).await?;
+    for_webhook_secrets(&mut tables, |sealed| {
+        let secrets = server.webhooks().open(sealed)?;
+        Ok(serde_json::to_string(&secrets).map_err(|_| StoreError::Unreadable("webhook secret"))?)
+    })?;
     Ok(Snapshot {
         format: FORMAT.to_owned(),
         version: VERSION,
@@ -91,8 +96,21 @@ pub async fn snapshot(context: &Context) -> Result<Snapshot, ControlError> {
         clock: record.clock,
         server_secret: STANDARD.encode(server.open_secret(&secret)?),
         signing_keys,
-        sections: sections::write(&store.dump(id).await?),
+        sections: sections::write(&tables),
     })
+}
+
+/// Replaces how the secrets of webhooks stand in their rows: sealed in the database, in the clear in a snapshot.
+fn for_webhook_secrets(
+    tables: &mut Tables,
+    replaced: impl Fn(&str) -> Result<String, ControlError>,
+) -> Result<(), ControlError> {
+    for row in tables.get_mut("webhook_endpoints").into_iter().flatten() {
+        if let Some(Value::String(secrets)) = row.get_mut("sealed_secrets") {
+            *secrets = replaced(secrets)?;
+        }
+    }
+    Ok(())
 }
 
 /// A snapshot that was read and checked, ready to be written.
@@ -108,7 +126,7 @@ struct Checked {
 /// Replaces the whole state by a snapshot's, of this server or of another, on either database. Returns the fields that are
 /// not known here and were ignored.
 pub async fn restore(context: &Context, document: Value) -> Result<Vec<String>, ControlError> {
-    let (checked, ignored) = check(context, document)?;
+    let (mut checked, ignored) = check(context, document)?;
     if !ignored.is_empty() {
         tracing::warn!(
             ?ignored,
@@ -117,6 +135,10 @@ pub async fn restore(context: &Context, document: Value) -> Result<Vec<String>, 
     }
     let server = &context.runtime.server;
     let secret = server.seal_secret(&checked.secret)?;
+    for_webhook_secrets(&mut checked.tables, |text| {
+        let secrets = serde_json::from_str(text).map_err(|_| StoreError::Unreadable("webhook secret"))?;
+        Ok(server.webhooks().seal(&secrets)?)
+    })?;
     retry_on_conflict(|| async {
         let mut record = context.runtime.record().await?;
         record.settings = server.seal_settings(&checked.settings)?;

@@ -20,8 +20,9 @@ use crate::domain::organization_domain::{DomainName, DomainType};
 use crate::domain::permission;
 use crate::domain::role;
 use crate::domain::session::SessionEnd;
-use crate::domain::settings::PasswordlessType;
+use crate::domain::settings::{Mode, PasswordlessType};
 use crate::domain::user::ProfileDetails;
+use crate::domain::webhook::{self, WebhookSecrets};
 use crate::storage::{Tables, check_row, has_version};
 
 pub(super) const MUST_BE_A_TIME: &str = "must be an RFC 3339 time from 1970 to 9999";
@@ -361,6 +362,21 @@ const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "webhooks",
+        table: "webhook_endpoints",
+        fields: &[
+            plain("id"),
+            plain("url"),
+            json("events", "events_json"),
+            Field { name: "description", column: "description", kind: Kind::TextOr("") },
+            Field { name: "enabled", column: "is_enabled", kind: Kind::Flag },
+            // In the clear here, sealed in the database.
+            json("secrets", "sealed_secrets"),
+            time("created_at", "created_at_ms"),
+            time("updated_at", "updated_at_ms"),
+        ],
+    },
+    Section {
         name: "faults",
         table: "fault_rules",
         fields: &[
@@ -575,6 +591,7 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
         "api_tokens" => check_api_token(row),
         "permissions" => check_permission(row),
         "roles" => check_role(row),
+        "webhook_endpoints" => check_webhook(row),
         "messages" => vec![("to_address", is_address("to_address"))],
         "sessions" => {
             let ended_by = (!is_null(&"ended_by")).then(|| SessionEnd::parse(text(row, "ended_by")));
@@ -665,6 +682,17 @@ fn check_role(row: &Row) -> Vec<(&'static str, bool)> {
     ]
 }
 
+fn check_webhook(row: &Row) -> Vec<(&'static str, bool)> {
+    let names: Result<Vec<String>, _> = serde_json::from_str(text(row, "events_json"));
+    vec![
+        // Whether it is good in production mode is seen when something is sent.
+        ("url", webhook::check_url(text(row, "url"), Mode::Development).is_ok()),
+        ("events_json", names.is_ok_and(|names| webhook::parse_events(&names).is_ok())),
+        ("description", webhook::bad_description(text(row, "description")).is_none()),
+        ("sealed_secrets", reads::<WebhookSecrets>(text(row, "sealed_secrets"))),
+    ]
+}
+
 fn reads<T: DeserializeOwned>(text: &str) -> bool {
     serde_json::from_str::<T>(text).is_ok()
 }
@@ -722,6 +750,12 @@ mod tests {
                 "sent_emails[0].sent_at",
             ),
             ("memberships", json!({ "user_id": "usr_1" }), "memberships[0].organization_id"),
+            (
+                "webhooks",
+                json!({ "id": "whe_1", "url": "http://a.io/", "events": [], "secrets": [{ "secret": "whsec_x" }],
+                    "created_at": "2030-01-01T00:00:00Z", "updated_at": "2030-01-01T00:00:00Z" }),
+                "webhooks[0].secrets",
+            ),
         ] {
             assert_eq!(read_one(section, &object).0, [field]);
         }
