@@ -70,13 +70,16 @@ CREATE TABLE session_clients (
     client_id TEXT NOT NULL,
     issuer TEXT NOT NULL,
     subject TEXT NOT NULL,
-    -- When to tell: null while the session is active, and when the delivery is over.
+    -- When to tell, by the environment's clock: null while the session is active, and when the delivery is over.
     notify_at_ms BIGINT,
+    -- Until then, by the machine's clock, it is left to the server that took it.
+    leased_until_ms BIGINT NOT NULL DEFAULT 0,
     attempts BIGINT NOT NULL,
     outcome TEXT CHECK (outcome IN ('delivered', 'refused', 'given_up')),
     last_answer TEXT,
     expires_at_ms BIGINT NOT NULL,
     PRIMARY KEY (environment_id, session_id, client_id)
 );
-CREATE INDEX session_clients_by_due ON session_clients (notify_at_ms);
+CREATE INDEX session_clients_by_due ON session_clients (environment_id, client_id, notify_at_ms)
+    WHERE notify_at_ms IS NOT NULL;
 CREATE INDEX session_clients_by_expiry ON session_clients (environment_id, expires_at_ms);

@@ -130,7 +130,7 @@ pub(super) fn read(source: &mut Source, base: &Path, is_local: bool) -> Environm
         demo: read_demo(source, mode),
         flows_keep_s: source.integer(&FLOWS_KEEP_S),
         logout_confirm: source.choice(&LOGOUT_CONFIRM.in_case(mode == Mode::Production)),
-        webhook_retry_percent: webhooks::read_retry_percent(source),
+        delivery_retry_percent: webhooks::read_retry_percent(source),
         mode,
         passwordless,
         branding,

@@ -1,4 +1,4 @@
-//! `[[webhooks]]`: where events are sent. `[webhook_delivery]`: how.
+//! `[[webhooks]]`: where events are sent. `[delivery]`: how they, and logout tokens, are.
 
 use super::setting::{Section, Setting};
 use super::source::Source;
@@ -31,16 +31,16 @@ static ENABLED: Setting<bool> = Setting::boolean(
 static DESCRIPTION: Setting<&str> = Setting::text("webhooks.description", "", "What it is for.");
 
 static RETRY_PERCENT: Setting<i64> = Setting::integer(
-    "webhook_delivery.retry_percent",
+    "delivery.retry_percent",
     0..=1_000,
     100,
-    "Waits between the six attempts of a delivery, as a percentage of 5 s, 30 s, 2 min, 5 min and 15 min, by the \
-     environment's clock.",
+    "Waits between attempts, as a percentage: 5 s, 30 s, 2 min, 5 min and 15 min for webhooks, and from 1 s on twice as \
+     long each time for back-channel logout, by the environment's clock.",
 )
-.changeable(|e| e.webhook_retry_percent.into());
+.changeable(|e| e.delivery_retry_percent.into());
 
 static ALLOWED_HOSTS: Setting<Option<&[&str]>> = Setting::optional_list(
-    "webhook_delivery.allowed_hosts",
+    "delivery.allowed_hosts",
     &["app.internal"],
     "Hosts that webhooks may be sent to in production mode although they have loopback, private or link-local addresses.",
 );
@@ -62,9 +62,9 @@ pub(super) fn section() -> Section {
 
 pub(super) fn delivery_section() -> Section {
     Section {
-        table: "webhook_delivery",
+        table: "delivery",
         is_list: false,
-        about: "How webhooks are delivered. Certificates of `backchannel_logout.ca_file` are trusted here too.",
+        about: "How webhooks and logout tokens are delivered to applications.",
         settings: vec![RETRY_PERCENT.facts(), ALLOWED_HOSTS.facts()],
     }
 }
@@ -177,7 +177,7 @@ mod tests {
                 "[[webhooks]]\nurl = \"http://a.io/\"\n[[webhooks]]\nurl = \"http://a.io/\"\n",
                 "webhooks[1].url",
             ),
-            ("[webhook_delivery]\nallowed_hosts = [\"a b\"]\n", "webhook_delivery.allowed_hosts"),
+            ("[delivery]\nallowed_hosts = [\"a b\"]\n", "delivery.allowed_hosts"),
         ] {
             assert_eq!(read_toml(toml, Mode::Development).1, [key], "{toml}");
         }

@@ -14,7 +14,7 @@ fn environment() -> Environment {
         deterministic_seed: None,
         flows_keep_s: 0,
         logout_confirm: LogoutConfirm::Never,
-        webhook_retry_percent: 100,
+        delivery_retry_percent: 100,
         id: "env_1".into(),
         mode: Mode::Development,
         public_urls: vec![PublicUrl::parse("http://localhost:6870").unwrap()],

@@ -43,8 +43,8 @@ pub struct Environment {
     /// How long the log of sign-ins is kept, in seconds; 0 keeps none.
     pub flows_keep_s: i64,
     pub logout_confirm: LogoutConfirm,
-    /// Waits between the attempts of a webhook, as a percentage of the usual ones.
-    pub webhook_retry_percent: i64,
+    /// Waits between the attempts of a delivery to an application, as a percentage of the usual ones.
+    pub delivery_retry_percent: i64,
 }
 
 impl Environment {

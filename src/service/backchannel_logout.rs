@@ -1,33 +1,26 @@
 //! Telling applications that a session has ended (OpenID Connect Back-Channel Logout 1.0). The end of the session
 //! writes down who has to be told, so that no crash and no dead application loses it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::Failure;
-use super::delivery_http::{http_client, why_no_answer};
-use crate::domain::clock::rfc3339;
+use super::delivery::{self, LEASE_MS, Queue};
+use super::delivery_http::{LazyClient, why_no_answer};
+use crate::domain::clock::{Clock as _, rfc3339};
 use crate::domain::ids::{IdKind, new_id};
 use crate::domain::logout_token::{LOGOUT_TOKEN_TYPE, LogoutDelivery, LogoutTokenClaims};
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::mail::retry_delay_ms;
 use crate::runtime::{Context, EnvironmentRegistry, EnvironmentRuntime, ServerState};
-use crate::storage::LogoutNotice;
+use crate::storage::{DueReceiver, LogoutNotice};
 use crate::telemetry::metrics::Delivery;
-
-/// Notices taken at a time, and sent at the same time.
-const BATCH: i64 = 16;
-
-/// How often the notices are looked at without being told: retries fall due, other replicas stop.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long an application may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long a claimed notice is left to the process that claimed it, in milliseconds; longer than any attempt.
-const CLAIM_MS: i64 = 30_000;
 
 /// Attempts before a notice is given up: about four minutes.
 const MAX_ATTEMPTS: i64 = 9;
@@ -45,7 +38,7 @@ pub struct LogoutNoticeView {
     /// What the application said last: a status, or why there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_answer: Option<String>,
-    /// By the machine's clock.
+    /// By the environment's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<String>,
 }
@@ -68,85 +61,97 @@ pub async fn notices(context: &Context, limit: i64) -> Result<Vec<LogoutNoticeVi
 /// Tells applications until the task is dropped.
 pub async fn run(registry: EnvironmentRegistry) {
     let Some(server) = registry.get().map(|runtime| runtime.server.clone()) else { return };
-    let mut client = None;
-    loop {
-        match tell_due(&registry, &server, &mut client).await {
-            Ok(0) => {
-                let _ = tokio::time::timeout(LOOK_EVERY, server.sessions_ended.notified()).await;
-            }
-            Ok(_) => {}
-            Err(failure) => {
-                tracing::error!(error = %failure, "back-channel logout: the database does not answer; notices wait");
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        }
-    }
+    delivery::run(LogoutNotices { registry, server, client: LazyClient::default() }).await;
 }
 
-/// Tries every notice whose time has come, by the machine's clock; returns how many were tried.
-async fn tell_due(
-    registry: &EnvironmentRegistry,
-    server: &ServerState,
-    client: &mut Option<reqwest::Client>,
-) -> Result<usize, Failure> {
-    let now_ms = server.machine_clock.now_ms();
-    let due = server.store.due_logout_notices(now_ms, BATCH).await?;
-    if due.is_empty() {
-        return Ok(0);
+struct LogoutNotices {
+    registry: EnvironmentRegistry,
+    server: Arc<ServerState>,
+    client: LazyClient,
+}
+
+impl Queue for LogoutNotices {
+    type Receiver = DueReceiver;
+    type Item = LogoutNotice;
+
+    const NAME: &'static str = "back-channel logout";
+
+    async fn receivers(&self) -> Result<Vec<DueReceiver>, Failure> {
+        Ok(self.server.store.clients_with_logout_notices().await?)
     }
-    // Made when it is needed: reading the machine's certificates takes longer than a start should.
-    let client = match client {
-        Some(client) => client,
-        None => match http_client(&server.logout_roots, ANSWER_WITHIN, None) {
-            Ok(made) => client.insert(made),
+
+    fn key(client: &DueReceiver) -> (String, String) {
+        (client.environment_id.clone(), client.id.clone())
+    }
+
+    async fn take(&self, client: &DueReceiver, limit: i64) -> Result<Vec<LogoutNotice>, Failure> {
+        let (store, machine_ms) = (&self.server.store, self.server.machine_clock.now_ms());
+        let now_ms = client.clock.now_ms(machine_ms);
+        let due = store.due_logout_notices(client, now_ms, machine_ms, limit).await?;
+        let leasing = due.iter().map(|notice| store.lease_logout_notice(notice, machine_ms + LEASE_MS));
+        let leases = join_all(leasing).await;
+        let mut taken = vec![];
+        for (notice, is_ours) in due.into_iter().zip(leases) {
+            if is_ours? {
+                taken.push(notice);
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn deliver(&self, notice: LogoutNotice) -> Result<(), Failure> {
+        let runtime = match self.registry.by_id(&notice.environment_id).await {
+            Ok(Some(runtime)) => runtime,
+            // Its environment is gone, and the notice with it.
+            Ok(None) => return Ok(()),
             Err(error) => {
-                tracing::error!(%error, "back-channel logout: no HTTP client can be made; notices wait");
-                return Ok(0);
+                tracing::error!(%error, "the environment of a back-channel logout cannot be read");
+                return Ok(());
             }
-        },
-    };
-    let outcomes = join_all(due.iter().map(|notice| claim_and_tell(registry, server, client, notice))).await;
-    let mut tried = 0;
-    for outcome in outcomes {
-        tried += usize::from(outcome?);
+        };
+        let live = runtime.live();
+        let told = live.environment.client(&notice.client_id);
+        let told = told.filter(|told| told.backchannel_logout_uris().next().is_some());
+        let (outcome, answer) = match told {
+            // The application was deleted, or wants to hear no more.
+            None => (LogoutDelivery::Refused, "no backchannel_logout_uri is registered any more".to_owned()),
+            Some(told) => {
+                match logout_token(&self.server, &runtime, &notice, told.id_token_signed_response_alg).await {
+                    Ok(token) => {
+                        let posts = told.backchannel_logout_uris().map(|uri| self.post(uri, &token));
+                        worst(join_all(posts).await)
+                    }
+                    Err(failure) => (LogoutDelivery::Failed, failure.to_string()),
+                }
+            }
+        };
+        self.registry.metrics().logout_notice(conclude(&runtime, &notice, outcome, &answer).await?);
+        Ok(())
     }
-    Ok(tried)
+
+    async fn wait(&self) {
+        self.server.sessions_ended.notified().await;
+    }
 }
 
-/// `false` when another replica has the notice.
-async fn claim_and_tell(
-    registry: &EnvironmentRegistry,
-    server: &ServerState,
-    client: &reqwest::Client,
-    notice: &LogoutNotice,
-) -> Result<bool, Failure> {
-    if !server.store.claim_logout_notice(notice, server.machine_clock.now_ms() + CLAIM_MS).await? {
-        return Ok(false);
-    }
-    let runtime = match registry.by_id(&notice.environment_id).await {
-        Ok(Some(runtime)) => runtime,
-        // Its environment is gone, and the notice with it.
-        Ok(None) => return Ok(true),
-        Err(error) => {
-            tracing::error!(%error, "the environment of a back-channel logout cannot be read");
-            return Ok(true);
-        }
-    };
-    let live = runtime.live();
-    let told = live.environment.client(&notice.client_id);
-    let (outcome, answer) = match told.filter(|told| told.backchannel_logout_uris().next().is_some()) {
-        // The application was deleted, or wants to hear no more.
-        None => (LogoutDelivery::Refused, "no backchannel_logout_uri is registered any more".to_owned()),
-        Some(told) => match logout_token(server, &runtime, notice, told.id_token_signed_response_alg).await {
-            Ok(token) => {
-                let posts = told.backchannel_logout_uris().map(|uri| post(client, uri, &token));
-                worst(join_all(posts).await)
+impl LogoutNotices {
+    async fn post(&self, uri: &str, token: &str) -> (LogoutDelivery, String) {
+        let client = match self.client.get(&self.server.logout_roots, ANSWER_WITHIN, None) {
+            Ok(client) => client,
+            Err(error) => return (LogoutDelivery::Failed, format!("no HTTP client can be made: {error}")),
+        };
+        match client.post(uri).form(&[("logout_token", token)]).send().await {
+            Ok(response) => {
+                let status = response.status();
+                (LogoutDelivery::of_status(status.as_u16()), format!("HTTP {}", status.as_u16()))
             }
-            Err(failure) => (LogoutDelivery::Failed, failure.to_string()),
-        },
-    };
-    registry.metrics().logout_notice(conclude(server, notice, outcome, &answer).await?);
-    Ok(true)
+            Err(error) => {
+                let why = why_no_answer(&error, uri, ANSWER_WITHIN);
+                tracing::debug!(error = ?error.without_url(), "back-channel logout: {why}");
+                (LogoutDelivery::Failed, why)
+            }
+        }
+    }
 }
 
 async fn logout_token(
@@ -167,20 +172,6 @@ async fn logout_token(
     Ok(key.sign_typed(LOGOUT_TOKEN_TYPE, &claims)?)
 }
 
-async fn post(client: &reqwest::Client, uri: &str, token: &str) -> (LogoutDelivery, String) {
-    match client.post(uri).form(&[("logout_token", token)]).send().await {
-        Ok(response) => {
-            let status = response.status();
-            (LogoutDelivery::of_status(status.as_u16()), format!("HTTP {}", status.as_u16()))
-        }
-        Err(error) => {
-            let why = why_no_answer(&error, uri, ANSWER_WITHIN);
-            tracing::debug!(error = ?error.without_url(), "back-channel logout: {why}");
-            (LogoutDelivery::Failed, why)
-        }
-    }
-}
-
 /// What counts of the answers of an application's addresses: all hear again where one did not.
 fn worst(answers: Vec<(LogoutDelivery, String)>) -> (LogoutDelivery, String) {
     let order = [LogoutDelivery::Failed, LogoutDelivery::Refused, LogoutDelivery::Delivered];
@@ -189,7 +180,7 @@ fn worst(answers: Vec<(LogoutDelivery, String)>) -> (LogoutDelivery, String) {
 }
 
 async fn conclude(
-    server: &ServerState,
+    runtime: &EnvironmentRuntime,
     notice: &LogoutNotice,
     outcome: LogoutDelivery,
     answer: &str,
@@ -206,15 +197,16 @@ async fn conclude(
             (None, Some("refused"), Delivery::Refused)
         }
         LogoutDelivery::Failed if attempt < MAX_ATTEMPTS => {
-            let retry_in_ms = retry_delay_ms(u32::try_from(attempt).unwrap_or(u32::MAX));
+            let percent = runtime.live().environment.delivery_retry_percent;
+            let retry_in_ms = retry_delay_ms(u32::try_from(attempt).unwrap_or(u32::MAX)) * percent / 100;
             tracing::warn!(client_id, session_id, attempt, retry_in_ms, answer, "back-channel logout failed");
-            (Some(server.machine_clock.now_ms() + retry_in_ms), None, Delivery::Postponed)
+            (Some(runtime.clock.now_ms() + retry_in_ms), None, Delivery::Postponed)
         }
         LogoutDelivery::Failed => {
             tracing::error!(client_id, session_id, attempt, answer, "back-channel logout given up");
             (None, Some("given_up"), Delivery::GivenUp)
         }
     };
-    server.store.note_logout_attempt(notice, again_at_ms, ended_as, answer).await?;
+    runtime.store().note_logout_attempt(notice, again_at_ms, ended_as, answer).await?;
     Ok(delivery)
 }

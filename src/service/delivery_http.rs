@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -26,7 +26,7 @@ pub fn read_roots(path: &Path) -> io::Result<Vec<reqwest::Certificate>> {
 
 /// A client for applications that respond within a time. Redirects are not followed: what is sent is for the registered
 /// address alone. With `public_addresses`, names are connected to only by the addresses that it found and checked.
-pub(super) fn http_client(
+fn http_client(
     roots: &[reqwest::Certificate],
     within: Duration,
     public_addresses: Option<PublicAddresses>,
@@ -42,10 +42,32 @@ pub(super) fn http_client(
     }
 }
 
+/// A client that is made when it is needed: reading the machine's certificates takes longer than a start should.
+#[derive(Default)]
+pub(super) struct LazyClient(OnceLock<reqwest::Client>);
+
+impl LazyClient {
+    /// The client that [`http_client`] makes of this.
+    pub(super) fn get(
+        &self,
+        roots: &[reqwest::Certificate],
+        within: Duration,
+        public_addresses: Option<PublicAddresses>,
+    ) -> Result<&reqwest::Client, reqwest::Error> {
+        match self.0.get() {
+            Some(client) => Ok(client),
+            None => {
+                let made = http_client(roots, within, public_addresses)?;
+                Ok(self.0.get_or_init(|| made))
+            }
+        }
+    }
+}
+
 /// A host that may not be sent to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{host} has {kind}, which production mode refuses: allow the host in webhook_delivery.allowed_hosts, or use a public one"
+    "{host} has {kind}, which production mode refuses: allow the host in delivery.allowed_hosts, or use a public one"
 )]
 pub(super) struct RefusedHost {
     host: String,
@@ -184,7 +206,7 @@ mod tests {
         let check = |url: &str| resolver().check_literal(&Url::parse(url).unwrap());
         for refused in ["https://127.0.0.1/", "https://0x7f.1/", "https://[::1]:8443/", "https://169.254.169.254/"] {
             let said = check(refused).unwrap_err().to_string();
-            assert!(said.contains("webhook_delivery.allowed_hosts"), "{said}");
+            assert!(said.contains("delivery.allowed_hosts"), "{said}");
         }
         for allowed in ["https://10.0.0.1/", "https://1.1.1.1/", "https://app.example.com/"] {
             assert_eq!(check(allowed), Ok(()), "{allowed}");

@@ -1,7 +1,7 @@
 //! Sending events to webhook endpoints. The change that an event tells of wrote down who has to be told; here it is sent,
 //! after the commit, so that no caller waits and no crash loses it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ use url::Url;
 
 use super::Failure;
 use super::delivery::{self, LEASE_MS, Queue};
-use super::delivery_http::{PublicAddresses, http_client, why_no_answer};
+use super::delivery_http::{LazyClient, PublicAddresses, why_no_answer};
 use crate::crypto::webhook_signature::signature;
 use crate::domain::clock::Clock as _;
 use crate::domain::settings::Mode;
@@ -20,7 +20,7 @@ use crate::domain::webhook::{
     DeliveryAttempt, DeliveryStatus, MAX_LOGGED_BODY, WebhookDelivery, WebhookSecrets, check_url,
 };
 use crate::runtime::{EnvironmentRegistry, ServerState};
-use crate::storage::DueEndpoint;
+use crate::storage::DueReceiver;
 use crate::telemetry::metrics::Delivery;
 
 /// How long an endpoint may take to respond.
@@ -36,7 +36,7 @@ pub async fn run(registry: EnvironmentRegistry) {
     let public_addresses = (server.mode == Mode::Production)
         .then(|| PublicAddresses { allowed_hosts: server.webhook_allowed_hosts.clone().into() });
     let events_written = Mutex::new(server.store.events_written());
-    let client = OnceLock::new();
+    let client = LazyClient::default();
     delivery::run(Webhooks { registry, server, events_written, public_addresses, client }).await;
 }
 
@@ -46,8 +46,7 @@ struct Webhooks {
     events_written: Mutex<watch::Receiver<u64>>,
     /// `None`: any address is good.
     public_addresses: Option<PublicAddresses>,
-    /// Made when it is needed: reading the machine's certificates takes longer than a start should.
-    client: OnceLock<reqwest::Client>,
+    client: LazyClient,
 }
 
 /// A delivery that is ours for a while.
@@ -57,21 +56,21 @@ struct Leased {
 }
 
 impl Queue for Webhooks {
-    type Receiver = DueEndpoint;
+    type Receiver = DueReceiver;
     type Item = Leased;
 
     const NAME: &'static str = "webhooks";
 
-    async fn receivers(&self) -> Result<Vec<DueEndpoint>, Failure> {
+    async fn receivers(&self) -> Result<Vec<DueReceiver>, Failure> {
         Ok(self.server.store.endpoints_with_deliveries().await?)
     }
 
-    fn key(endpoint: &DueEndpoint) -> (String, String) {
+    fn key(endpoint: &DueReceiver) -> (String, String) {
         (endpoint.environment_id.clone(), endpoint.id.clone())
     }
 
     /// Due is what the environment's clock says, so that no test waits; leases are real time.
-    async fn take(&self, endpoint: &DueEndpoint, limit: i64) -> Result<Vec<Leased>, Failure> {
+    async fn take(&self, endpoint: &DueReceiver, limit: i64) -> Result<Vec<Leased>, Failure> {
         let (store, machine_ms) = (&self.server.store, self.server.machine_clock.now_ms());
         let now_ms = endpoint.clock.now_ms(machine_ms);
         let due = store.due_deliveries(endpoint, now_ms, machine_ms, limit).await?;
@@ -103,7 +102,7 @@ impl Queue for Webhooks {
         };
         let secrets = self.server.webhooks().open(&record.sealed_secrets)?;
         let attempt = self.attempt(&record.endpoint.url, &secrets, &delivery).await;
-        let retry_percent = runtime.live().environment.webhook_retry_percent;
+        let retry_percent = runtime.live().environment.delivery_retry_percent;
         delivery.conclude(attempt, runtime.clock.now_ms(), retry_percent);
         self.registry.metrics().webhook(told(&delivery));
         Ok(store.conclude_delivery(&environment_id, &delivery).await?)
@@ -140,17 +139,6 @@ fn told(delivery: &WebhookDelivery) -> Delivery {
 }
 
 impl Webhooks {
-    fn client(&self) -> Result<&reqwest::Client, reqwest::Error> {
-        match self.client.get() {
-            Some(client) => Ok(client),
-            None => {
-                let roots = &self.server.logout_roots;
-                let made = http_client(roots, RESPOND_WITHIN, self.public_addresses.clone())?;
-                Ok(self.client.get_or_init(|| made))
-            }
-        }
-    }
-
     /// Sends a delivery once. Signatures and their time are real time, by which receivers check them.
     async fn attempt(&self, url: &str, secrets: &WebhookSecrets, delivery: &WebhookDelivery) -> DeliveryAttempt {
         let at_ms = self.server.machine_clock.now_ms();
@@ -183,7 +171,9 @@ impl Webhooks {
         if let (Some(addresses), Ok(url)) = (&self.public_addresses, Url::parse(url)) {
             addresses.check_literal(&url).map_err(|refused| refused.to_string())?;
         }
-        let client = self.client().map_err(|error| format!("no HTTP client can be made: {error}"))?;
+        let (roots, addresses) = (&self.server.logout_roots, self.public_addresses.clone());
+        let client = self.client.get(roots, RESPOND_WITHIN, addresses);
+        let client = client.map_err(|error| format!("no HTTP client can be made: {error}"))?;
         let request = headers.iter().fold(client.post(url), |request, (name, value)| request.header(name, value));
         let sent = request.body(body.to_owned()).send().await;
         let mut response = sent.map_err(|error| {

@@ -1,5 +1,6 @@
 //! Which applications hear of the end of a session, and whether they were told (OpenID Connect Back-Channel Logout 1.0).
 
+use super::due_receivers::{DueReceiver, DueRow};
 use super::{Batch, Statement, Store, StoreError, events, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::event::Event;
@@ -124,17 +125,36 @@ impl Store {
         Ok(self.commit(batch).await?.is_some())
     }
 
-    /// Notices whose time has come, of all environments, oldest first.
+    /// Clients, of all environments, with notices that are not over.
+    pub async fn clients_with_logout_notices(&self) -> Result<Vec<DueReceiver>, StoreError> {
+        let rows: Vec<DueRow> = sql(
+            "SELECT DISTINCT s.environment_id, s.client_id AS id, e.clock_json FROM session_clients s \
+             JOIN environments e ON e.id = s.environment_id WHERE s.notify_at_ms IS NOT NULL",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(DueReceiver::try_from).collect()
+    }
+
+    /// Notices for a client whose time has come by the environment's clock and that no server has by the machine's, oldest
+    /// first.
     pub async fn due_logout_notices(
         &self,
+        client: &DueReceiver,
         now_ms: UnixMs,
+        machine_ms: UnixMs,
         limit: i64,
     ) -> Result<Vec<LogoutNotice>, StoreError> {
         Ok(sql(
             "SELECT environment_id, session_id, client_id, issuer, subject, notify_at_ms, attempts, outcome, \
-             last_answer FROM session_clients WHERE notify_at_ms <= $1 ORDER BY notify_at_ms LIMIT $2",
+             last_answer FROM session_clients WHERE environment_id = $1 AND client_id = $2 \
+             AND notify_at_ms IS NOT NULL AND notify_at_ms <= $3 AND leased_until_ms <= $4 \
+             ORDER BY notify_at_ms LIMIT CAST($5 AS BIGINT)",
         )
+        .bind(client.environment_id.clone())
+        .bind(client.id.clone())
         .bind(now_ms)
+        .bind(machine_ms)
         .bind(limit)
         .fetch_all(&self.pool)
         .await?)
@@ -158,13 +178,13 @@ impl Store {
         .await?)
     }
 
-    /// Takes a notice for delivery until `retry_at_ms`; `false` when another replica has it.
-    pub async fn claim_logout_notice(
+    /// Takes a notice until `until_ms` by the machine's clock; `false` when another server has it, or it is over.
+    pub async fn lease_logout_notice(
         &self,
         notice: &LogoutNotice,
-        retry_at_ms: UnixMs,
+        until_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let query = sql("UPDATE session_clients SET attempts = attempts + 1, notify_at_ms = $5 \
+        let query = sql("UPDATE session_clients SET attempts = attempts + 1, leased_until_ms = $5 \
              WHERE environment_id = $1 AND session_id = $2 AND client_id = $3 AND attempts = $4 \
              AND notify_at_ms IS NOT NULL");
         let query = query
@@ -172,11 +192,11 @@ impl Store {
             .bind(notice.session_id.clone())
             .bind(notice.client_id.clone())
             .bind(notice.attempts)
-            .bind(retry_at_ms);
+            .bind(until_ms);
         Ok(self.execute(query).await? == 1)
     }
 
-    /// Notes what came of an attempt: another one at `notify_at_ms`, or how the matter ended.
+    /// Notes what came of an attempt, and gives the lease back: another one at `notify_at_ms`, or how the matter ended.
     pub async fn note_logout_attempt(
         &self,
         notice: &LogoutNotice,
@@ -184,7 +204,7 @@ impl Store {
         outcome: Option<&str>,
         answer: &str,
     ) -> Result<(), StoreError> {
-        let query = sql("UPDATE session_clients SET notify_at_ms = $4, outcome = $5, last_answer = $6 \
+        let query = sql("UPDATE session_clients SET notify_at_ms = $4, outcome = $5, last_answer = $6, leased_until_ms = 0 \
              WHERE environment_id = $1 AND session_id = $2 AND client_id = $3");
         let query = query
             .bind(notice.environment_id.clone())

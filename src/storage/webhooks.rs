@@ -1,9 +1,10 @@
 //! Webhook endpoints and deliveries to them. A delivery is queued in the transaction of the event that it tells, by
 //! [`queueing`]; servers that share a database take deliveries from each other's way by leases.
 
+use super::due_receivers::{DueReceiver, DueRow};
 use super::environment_record::template_id;
 use super::{Batch, Statement, Store, StoreError, row::row, sql};
-use crate::domain::clock::{ClockSetting, UnixMs};
+use crate::domain::clock::UnixMs;
 use crate::domain::event::{Event, EventType};
 use crate::domain::webhook::{DeliveryStatus, WebhookDelivery, WebhookEndpoint};
 
@@ -21,14 +22,6 @@ pub struct SeedWebhook {
     pub record: WebhookRecord,
     /// Was its secret configured? One that was made is kept from start to start.
     pub has_own_secret: bool,
-}
-
-/// An endpoint with deliveries that are not over, and the clock that they wait by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueEndpoint {
-    pub environment_id: String,
-    pub id: String,
-    pub clock: ClockSetting,
 }
 
 /// Which deliveries to list.
@@ -53,14 +46,6 @@ row! {
         sealed_secrets: String,
         created_at_ms: i64,
         updated_at_ms: i64,
-    }
-}
-
-row! {
-    struct DueRow {
-        environment_id: String,
-        id: String,
-        clock_json: String,
     }
 }
 
@@ -322,7 +307,7 @@ impl Store {
     }
 
     /// Enabled endpoints, of all environments, with deliveries that are not over.
-    pub async fn endpoints_with_deliveries(&self) -> Result<Vec<DueEndpoint>, StoreError> {
+    pub async fn endpoints_with_deliveries(&self) -> Result<Vec<DueReceiver>, StoreError> {
         let rows: Vec<DueRow> = sql(
             "SELECT w.environment_id, w.id, e.clock_json FROM webhook_endpoints w \
              JOIN environments e ON e.id = w.environment_id WHERE w.is_enabled = 1 AND EXISTS (\
@@ -331,18 +316,14 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let endpoints = rows.into_iter().map(|row| {
-            let clock = serde_json::from_str(&row.clock_json).map_err(|_| StoreError::Unreadable("clock"))?;
-            Ok(DueEndpoint { environment_id: row.environment_id, id: row.id, clock })
-        });
-        endpoints.collect()
+        rows.into_iter().map(DueReceiver::try_from).collect()
     }
 
     /// Deliveries to an endpoint whose time has come by the environment's clock and that no server has by the machine's,
     /// oldest first.
     pub async fn due_deliveries(
         &self,
-        endpoint: &DueEndpoint,
+        endpoint: &DueReceiver,
         now_ms: UnixMs,
         machine_ms: UnixMs,
         limit: i64,
