@@ -46,6 +46,7 @@ pub async fn change(context: &Context, change: ClockChange) -> Result<ClockView,
         Ok(())
     })
     .await?;
+    wake_deliveries(context);
     Ok(show(context))
 }
 
@@ -56,5 +57,13 @@ pub async fn reset(context: &Context) -> Result<ClockView, ControlError> {
         Ok(())
     })
     .await?;
+    wake_deliveries(context);
     Ok(show(context))
+}
+
+/// What waits by the clock for another attempt may be due now.
+fn wake_deliveries(context: &Context) {
+    let server = &context.runtime.server;
+    server.deliveries_due.notify_one();
+    server.sessions_ended.notify_one();
 }

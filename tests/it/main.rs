@@ -64,3 +64,5 @@ mod tokens;
 mod user_sessions;
 mod users;
 mod users_storage;
+mod webhooks;
+mod webhooks_storage;

@@ -6,6 +6,7 @@ pub mod grpc;
 mod keys;
 pub mod person;
 pub mod postgres;
+pub mod receiver;
 pub mod skips;
 pub mod statements;
 
