@@ -197,7 +197,7 @@ async fn what_failed_is_sent_again_from_the_first_attempt_on(
     }
     let leased = deliveries(&store).await.remove(0);
     assert!(store.lease_delivery(ENV, &leased, 2_000).await.unwrap());
-    assert_eq!(replay(Some(&leased.event_id), None).await, 0, "it is being tried");
+    assert_eq!(replay(Some(leased.event_id.as_str()), None).await, 0, "it is being tried");
 }
 
 #[rstest]
