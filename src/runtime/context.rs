@@ -90,7 +90,7 @@ impl Context {
 
     /// An id for an event, greater than every earlier one of this process, whatever became of the clock.
     pub fn new_event_id(&self) -> String {
-        let time_ms = self.live.randomness.id_time_ms(self.runtime.clock.machine_ms());
+        let time_ms = self.live.randomness.id_time_ms(self.now_ms());
         self.runtime.event_ids.next(IdKind::Event, time_ms, self.entropy())
     }
 

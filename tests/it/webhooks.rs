@@ -190,7 +190,6 @@ async fn what_keeps_an_endpoint_from_hearing_is_said_in_words() {
     for (url, said) in [
         (format!("http://{free}/"), "connection refused: nothing listens at 127.0.0.1:"),
         (format!("{}/hook", other.https_url), "the certificate is not trusted"),
-        ("http://nowhere.invalid/".to_owned(), "no address is known for nowhere.invalid"),
         (closing.url.clone(), "the answer broke off"),
     ] {
         let webhook = server.webhook(json!({ "url": url })).await;
@@ -293,10 +292,8 @@ async fn production_sends_nothing_to_this_machine_or_its_networks() {
     let urls = ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254"]
         .map(|host| format!("[[webhooks]]\nurl = \"https://{host}:{port}/\"\n"));
     let toml = format!(
-        "mode = \"production\"\npublic_urls = [\"https://id.example.com\"]\n[smtp]\nhost = \"localhost\"\n\
-         [control]\nenabled = true\ntoken = \"a-control-token-of-thirty-two-characters\"\n{}{}",
-        "[[clients]]\nclient_id = \"skc_1\"\nclient_secret = \"a-secret-that-is-long-enough-for-production\"\n\
-         redirect_uris = [\"https://app.example.com/callback\"]\n",
+        "mode = \"production\"\npublic_urls = [\"https://id.example.com\"]\nclient_id = \"skc_1\"\n\
+         client_secret = \"a secret of our own\"\n[smtp]\nhost = \"127.0.0.1\"\nencryption = \"none\"\n{}",
         urls.concat()
     );
     let server = TestServer::with(&toml).await;
