@@ -90,17 +90,25 @@ pub(super) fn read(source: &mut Source, mode: Mode) -> Vec<ConfiguredWebhook> {
 }
 
 fn read_one(source: &mut Source, index: usize, mode: Mode) -> ConfiguredWebhook {
-    let url = URL.at(index);
-    if !source.is_set(url.key()) {
-        source.problem(url.key(), "is missing");
-    }
     ConfiguredWebhook {
-        url: source.parsed(&url, |text| webhook::check_url(text, mode)).unwrap_or_default(),
+        url: read_url(source, &URL.at(index), mode),
         events: read_events(source, &EVENTS.at(index)),
         secret: read_secret(source, &SECRET.at(index)),
         enabled: source.boolean(&ENABLED.at(index)),
         description: read_description(source, &DESCRIPTION.at(index)),
     }
+}
+
+/// Empty where it is no good.
+fn read_url(source: &mut Source, setting: &Setting<Option<&'static str>>, mode: Mode) -> String {
+    let Some(text) = source.optional_text(setting) else {
+        source.problem(setting.key(), "is missing");
+        return String::new();
+    };
+    webhook::check_url(&text, mode).unwrap_or_else(|reason| {
+        source.problem_with(setting.key(), text, reason);
+        String::new()
+    })
 }
 
 fn read_events(source: &mut Source, setting: &Setting<Option<&'static [&'static str]>>) -> Vec<EventType> {
@@ -170,6 +178,7 @@ mod tests {
     fn mistakes_are_named_and_secrets_are_not_repeated() {
         for (toml, key) in [
             ("[[webhooks]]\nevents = []\n", "webhooks[0].url"),
+            ("[[webhooks]]\nurl = \"\"\n", "webhooks[0].url"),
             ("[[webhooks]]\nurl = \"/hook\"\n", "webhooks[0].url"),
             ("[[webhooks]]\nurl = \"http://a.io/\"\nevents = [\"user.created\"]\n", "webhooks[0].events"),
             ("[[webhooks]]\nurl = \"http://a.io/\"\nsecret = \"whsec_short\"\n", "webhooks[0].secret"),

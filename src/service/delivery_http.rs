@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl PublicAddresses {
 
     /// Checks a URL whose host is an address: no name is resolved for it.
     pub(super) fn check_literal(&self, url: &Url) -> Result<(), RefusedHost> {
-        let address = match url.host() {
+        let address: IpAddr = match url.host() {
             Some(Host::Ipv4(ip)) => ip.into(),
             Some(Host::Ipv6(ip)) => ip.into(),
             Some(Host::Domain(_)) | None => return Ok(()),
