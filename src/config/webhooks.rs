@@ -50,13 +50,7 @@ pub(super) fn section() -> Section {
         table: "webhooks",
         is_list: true,
         about: "Endpoints that events are sent to, signed as Scalekit's SDKs verify it.",
-        settings: vec![
-            URL.facts(),
-            EVENTS.facts(),
-            SECRET.facts(),
-            ENABLED.facts(),
-            DESCRIPTION.facts(),
-        ],
+        settings: vec![URL.facts(), EVENTS.facts(), SECRET.facts(), ENABLED.facts(), DESCRIPTION.facts()],
     }
 }
 

@@ -92,7 +92,12 @@ impl EventType {
     pub fn display_name(self) -> String {
         let words = self.as_str().split(['.', '_']).map(|word| {
             let mut letters = word.chars();
-            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+            letters
+                .next()
+                .map(|first| first.to_ascii_uppercase())
+                .into_iter()
+                .chain(letters)
+                .collect::<String>()
         });
         words.collect::<Vec<_>>().join(" ")
     }
@@ -182,7 +187,8 @@ impl Payload<'_> {
 
 /// `data` of an event of this type that never happened, to try an endpoint with.
 pub fn sample_data(environment_id: &str, event_type: EventType, now_ms: UnixMs) -> Value {
-    let organization = Organization::new("org_000000000000000001".into(), "Sample organization".into(), now_ms);
+    let organization =
+        Organization::new("org_000000000000000001".into(), "Sample organization".into(), now_ms);
     let is_deleted = event_type == EventType::OrganizationDeleted;
     match (event_type, event_type.object()) {
         (EventType::DomainCreated | EventType::DomainDeleted, _) => {

@@ -352,7 +352,9 @@ mod tests {
         assert!(!format!("{:?}", WebhookSecrets::new(made)).contains("////"));
         let of = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![7; bytes]));
         assert!(WebhookSecret::parse(&of(24)).is_ok() && WebhookSecret::parse(&of(64)).is_ok());
-        for bad in [of(23), of(65), of(32)[6..].to_owned(), "whsec_".into(), "whsec_a_b".into(), String::new()] {
+        for bad in
+            [of(23), of(65), of(32)[6..].to_owned(), "whsec_".into(), "whsec_a_b".into(), String::new()]
+        {
             assert_eq!(WebhookSecret::parse(&bad), Err(WebhookSecretError), "{bad}");
         }
     }
@@ -485,7 +487,9 @@ mod tests {
             let refused = refused_address(address.parse().unwrap());
             assert!(refused.is_some_and(|text| text.contains(of)), "{address}: {refused:?}");
         }
-        for public in ["1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1", "2001:4860::8888", "64:ff9b::101:101"] {
+        for public in
+            ["1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1", "2001:4860::8888", "64:ff9b::101:101"]
+        {
             assert_eq!(refused_address(public.parse().unwrap()), None, "{public}");
         }
     }

@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 use super::{Answer, Body, Control, ProblemDocument, Query, created, json, no_content, refuse};
 use crate::service::webhooks;
 use crate::service::webhooks::{
-    ChangeWebhook, CreateWebhook, DeliveryFilter, DeliveryView, Replay, RotateSecret, SendTestEvent, WebhookView,
+    ChangeWebhook, CreateWebhook, DeliveryFilter, DeliveryView, Replay, RotateSecret, SendTestEvent,
+    WebhookView,
 };
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -118,7 +118,6 @@ impl Resolve for PublicAddresses {
     }
 }
 
-
 /// What failed, and what to do about it.
 pub(super) fn why_no_answer(error: &reqwest::Error, uri: &str, within: Duration) -> String {
     let url = Url::parse(uri).ok();
@@ -204,7 +203,9 @@ mod tests {
     #[test]
     fn addresses_that_are_written_down_are_checked_like_those_that_are_found() {
         let check = |url: &str| resolver().check_literal(&Url::parse(url).unwrap());
-        for refused in ["https://127.0.0.1/", "https://0x7f.1/", "https://[::1]:8443/", "https://169.254.169.254/"] {
+        for refused in
+            ["https://127.0.0.1/", "https://0x7f.1/", "https://[::1]:8443/", "https://169.254.169.254/"]
+        {
             let said = check(refused).unwrap_err().to_string();
             assert!(said.contains("delivery.allowed_hosts"), "{said}");
         }

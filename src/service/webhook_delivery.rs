@@ -91,7 +91,9 @@ impl Queue for Webhooks {
         let Leased { environment_id, mut delivery } = leased;
         let store = &self.server.store;
         // Whoever deleted environment or endpoint ended its deliveries.
-        let Some(record) = store.webhook(&environment_id, &delivery.endpoint_id).await? else { return Ok(()) };
+        let Some(record) = store.webhook(&environment_id, &delivery.endpoint_id).await? else {
+            return Ok(());
+        };
         let runtime = match self.registry.by_id(&environment_id).await {
             Ok(Some(runtime)) => runtime,
             Ok(None) => return Ok(()),
@@ -140,7 +142,12 @@ fn told(delivery: &WebhookDelivery) -> Delivery {
 
 impl Webhooks {
     /// Sends a delivery once. Signatures and their time are real time, by which receivers check them.
-    async fn attempt(&self, url: &str, secrets: &WebhookSecrets, delivery: &WebhookDelivery) -> DeliveryAttempt {
+    async fn attempt(
+        &self,
+        url: &str,
+        secrets: &WebhookSecrets,
+        delivery: &WebhookDelivery,
+    ) -> DeliveryAttempt {
         let at_ms = self.server.machine_clock.now_ms();
         let headers = headers(secrets, delivery, at_ms);
         let mut attempt = DeliveryAttempt {
@@ -174,7 +181,8 @@ impl Webhooks {
         let (roots, addresses) = (&self.server.logout_roots, self.public_addresses.clone());
         let client = self.client.get(roots, RESPOND_WITHIN, addresses);
         let client = client.map_err(|error| format!("no HTTP client can be made: {error}"))?;
-        let request = headers.iter().fold(client.post(url), |request, (name, value)| request.header(name, value));
+        let request =
+            headers.iter().fold(client.post(url), |request, (name, value)| request.header(name, value));
         let sent = request.body(body.to_owned()).send().await;
         let mut response = sent.map_err(|error| {
             let reason = why_no_answer(&error, url, RESPOND_WITHIN);
@@ -212,7 +220,8 @@ fn headers(secrets: &WebhookSecrets, delivery: &WebhookDelivery, at_ms: i64) -> 
 
 fn logged_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     let logged = headers.iter().take(MAX_LOGGED_HEADERS).map(|(name, value)| {
-        let value: String = String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_LOGGED_HEADER).collect();
+        let value: String =
+            String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_LOGGED_HEADER).collect();
         (name.as_str().to_owned(), value)
     });
     logged.collect()

@@ -9,8 +9,8 @@ use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::event::{Event, EventType, sample_data};
 use crate::domain::ids::IdKind;
 use crate::domain::webhook::{
-    DeliveryAttempt, DeliveryStatus, MAX_OVERLAP_MS, WebhookDelivery, WebhookEndpoint, WebhookSecret, WebhookSecrets,
-    bad_description, check_url, parse_events,
+    DeliveryAttempt, DeliveryStatus, MAX_OVERLAP_MS, WebhookDelivery, WebhookEndpoint, WebhookSecret,
+    WebhookSecrets, bad_description, check_url, parse_events,
 };
 use crate::runtime::Context;
 pub use crate::storage::DeliveryFilter;
@@ -223,7 +223,11 @@ fn secret(context: &Context, given: Option<&str>) -> Result<WebhookSecret, Contr
 }
 
 /// Lays changes over an endpoint.
-fn apply(context: &Context, endpoint: &mut WebhookEndpoint, change: &ChangeWebhook) -> Result<(), ControlError> {
+fn apply(
+    context: &Context,
+    endpoint: &mut WebhookEndpoint,
+    change: &ChangeWebhook,
+) -> Result<(), ControlError> {
     if let Some(url) = &change.url {
         let checked = check_url(url, context.runtime.server.mode);
         endpoint.url = checked.map_err(|reason| ControlError::field("url", reason))?;
@@ -263,7 +267,8 @@ pub async fn create(context: &Context, wanted: CreateWebhook) -> Result<WebhookV
         enabled: wanted.enabled,
     };
     apply(context, &mut endpoint, &change)?;
-    let record = WebhookRecord { endpoint, sealed_secrets: context.runtime.server.webhooks().seal(&secrets)? };
+    let record =
+        WebhookRecord { endpoint, sealed_secrets: context.runtime.server.webhooks().seal(&secrets)? };
     let inserted = context.store().insert_webhook(context.environment_id(), &record).await;
     inserted.map_err(|error| exists(error, "url", "two webhooks were made at the same moment: try again"))?;
     view(context, &record)
@@ -285,7 +290,11 @@ async fn change_record(
 }
 
 /// Changes an endpoint. What waits for it is delivered as it is from then on.
-pub async fn change(context: &Context, id: &str, change: &ChangeWebhook) -> Result<WebhookView, ControlError> {
+pub async fn change(
+    context: &Context,
+    id: &str,
+    change: &ChangeWebhook,
+) -> Result<WebhookView, ControlError> {
     let changed = change_record(context, id, |record| apply(context, &mut record.endpoint, change)).await?;
     // One that was enabled again has something to receive.
     context.runtime.server.deliveries_due.notify_one();
@@ -379,7 +388,10 @@ pub fn status(name: &str) -> Result<DeliveryStatus, ControlError> {
 }
 
 /// What was sent, or is to be, the newest first.
-pub async fn deliveries(context: &Context, filter: &DeliveryFilter) -> Result<Vec<DeliveryView>, ControlError> {
+pub async fn deliveries(
+    context: &Context,
+    filter: &DeliveryFilter,
+) -> Result<Vec<DeliveryView>, ControlError> {
     if let Some(id) = &filter.endpoint_id {
         find(context, id).await?;
     }
@@ -404,7 +416,8 @@ pub async fn replay(context: &Context, id: &str, wanted: &Replay) -> Result<u64,
     context.runtime.server.deliveries_due.notify_one();
     match one {
         Some(event_id) if replayed == 0 => {
-            let text = format!("no delivery of {event_id} to this webhook is there, or it is being tried now");
+            let text =
+                format!("no delivery of {event_id} to this webhook is there, or it is being tried now");
             Err(ControlError::NotFound(text))
         }
         _ => Ok(replayed),

@@ -45,7 +45,8 @@ impl TryFrom<Row> for Event {
 
 /// Notes an event, and queues it for the endpoints that want it.
 pub(super) fn write(batch: &mut Batch, environment_id: &str, event: &Event) {
-    let inserting = sql("INSERT INTO events (environment_id, id, type, organization_id, data_json, occurred_at_ms, \
+    let inserting =
+        sql("INSERT INTO events (environment_id, id, type, organization_id, data_json, occurred_at_ms, \
          logged_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)");
     finish(batch, bind(inserting, environment_id, event), environment_id, event);
 }

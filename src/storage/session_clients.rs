@@ -127,12 +127,11 @@ impl Store {
 
     /// Clients, of all environments, with notices that are not over.
     pub async fn clients_with_logout_notices(&self) -> Result<Vec<DueReceiver>, StoreError> {
-        let rows: Vec<DueRow> = sql(
-            "SELECT DISTINCT s.environment_id, s.client_id AS id, e.clock_json FROM session_clients s \
-             JOIN environments e ON e.id = s.environment_id WHERE s.notify_at_ms IS NOT NULL",
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let rows: Vec<DueRow> =
+            sql("SELECT DISTINCT s.environment_id, s.client_id AS id, e.clock_json FROM session_clients s \
+             JOIN environments e ON e.id = s.environment_id WHERE s.notify_at_ms IS NOT NULL")
+            .fetch_all(&self.pool)
+            .await?;
         rows.into_iter().map(DueReceiver::try_from).collect()
     }
 
@@ -204,8 +203,10 @@ impl Store {
         outcome: Option<&str>,
         answer: &str,
     ) -> Result<(), StoreError> {
-        let query = sql("UPDATE session_clients SET notify_at_ms = $4, outcome = $5, last_answer = $6, leased_until_ms = 0 \
-             WHERE environment_id = $1 AND session_id = $2 AND client_id = $3");
+        let query = sql(
+            "UPDATE session_clients SET notify_at_ms = $4, outcome = $5, last_answer = $6, leased_until_ms = 0 \
+             WHERE environment_id = $1 AND session_id = $2 AND client_id = $3",
+        );
         let query = query
             .bind(notice.environment_id.clone())
             .bind(notice.session_id.clone())

@@ -121,7 +121,11 @@ pub(super) fn queueing(environment_id: &str, event: &Event) -> Statement {
 }
 
 /// Binds what is known of an endpoint to $1 to $8, with the names that the statements below give them.
-fn bind_fields(query: Statement, environment_id: &str, record: &WebhookRecord) -> Result<Statement, StoreError> {
+fn bind_fields(
+    query: Statement,
+    environment_id: &str,
+    record: &WebhookRecord,
+) -> Result<Statement, StoreError> {
     let endpoint = &record.endpoint;
     let names: Vec<&str> = endpoint.events.iter().map(|event_type| event_type.as_str()).collect();
     let events_json = serde_json::to_string(&names).map_err(|_| StoreError::Unreadable("webhook"))?;
@@ -138,7 +142,8 @@ fn bind_fields(query: Statement, environment_id: &str, record: &WebhookRecord) -
 
 /// Makes an endpoint the configured one: a version more where it was another one.
 fn seeding(environment_id: &str, webhook: &SeedWebhook) -> Result<Statement, StoreError> {
-    let query = sql("INSERT INTO webhook_endpoints (environment_id, id, url, events_json, description, is_enabled, \
+    let query =
+        sql("INSERT INTO webhook_endpoints (environment_id, id, url, events_json, description, is_enabled, \
          sealed_secrets, created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
          ON CONFLICT (environment_id, id) DO UPDATE SET version = webhook_endpoints.version + 1, \
          url = excluded.url, events_json = excluded.events_json, description = excluded.description, \
@@ -207,8 +212,10 @@ impl Store {
         environment_id: &str,
         record: &WebhookRecord,
     ) -> Result<(), StoreError> {
-        let query = sql("INSERT INTO webhook_endpoints (environment_id, id, url, events_json, description, is_enabled, \
-             sealed_secrets, created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $9, $8)");
+        let query = sql(
+            "INSERT INTO webhook_endpoints (environment_id, id, url, events_json, description, is_enabled, \
+             sealed_secrets, created_at_ms, updated_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $9, $8)",
+        );
         let query = bind_fields(query, environment_id, record)?.bind(record.endpoint.created_at_ms);
         self.execute(query).await?;
         Ok(())
@@ -245,9 +252,11 @@ impl Store {
         delivery: &WebhookDelivery,
         logged_at_ms: UnixMs,
     ) -> Result<(), StoreError> {
-        let query = sql("INSERT INTO webhook_deliveries (environment_id, endpoint_id, event_id, event_type, body, \
+        let query = sql(
+            "INSERT INTO webhook_deliveries (environment_id, endpoint_id, event_id, event_type, body, \
              status, attempts, failures, next_attempt_at_ms, leased_until_ms, log_json, created_at_ms, logged_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, 'QUEUED', 0, 0, 0, 0, '[]', $6, $7)");
+             VALUES ($1, $2, $3, $4, $5, 'QUEUED', 0, 0, 0, 0, '[]', $6, $7)",
+        );
         let query = query
             .bind(environment_id.to_owned())
             .bind(delivery.endpoint_id.clone())
@@ -294,7 +303,8 @@ impl Store {
         status: Option<DeliveryStatus>,
         machine_ms: UnixMs,
     ) -> Result<u64, StoreError> {
-        let query = sql("UPDATE webhook_deliveries SET status = 'QUEUED', failures = 0, next_attempt_at_ms = 0 \
+        let query =
+            sql("UPDATE webhook_deliveries SET status = 'QUEUED', failures = 0, next_attempt_at_ms = 0 \
              WHERE environment_id = $1 AND endpoint_id = $2 AND ($3 = '' OR event_id = $3) \
              AND ($4 = '' OR status = $4) AND leased_until_ms <= $5");
         let query = query
@@ -373,9 +383,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let log =
             serde_json::to_string(&delivery.log).map_err(|_| StoreError::Unreadable("webhook delivery"))?;
-        let query = sql("UPDATE webhook_deliveries SET status = $5, failures = $6, next_attempt_at_ms = $7, \
+        let query = sql(
+            "UPDATE webhook_deliveries SET status = $5, failures = $6, next_attempt_at_ms = $7, \
              log_json = $8, leased_until_ms = 0 WHERE environment_id = $1 AND endpoint_id = $2 AND event_id = $3 \
-             AND attempts = $4 AND next_attempt_at_ms IS NOT NULL");
+             AND attempts = $4 AND next_attempt_at_ms IS NOT NULL",
+        );
         let query = query
             .bind(environment_id.to_owned())
             .bind(delivery.endpoint_id.clone())

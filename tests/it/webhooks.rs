@@ -76,9 +76,15 @@ async fn an_application_hears_of_what_happens_and_can_verify_it(
     let request = receiver.received().remove(0);
     let body: Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!((&body["type"], &body["spec_version"]), (&json!("organization.created"), &json!("1")));
-    assert_eq!((&body["object"], &body["display_name"]), (&json!("Organization"), &json!("Organization Created")));
+    assert_eq!(
+        (&body["object"], &body["display_name"]),
+        (&json!("Organization"), &json!("Organization Created"))
+    );
     assert_eq!((&body["data"]["id"], &body["organization_id"]), (&acme["id"], &acme["id"]));
-    assert_eq!((body["id"].as_str(), &body["environment_id"]), (Some(request.header("webhook-id")), &json!(server.app.id)));
+    assert_eq!(
+        (body["id"].as_str(), &body["environment_id"]),
+        (Some(request.header("webhook-id")), &json!(server.app.id))
+    );
     assert_eq!(request.header("content-type"), "application/json");
     assert!(is_signed(&request, &webhook["secret"]));
     let real_s = vestibule::domain::clock::Clock::now_ms(&*server.clock) / 1000;
@@ -230,7 +236,9 @@ async fn a_rotated_secret_signs_beside_the_old_one_until_the_overlap_is_over() {
     server.deliveries(&made, all_are("SUCCESS", 2)).await;
     let one = receiver.received().remove(1);
     assert!(!is_signed(&one, &made["secret"]) && is_signed(&one, &rotated["secret"]));
-    for (body, field) in [(json!({ "overlap_s": -1 }), "overlap_s"), (json!({ "secret": "whsec_x" }), "secret")] {
+    for (body, field) in
+        [(json!({ "overlap_s": -1 }), "overlap_s"), (json!({ "secret": "whsec_x" }), "secret")]
+    {
         assert_eq!(server.refused("POST", &path, body).await, (400, field.to_owned()));
     }
 }
@@ -261,7 +269,9 @@ async fn a_test_event_has_the_payload_of_its_type_and_goes_to_one_endpoint() {
 async fn endpoints_are_made_changed_and_deleted_and_mistakes_are_named() {
     let server = TestServer::start().await;
     let made = server
-        .webhook(json!({ "url": "http://localhost:3000/hook", "description": "CRM", "events": ["user.signup"] }))
+        .webhook(
+            json!({ "url": "http://localhost:3000/hook", "description": "CRM", "events": ["user.signup"] }),
+        )
         .await;
     assert!(made["secret"].as_str().unwrap().starts_with("whsec_") && made["enabled"] == true, "{made}");
     let path = format!("/webhooks/{}", id(&made));
@@ -315,7 +325,11 @@ async fn production_sends_nothing_to_this_machine_or_its_networks() {
         if deliveries.len() == 5 && deliveries.iter().all(|delivery| !delivery.log.is_empty()) {
             for delivery in deliveries {
                 let reason = delivery.log[0].reason.as_deref().unwrap_or_default();
-                assert!(reason.contains("which production mode refuses"), "{}: {reason}", delivery.log[0].url);
+                assert!(
+                    reason.contains("which production mode refuses"),
+                    "{}: {reason}",
+                    delivery.log[0].url
+                );
             }
             break;
         }
@@ -380,7 +394,9 @@ async fn a_test_waits_for_an_event_whether_or_not_there_is_an_endpoint(
     assert_eq!(found["events"][0]["data"]["id"], made["id"]);
     let none = server.do_control("GET", "/events?type=role.created&wait_ms=1", Value::Null).await;
     assert_eq!(none["events"], json!([]));
-    for (query, field) in [("type=user.created", "type"), ("since=msg_1", "since"), ("wait_ms=60001", "wait_ms")] {
+    for (query, field) in
+        [("type=user.created", "type"), ("since=msg_1", "since"), ("wait_ms=60001", "wait_ms")]
+    {
         let refused = server.refused("GET", &format!("/events?{query}"), Value::Null).await;
         assert_eq!(refused, (400, field.to_owned()));
     }

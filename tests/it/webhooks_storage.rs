@@ -7,9 +7,7 @@ use vestibule::domain::clock::ClockSetting;
 use vestibule::domain::event::{Event, EventType, organization_data};
 use vestibule::domain::organization::Organization;
 use vestibule::domain::webhook::{DeliveryAttempt, DeliveryStatus, WebhookDelivery, WebhookEndpoint};
-use vestibule::storage::{
-    DeliveryFilter, DueReceiver, EventFilter, SeedWebhook, Store, WebhookRecord,
-};
+use vestibule::storage::{DeliveryFilter, DueReceiver, EventFilter, SeedWebhook, Store, WebhookRecord};
 
 use crate::support::{Database, Engine};
 
@@ -160,7 +158,11 @@ async fn a_delivery_is_taken_once_and_by_another_when_the_lease_is_over(
     store.conclude_delivery(ENV, &WebhookDelivery { failures: 5, ..delivery.clone() }).await.unwrap();
     assert_eq!(deliveries(&store).await[0].failures, 1);
     delivery.attempts += 1;
-    delivery.conclude(DeliveryAttempt { number: 2, status: Some(200), ..DeliveryAttempt::default() }, 20_000, 100);
+    delivery.conclude(
+        DeliveryAttempt { number: 2, status: Some(200), ..DeliveryAttempt::default() },
+        20_000,
+        100,
+    );
     store.conclude_delivery(ENV, &delivery).await.unwrap();
     assert_eq!(deliveries(&store).await[0].status, DeliveryStatus::Success);
     assert!(store.endpoints_with_deliveries().await.unwrap().is_empty());
@@ -175,11 +177,14 @@ async fn what_failed_is_sent_again_from_the_first_attempt_on(
     let Some(database) = Database::fresh(engine).await else { return };
     let store = store_in(&database).await;
     store.insert_webhook(ENV, &record("whe_1", &[])).await.unwrap();
-    for (event_id, status) in
-        [("evt_1", DeliveryStatus::Failed), ("evt_2", DeliveryStatus::Success), ("evt_3", DeliveryStatus::Failed)]
-    {
+    for (event_id, status) in [
+        ("evt_1", DeliveryStatus::Failed),
+        ("evt_2", DeliveryStatus::Success),
+        ("evt_3", DeliveryStatus::Failed),
+    ] {
         happen(&store, event_id).await;
-        let filter = DeliveryFilter { event_id: Some(event_id.into()), limit: 1, ..DeliveryFilter::default() };
+        let filter =
+            DeliveryFilter { event_id: Some(event_id.into()), limit: 1, ..DeliveryFilter::default() };
         let mut delivery = store.deliveries(ENV, &filter).await.unwrap().remove(0);
         (delivery.status, delivery.failures, delivery.next_attempt_at_ms) = (status, 6, None);
         store.conclude_delivery(ENV, &delivery).await.unwrap();
@@ -212,7 +217,10 @@ async fn configured_endpoints_keep_the_secret_that_was_made_for_them_and_come_ba
         has_own_secret,
     };
     store.seed_webhooks(ENV, &[seed("whe_1", "first", false), seed("whe_2", "own", true)]).await.unwrap();
-    store.seed_webhooks(ENV, &[seed("whe_1", "second", false), seed("whe_2", "changed", true)]).await.unwrap();
+    store
+        .seed_webhooks(ENV, &[seed("whe_1", "second", false), seed("whe_2", "changed", true)])
+        .await
+        .unwrap();
     let secrets = async || {
         let records = store.webhooks(ENV).await.unwrap();
         records.into_iter().map(|record| (record.endpoint.id, record.sealed_secrets)).collect::<Vec<_>>()
@@ -257,7 +265,9 @@ async fn events_are_listed_by_type_and_age(#[values(Engine::Sqlite, Engine::Post
 
 #[rstest]
 #[tokio::test]
-async fn old_deliveries_go_and_those_that_wait_stay(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn old_deliveries_go_and_those_that_wait_stay(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(database) = Database::fresh(engine).await else { return };
     let store = store_in(&database).await;
     store.insert_webhook(ENV, &record("whe_1", &[])).await.unwrap();

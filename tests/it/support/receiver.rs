@@ -93,7 +93,8 @@ async fn read(connection: &mut TcpStream) -> Option<Received> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let lines = head.lines().skip(1).filter_map(|line| line.split_once(": "));
-            let headers: Vec<_> = lines.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+            let headers: Vec<_> =
+                lines.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
             let request = Received { headers, body: body.to_owned() };
             if body.len() >= request.header("content-length").parse().unwrap_or(0) {
                 return Some(request);
