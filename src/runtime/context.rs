@@ -91,7 +91,7 @@ impl Context {
     /// An id for an event, greater than every earlier one of this process, whatever became of the clock.
     pub fn new_event_id(&self) -> String {
         let time_ms = self.live.randomness.id_time_ms(self.now_ms());
-        self.runtime.event_ids.next(IdKind::Event, time_ms, self.entropy())
+        self.live.randomness.event_ids.next(IdKind::Event, time_ms, self.entropy())
     }
 
     /// This request in another environment: with its default URL.

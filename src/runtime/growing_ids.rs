@@ -8,7 +8,7 @@ use crate::domain::ids::{IdKind, new_id};
 
 /// Ids that grow even within a millisecond and when a clock is set back, so that "newest first" holds.
 #[derive(Default)]
-pub struct GrowingIds {
+pub(super) struct GrowingIds {
     /// Number of the last one.
     last: AtomicI64,
 }

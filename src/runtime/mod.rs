@@ -21,7 +21,6 @@ use tokio::time::Instant;
 
 pub use clients::ClientSeal;
 pub use context::Context;
-pub use growing_ids::GrowingIds;
 pub use inbox_notifier::InboxNotifier;
 pub use keys::KeyRing;
 pub use randomness::Randomness;
@@ -55,8 +54,6 @@ pub struct EnvironmentRuntime {
     pub clock: Arc<EnvironmentClock>,
     pub keys: KeyRing,
     pub mail: InboxNotifier,
-    /// Ids of events.
-    pub event_ids: GrowingIds,
     /// When this process last made sure that it knows the newest version.
     checked_at: RwLock<Instant>,
     /// Held while it is made sure; when that failed last.
@@ -96,7 +93,6 @@ impl EnvironmentRuntime {
             clock: Arc::new(EnvironmentClock::new(server.machine_clock.clone(), record.clock)),
             keys,
             mail: InboxNotifier::default(),
-            event_ids: GrowingIds::default(),
             checked_at: RwLock::new(Instant::now()),
             checking: tokio::sync::Mutex::default(),
             server,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::ServerState;
+use super::growing_ids::GrowingIds;
 use crate::crypto::entropy::SeededEntropy;
 use crate::domain::clock::UnixMs;
 use crate::domain::entropy::Entropy;
@@ -15,6 +16,8 @@ pub struct Randomness {
     repeats: Option<(String, i64)>,
     /// Takes the place of time in repeatable ids; else the time in the last one.
     ids: AtomicI64,
+    /// Ids of events. A reset, which deletes them, begins anew where they have to repeat.
+    pub(super) event_ids: GrowingIds,
 }
 
 impl Randomness {
@@ -23,7 +26,12 @@ impl Randomness {
             Some(seed) => Arc::new(SeededEntropy::new(seed)),
             None => server.entropy.clone(),
         };
-        Self { entropy, repeats: seed.map(|s| (s.clone(), resets)), ids: AtomicI64::new(0) }
+        Self {
+            entropy,
+            repeats: seed.map(|s| (s.clone(), resets)),
+            ids: AtomicI64::new(0),
+            event_ids: GrowingIds::default(),
+        }
     }
 
     pub(super) fn is_for(&self, seed: Option<&String>, resets: i64) -> bool {
