@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -223,5 +224,46 @@ scenario('restart', 'a restart between two calls is not noticed', async () => {
   } finally {
     await server?.stop();
     rmSync(data, { recursive: true, force: true });
+  }
+});
+
+/** An endpoint for webhooks: its address, and the first request that it is sent. */
+async function endpoint() {
+  let resolve;
+  const received = new Promise((first) => { resolve = first; });
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const part of request.setEncoding('utf8')) body += part;
+    response.writeHead(201).end();
+    resolve({ headers: request.headers, body });
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  return { url: `http://127.0.0.1:${server.address().port}/webhooks`, received, close: () => server.close() };
+}
+
+test(`${version} over ${transport}: a webhook is verified, and refused when a byte or the time is off`, async () => {
+  const { url, received, close } = await endpoint();
+  const server = await start();
+  try {
+    const post = async (path, body, method = 'POST') => {
+      const headers = { 'content-type': 'application/json' };
+      const response = await fetch(`${server.url}/_emulator/v1${path}`, { method, headers, body: JSON.stringify(body) });
+      assert.ok(response.ok, `${path}: ${response.status}`);
+      return response.json();
+    };
+    const { secret } = await post('/webhooks', { url });
+    // The environment's clock is nobody's business but the environment's.
+    await post('/clock', { advance_s: 86_400 }, 'PUT');
+    await post('/api/organizations', { display_name: 'Acme' });
+    const { headers, body } = await received;
+    const verifier = client(server);
+    assert.equal(verifier.verifyWebhookPayload(secret, headers, body), true);
+    const off = String(Number(headers['webhook-timestamp']) - 301);
+    assert.throws(() => verifier.verifyWebhookPayload(secret, headers, body.replace('Acme', 'Acmf')));
+    assert.throws(() => verifier.verifyWebhookPayload(secret, { ...headers, 'webhook-timestamp': off }, body));
+    assert.throws(() => verifier.verifyWebhookPayload(secret, { ...headers, 'webhook-id': 'evt_1' }, body));
+  } finally {
+    close();
+    await server.stop();
   }
 });

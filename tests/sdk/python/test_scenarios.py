@@ -5,10 +5,13 @@ With an http:// URL the SDK sends OAuth in plaintext and gRPC by TLS, to the sam
 
 import base64
 import hashlib
+import queue
 import re
 import secrets
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import requests
@@ -256,3 +259,47 @@ def test_the_settings_of_the_connection_are_read_and_changed():
         assert changed.connection.passwordless_config.validity.value == 120
         sent, _ = scalekit.passwordless.send_passwordless_email("otp@example.com")
         assert (sent.expires_in, sent.passwordless_type) == (120, 1)
+
+
+@pytest.fixture
+def endpoint():
+    """An address for webhooks, and the queue of what is posted to it: headers in small letters, and body."""
+    received = queue.Queue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.put(({name.lower(): value for name, value in self.headers.items()}, body.decode()))
+            self.send_response(201)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/webhooks", received
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_webhook_is_verified_and_refused_when_a_byte_or_the_time_is_off(endpoint):
+    url, received = endpoint
+    with Vestibule(TRANSPORT) as server:
+        scalekit = client_of(server)
+        control = f"{server.plain_url}/_emulator/v1"
+        secret = requests.post(f"{control}/webhooks", json={"url": url}, timeout=20).json()["secret"]
+        # The environment's clock is nobody's business but the environment's.
+        server.move_clock(86_400)
+        made = requests.post(f"{control}/api/organizations", json={"display_name": "Acme"}, timeout=20)
+        assert made.status_code == 201, made.text
+        headers, body = received.get(timeout=20)
+    assert scalekit.verify_webhook_payload(secret, headers, body)
+    off = str(int(headers["webhook-timestamp"]) - 301)
+    for bad_headers, bad_body in [
+        (headers, body.replace("Acme", "Acmf")),
+        (headers | {"webhook-timestamp": off}, body),
+        (headers | {"webhook-id": "evt_1"}, body),
+    ]:
+        with pytest.raises(Exception, match="(?i)signature|timestamp"):
+            scalekit.verify_webhook_payload(secret, bad_headers, bad_body)
