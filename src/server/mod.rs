@@ -49,7 +49,9 @@ use crate::domain::ids::{IdKind, many_ids};
 use crate::domain::settings::Mode;
 use crate::mail::{SmtpMailer, SmtpSetupError};
 use crate::runtime::{Access, EnvironmentRegistry, EnvironmentRuntime, Parts, StartError};
-use crate::service::{backchannel_logout, delivery_http, flows, housekeeping, outbox, seed, webhook_delivery};
+use crate::service::{
+    backchannel_logout, delivery_http, flows, housekeeping, outbox, seed, webhook_delivery,
+};
 use crate::storage::{PostgresOptions, Store, StoreError};
 use connections::{Connections, Limits, Uptime};
 use folder_lock::FolderLock;
