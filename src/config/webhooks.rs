@@ -137,11 +137,10 @@ pub(super) fn read_retry_percent(source: &mut Source) -> i64 {
     source.integer(&RETRY_PERCENT)
 }
 
-/// Hosts in small letters.
+/// Hosts as URLs have them: in small letters, without other scripts.
 pub(super) fn read_allowed_hosts(source: &mut Source) -> Vec<String> {
     source.parsed_list(&ALLOWED_HOSTS, |host| {
-        let is_host = url::Host::parse(host).is_ok();
-        if is_host { Ok(host.to_ascii_lowercase()) } else { Err("is no host name") }
+        url::Host::parse(host).map(|host| host.to_string()).map_err(|_| "is no host name")
     })
 }
 

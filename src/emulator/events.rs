@@ -37,6 +37,7 @@ fn filter(query: &Query, page: Page) -> Result<EventFilter, ControlError> {
         event_type: query.text("type")?.map(webhooks::event_type).transpose()?,
         organization_id: query.owned("organization_id")?,
         after_id: since,
+        is_oldest_first: false,
         offset: page.offset,
         limit: page.size,
     })
@@ -48,7 +49,7 @@ fn failed(failure: crate::service::Failure) -> actix_web::Error {
 
 /// The newest event that the filter means, whatever page and `since` say.
 async fn cursor(context: &Context, filter: &EventFilter) -> Result<String, actix_web::Error> {
-    let newest = EventFilter { after_id: None, offset: 0, limit: 1, ..filter.clone() };
+    let newest = EventFilter { after_id: None, is_oldest_first: false, offset: 0, limit: 1, ..filter.clone() };
     let newest = events::list(context, &newest, Duration::ZERO).await.map_err(failed)?;
     Ok(newest.into_iter().next().map_or_else(|| BEGINNING.to_owned(), |event| event.id))
 }
@@ -100,6 +101,8 @@ pub async fn stream(request: HttpRequest, Control(context): Control) -> Answer {
         // Only what happens from now on.
         filter.after_id = Some(cursor(&context, &filter).await?);
     }
+    // However many there are at once, none is left out.
+    filter.is_oldest_first = true;
     let texts = futures_util::stream::unfold(Some((context, filter)), |state| async move {
         let (context, mut filter) = state?;
         let found = match events::list(&context, &filter, server_sent_events::HEARTBEAT).await {
@@ -110,7 +113,7 @@ pub async fn stream(request: HttpRequest, Control(context): Control) -> Answer {
             }
         };
         let mut text = String::new();
-        for event in found.iter().rev() {
+        for event in &found {
             text.push_str(&server_sent_events::event(&event.id, "event", &view(&context, event)));
             filter.after_id = Some(event.id.clone());
         }

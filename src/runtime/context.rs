@@ -88,9 +88,10 @@ impl Context {
         self.runtime.mail.message_ids.next(IdKind::Message, time_ms, self.entropy())
     }
 
-    /// An id for an event, greater than every earlier one of this process, whatever became of the clock.
+    /// An id for an event, greater than every earlier one of this process, whatever became of the clock. By the machine's
+    /// clock, so that it is greater than those of earlier processes too.
     pub fn new_event_id(&self) -> String {
-        let time_ms = self.live.randomness.id_time_ms(self.now_ms());
+        let time_ms = self.live.randomness.id_time_ms(self.runtime.clock.machine_ms());
         self.live.randomness.event_ids.next(IdKind::Event, time_ms, self.entropy())
     }
 

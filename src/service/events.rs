@@ -30,7 +30,7 @@ const MEMBERS_AT_ONCE: u32 = 100;
 /// How often the database is asked while waiting, because another server may write the event.
 const POLL_EVERY: Duration = Duration::from_millis(25);
 
-/// Events, newest first; with `wait`, not before there is one or the time is over.
+/// Events as the filter says; with `wait`, not before there is one or the time is over.
 pub async fn list(context: &Context, filter: &EventFilter, wait: Duration) -> Result<Vec<Event>, Failure> {
     let deadline = Instant::now() + wait;
     let store = context.store();

@@ -12,8 +12,22 @@ pub struct EventFilter {
     pub organization_id: Option<String>,
     /// Only newer ones than this.
     pub after_id: Option<String>,
+    /// The oldest first, not the newest.
+    pub is_oldest_first: bool,
     pub offset: i64,
     pub limit: i64,
+}
+
+/// Lists events in an order of their ids.
+macro_rules! events_by {
+    ($order:literal) => {
+        sql(concat!(
+            "SELECT id, type AS event_type, organization_id, data_json, occurred_at_ms, logged_at_ms FROM events \
+             WHERE environment_id = $1 AND id > $2 AND ($3 = '' OR type = $3) AND ($4 = '' OR organization_id = $4) ",
+            $order,
+            " LIMIT CAST($5 AS BIGINT) OFFSET CAST($6 AS BIGINT)"
+        ))
+    };
 }
 
 row! {
@@ -87,26 +101,26 @@ impl Store {
         Ok(query.bind(environment_id).fetch_all(&self.pool).await?)
     }
 
-    /// Events, newest first.
+    /// Events in the order that the filter says.
     pub async fn listed_events(
         &self,
         environment_id: &str,
         filter: &EventFilter,
     ) -> Result<Vec<Event>, StoreError> {
-        let rows: Vec<Row> = sql(
-            "SELECT id, type AS event_type, organization_id, data_json, occurred_at_ms, logged_at_ms FROM events \
-             WHERE environment_id = $1 AND id > $2 AND ($3 = '' OR type = $3) \
-             AND ($4 = '' OR organization_id = $4) \
-             ORDER BY id DESC LIMIT CAST($5 AS BIGINT) OFFSET CAST($6 AS BIGINT)",
-        )
-        .bind(environment_id)
-        .bind(filter.after_id.clone().unwrap_or_default())
-        .bind(filter.event_type.map(EventType::as_str).unwrap_or_default())
-        .bind(filter.organization_id.clone().unwrap_or_default())
-        .bind(filter.limit)
-        .bind(filter.offset)
-        .fetch_all(&self.pool)
-        .await?;
+        let query = if filter.is_oldest_first {
+            events_by!("ORDER BY id ASC")
+        } else {
+            events_by!("ORDER BY id DESC")
+        };
+        let rows: Vec<Row> = query
+            .bind(environment_id)
+            .bind(filter.after_id.clone().unwrap_or_default())
+            .bind(filter.event_type.map(EventType::as_str).unwrap_or_default())
+            .bind(filter.organization_id.clone().unwrap_or_default())
+            .bind(filter.limit)
+            .bind(filter.offset)
+            .fetch_all(&self.pool)
+            .await?;
         rows.into_iter().map(Event::try_from).collect()
     }
 
