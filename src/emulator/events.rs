@@ -49,7 +49,8 @@ fn failed(failure: crate::service::Failure) -> actix_web::Error {
 
 /// The newest event that the filter means, whatever page and `since` say.
 async fn cursor(context: &Context, filter: &EventFilter) -> Result<String, actix_web::Error> {
-    let newest = EventFilter { after_id: None, is_oldest_first: false, offset: 0, limit: 1, ..filter.clone() };
+    let newest =
+        EventFilter { after_id: None, is_oldest_first: false, offset: 0, limit: 1, ..filter.clone() };
     let newest = events::list(context, &newest, Duration::ZERO).await.map_err(failed)?;
     Ok(newest.into_iter().next().map_or_else(|| BEGINNING.to_owned(), |event| event.id))
 }

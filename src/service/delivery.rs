@@ -176,7 +176,7 @@ mod tests {
         }
 
         async fn wait(&self) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -8,6 +8,7 @@ mod outages;
 mod proxy;
 mod replicas;
 mod unread;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

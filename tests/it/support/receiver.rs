@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -12,10 +13,14 @@ pub enum Respond {
     With(u16),
     /// With this body.
     WithBody(u16, String),
+    /// With this status and a body that never ends, a byte at a time.
+    Trickle(u16),
     /// Never.
     Hang,
     /// Closes the connection without a word.
     Close,
+    /// Resets the connection.
+    Reset,
 }
 
 /// A request as it came.
@@ -33,22 +38,34 @@ impl Received {
     }
 }
 
-/// An endpoint. Without an order it responds 200.
+/// An endpoint. Unless it was told otherwise it responds 200.
 pub struct Receiver {
     pub url: String,
-    orders: Arc<Mutex<VecDeque<Respond>>>,
-    received: Arc<Mutex<Vec<Received>>>,
+    state: Arc<State>,
+}
+
+type Rule = Box<dyn FnMut(&Received) -> Respond + Send>;
+
+struct State {
+    orders: Mutex<VecDeque<Respond>>,
+    /// For requests without an order.
+    rule: Mutex<Rule>,
+    received: Mutex<Vec<Received>>,
 }
 
 impl Receiver {
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let receiver = Self { url, orders: Arc::default(), received: Arc::default() };
-        let (orders, received) = (receiver.orders.clone(), receiver.received.clone());
+        let state = Arc::new(State {
+            orders: Mutex::default(),
+            rule: Mutex::new(Box::new(|_| Respond::With(200))),
+            received: Mutex::default(),
+        });
+        let receiver = Self { url, state: state.clone() };
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(serve(connection, orders.clone(), received.clone()));
+                tokio::spawn(serve(connection, state.clone()));
             }
         });
         receiver
@@ -56,34 +73,53 @@ impl Receiver {
 
     /// How the next requests are responded to, one after the other.
     pub fn responds(&self, orders: impl IntoIterator<Item = Respond>) {
-        *self.orders.lock().unwrap() = orders.into_iter().collect();
+        *self.state.orders.lock().unwrap() = orders.into_iter().collect();
+    }
+
+    /// How requests without an order are responded to.
+    pub fn responds_by(&self, rule: impl FnMut(&Received) -> Respond + Send + 'static) {
+        *self.state.rule.lock().unwrap() = Box::new(rule);
     }
 
     /// What came so far, in its order.
     pub fn received(&self) -> Vec<Received> {
-        self.received.lock().unwrap().clone()
+        self.state.received.lock().unwrap().clone()
     }
 }
 
-async fn serve(
-    mut connection: TcpStream,
-    orders: Arc<Mutex<VecDeque<Respond>>>,
-    received: Arc<Mutex<Vec<Received>>>,
-) {
+impl State {
+    fn next(&self, request: Received) -> Respond {
+        let order = self.orders.lock().unwrap().pop_front();
+        let order = order.unwrap_or_else(|| (self.rule.lock().unwrap())(&request));
+        self.received.lock().unwrap().push(request);
+        order
+    }
+}
+
+async fn serve(mut connection: TcpStream, state: Arc<State>) {
     let Some(request) = read(&mut connection).await else { return };
-    received.lock().unwrap().push(request);
-    let order = orders.lock().unwrap().pop_front().unwrap_or(Respond::With(200));
-    let (status, body) = match order {
+    let (status, body) = match state.next(request) {
         Respond::With(status) => (status, String::new()),
         Respond::WithBody(status, body) => (status, body),
+        Respond::Trickle(status) => return trickle(connection, status).await,
         Respond::Hang => return std::future::pending().await,
         Respond::Close => return,
+        Respond::Reset => return connection.set_zero_linger().unwrap(),
     };
     let length = body.len();
     let response = format!(
         "HTTP/1.1 {status} Said\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     );
     let _ = connection.write_all(response.as_bytes()).await;
+}
+
+async fn trickle(mut connection: TcpStream, status: u16) {
+    let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: 1000000\r\n\r\n");
+    let mut sent = connection.write_all(head.as_bytes()).await;
+    while sent.is_ok() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        sent = connection.write_all(b"x").await;
+    }
 }
 
 /// A whole request; `None` when the connection ends before.
