@@ -29,7 +29,7 @@ use crate::runtime::EnvironmentRegistry;
 use crate::server::{self, Deadlines, Listeners, Listening, ServeError, Stop};
 use crate::service::{backchannel_logout, flows, outbox, webhook_delivery};
 
-/// How long an email may take, unless told otherwise.
+/// How long an email or an event may take, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a helper did not do what it was asked for.
@@ -220,6 +220,22 @@ pub struct Message {
     pub auth_request_id: String,
 }
 
+/// Something that happened, as webhooks tell it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Event {
+    /// Its ID, which is the `webhook-id` of its webhooks.
+    pub id: String,
+    /// Its type, such as `organization.created`.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The organization, where it is about one.
+    pub organization_id: Option<String>,
+    /// When it happened, by the environment's clock (RFC 3339).
+    pub occurred_at: String,
+    /// What its type says.
+    pub data: Value,
+}
+
 /// Where a browser would be after an instant sign-in.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SignedIn {
@@ -314,6 +330,32 @@ impl Environment {
         link.ok_or_else(|| missing("the mail carries a code and no link"))
     }
 
+    /// Where the events stand now: take it before a change, and since it only what that change causes counts.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn event_cursor(&self) -> Result<String, TestError> {
+        let list: Listed = self.ask(Method::GET, "/events?page_size=1", None).await?.json().await?;
+        Ok(list.cursor)
+    }
+
+    /// The newest event of a type, as soon as there is one, whether or not there is a webhook; `since` (an id, or what
+    /// [`Environment::event_cursor`] gave): only a newer one.
+    ///
+    /// # Errors
+    /// `Refused` with 404 when none happened within ten seconds.
+    pub async fn wait_for_event(&self, event_type: &str, since: Option<&str>) -> Result<Event, TestError> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("type", event_type)
+            .append_pair("page_size", "1")
+            .append_pair("wait_ms", &PATIENCE.as_millis().to_string())
+            .extend_pairs(since.map(|id| ("since", id)))
+            .finish();
+        let list: Events = self.ask(Method::GET, &format!("/events?{query}"), None).await?.json().await?;
+        let newest = list.events.into_iter().next();
+        newest.ok_or_else(|| missing(&format!("no {event_type} happened in time")))
+    }
+
     /// Signs an address in for an authorization URL, without email or page. The client has to allow it.
     ///
     /// # Errors
@@ -361,6 +403,11 @@ impl Environment {
 #[derive(Deserialize)]
 struct Listed {
     cursor: String,
+}
+
+#[derive(Deserialize)]
+struct Events {
+    events: Vec<Event>,
 }
 
 /// The emails to an address from a moment on. Open it before the sign-in, or before a resend: then no email of an earlier

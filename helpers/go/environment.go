@@ -2,8 +2,10 @@ package vestibuletest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -131,13 +133,13 @@ type Message struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
-// WaitOption narrows what WaitForMessage and its kin wait for.
+// WaitOption narrows what WaitForMessage, WaitForEvent and their kin wait for.
 type WaitOption func(url.Values)
 
-// Since takes only emails that are newer than the one with this ID. Without it, an email of an earlier sign-in counts;
-// an [Inbox] cannot give one.
-func Since(messageID string) WaitOption {
-	return func(query url.Values) { query.Set("since", messageID) }
+// Since takes only emails, or events, that are newer than the one with this ID. Without it, an email of an earlier sign-in
+// counts; an [Inbox] cannot give one.
+func Since(id string) WaitOption {
+	return func(query url.Values) { query.Set("since", id) }
 }
 
 // Within is how long to wait: 10 s without it, at most 60 s.
@@ -246,6 +248,49 @@ func (m *Message) link() (string, error) {
 		return "", fmt.Errorf("vestibule: the email to %s has no link; it depends on passwordless.type", m.To)
 	}
 	return m.Link, nil
+}
+
+// Event is something that happened, as webhooks tell it.
+type Event struct {
+	// ID is the webhook-id of its webhooks.
+	ID string `json:"id"`
+	// Type is such as "organization.created".
+	Type   string `json:"type"`
+	Object string `json:"object"`
+	// OrganizationID is empty where it is about none.
+	OrganizationID string `json:"organization_id"`
+	// OccurredAt is a time of the environment's clock.
+	OccurredAt time.Time `json:"occurred_at"`
+	// Data is what its type says.
+	Data json.RawMessage `json:"data"`
+}
+
+// EventCursor gives where the events stand now, for [Since]: take it before a change, and only what that change causes
+// counts.
+func (e *Environment) EventCursor(ctx context.Context) (string, error) {
+	var list struct{ Cursor string }
+	err := e.api().call(ctx, "GET", "/events?page_size=1", nil, &list)
+	return list.Cursor, err
+}
+
+// WaitForEvent gives the newest event of a type, as soon as there is one, whether or not there is a webhook. Without [Since],
+// one that happened already counts.
+//
+// Errors: [*Error] with status 404 when none happened in time.
+func (e *Environment) WaitForEvent(ctx context.Context, eventType string, options ...WaitOption) (*Event, error) {
+	query := url.Values{"type": {eventType}, "page_size": {"1"}, "wait_ms": {"10000"}}
+	for _, option := range options {
+		option(query)
+	}
+	var list struct{ Events []Event }
+	if err := e.api().call(ctx, "GET", "/events?"+query.Encode(), nil, &list); err != nil {
+		return nil, err
+	}
+	if len(list.Events) == 0 {
+		detail := "no " + eventType + " happened in time"
+		return nil, &Error{Status: http.StatusNotFound, Code: "not_found", Title: "No event", Detail: detail}
+	}
+	return &list.Events[0], nil
 }
 
 // SignInResult is where the browser would be after an instant sign-in.

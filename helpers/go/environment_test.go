@@ -126,6 +126,50 @@ func TestInboxGivesTheSignInThatFollows(t *testing.T) {
 	}
 }
 
+func TestWaitForEvent(t *testing.T) {
+	t.Parallel()
+	env := vestibuletest.New(t)
+	makeOrganization(t, env, "Before")
+	since, err := env.EventCursor(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The wait begins before it happens.
+	type outcome struct {
+		event *vestibuletest.Event
+		err   error
+	}
+	waited := make(chan outcome, 1)
+	go func() {
+		event, err := env.WaitForEvent(ctx, "organization.created", vestibuletest.Since(since))
+		waited <- outcome{event, err}
+	}()
+	makeOrganization(t, env, "After")
+	got := <-waited
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	if !strings.Contains(string(got.event.Data), "After") || got.event.OccurredAt.IsZero() || got.event.OrganizationID == "" {
+		t.Errorf("event %+v", got.event)
+	}
+	_, err = env.WaitForEvent(ctx, "organization.created", vestibuletest.Since(got.event.ID), vestibuletest.Within(10*time.Millisecond))
+	wantStatus(t, err, http.StatusNotFound)
+}
+
+// makeOrganization makes one by Scalekit's API, as the control API serves it.
+func makeOrganization(t *testing.T, env *vestibuletest.Environment, name string) {
+	t.Helper()
+	body := strings.NewReader(fmt.Sprintf(`{"display_name": %q}`, name))
+	response, err := http.Post(env.URL+"/_emulator/v1/api/organizations", "application/json", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusCreated {
+		t.Fatal(response.Status)
+	}
+}
+
 func TestWaitEndsWithContext(t *testing.T) {
 	t.Parallel()
 	env := vestibuletest.New(t)

@@ -121,6 +121,29 @@ export interface WaitOptions {
   since?: string;
 }
 
+/** Something that happened, as webhooks tell it. */
+export interface Event {
+  /** `evt_…`; what `since` takes, and the `webhook-id` of its webhooks. */
+  id: string;
+  /** Such as `organization.created`. */
+  type: string;
+  object: string;
+  environment_id: string;
+  organization_id?: string;
+  /** RFC 3339, by the environment's clock. */
+  occurred_at: string;
+  display_name: string;
+  data: Record<string, any>;
+}
+
+/** Which event to wait for, and how long. */
+export interface EventWaitOptions {
+  /** Milliseconds to wait at most; 10000 when left out. */
+  timeoutMs?: number;
+  /** Id of an event, or what {@link Environment.eventCursor} gave: only a newer one counts. */
+  since?: string;
+}
+
 /** Where a browser would be after an instant sign-in. */
 export interface SignedIn {
   /** The application's callback with `code` and `state`, or with an `error`. */
@@ -281,6 +304,13 @@ export class Environment {
   waitForCode(address: string, options?: WaitOptions): Promise<string>;
   /** The link of the newest email, as {@link waitForMessage}. Throws with status 0 when the email carries none. */
   waitForLink(address: string, options?: WaitOptions): Promise<string>;
+  /** Where the events stand now: take it before a change, and `since` it only what that change causes counts. */
+  eventCursor(): Promise<string>;
+  /**
+   * The newest event of a type, as soon as there is one, whether or not there is a webhook. One that happened already
+   * counts, unless `since` says otherwise. Throws with status 404 when none happened in time.
+   */
+  waitForEvent(type: string, options?: EventWaitOptions): Promise<Event>;
   /**
    * Goes the whole way of an authorization URL for an address, without email or page. Refused with 403 when the
    * client does not allow it: make the environment with `instant_sign_in: true`.

@@ -220,6 +220,30 @@ export class Environment {
     return new Inbox(this, address, cursor);
   }
 
+  async eventCursor() {
+    return (await this.#control.call('GET', '/events?page_size=1')).cursor;
+  }
+
+  async waitForEvent(type, { timeoutMs = MESSAGE_TIMEOUT_MS, since } = {}) {
+    const query = new URLSearchParams({ type, page_size: '1' });
+    if (since !== undefined) query.set('since', since);
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const left_ms = Math.max(0, Math.ceil(deadline - performance.now()));
+      const wait_ms = Math.min(left_ms, LONGEST_WAIT_MS);
+      query.set('wait_ms', String(wait_ms));
+      const { events } = await this.#control.call('GET', `/events?${query}`, undefined, wait_ms);
+      if (events.length > 0) return events[0];
+      if (performance.now() < deadline) continue;
+      throw new VestibuleError({
+        status: 404,
+        code: 'not_found',
+        title: 'No event',
+        detail: `no ${type} happened within ${timeoutMs} ms` + (since === undefined ? '' : ` after ${since}`),
+      });
+    }
+  }
+
   signIn(email, authorizationUrl) {
     return this.#control.call('POST', '/sign-in', { email, authorization_url: String(authorizationUrl) });
   }

@@ -60,6 +60,22 @@ async fn an_inbox_gives_the_sign_in_that_follows_though_nobody_waits_for_the_sub
 }
 
 #[tokio::test]
+async fn an_event_is_waited_for_from_before_it_happens() {
+    let server = Server::start().await.unwrap();
+    let make = |name: &str| {
+        let body = json!({ "display_name": name });
+        server.call(Method::POST, "/api/organizations", body)
+    };
+    make("Before").await.unwrap();
+    let since = server.event_cursor().await.unwrap();
+    let (event, made) =
+        tokio::join!(server.wait_for_event("organization.created", Some(&since)), make("After"));
+    let event = event.unwrap();
+    assert_eq!(event.data["id"], made.unwrap()["organization"]["id"]);
+    assert_eq!(server.wait_for_event("organization.created", None).await.unwrap().id, event.id);
+}
+
+#[tokio::test]
 async fn time_moves_state_resets_and_refusals_name_the_field() {
     let server = Server::with("instant_sign_in = true\n[passwordless]\ntype = \"LINK_OTP\"").await.unwrap();
     let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();

@@ -106,6 +106,23 @@ describe('an environment', { concurrency: true }, () => {
     });
   });
 
+  it('waits for an event, whether or not there is a webhook', async () => {
+    const environment = await server.newEnvironment();
+    const make = (display_name) => environment.call('POST', '/api/organizations', { display_name });
+    await make('Before');
+    const since = await environment.eventCursor();
+    const waiting = environment.waitForEvent('organization.created', { since });
+    const { organization } = await make('After');
+    const event = await waiting;
+    assert.equal(event.data.id, organization.id);
+    assert.equal((await environment.waitForEvent('organization.created')).id, event.id);
+    await assert.rejects(environment.waitForEvent('organization.created', { since: event.id, timeoutMs: 50 }), {
+      status: 404,
+      detail: `no organization.created happened within 50 ms after ${event.id}`,
+    });
+    await assert.rejects(environment.waitForEvent('user.created', { timeoutMs: 0 }), { status: 400 });
+  });
+
   it('says that a mail carries no code or no link', async () => {
     const links = await server.newEnvironment({ settings: { passwordless: { type: 'LINK' } } });
     await new Browser().open(authorizationUrl(links, ADA));

@@ -24,6 +24,8 @@ export async function use(): Promise<void> {
   const code: string = await vestibule.waitForCode('ada@example.com', { since: inbox.cursor });
   const next: string = (await inbox.nextCode({ timeoutMs: 1 })) + (await inbox.nextLink()) + message.id;
   next.concat((await inbox.nextMessage()).id);
+  const happened = await vestibule.waitForEvent('user.signup', { since: await vestibule.eventCursor(), timeoutMs: 1 });
+  happened.id.concat(happened.data.user.email);
   const { callback_url } = await vestibule.signIn('ada@example.com', new URL(vestibule.url));
   callback_url.concat(code);
   await vestibule.clock.set(new Date());

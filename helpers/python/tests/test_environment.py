@@ -119,6 +119,24 @@ def test_waits_no_longer_than_it_is_told(vestibule: Environment) -> None:
         vestibule.wait_for_code("bob@example.com", timeout_s=0)
 
 
+def test_waits_for_an_event_whether_or_not_there_is_a_webhook(vestibule: Environment) -> None:
+    def make(name: str) -> Any:
+        return vestibule.call("POST", "/api/organizations", {"display_name": name})["organization"]
+
+    make("Before")
+    since = vestibule.event_cursor()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(vestibule.wait_for_event, "organization.created", since=since)
+        made = make("After")
+        event = waiting.result()
+    assert event["data"]["id"] == made["id"]
+    assert vestibule.wait_for_event("organization.created")["id"] == event["id"]
+    with pytest.raises(VestibuleError) as late:
+        vestibule.wait_for_event("organization.created", since=event["id"], timeout_s=0.05)
+    assert late.value.status == 404
+    assert late.value.detail == f"no organization.created happened within 0.05 s after {event['id']}"
+
+
 def test_does_not_wait_in_an_environment_that_is_gone(vestibule: Environment) -> None:
     vestibule.delete()
     with pytest.raises(VestibuleError) as gone:

@@ -345,6 +345,33 @@ class Environment:
         path = "/messages?" + urllib.parse.urlencode({"to": address, "page_size": 1})
         return Inbox(self, address, self._control.call("GET", path)["cursor"])
 
+    def event_cursor(self) -> str:
+        """Where the events stand now: take it before a change, and `since` it only what that change causes counts."""
+        cursor: str = self._control.call("GET", "/events?page_size=1")["cursor"]
+        return cursor
+
+    def wait_for_event(
+        self, event_type: str, *, timeout_s: float = MESSAGE_TIMEOUT_S, since: str | None = None
+    ) -> dict[str, Any]:
+        """The newest event of a type, as soon as there is one, as webhooks tell it, whether or not there is a webhook.
+
+        One that happened already counts, unless `since`, the id of an event or what `event_cursor` gave, says that only
+        a newer one does. Raises `VestibuleError` with status 404 when none happened within `timeout_s` seconds.
+        """
+        deadline = time.monotonic() + timeout_s
+        query = {"type": event_type, "page_size": "1"} | ({} if since is None else {"since": since})
+        while True:
+            left_ms = max(0, math.ceil((deadline - time.monotonic()) * 1000))
+            wait_ms = min(left_ms, LONGEST_WAIT_MS)
+            path = "/events?" + urllib.parse.urlencode({**query, "wait_ms": wait_ms})
+            events: _Records = self._control.call("GET", path, wait_s=wait_ms / 1000)["events"]
+            if events:
+                return events[0]
+            if time.monotonic() >= deadline:
+                after = "" if since is None else f" after {since}"
+                detail = f"no {event_type} happened within {timeout_s:g} s{after}"
+                raise VestibuleError("No event", detail, status=404, code="not_found")
+
     def sign_in(self, email: str, authorization_url: str) -> SignedIn:
         """Goes the whole way of an authorization URL for an address, without email or page.
 

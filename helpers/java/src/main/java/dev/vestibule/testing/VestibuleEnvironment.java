@@ -118,6 +118,38 @@ public final class VestibuleEnvironment implements AutoCloseable {
     return new Inbox(this, address, list.get("cursor").asText());
   }
 
+  /** Where the events stand now: take it before a change, and since it only what that change causes counts. */
+  public String eventCursor() {
+    return api.call("GET", "/events?page_size=1", null).get("cursor").asText();
+  }
+
+  /**
+   * The newest event of a type, as soon as there is one, within 10 s.
+   *
+   * @throws VestibuleException with status 404 when none happened in time
+   */
+  public Event waitForEvent(String type) {
+    return waitForEvent(type, Wait.DEFAULT);
+  }
+
+  /**
+   * The newest event of a type, as soon as there is one, whether or not there is a webhook. Without {@link Wait#since}, one
+   * that happened already counts.
+   *
+   * @throws VestibuleException with status 404 when none happened in time
+   */
+  public Event waitForEvent(String type, Wait wait) {
+    String query = "?page_size=1&type=" + ControlApi.encode(type) + "&wait_ms=" + wait.within().toMillis();
+    if (wait.since() != null) {
+      query += "&since=" + ControlApi.encode(wait.since());
+    }
+    JsonNode events = api.call("GET", "/events" + query, null, wait.within()).get("events");
+    if (events.isEmpty()) {
+      throw new VestibuleException(404, "not_found", "No event", "no " + type + " happened in time", List.of());
+    }
+    return ControlApi.read(events.get(0), Event.class);
+  }
+
   /**
    * Signs an address in without an email, for an authorization URL as the application makes it.
    *

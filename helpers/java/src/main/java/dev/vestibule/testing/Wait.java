@@ -3,13 +3,13 @@ package dev.vestibule.testing;
 import java.time.Duration;
 
 /**
- * Which email to wait for, and how long.
+ * Which email or event to wait for, and how long.
  *
- * @param since only emails that are newer than the one with this id; {@code null} for any
+ * @param since only emails or events that are newer than the one with this id; {@code null} for any
  * @param within how long to wait, at most 60 s
  */
 public record Wait(String since, Duration within) {
-  /** Any email, within 10 s. */
+  /** Any, within 10 s. */
   public static final Wait DEFAULT = new Wait(null, Duration.ofSeconds(10));
 
   /** Only emails that are newer than this one, within 10 s. */
@@ -17,7 +17,12 @@ public record Wait(String since, Duration within) {
     return new Wait(message.id(), DEFAULT.within());
   }
 
-  /** Any email, within this time. */
+  /** Only what is newer than this id or cursor, within 10 s. */
+  public static Wait since(String id) {
+    return new Wait(id, DEFAULT.within());
+  }
+
+  /** Any, within this time. */
   public static Wait within(Duration within) {
     return new Wait(null, within);
   }

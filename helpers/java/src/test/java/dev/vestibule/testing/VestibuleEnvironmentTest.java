@@ -12,6 +12,9 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.time.Instant;
@@ -102,6 +105,33 @@ class VestibuleEnvironmentTest {
     String link = later.nextLink();
     opened.join();
     assertEquals(env.waitForLink(ADA), link);
+  }
+
+  @Test
+  void waitsForAnEvent(VestibuleEnvironment env) throws Exception {
+    makeOrganization(env, "Before");
+    String cursor = env.eventCursor();
+    // The wait begins before it happens.
+    CompletableFuture<Event> waiting =
+        CompletableFuture.supplyAsync(() -> env.waitForEvent("organization.created", Wait.since(cursor)));
+    makeOrganization(env, "After");
+    Event event = waiting.join();
+    assertEquals("After", event.data().get("display_name").asText());
+    assertNotNull(event.occurredAt());
+    assertNotNull(event.organizationId());
+    Wait newer = Wait.since(event.id()).andWithin(Duration.ofMillis(10));
+    assertRefused(404, () -> env.waitForEvent("organization.created", newer));
+  }
+
+  /** Makes one by Scalekit's API, as the control API serves it. */
+  private static void makeOrganization(VestibuleEnvironment env, String name) throws Exception {
+    HttpRequest request =
+        HttpRequest.newBuilder(URI.create(env.url() + "/_emulator/v1/api/organizations"))
+            .header("Content-Type", "application/json")
+            .POST(HttpRequest.BodyPublishers.ofString("{\"display_name\": \"" + name + "\"}"))
+            .build();
+    HttpResponse<Void> response = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.discarding());
+    assertEquals(201, response.statusCode());
   }
 
   @Test
