@@ -16,6 +16,7 @@ mod people;
 mod setting_fields;
 mod settings;
 mod tokens;
+mod webhooks;
 
 use actix_web::dev::Payload;
 use actix_web::error::InternalError;
@@ -92,6 +93,33 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(endpoint("/clock").get(clock::show).post(clock::change).end())
             .service(endpoint("/faults").get(faults::list).post(faults::create).end())
             .service(endpoint("/faults/{id}/delete").post(faults::delete).shown_at("/dashboard/faults").end())
+            .service(endpoint("/webhooks").get(webhooks::list).post(webhooks::create).end())
+            .service(endpoint("/webhooks/{id}").get(webhooks::show).post(webhooks::save).end())
+            .service(
+                endpoint("/webhooks/{id}/delete")
+                    .post(webhooks::delete)
+                    .shown_at("/dashboard/webhooks/{id}")
+                    .end(),
+            )
+            .service(
+                endpoint("/webhooks/{id}/rotate-secret")
+                    .post(webhooks::rotate_secret)
+                    .shown_at("/dashboard/webhooks/{id}")
+                    .end(),
+            )
+            .service(
+                endpoint("/webhooks/{id}/test")
+                    .post(webhooks::send_test_event)
+                    .shown_at("/dashboard/webhooks/{id}")
+                    .end(),
+            )
+            .service(
+                endpoint("/webhooks/{id}/replay")
+                    .post(webhooks::replay)
+                    .shown_at("/dashboard/webhooks/{id}")
+                    .end(),
+            )
+            .service(endpoint("/webhooks/{id}/deliveries/{event_id}").get(webhooks::delivery).end())
             .service(endpoint("/environments").get(environments::list).post(environments::create).end())
             .service(
                 endpoint("/environments/{name}/delete")
@@ -115,6 +143,7 @@ pub const NAVIGATION: &[(&str, &str)] = &[
     ("/dashboard/sessions", "Sessions"),
     ("/dashboard/flows", "Flows"),
     ("/dashboard/tokens", "Tokens"),
+    ("/dashboard/webhooks", "Webhooks"),
     ("/dashboard/clock", "Clock"),
     ("/dashboard/faults", "Faults"),
     ("/dashboard/environments", "Environments"),
@@ -178,6 +207,8 @@ fn done(request: &HttpRequest) -> Option<&'static str> {
         "deleted" => "Deleted.",
         "reset" => "Reset to the seed.",
         "ended" => "Session revoked.",
+        "queued" => "Queued. Load the page again to see what came of it.",
+        "rotated" => "Rotated. The old secret stays valid for a day.",
         "not_kept" => "That page is no longer available. Fill in the form again.",
         _ => return None,
     })

@@ -204,7 +204,11 @@ impl Webhooks {
 }
 
 /// The headers of an attempt at a time, with a signature by each secret that is valid then.
-fn headers(secrets: &WebhookSecrets, delivery: &WebhookDelivery, at_ms: i64) -> Vec<(String, String)> {
+pub(super) fn headers(
+    secrets: &WebhookSecrets,
+    delivery: &WebhookDelivery,
+    at_ms: i64,
+) -> Vec<(String, String)> {
     let timestamp_s = at_ms.div_euclid(1000);
     let keys = secrets.valid_at(at_ms).filter_map(|secret| secret.key());
     let signatures = keys.map(|key| signature(&key, &delivery.event_id, timestamp_s, &delivery.body));

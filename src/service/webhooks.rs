@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::changes::{ControlError, exists};
 use super::retry_on_conflict;
+use super::webhook_delivery::headers;
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::event::{Event, EventType, sample_data};
 use crate::domain::ids::IdKind;
@@ -397,6 +398,36 @@ pub async fn deliveries(
     }
     let found = context.store().deliveries(context.environment_id(), filter).await?;
     Ok(found.into_iter().map(DeliveryView::from).collect())
+}
+
+/// A delivery of an event to an endpoint, and a command that sends it once more, signed at this moment.
+pub async fn delivery(
+    context: &Context,
+    id: &str,
+    event_id: &str,
+) -> Result<(DeliveryView, String), ControlError> {
+    let record = find(context, id).await?;
+    let filter = DeliveryFilter {
+        endpoint_id: Some(id.to_owned()),
+        event_id: Some(event_id.to_owned()),
+        limit: 1,
+        ..DeliveryFilter::default()
+    };
+    let found = context.store().deliveries(context.environment_id(), &filter).await?;
+    let none = || ControlError::NotFound(format!("no delivery of {event_id} to this webhook is there"));
+    let delivery = found.into_iter().next().ok_or_else(none)?;
+    let secrets = context.runtime.server.webhooks().open(&record.sealed_secrets)?;
+    let mut command = format!("curl {}", in_shell(&record.endpoint.url));
+    for (name, value) in headers(&secrets, &delivery, real_ms(context)) {
+        command.push_str(&format!(" \\\n  -H {}", in_shell(&format!("{name}: {value}"))));
+    }
+    command.push_str(&format!(" \\\n  --data-raw {}", in_shell(&delivery.body)));
+    Ok((delivery.into(), command))
+}
+
+/// A word that a shell takes as it is.
+fn in_shell(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Sends deliveries again, from the first attempt on; tells how many.

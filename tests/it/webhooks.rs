@@ -418,3 +418,54 @@ async fn events_are_followed_as_they_happen() {
     assert_eq!((&event["type"], &event["data"]["id"]), (&json!("organization.created"), &acme["id"]));
     assert!(text.starts_with(&format!("id: {}\nevent: event\n", event["id"].as_str().unwrap())), "{text}");
 }
+
+#[tokio::test]
+async fn the_dashboard_makes_an_endpoint_and_shows_what_was_sent_to_it_as_a_command_that_works() {
+    let server = TestServer::start().await;
+    let receiver = Receiver::start().await;
+    let form = [
+        ("url", receiver.url.as_str()),
+        ("events", "organization.created\r\nrole.created"),
+        ("enabled", "on"),
+    ];
+    let made = server.post("/dashboard/webhooks", &form).await;
+    assert_eq!(made.status, 303, "{}", made.body);
+    let list = server.do_control("GET", "/webhooks", Value::Null).await;
+    let webhook = list["webhooks"][0].clone();
+    assert_eq!(webhook["events"], json!(["organization.created", "role.created"]));
+    let path = format!("/dashboard/webhooks/{}", id(&webhook));
+    let secret = webhook["secret"].as_str().unwrap();
+    let page = server.get(&path).await.body;
+    assert!(page.matches(secret).count() >= 5, "the secret and a snippet for each SDK");
+
+    // The name has what a shell would take for its own.
+    server.make_organization("Jane's \"$HOME\"").await;
+    let deliveries = server.deliveries(&webhook, all_are("SUCCESS", 1)).await;
+    let event_id = deliveries[0]["event_id"].as_str().unwrap();
+    let page = server.get(&format!("{path}/deliveries/{event_id}")).await;
+    assert!(page.body.contains("HTTP 200 after"), "{}", page.body);
+    let document = scraper::Html::parse_document(&page.body);
+    let code = scraper::Selector::parse("pre[aria-label='curl']").unwrap();
+    let command: String = document.select(&code).next().unwrap().text().collect();
+    let run = move || std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+    let ran = tokio::task::spawn_blocking(run).await.unwrap();
+    if ran.status.code() == Some(127) {
+        crate::support::skips::skip("curl is not installed");
+    } else {
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let received = receiver.received();
+        assert_eq!((received[1].body.as_str(), received.len()), (received[0].body.as_str(), 2));
+        assert!(is_signed(&received[1], &webhook["secret"]));
+    }
+
+    receiver.responds([Respond::With(500)]);
+    assert_eq!(server.post(&format!("{path}/replay"), &[("event_id", event_id)]).await.status, 303);
+    server.deliveries(&webhook, |deliveries| deliveries[0]["status"] == "RETRYING").await;
+    assert_eq!(server.post(&format!("{path}/rotate-secret"), &[]).await.status, 303);
+    assert_eq!(server.post(&format!("{path}/test"), &[]).await.status, 303);
+    server.deliveries(&webhook, |deliveries| deliveries.len() == 2).await;
+    let bad = [("url", "/hook"), ("events", "")];
+    assert_eq!(server.post(&path, &bad).await.status, 400);
+    assert_eq!(server.post(&format!("{path}/delete"), &[]).await.status, 303);
+    assert_eq!(server.get(&path).await.status, 404);
+}

@@ -29,6 +29,7 @@ async fn every_page_answers_and_the_first_shows_the_credentials() {
         "sessions",
         "flows",
         "tokens",
+        "webhooks",
         "clock",
         "faults",
         "environments",
