@@ -55,10 +55,11 @@ export async function startVestibule(toml = '', { keep = ['--ephemeral'], port =
   child.unref();
   child.stderr.unref();
   const says = JSON.parse(readFileSync(ready, 'utf8'));
-  const { environment_url: url, https_url: httpsUrl, client_id: clientId, client_secret: clientSecret } = says;
+  const { environment_url: url, https_url: httpsUrl, ca_file: caFile, client_id: clientId, client_secret: clientSecret } = says;
   return {
     url,
     httpsUrl,
+    caFile,
     port: Number(new URL(url).port),
     clientId,
     clientSecret,
