@@ -19,6 +19,7 @@ const scenarios = [
   ['too_many_attempts', 'too many attempts'],
   ['unknown_request', 'unknown auth request'],
   ['not_emulated', 'a method that is not emulated'],
+  ['management', 'organization, invited member, roles in tokens, sessions, machine client'],
   ['concurrent', 'twenty calls at once'],
   ['restart', 'a restart between two calls'],
 ];

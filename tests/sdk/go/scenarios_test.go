@@ -40,6 +40,7 @@ var scenarios = []struct {
 	{"too_many_attempts", "the sixth wrong code and the third mail are refused", tooManyAttempts},
 	{"unknown_request", "an unknown auth_request_id is not found", unknownRequest},
 	{"not_emulated", "a method that is not emulated says so by its name", notEmulated},
+	{"management", "an organization has a member with a role and a session, and a machine", management},
 	{"concurrent", "twenty people sign in at once", concurrent},
 	{"restart", "tokens and open requests outlive a restart", restart},
 }

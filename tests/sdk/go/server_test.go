@@ -18,8 +18,12 @@ import (
 	"time"
 )
 
-// What a server is for: one for most scenarios, one whose clock is moved, one that is started again.
-var roles = []string{"main", "clock", "restart"}
+// What a server is for: one for most scenarios, one whose clock is moved, one that is started again, one with the
+// tokens of user management.
+var roles = []string{"main", "clock", "restart", "management"}
+
+// settings is the vestibule.toml of the servers that have one.
+var settings = map[string]string{"management": "[tokens]\nuser_management = true\n"}
 
 const (
 	startLimit = 30 * time.Second
@@ -47,7 +51,14 @@ func folderOf(folder, transport, role string) string { return filepath.Join(fold
 // startFor starts the server of a role for the time of a test.
 func startFor(t *testing.T, transport, role string) *Server {
 	t.Helper()
-	server, err := start(folderOf(folder, transport, role), 0)
+	home := folderOf(folder, transport, role)
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, "vestibule.toml"), []byte(settings[role]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server, err := start(home, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,8 @@ let vestibule;
 let scalekit;
 
 /** The server as its environment URL of this transport shows it. */
-async function start(keep = ['--ephemeral', '--data-dir', authority], port = 0) {
-  const server = await startVestibule('', { keep, port });
+async function start(keep = ['--ephemeral', '--data-dir', authority], port = 0, toml = '') {
+  const server = await startVestibule(toml, { keep, port });
   return { ...server, environmentUrl: transport === 'https' ? server.httpsUrl : server.url };
 }
 
@@ -203,6 +203,63 @@ scenario('concurrent', 'twenty people prove their addresses at once', async () =
     return (await scalekit.passwordless.verifyPasswordlessEmail({ code: mail.code }, id)).email === address;
   }));
   assert.ok(proofs.every(Boolean));
+});
+
+const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+
+/** An organization, a role with a permission, and a member who has it and has accepted the invitation. */
+async function invitedMember(server, sender, address) {
+  const { organization } = await sender.organization.createOrganization('Acme', { externalId: 'acme' });
+  await sender.permission.createPermission({ name: 'read:documents', description: 'Read documents' });
+  await sender.role.createRole({ name: 'reader', displayName: 'Reader', permissions: ['read:documents'] });
+  const { user } = await sender.user.createUserAndMembership(organization.id, { email: address, sendInvitationEmail: true });
+  await sender.user.updateMembership(organization.id, user.id, { roles: ['reader'] });
+  const { link } = await server.mailTo(address);
+  const accepted = await fetch(link, { method: 'POST', body: new URLSearchParams() });
+  assert.equal(accepted.status, 200, await accepted.text());
+  return { organization, user };
+}
+
+/** A machine client of an organization, which gets tokens of its own until it is deleted. */
+async function machineClient(sender, organization) {
+  const options = { name: 'Robot', scopes: ['read'], audience: ['documents'] };
+  const { client: machine, plainSecret } = await sender.m2m.createOrganizationClient(organization.id, options);
+  const token = claims(await sender.generateClientToken(machine.clientId, plainSecret));
+  assert.deepEqual([token.client_id, token.oid], [machine.clientId, organization.id]);
+  await sender.m2m.deleteOrganizationClient(organization.id, machine.clientId);
+  await assert.rejects(sender.generateClientToken(machine.clientId, plainSecret));
+}
+
+scenario('management', 'an organization has a member with a role and a session, and a machine', async () => {
+  const address = 'member@example.com';
+  const server = await start(undefined, undefined, '[tokens]\nuser_management = true\n');
+  try {
+    const sender = client(server);
+    const { organization, user } = await invitedMember(server, sender, address);
+    const first = await tokens(server, sender, address);
+    const { sub, oid, sid, roles, permissions } = claims(first.accessToken);
+    assert.deepEqual({ sub, oid, roles, permissions }, { sub: user.id, oid: organization.id, roles: ['reader'], permissions: ['read:documents'] });
+
+    await sender.user.updateMembership(organization.id, user.id, { roles: ['admin'] });
+    const second = await sender.refreshAccessToken(first.refreshToken);
+    assert.deepEqual(claims(second.accessToken).roles, ['admin']);
+
+    const { sessions } = await sender.session.getUserSessions(user.id);
+    assert.ok(sessions.some(({ sessionId, status }) => sessionId === sid && status === 'active'), `${sid}`);
+    assert.equal((await sender.session.revokeSession(sid)).revokedSession.status, 'revoked');
+    await assert.rejects(sender.refreshAccessToken(second.refreshToken), /Failed to refresh token/);
+
+    await machineClient(sender, organization);
+    await sender.user.deleteUser(user.id);
+    await sender.organization.deleteOrganization(organization.id);
+    await sender.role.deleteRole('reader');
+    await sender.permission.deletePermission('read:documents');
+    const gone = [() => sender.user.getUser(user.id), () => sender.organization.getOrganization(organization.id),
+      () => sender.role.getRole('reader'), () => sender.permission.getPermission('read:documents')];
+    for (const call of gone) await assert.rejects(call(), sdk.ScalekitNotFoundException);
+  } finally {
+    await server.stop();
+  }
 });
 
 scenario('restart', 'a restart between two calls is not noticed', async () => {

@@ -24,10 +24,12 @@ def environment():
 
 
 class Vestibule:
-    """A running server. With `data` it keeps everything there; `port` is where it listens again after a stop."""
+    """A running server. With `data` it keeps everything there; `port` is where it listens again after a stop; `toml` is
+    its vestibule.toml."""
 
-    def __init__(self, transport, data=None, port=0):
+    def __init__(self, transport, data=None, port=0, toml=""):
         self.folder = Path(tempfile.mkdtemp(prefix="vestibule-sdk-"))
+        (self.folder / "vestibule.toml").write_text(toml)
         ready = self.folder / "ready.json"
         keep = ["--data-dir", str(data)] if data else ["--ephemeral", "--data-dir", str(AUTHORITY)]
         self.child = subprocess.Popen(

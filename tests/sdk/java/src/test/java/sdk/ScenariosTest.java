@@ -44,7 +44,34 @@ import scalekit.v1.auth.passwordless.Passwordless.SendPasswordlessResponse;
 import scalekit.v1.auth.passwordless.Passwordless.TemplateType;
 import scalekit.v1.auth.passwordless.Passwordless.VerifyPasswordLessRequest;
 import scalekit.v1.auth.passwordless.Passwordless.VerifyPasswordLessResponse;
+import scalekit.v1.clients.ClientServiceGrpc;
+import scalekit.v1.clients.Clients.CreateOrganizationClientRequest;
+import scalekit.v1.clients.Clients.DeleteOrganizationClientRequest;
+import scalekit.v1.clients.Clients.OrganizationClient;
+import scalekit.v1.commons.Commons.Role;
 import scalekit.v1.errdetails.Errdetails.ErrorInfo;
+import scalekit.v1.organizations.OrganizationServiceGrpc;
+import scalekit.v1.organizations.Organizations.CreateOrganization;
+import scalekit.v1.organizations.Organizations.CreateOrganizationRequest;
+import scalekit.v1.organizations.Organizations.DeleteOrganizationRequest;
+import scalekit.v1.organizations.Organizations.GetOrganizationRequest;
+import scalekit.v1.roles.Roles.CreatePermission;
+import scalekit.v1.roles.Roles.CreatePermissionRequest;
+import scalekit.v1.roles.Roles.CreateRole;
+import scalekit.v1.roles.Roles.CreateRoleRequest;
+import scalekit.v1.roles.Roles.DeletePermissionRequest;
+import scalekit.v1.roles.Roles.DeleteRoleRequest;
+import scalekit.v1.roles.RolesServiceGrpc;
+import scalekit.v1.sessions.SessionServiceGrpc;
+import scalekit.v1.sessions.Sessions.RevokeSessionRequest;
+import scalekit.v1.sessions.Sessions.UserSessionDetailsRequest;
+import scalekit.v1.users.UserServiceGrpc;
+import scalekit.v1.users.Users.CreateMembership;
+import scalekit.v1.users.Users.CreateUser;
+import scalekit.v1.users.Users.CreateUserAndMembershipRequest;
+import scalekit.v1.users.Users.DeleteUserRequest;
+import scalekit.v1.users.Users.UpdateMembership;
+import scalekit.v1.users.Users.UpdateMembershipRequest;
 
 /** What an application with Scalekit's Java SDK does, on the wire. The tag of a test is its row in the documentation. */
 final class ScenariosTest {
@@ -266,6 +293,103 @@ final class ScenariosTest {
     var options = io.grpc.CallOptions.DEFAULT.withCallCredentials(scalekit.credentials);
     refused(() -> ClientCalls.blockingUnaryCall(scalekit.channel(), method, options, Empty.getDefaultInstance()),
         Code.UNIMPLEMENTED, "NOT_EMULATED", "connectionservice/enableconnection is not emulated");
+  }
+
+  private static JsonNode claims(JsonNode tokens) throws Exception {
+    String payload = tokens.get("access_token").asText().split("\\.")[1];
+    return Vestibule.JSON.readTree(Base64.getUrlDecoder().decode(payload));
+  }
+
+  private static Role role(String name) {
+    return Role.newBuilder().setName(name).build();
+  }
+
+  /** An organization, and a role with a permission. */
+  private String organizationWithRole() {
+    var permission = CreatePermission.newBuilder().setName("read:documents").setDescription("Read documents");
+    var makePermission = CreatePermissionRequest.newBuilder().setPermission(permission).build();
+    scalekit.call(RolesServiceGrpc::newBlockingStub, roles -> roles.createPermission(makePermission));
+    var reader = CreateRole.newBuilder().setName("reader").setDisplayName("Reader").addPermissions("read:documents");
+    var makeRole = CreateRoleRequest.newBuilder().setRole(reader).build();
+    scalekit.call(RolesServiceGrpc::newBlockingStub, roles -> roles.createRole(makeRole));
+    var acme = CreateOrganization.newBuilder().setDisplayName("Acme").setExternalId("acme");
+    var makeOrganization = CreateOrganizationRequest.newBuilder().setOrganization(acme).build();
+    return scalekit.call(OrganizationServiceGrpc::newBlockingStub, organizations -> organizations.createOrganization(makeOrganization))
+        .getOrganization().getId();
+  }
+
+  /** A member with the role, who has accepted the invitation. */
+  private String invitedMember(String organization, String address) throws Exception {
+    var user = CreateUser.newBuilder().setEmail(address).setMembership(CreateMembership.newBuilder().addRoles(role("reader")));
+    var invite = CreateUserAndMembershipRequest.newBuilder().setOrganizationId(organization).setUser(user).setSendInvitationEmail(true).build();
+    String id = scalekit.call(UserServiceGrpc::newBlockingStub, users -> users.createUserAndMembership(invite)).getUser().getId();
+    vestibule.acceptInvitation(address);
+    return id;
+  }
+
+  /** A machine client gets tokens of its own until it is deleted. */
+  private void machineClient(String organization) throws Exception {
+    var robot = OrganizationClient.newBuilder().setName("Robot").addScopes("read").addAudience("documents");
+    var make = CreateOrganizationClientRequest.newBuilder().setOrganizationId(organization).setClient(robot).build();
+    var made = scalekit.call(ClientServiceGrpc::newBlockingStub, clients -> clients.createOrganizationClient(make));
+    String id = made.getClient().getClientId();
+    var grant = Map.of("grant_type", "client_credentials", "client_id", id, "client_secret", made.getPlainSecret());
+    JsonNode token = claims(scalekit.token(grant));
+    assertEquals(id, token.get("client_id").asText());
+    assertEquals(organization, token.get("oid").asText());
+    var delete = DeleteOrganizationClientRequest.newBuilder().setOrganizationId(organization).setClientId(id).build();
+    scalekit.call(ClientServiceGrpc::newBlockingStub, clients -> clients.deleteOrganizationClient(delete));
+    assertThrows(IllegalStateException.class, () -> scalekit.token(grant));
+  }
+
+  private void deleteEverything(String organization, String user) {
+    var deleteUser = DeleteUserRequest.newBuilder().setId(user).build();
+    scalekit.call(UserServiceGrpc::newBlockingStub, users -> users.deleteUser(deleteUser));
+    var deleteOrganization = DeleteOrganizationRequest.newBuilder().setId(organization).build();
+    scalekit.call(OrganizationServiceGrpc::newBlockingStub, organizations -> organizations.deleteOrganization(deleteOrganization));
+    var deleteRole = DeleteRoleRequest.newBuilder().setRoleName("reader").build();
+    scalekit.call(RolesServiceGrpc::newBlockingStub, roles -> roles.deleteRole(deleteRole));
+    var deletePermission = DeletePermissionRequest.newBuilder().setPermissionName("read:documents").build();
+    scalekit.call(RolesServiceGrpc::newBlockingStub, roles -> roles.deletePermission(deletePermission));
+    var get = GetOrganizationRequest.newBuilder().setId(organization).build();
+    var refused = assertThrows(StatusRuntimeException.class,
+        () -> scalekit.call(OrganizationServiceGrpc::newBlockingStub, organizations -> organizations.getOrganization(get)));
+    assertEquals(Code.NOT_FOUND, refused.getStatus().getCode());
+  }
+
+  @Test
+  @Tag("management")
+  void anOrganizationHasAMemberWithARoleAndASessionAndAMachine() throws Exception {
+    int port = vestibule.port;
+    vestibule.close();
+    vestibule = new Vestibule(data, port, Map.of("VESTIBULE_TOKENS__USER_MANAGEMENT", "true"));
+    String organization = organizationWithRole();
+    String user = invitedMember(organization, "member@example.com");
+    JsonNode tokens = tokens("member@example.com");
+    JsonNode claims = claims(tokens);
+    assertEquals(user, claims.get("sub").asText());
+    assertEquals(organization, claims.get("oid").asText());
+    assertEquals("[\"reader\"]", claims.get("roles").toString());
+    assertEquals("[\"read:documents\"]", claims.get("permissions").toString());
+
+    var admin = UpdateMembershipRequest.newBuilder().setOrganizationId(organization).setId(user)
+        .setMembership(UpdateMembership.newBuilder().addRoles(role("admin"))).build();
+    scalekit.call(UserServiceGrpc::newBlockingStub, users -> users.updateMembership(admin));
+    JsonNode second = scalekit.token(Map.of("grant_type", "refresh_token", "refresh_token", tokens.get("refresh_token").asText()));
+    assertEquals("[\"admin\"]", claims(second).get("roles").toString());
+
+    String session = claims.get("sid").asText();
+    var list = UserSessionDetailsRequest.newBuilder().setUserId(user).build();
+    var listed = scalekit.call(SessionServiceGrpc::newBlockingStub, sessions -> sessions.getUserSessions(list));
+    assertTrue(listed.getSessionsList().stream().anyMatch(s -> s.getSessionId().equals(session) && s.getStatus().equals("active")));
+    var revoke = RevokeSessionRequest.newBuilder().setSessionId(session).build();
+    var revoked = scalekit.call(SessionServiceGrpc::newBlockingStub, sessions -> sessions.revokeSession(revoke));
+    assertEquals("revoked", revoked.getRevokedSession().getStatus());
+    var refresh = Map.of("grant_type", "refresh_token", "refresh_token", second.get("refresh_token").asText());
+    assertThrows(IllegalStateException.class, () -> scalekit.token(refresh));
+
+    machineClient(organization);
+    deleteEverything(organization, user);
   }
 
   @Test

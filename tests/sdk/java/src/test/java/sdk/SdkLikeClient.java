@@ -2,11 +2,13 @@ package sdk;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.grpc.CallCredentials;
+import io.grpc.Channel;
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import io.grpc.Metadata;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import io.grpc.stub.AbstractStub;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpResponse;
@@ -49,8 +51,8 @@ final class SdkLikeClient implements AutoCloseable {
   /** The JSON answer of the token endpoint, which has to be exactly 200. */
   JsonNode token(Map<String, String> grant) throws Exception {
     Map<String, String> fields = new HashMap<>(grant);
-    fields.put("client_id", server.clientId);
-    fields.put("client_secret", server.clientSecret);
+    fields.putIfAbsent("client_id", server.clientId);
+    fields.putIfAbsent("client_secret", server.clientSecret);
     HttpResponse<String> answer = http.send(Vestibule.form(server.url + "/oauth/token", fields), HttpResponse.BodyHandlers.ofString());
     if (answer.statusCode() != 200) {
       throw new IllegalStateException("Failed to authenticate: " + answer.body());
@@ -92,7 +94,12 @@ final class SdkLikeClient implements AutoCloseable {
 
   /** One call, and another one with a new token when the first is refused as unauthenticated. */
   <T> T call(Function<PasswordlessServiceGrpc.PasswordlessServiceBlockingStub, T> method) {
-    return retried(() -> method.apply(PasswordlessServiceGrpc.newBlockingStub(channel)
+    return call(PasswordlessServiceGrpc::newBlockingStub, method);
+  }
+
+  /** The same for a method of any service. */
+  <S extends AbstractStub<S>, T> T call(Function<Channel, S> service, Function<S, T> method) {
+    return retried(() -> method.apply(service.apply(channel)
         .withDeadlineAfter(10, TimeUnit.SECONDS).withCallCredentials(credentials)));
   }
 

@@ -38,6 +38,11 @@ final class Vestibule implements AutoCloseable {
 
   /** Starts a server that keeps its data there; `port` is where it listens again after a stop, 0 anywhere. */
   Vestibule(Path data, int port) throws Exception {
+    this(data, port, Map.of());
+  }
+
+  /** The same with environment variables, which are its settings. */
+  Vestibule(Path data, int port, Map<String, String> settings) throws Exception {
     Path folder = Files.createTempDirectory(data, "run");
     Path ready = folder.resolve("ready.json");
     log = folder.resolve("log");
@@ -50,6 +55,7 @@ final class Vestibule implements AutoCloseable {
     builder.redirectOutput(log.toFile());
     // What the caller's shell or CI sets for a server of its own is not for these.
     builder.environment().keySet().removeIf(name -> name.equals("DATABASE_URL") || name.startsWith("VESTIBULE_"));
+    builder.environment().putAll(settings);
     process = builder.start();
     Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
     long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
@@ -108,6 +114,15 @@ final class Vestibule implements AutoCloseable {
       parameters.put(parts[0], URLDecoder.decode(parts[1], StandardCharsets.UTF_8));
     }
     return parameters;
+  }
+
+  /** Accepts the invitation that was sent to an address, as its page does. */
+  void acceptInvitation(String address) throws Exception {
+    HttpRequest accept = form(mailTo(address).get("link").asText(), Map.of());
+    HttpResponse<String> page = HttpClient.newHttpClient().send(accept, HttpResponse.BodyHandlers.ofString());
+    if (page.statusCode() != 200) {
+      throw new IllegalStateException("the invitation is not accepted: " + page.body());
+    }
   }
 
   static HttpRequest form(String url, Map<String, String> fields) {
