@@ -59,6 +59,11 @@ static USER_EXTERNAL_ID: Setting<Option<&str>> =
     Setting::optional_text("users.external_id", "user-1", "Your own id: `xuid` in tokens.");
 static USER_ORGANIZATIONS: Setting<Option<&[&str]>> =
     Setting::optional_list("users.organizations", &["acme"], "Ids or external ids of organizations.");
+static USER_ROLES: Setting<Option<Pairs>> = Setting::optional_table(
+    "users.roles",
+    &[("acme", "admin, member")],
+    "Names of roles by organization, separated by commas. Default: the role that members have there.",
+);
 
 pub(super) fn organizations_section() -> Section {
     Section {
@@ -92,6 +97,7 @@ pub(super) fn users_section() -> Section {
             USER_LOCALE.facts(),
             USER_EXTERNAL_ID.facts(),
             USER_ORGANIZATIONS.facts(),
+            USER_ROLES.facts(),
         ],
     }
 }
@@ -132,6 +138,8 @@ pub struct SeedUser {
     pub external_id: Option<String>,
     /// Ids or external ids of organizations.
     pub organizations: Vec<String>,
+    /// Names of roles, by what `organizations` says.
+    pub roles: Vec<(String, Vec<String>)>,
 }
 
 pub(super) fn read(source: &mut Source) -> SeedSettings {
@@ -159,6 +167,7 @@ pub(super) fn read(source: &mut Source) -> SeedSettings {
     refuse_twins(source, &USER_EMAIL, mailboxes);
     let permissions = roles::read_permissions(source);
     let roles = roles::read_roles(source, &permissions);
+    check_member_roles(source, &users, &roles);
     let users = users.into_iter().map(|(_, user)| user).collect();
     SeedSettings { permissions, roles, organizations, users }
 }
@@ -244,6 +253,7 @@ fn read_user(source: &mut Source, index: usize, organizations: &[SeedOrganizatio
         }
     }
     let user = SeedUser {
+        roles: read_member_roles(source, &USER_ROLES.at(index), &member_of),
         id: read_id(source, &USER_ID.at(index), "usr_"),
         name: source.optional_text(&USER_NAME.at(index)),
         given_name: source.optional_text(&USER_GIVEN_NAME.at(index)),
@@ -255,6 +265,37 @@ fn read_user(source: &mut Source, index: usize, organizations: &[SeedOrganizatio
         email: email?,
     };
     Some(user)
+}
+
+/// Names of roles by organization, which are among those that the user belongs to.
+fn read_member_roles(
+    source: &mut Source,
+    setting: &Setting<Option<Pairs>>,
+    member_of: &[String],
+) -> Vec<(String, Vec<String>)> {
+    let by_organization = source.optional_table(setting);
+    for (organization, _) in &by_organization {
+        if !member_of.contains(organization) {
+            let text = format!("names {organization:?}, which is none of this user's organizations");
+            source.problem(setting.key(), text);
+        }
+    }
+    let split = |names: String| -> Vec<String> {
+        names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+    };
+    by_organization.into_iter().map(|(organization, names)| (organization, split(names))).collect()
+}
+
+/// Members have roles that there are.
+fn check_member_roles(source: &mut Source, users: &[(usize, SeedUser)], roles: &[RoleSeed]) {
+    for (index, user) in users {
+        for name in user.roles.iter().flat_map(|(_, names)| names) {
+            if !["admin", "member"].contains(&name.as_str()) && !roles.iter().any(|role| role.name == *name) {
+                let text = format!("names {name:?}, which is none of [[roles]]");
+                source.problem(USER_ROLES.at(*index).key(), text);
+            }
+        }
+    }
 }
 
 /// An id with its prefix and 15 to 21 digits, as the rules of Scalekit's messages have it.

@@ -222,18 +222,30 @@ fn clients_users_and_organizations_are_read() {
         "[[clients]]\nclient_id = \"web\"\nclient_secrets = [\"a\", \"b\"]\n\
          [[clients]]\nclient_id = \"spa\"\ntype = \"spa\"\n\
          [[organizations]]\ndisplay_name = \"Acme\"\nexternal_id = \"acme\"\n\
-         [[users]]\nemail = \"jane@example.com\"\norganizations = [\"acme\"]\n",
+         [[users]]\nemail = \"jane@example.com\"\norganizations = [\"acme\"]\nroles = { acme = \"admin, member\" }\n",
     )
     .unwrap();
     assert_eq!(config.environment.clients.len(), 2);
     assert!(matches!(config.environment.clients[1].kind, ClientKind::Spa));
     assert_eq!(config.seed.users[0].organizations, ["acme"]);
+    let roles = ["admin", "member"].map(str::to_owned).to_vec();
+    assert_eq!(config.seed.users[0].roles, [("acme".to_owned(), roles)]);
     let found = problems(
         "[[clients]]\nclient_id = \"a\"\nclient_secrets = [\"1\", \"2\", \"3\"]\n\
          [[clients]]\nclient_id = \"a\"\nclient_secret = \"1\"\n\
          [[users]]\nemail = \"a@x.io,b@y.io\"\norganizations = [\"nobody\"]\n",
     );
     assert_eq!(found.len(), 4, "{found:#?}");
+    let found = problems(
+        "[[organizations]]\ndisplay_name = \"Acme\"\nexternal_id = \"acme\"\n\
+         [[users]]\nemail = \"jane@example.com\"\nroles = { acme = \"admin\" }\n\
+         [[users]]\nemail = \"bob@example.com\"\norganizations = [\"acme\"]\nroles = { acme = \"chief\" }\n",
+    );
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].contains("none of this user's organizations") && found[1].contains("[[roles]]"),
+        "{found:#?}"
+    );
 }
 
 #[test]

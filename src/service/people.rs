@@ -155,6 +155,10 @@ async fn checked(context: &Context, mut fields: Value, before: Option<&User>) ->
     for read_only in ["created_at", "updated_at", "last_sign_in_at"] {
         object.remove(read_only);
     }
+    if object.contains_key("roles") {
+        let text = "cannot be set here: Scalekit's API gives and takes roles, at /_emulator/v1/api too";
+        return Err(ControlError::field("roles", text));
+    }
     let named = object.remove("organizations").unwrap_or_else(|| json!([]));
     if let Some(before) = before {
         object.insert("id".to_owned(), before.id.clone().into());

@@ -25,8 +25,15 @@ pub fn with_ids(settings: &SeedSettings, now_ms: UnixMs, mut new_user_id: impl F
             external_id: u.external_id.clone(),
             organization_ids: organizations
                 .iter()
-                .filter(|o| u.organizations.iter().any(|n| *n == o.id || Some(n) == o.external_id.as_ref()))
+                .filter(|o| u.organizations.iter().any(|name| is_named(o, name)))
                 .map(|o| o.id.clone())
+                .collect(),
+            roles: organizations
+                .iter()
+                .flat_map(|o| {
+                    let there = u.roles.iter().filter(move |(name, _)| is_named(o, name));
+                    there.flat_map(|(_, roles)| roles).map(move |role| (o.id.clone(), role.clone()))
+                })
                 .collect(),
         })
         .collect();
@@ -35,6 +42,11 @@ pub fn with_ids(settings: &SeedSettings, now_ms: UnixMs, mut new_user_id: impl F
         Permission::new(id, permission.name.clone(), permission.description.clone(), now_ms)
     });
     Seed { permissions: permissions.collect(), roles: settings.roles.clone(), organizations, users }
+}
+
+/// Does a user's list of organizations mean this one?
+fn is_named(organization: &SeedOrganization, name: &str) -> bool {
+    name == organization.id || Some(name) == organization.external_id.as_deref()
 }
 
 fn organization(settings: &SeedOrganizationSettings) -> SeedOrganization {

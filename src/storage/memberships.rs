@@ -170,7 +170,8 @@ fn updating(environment_id: &str, user_id: &str, membership: &Membership) -> Res
     bind_fields(query, environment_id, user_id, membership)
 }
 
-fn taking_roles(environment_id: &str, user_id: &str, organization_id: &str) -> Statement {
+/// Takes all roles from a member.
+pub(super) fn taking_roles(environment_id: &str, user_id: &str, organization_id: &str) -> Statement {
     sql("DELETE FROM membership_roles WHERE environment_id = $1 AND user_id = $2 AND organization_id = $3")
         .bind(environment_id.to_owned())
         .bind(user_id.to_owned())

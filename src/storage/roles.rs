@@ -402,6 +402,22 @@ pub(super) fn giving_member_role(environment_id: &str, user_id: &str, organizati
     .bind(organization_id.to_owned())
 }
 
+/// Gives a member a role of the environment, if there is one of that name.
+pub(super) fn giving_role_named(
+    environment_id: &str,
+    user_id: &str,
+    organization_id: &str,
+    name: &str,
+) -> Statement {
+    sql("INSERT INTO membership_roles (environment_id, user_id, organization_id, role_id) \
+         SELECT r.environment_id, $2, $3, r.id FROM roles r WHERE r.environment_id = $1 \
+         AND r.organization_id IS NULL AND r.name = $4 ON CONFLICT DO NOTHING")
+    .bind(environment_id.to_owned())
+    .bind(user_id.to_owned())
+    .bind(organization_id.to_owned())
+    .bind(name.to_owned())
+}
+
 /// Gives a member these roles.
 pub(super) fn give<'r>(
     batch: &mut Batch,

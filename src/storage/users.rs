@@ -29,6 +29,9 @@ pub struct SeedUser {
     pub external_id: Option<String>,
     /// Ids of the organizations the user belongs to.
     pub organization_ids: Vec<String>,
+    /// Ids of organizations, and names of roles of the environment that the user has there. Where there are none, the
+    /// role of members.
+    pub roles: Vec<(String, String)>,
 }
 
 /// What configuration asks for.
@@ -562,15 +565,42 @@ async fn seed_into(
         let query = bind_seed(query, environment_id, user).bind(now_ms);
         let (id,): (String,) = query.fetch_one(&mut *connection).await?;
         for organization_id in &user.organization_ids {
-            let adding = adding_membership(environment_id, &id, organization_id, now_ms);
-            if adding.execute(&mut *connection).await? == 1 {
-                let giving = roles::giving_member_role(environment_id, &id, organization_id);
-                giving.execute(&mut *connection).await?;
-            }
+            let of_organization = user.roles.iter().filter(|(there, _)| there == organization_id);
+            let names: Vec<&str> = of_organization.map(|(_, name)| name.as_str()).collect();
+            seed_membership(connection, environment_id, &id, organization_id, &names, now_ms).await?;
         }
         ids.push(id);
     }
     Ok(ids)
+}
+
+/// Writes a membership of a seed. Where it names no roles, a new member has the one of members.
+async fn seed_membership(
+    connection: &mut Transaction,
+    environment_id: &str,
+    user_id: &str,
+    organization_id: &str,
+    role_names: &[&str],
+    now_ms: UnixMs,
+) -> Result<(), StoreError> {
+    let adding = adding_membership(environment_id, user_id, organization_id, now_ms);
+    let is_new = adding.execute(&mut *connection).await? == 1;
+    if role_names.is_empty() {
+        if is_new {
+            let giving = roles::giving_member_role(environment_id, user_id, organization_id);
+            giving.execute(&mut *connection).await?;
+        }
+        return Ok(());
+    }
+    if !is_new {
+        let taking = memberships::taking_roles(environment_id, user_id, organization_id);
+        taking.execute(&mut *connection).await?;
+    }
+    for name in role_names {
+        let giving = roles::giving_role_named(environment_id, user_id, organization_id, name);
+        giving.execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// Binds what a seed says of a user to $1 to $10, with the names that the statement above gives them.

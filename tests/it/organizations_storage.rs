@@ -247,6 +247,7 @@ async fn members_stay_or_go_with_their_last_organization_and_sessions_with_them(
         locale: None,
         external_id: None,
         organization_ids: organization_ids.iter().map(|id| (*id).to_owned()).collect(),
+        roles: vec![],
     };
     let users = [user("usr_1", &["org_1"]), user("usr_2", &["org_1", "org_2"]), user("usr_3", &[])];
     let organizations = ["org_1", "org_2", "org_3"].map(organization).to_vec();
@@ -312,6 +313,7 @@ async fn sessions_end_with_the_organization_that_they_are_in_and_others_go_on(
         locale: None,
         external_id: None,
         organization_ids: vec!["org_1".to_owned(), "org_2".to_owned()],
+        roles: vec![],
     };
     let organizations = ["org_1", "org_2"].map(organization).to_vec();
     let seed = Seed { organizations, users: vec![user("usr_1"), user("usr_2")], ..Seed::default() };

@@ -488,6 +488,42 @@ async fn parallel_changes_lose_nothing_and_of_one_name_there_is_one(
     assert_eq!(statuses, [200, 400]);
 }
 
+#[rstest]
+#[tokio::test]
+async fn seeded_members_have_the_roles_that_are_named_and_else_the_one_of_members(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let toml = "[[roles]]\nname = \"editor\"\n\
+        [[organizations]]\ndisplay_name = \"Acme\"\nexternal_id = \"acme\"\n\
+        [[organizations]]\ndisplay_name = \"Beta\"\nexternal_id = \"beta\"\n\
+        [[users]]\nemail = \"sue@seeded.test\"\norganizations = [\"acme\", \"beta\"]\nroles = { acme = \"editor, admin\" }\n";
+    let Some(server) = TestServer::on(engine, toml).await else { return };
+    let roles_of = async |external_id: &str| {
+        let path = format!("/organizations:external/{external_id}");
+        let id = server.do_api("GET", &path, Value::Null).await["organization"]["id"].clone();
+        let path = format!("/organizations/{}/users", id.as_str().unwrap());
+        let sue = server.do_api("GET", &path, Value::Null).await["users"][0].clone();
+        let memberships = sue["memberships"].as_array().unwrap();
+        let membership = memberships.iter().find(|m| m["organization_id"] == id).unwrap();
+        let mut roles: Vec<String> = names(membership, "roles").into_iter().map(str::to_owned).collect();
+        roles.sort_unstable();
+        roles
+    };
+    for _ in ["from the start", "after a reset"] {
+        assert_eq!(roles_of("acme").await, ["admin", "editor"]);
+        assert_eq!(roles_of("beta").await, ["member"]);
+        server.do_control("POST", "/reset", Value::Null).await;
+    }
+
+    let user = json!({ "email": "jane@acme.test", "roles": { "acme": "admin" } });
+    let page = server.control("POST", "/users", user).await;
+    assert!(
+        page.status == 400 && page.body.contains("Scalekit's API gives and takes roles"),
+        "{}",
+        page.body
+    );
+}
+
 #[tokio::test]
 async fn configured_roles_are_there_from_the_start_and_resets_snapshots_and_environments_know_them() {
     let toml = "[[permissions]]\nname = \"read:documents\"\ndescription = \"Reads\"\n\

@@ -104,6 +104,7 @@ fn jane(id: &str, organization_ids: &[&str]) -> SeedUser {
         locale: None,
         external_id: None,
         organization_ids: organization_ids.iter().map(|id| (*id).to_owned()).collect(),
+        roles: vec![],
     }
 }
 
