@@ -38,7 +38,8 @@ impl Source {
     /// Lays a TOML file over what is there.
     pub fn add_file(&mut self, path: &Path, text: &str) {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let line_at = |offset: usize| 1 + text.bytes().take(offset).filter(|b| *b == b'\n').count();
+        let line_ends: Vec<usize> = text.match_indices('\n').map(|(offset, _)| offset).collect();
+        let line_at = |offset: usize| 1 + line_ends.partition_point(|end| *end < offset);
         for error in errors {
             let line = error.span().map_or(1, |s| line_at(s.start));
             self.problem_at(Location::File { path: path.to_owned(), line }, "", error.message().to_owned());
@@ -201,8 +202,11 @@ impl Source {
     /// Everything in a table, by its name there.
     pub(super) fn take_table(&mut self, key: &str) -> Vec<(String, Entry)> {
         let table = format!("{key}.");
-        let found = self.entries.iter().filter_map(|(key, entry)| Some((key.strip_prefix(&table)?, entry)));
-        let found = found.map(|(name, entry)| (name.to_owned(), entry.clone())).collect();
+        let found = self.entries.range(table.clone()..).map_while(|(key, entry)| {
+            let name = key.strip_prefix(&table)?;
+            Some((name.to_owned(), entry.clone()))
+        });
+        let found = found.collect();
         self.read_tables.insert(table);
         found
     }
@@ -224,7 +228,8 @@ impl Source {
 
     fn unread(&self, concerns: impl Fn(&Location) -> bool) -> Vec<String> {
         let is_read = |key: &String| {
-            self.read.contains(key) || self.read_tables.iter().any(|table| key.starts_with(table))
+            let mut tables = key.match_indices('.').map(|(end, _)| &key[..=end]);
+            self.read.contains(key) || tables.any(|table| self.read_tables.contains(table))
         };
         let unread = self.entries.iter().filter(|(k, e)| concerns(&e.location) && !is_read(k));
         unread.map(|(k, _)| k.clone()).collect()
