@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Cli, Command, ConfigAction, KeysAction, Settings};
+use super::{Cli, Command, ConfigAction, KeysAction, Settings, import, seed};
 use crate::config::application_env::{EnvFormat, TrustFiles, env_variables, render_env};
 use crate::config::{Config, Database, Overrides, Source, example_toml};
 use crate::crypto::client_secrets::hash_secret;
@@ -48,6 +48,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Some(Command::Config { action: ConfigAction::HashSecret }) => hash(),
         Some(Command::Config { action: ConfigAction::Example }) => print(&example_toml()),
+        Some(Command::Seed(options)) => seed::run(&options),
+        Some(Command::Import(options)) => block_on(import::run(&options)),
     }
 }
 

@@ -1,6 +1,12 @@
 //! The command line, and what each command does.
 
 mod commands;
+mod import;
+mod made_up_names;
+mod progress;
+mod remote;
+mod seed;
+mod seed_file;
 
 use std::path::PathBuf;
 
@@ -10,6 +16,10 @@ use crate::config::Overrides;
 use crate::config::application_env::EnvFormat;
 use crate::service::housekeeping::KEYS_PUBLISHED_WITHIN_S;
 pub use commands::run;
+pub use import::ImportOptions;
+pub use remote::RemoteOptions;
+pub use seed::SeedOptions;
+pub use seed_file::{SeedFormat, SeedOutput};
 
 /// A self-hosted passwordless OpenID Provider that stands in for Scalekit.
 #[derive(Debug, Parser)]
@@ -54,6 +64,10 @@ pub enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Print a seed with people, organizations and roles that do not exist, the same every time.
+    Seed(SeedOptions),
+    /// Read what a Scalekit environment has through its API, and write it as a seed. Nothing there is changed.
+    Import(ImportOptions),
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,6 +153,8 @@ mod tests {
         // Another server might not publish it yet.
         assert!(Cli::try_parse_from(["vestibule", "keys", "rotate", "--delay-s", "9"]).is_err());
         assert!(Cli::try_parse_from(["vestibule", "config", "check", "--config", "x.toml"]).is_ok());
+        assert!(Cli::try_parse_from(["vestibule", "seed", "--users", "5", "--format", "scenario"]).is_ok());
+        assert!(Cli::try_parse_from(["vestibule", "seed", "--users", "-1"]).is_err());
         assert!(Cli::try_parse_from(["vestibule", "dance"]).is_err());
     }
 }

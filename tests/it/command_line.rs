@@ -45,7 +45,8 @@ impl Running {
         let ready_file = folder.join("ready.json");
         let _ = std::fs::remove_file(&ready_file);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
+        // A configuration may seed thousands of users.
+        let deadline = Instant::now() + Duration::from_mins(1);
         let ready = loop {
             if let Ok(text) = std::fs::read_to_string(&ready_file) {
                 break serde_json::from_str(&text).unwrap();
@@ -67,6 +68,13 @@ impl Running {
             let response = reqwest::get(url).await.unwrap();
             (response.status().as_u16(), response.text().await.unwrap())
         })
+    }
+
+    /// The status of the answer.
+    pub fn post(&self, path: &str, body: &Value) -> u16 {
+        let request = reqwest::Client::new().post(format!("{}{path}", self.url())).json(body);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { request.send().await.unwrap().status().as_u16() })
     }
 
     /// SIGTERM, and what it says until it has ended.

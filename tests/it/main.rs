@@ -51,6 +51,7 @@ mod relying_party;
 mod rest_description;
 mod roles;
 mod roles_storage;
+mod seed_and_import;
 mod sessions;
 mod sign_in_storage;
 mod smtp;
