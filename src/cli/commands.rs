@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Cli, Command, ConfigAction, KeysAction, Settings, import, seed};
+use super::{Cli, Command, ConfigAction, KeysAction, Settings, import, probe, seed};
 use crate::config::application_env::{EnvFormat, TrustFiles, env_variables, render_env};
 use crate::config::{Config, Database, Overrides, Source, example_toml};
 use crate::crypto::client_secrets::hash_secret;
@@ -50,6 +50,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Config { action: ConfigAction::Example }) => print(&example_toml()),
         Some(Command::Seed(options)) => seed::run(&options),
         Some(Command::Import(options)) => block_on(import::run(&options)),
+        Some(Command::Probe(options)) => block_on(probe::run(&options)),
     }
 }
 

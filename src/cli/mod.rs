@@ -3,6 +3,7 @@
 mod commands;
 mod import;
 mod made_up_names;
+mod probe;
 mod progress;
 mod remote;
 mod seed;
@@ -17,6 +18,7 @@ use crate::config::application_env::EnvFormat;
 use crate::service::housekeeping::KEYS_PUBLISHED_WITHIN_S;
 pub use commands::run;
 pub use import::ImportOptions;
+pub use probe::ProbeOptions;
 pub use remote::RemoteOptions;
 pub use seed::SeedOptions;
 pub use seed_file::{SeedFormat, SeedOutput};
@@ -68,6 +70,8 @@ pub enum Command {
     Seed(SeedOptions),
     /// Read what a Scalekit environment has through its API, and write it as a seed. Nothing there is changed.
     Import(ImportOptions),
+    /// Ask a development environment of Scalekit what is only assumed of it, and say where it differs.
+    Probe(ProbeOptions),
 }
 
 #[derive(Debug, Subcommand)]

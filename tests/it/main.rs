@@ -45,6 +45,7 @@ mod organizations_storage;
 mod origins;
 mod outbox;
 mod private_files;
+mod probe;
 mod pushed_requests;
 mod rate_limits;
 mod relying_party;
