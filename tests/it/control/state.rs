@@ -199,7 +199,13 @@ async fn makes_a_golden_snapshot() {
     let acme = "/organizations/org_100000000000001";
     server.do_api("POST", &format!("{acme}/domains"), json!({ "domain": "acme.com" })).await;
     server.do_api("POST", &format!("{acme}/clients"), json!({ "name": "Robot" })).await;
-    let buyer = json!({ "name": "buyer", "display_name": "Buyer", "extends": "member" });
+    let token = json!({ "organization_id": "org_100000000000001", "description": "Deploys" });
+    server.do_api("POST", "/tokens", token).await;
+    let permission = json!({ "name": "read:documents", "description": "Read documents" });
+    server.do_api("POST", "/permissions", permission).await;
+    let reader = json!({ "name": "reader", "display_name": "Reader", "permissions": ["read:documents"] });
+    server.do_api("POST", "/roles", reader).await;
+    let buyer = json!({ "name": "buyer", "display_name": "Buyer", "extends": "reader" });
     server.do_api("POST", &format!("{acme}/roles"), buyer).await;
     let default = json!({ "default_member_role": "buyer" });
     server.do_api("PATCH", &format!("{acme}/roles:set_defaults"), default).await;
