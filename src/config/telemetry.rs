@@ -16,7 +16,7 @@ static LOG_FORMAT: Setting<LogFormat> = Setting::choice(
 static LOG_FILTER: Setting<&str> = Setting::text(
     "log.filter",
     // Our own words, and trouble of the libraries.
-    "info,actix_server=warn,sqlx=warn",
+    "info,actix_server=warn,sqlx=warn,rustls_platform_verifier=off",
     "Level, or levels by module: `warn,vestibule=debug`.",
 );
 
