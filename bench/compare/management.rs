@@ -95,7 +95,11 @@ async fn create(mut client: Client, turn: Turn) -> Client {
 
 /// The page behind the one before, and the first one behind the last.
 async fn next_page(mut client: Client, _: Turn) -> Client {
-    let path = format!("{API}/users?page_size=100&page_token={}", client.memory);
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("page_size", "100")
+        .append_pair("page_token", &client.memory)
+        .finish();
+    let path = format!("{API}/users?{query}");
     let page: Value = client.get(&path).await.ok().json();
     assert!(page["users"].as_array().is_some_and(|users| !users.is_empty()), "{page}");
     client.memory = page["next_page_token"].as_str().unwrap_or_default().to_owned();
