@@ -6,6 +6,7 @@ use super::blocks::{Block, Form, FormState};
 use super::one;
 use crate::http::params;
 use crate::runtime::Context;
+use crate::service::people::PeopleFilter;
 
 /// Rows on a page.
 pub const PAGE_SIZE: usize = 50;
@@ -22,6 +23,16 @@ impl Listing {
     pub fn of(request: &HttpRequest) -> Self {
         let query = params::query(request).unwrap_or_default();
         Self { q: one(&query, "q").to_owned(), offset: one(&query, "from").parse().unwrap_or_default() }
+    }
+
+    /// What the list asks the store for: one more than it shows, to know whether there is another.
+    pub fn filter(&self) -> PeopleFilter {
+        PeopleFilter {
+            query: Some(self.q.clone()),
+            offset: i64::try_from(self.offset).unwrap_or(i64::MAX),
+            limit: i64::try_from(PAGE_SIZE + 1).unwrap_or(i64::MAX),
+            ..PeopleFilter::default()
+        }
     }
 
     /// Of a list that is in memory: those that contain `q`, from the offset on, one more than a page shows.

@@ -11,11 +11,13 @@ mod home;
 pub mod inbox;
 mod kept_pages;
 mod listing;
+mod organizations;
 mod passwordless_settings;
-mod people;
+mod sessions;
 mod setting_fields;
 mod settings;
 mod tokens;
+mod users;
 mod webhooks;
 
 use actix_web::dev::Payload;
@@ -63,30 +65,20 @@ pub fn routes(config: &mut web::ServiceConfig) {
                     .shown_at("/dashboard/applications/{id}")
                     .end(),
             )
-            .service(endpoint("/users").get(people::users).post(people::create_user).end())
-            .service(endpoint("/users/{id}").get(people::user).post(people::save_user).end())
+            .service(endpoint("/users").get(users::list).post(users::create).end())
+            .service(endpoint("/users/{id}").get(users::show).post(users::save).end())
             .service(
-                endpoint("/users/{id}/delete")
-                    .post(people::delete_user)
-                    .shown_at("/dashboard/users/{id}")
-                    .end(),
+                endpoint("/users/{id}/delete").post(users::delete).shown_at("/dashboard/users/{id}").end(),
             )
-            .service(
-                endpoint("/organizations").get(people::organizations).post(people::create_organization).end(),
-            )
+            .service(endpoint("/organizations").get(organizations::list).post(organizations::create).end())
             .service(
                 endpoint("/organizations/{id}/delete")
-                    .post(people::delete_organization)
+                    .post(organizations::delete)
                     .shown_at("/dashboard/organizations")
                     .end(),
             )
-            .service(endpoint("/sessions").get(people::sessions).end())
-            .service(
-                endpoint("/sessions/{id}/end")
-                    .post(people::end_session)
-                    .shown_at("/dashboard/sessions")
-                    .end(),
-            )
+            .service(endpoint("/sessions").get(sessions::list).end())
+            .service(endpoint("/sessions/{id}/end").post(sessions::end).shown_at("/dashboard/sessions").end())
             .service(endpoint("/flows").get(flows::list).end())
             .service(endpoint("/flows/{id}").get(flows::show).end())
             .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
