@@ -47,7 +47,7 @@ impl RolesService for Roles {
                 display_name: Some(new.display_name),
                 description: new.description,
                 extends: new.extends,
-                permissions: new.permissions,
+                permissions: Some(new.permissions),
             };
             let found = roles::create(&context, None, &new.name, &fields).await?;
             Ok(CreateRoleResponse { role: Some(shown_found(&found, Include::Nothing)) })
@@ -120,7 +120,7 @@ impl RolesService for Roles {
                 display_name: Some(new.display_name),
                 description: new.description,
                 extends: new.extends,
-                permissions: new.permissions,
+                permissions: Some(new.permissions),
             };
             let found = roles::create(&context, Some(&org_id), &new.name, &fields).await?;
             Ok(CreateOrganizationRoleResponse { role: Some(shown_found(&found, Include::Nothing)) })
@@ -446,7 +446,8 @@ fn fields(role: UpdateRole) -> RoleFields {
         display_name: role.display_name,
         description: role.description,
         extends: role.extends,
-        permissions: role.permissions,
+        // Nobody can tell an empty list from an absent one.
+        permissions: Some(role.permissions).filter(|permissions| !permissions.is_empty()),
     }
 }
 

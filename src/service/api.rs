@@ -2,10 +2,12 @@
 
 use std::sync::PoisonError;
 
+use super::changes::ControlError;
 use super::userinfo::{AccessRefusal, check_access_token};
 use super::{Failure, NOT_TEXT};
 use crate::domain::api_error::{ApiError, ApiErrorCode, FieldViolation};
 use crate::domain::client::Client;
+use crate::domain::field_error::FieldError;
 use crate::domain::organization_client;
 use crate::domain::scalekit_api::Method;
 use crate::runtime::Context;
@@ -67,6 +69,30 @@ impl ApiRefusal {
             }
         }
     }
+}
+
+/// As the control API and the dashboard say it: the fields stay, and their reasons stand without them.
+impl From<ApiRefusal> for ControlError {
+    fn from(refusal: ApiRefusal) -> Self {
+        let error = match refusal {
+            ApiRefusal::Failure(failure) => return Self::Failure(failure),
+            ApiRefusal::Refused(error) => error,
+        };
+        if !error.violations.is_empty() {
+            return Self::Invalid(error.violations.into_iter().map(reason_of).collect());
+        }
+        match error.code {
+            ApiErrorCode::NotFound => Self::NotFound(error.message),
+            _ => Self::field("", error.message),
+        }
+    }
+}
+
+/// `client.scopes[0] is invalid: it is empty` as the field and `it is empty`.
+fn reason_of(violation: FieldViolation) -> FieldError {
+    let text = violation.description.strip_prefix(&violation.field).unwrap_or(&violation.description).trim();
+    let text = text.strip_prefix("is invalid: ").unwrap_or(text).to_owned();
+    FieldError::new(violation.field, text)
 }
 
 /// Why a request that came by a name of public DNS is not answered: see [`Context::is_misdirected`].
@@ -146,4 +172,38 @@ async fn caller_by<'c>(context: &'c Context, token: &str) -> Result<&'c Client, 
         return Err(unauthenticated("unauthenticated: this client may not call Scalekit's API"));
     }
     Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invalid(refusal: impl Into<ApiRefusal>) -> Vec<(String, String)> {
+        match ControlError::from(refusal.into()) {
+            ControlError::Invalid(errors) => errors.into_iter().map(|e| (e.field, e.reason)).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_the_api_refuses_is_told_by_field_without_its_name_again() {
+        let violation = |field: &str, text: &str| vec![FieldViolation::new(field, "rule", text)];
+        let told = |field: &str, reason: &str| vec![(field.to_owned(), reason.to_owned())];
+        for (text, reason) in [
+            ("client.expiry is invalid: it is too long", "it is too long"),
+            ("client.expiry is required", "is required"),
+            ("the client expires", "the client expires"),
+        ] {
+            assert_eq!(invalid(violation("client.expiry", text)), told("client.expiry", reason));
+        }
+        let taken = ApiRefusal::duplicate("organization.slug", "organization");
+        assert_eq!(
+            invalid(taken),
+            told("organization.slug", "already exists: another organization has the same one")
+        );
+        let limit = ApiRefusal::new(ApiErrorCode::UserLimitReached, "limit reached");
+        assert_eq!(invalid(limit), told("", "limit reached"));
+        let gone = ApiRefusal::new(ApiErrorCode::NotFound, "user not found");
+        assert!(matches!(ControlError::from(gone), ControlError::NotFound(text) if text == "user not found"));
+    }
 }

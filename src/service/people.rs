@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 
 use super::changes::{ControlError, exists};
 use crate::config::{self, merge, seed_from_json};
-use crate::domain::api_error::ApiErrorCode;
 use crate::domain::clock::rfc3339;
 use crate::domain::event::EventType;
 use crate::domain::field_error::FieldError;
@@ -18,7 +17,6 @@ use crate::domain::record_key::RecordKey;
 use crate::domain::session::SessionEnd;
 use crate::domain::user::{Profile, User};
 use crate::runtime::{Context, Seed};
-use crate::service::api::ApiRefusal;
 use crate::service::{events, memberships, retry_on_conflict, seed, users};
 pub use crate::storage::PeopleFilter;
 use crate::storage::{ListedOrganization, Members, SessionRow, StoreError, WithUser};
@@ -132,18 +130,7 @@ pub async fn user(context: &Context, id: &str) -> Result<UserView, ControlError>
 }
 
 async fn stored_user(context: &Context, id: &str) -> Result<User, ControlError> {
-    users::find(context, &RecordKey::Id(id.to_owned())).await.map_err(in_control_api)
-}
-
-/// What Scalekit's API refuses, as the control API says it.
-fn in_control_api(refusal: ApiRefusal) -> ControlError {
-    match refusal {
-        ApiRefusal::Failure(failure) => ControlError::Failure(failure),
-        ApiRefusal::Refused(error) if error.code == ApiErrorCode::NotFound => {
-            ControlError::NotFound(error.message)
-        }
-        ApiRefusal::Refused(error) => ControlError::field("", error.message),
-    }
+    Ok(users::find(context, &RecordKey::Id(id.to_owned())).await?)
 }
 
 /// Checks one user by the rules of the configuration, and finds the organizations it names. Memberships of `before` stay as
@@ -267,7 +254,7 @@ pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<U
 
 /// Deletes a user, with sessions and everything that was granted.
 pub async fn delete_user(context: &Context, id: &str) -> Result<(), ControlError> {
-    users::delete(context, &RecordKey::Id(id.to_owned())).await.map_err(in_control_api)
+    Ok(users::delete(context, &RecordKey::Id(id.to_owned())).await?)
 }
 
 pub async fn organizations(

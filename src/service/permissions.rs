@@ -72,6 +72,11 @@ pub async fn list(
     }))
 }
 
+/// All permissions, oldest first.
+pub async fn all(context: &Context) -> Result<Vec<Permission>, Failure> {
+    Ok(context.store().all_permissions(context.environment_id()).await?)
+}
+
 /// Changes what a permission says of itself; the name that is sent with it has to be its own.
 pub async fn update(
     context: &Context,
@@ -139,6 +144,5 @@ pub(super) async fn existing(context: &Context, names: &[String]) -> Result<Vec<
     if names.is_empty() {
         return Ok(vec![]);
     }
-    let all = context.store().all_permissions(context.environment_id()).await?;
-    Ok(all.into_iter().filter(|permission| names.contains(&permission.name)).collect())
+    Ok(all(context).await?.into_iter().filter(|permission| names.contains(&permission.name)).collect())
 }

@@ -22,8 +22,8 @@ pub struct RoleFields {
     pub description: Option<String>,
     /// The name of the role that it extends.
     pub extends: Option<String>,
-    /// Names; none leaves those that it has.
-    pub permissions: Vec<String>,
+    /// Names of all that it has itself.
+    pub permissions: Option<Vec<String>>,
 }
 
 impl RoleFields {
@@ -32,7 +32,7 @@ impl RoleFields {
             display_name: self.display_name.clone(),
             description: self.description.clone(),
             extends: self.extends.clone(),
-            permissions: Some(permissions).filter(|_| !self.permissions.is_empty()),
+            permissions: self.permissions.is_some().then_some(permissions),
         }
     }
 }
@@ -93,7 +93,7 @@ pub async fn create(
     name: &str,
     fields: &RoleFields,
 ) -> Result<FoundRole, ApiRefusal> {
-    let named = Named::All(&fields.permissions);
+    let named = Named::All(fields.permissions.as_deref().unwrap_or_default());
     let (role, catalog) = write_over(context, owner, named, |catalog, permissions| {
         let id = context.new_id(IdKind::Role);
         catalog.add(id, name, fields.change(permissions), context.now_ms()).cloned()
@@ -109,7 +109,7 @@ pub async fn update(
     name: &str,
     fields: &RoleFields,
 ) -> Result<FoundRole, ApiRefusal> {
-    let named = Named::All(&fields.permissions);
+    let named = Named::All(fields.permissions.as_deref().unwrap_or_default());
     let (role, catalog) = write_over(context, owner, named, |catalog, permissions| {
         catalog.change(name, fields.change(permissions)).cloned()
     })

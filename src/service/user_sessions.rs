@@ -1,15 +1,17 @@
 //! Sessions of users as Scalekit's API tells and ends them.
 
+use std::collections::BTreeMap;
+
 use super::api::ApiRefusal;
 use super::end_session::end;
-use super::users;
+use super::{Failure, users};
 use crate::domain::api_error::{ApiErrorCode, FieldViolation};
 use crate::domain::clock::UnixMs;
 use crate::domain::page::{Page, PageRequest, Position, Scope};
 use crate::domain::record_key::RecordKey;
 use crate::domain::session::{SessionEnd, SessionRecord, SessionStatus};
 use crate::runtime::Context;
-use crate::storage::SessionFilter;
+use crate::storage::{PeopleFilter, SessionFilter};
 
 /// Records of a page where nobody says how many.
 const PAGE_SIZE: u32 = 10;
@@ -33,6 +35,20 @@ pub async fn find(context: &Context, id: &str) -> Result<SessionRecord, ApiRefus
     found.ok_or_else(|| {
         ApiRefusal::new(ApiErrorCode::NotFound, format!("session not found: there is no session {id}"))
     })
+}
+
+/// Sessions of all users with the addresses of those, newest first, by the offset of a page.
+pub async fn recent(
+    context: &Context,
+    filter: &PeopleFilter,
+) -> Result<Vec<(SessionRecord, Option<String>)>, Failure> {
+    let (store, environment_id) = (context.store(), context.environment_id());
+    let listed = store.sessions(environment_id, filter).await?;
+    let records = store.listed_session_records(environment_id, filter).await?.into_iter();
+    let mut records: BTreeMap<_, _> = records.map(|record| (record.session.id.clone(), record)).collect();
+    // What one of the two did not see any more, or not yet, stays away.
+    let found = listed.into_iter().filter_map(|row| Some((records.remove(&row.session.id)?, row.email)));
+    Ok(found.collect())
 }
 
 /// Lists the sessions of a user, newest first.

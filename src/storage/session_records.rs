@@ -1,6 +1,7 @@
 //! Sessions with all that is told of them.
 
-use super::{Store, StoreError, row::row, sql};
+use super::sessions::{bind_page, page_of_sessions};
+use super::{PeopleFilter, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::page::{PageAnchor, PageRequest};
 use crate::domain::session::{Device, Session, SessionEnd, SessionEntry, SessionRecord, SessionStatus};
@@ -161,6 +162,19 @@ impl Store {
             "s.created_at_ms, s.id"
         );
         records_of(query.bind(environment_id).bind(organization_id).fetch_all(&self.pool).await?)
+    }
+
+    /// Sessions of all users, newest first, by the offset of a page, as [`Store::sessions`] lists them.
+    pub async fn listed_session_records(
+        &self,
+        environment_id: &str,
+        filter: &PeopleFilter,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let query = sessions_with_entries!(
+            concat!("SELECT s.* ", page_of_sessions!()),
+            "s.created_at_ms DESC, s.id DESC"
+        );
+        records_of(bind_page(query, environment_id, filter).fetch_all(&self.pool).await?)
     }
 
     /// A page of sessions, as [`PageRequest::page`] takes it.

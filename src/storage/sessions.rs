@@ -82,6 +82,28 @@ row! {
     }
 }
 
+/// A page of the sessions that a filter names, newest first: the end of a statement that [`bind_page`] gives its values.
+macro_rules! page_of_sessions {
+    () => {
+        "FROM sessions s LEFT JOIN users u ON u.environment_id = s.environment_id AND u.id = s.user_id \
+         WHERE s.environment_id = $1 AND ($2 = '' OR s.user_id = $2) \
+         AND ($3 = '' OR u.email_key LIKE $3 ESCAPE '~' OR u.email_key LIKE $6 ESCAPE '~') \
+         ORDER BY s.created_at_ms DESC, s.id DESC LIMIT $4 OFFSET $5"
+    };
+}
+pub(super) use page_of_sessions;
+
+/// The values of [`page_of_sessions`].
+pub(super) fn bind_page(query: Statement, environment_id: &str, filter: &PeopleFilter) -> Statement {
+    query
+        .bind(environment_id)
+        .bind(filter.user_id.clone().unwrap_or_default())
+        .bind(filter.pattern())
+        .bind(filter.limit)
+        .bind(filter.offset)
+        .bind(filter.key_pattern())
+}
+
 impl Store {
     /// Sessions, newest first.
     pub async fn sessions(
@@ -89,21 +111,12 @@ impl Store {
         environment_id: &str,
         filter: &PeopleFilter,
     ) -> Result<Vec<SessionRow>, StoreError> {
-        let rows: Vec<ListedRow> = sql(
+        let query = sql(concat!(
             "SELECT s.id, s.user_id, s.organization_id, s.authenticated_at_ms, s.last_active_at_ms, \
-             s.absolute_expires_at_ms, s.idle_timeout_s, s.ended_at_ms, u.email FROM sessions s LEFT JOIN users u ON u.environment_id = s.environment_id \
-             AND u.id = s.user_id WHERE s.environment_id = $1 AND ($2 = '' OR s.user_id = $2) \
-             AND ($3 = '' OR u.email_key LIKE $3 ESCAPE '~' OR u.email_key LIKE $6 ESCAPE '~') \
-             ORDER BY s.created_at_ms DESC, s.id DESC LIMIT $4 OFFSET $5",
-        )
-        .bind(environment_id)
-        .bind(filter.user_id.clone().unwrap_or_default())
-        .bind(filter.pattern())
-        .bind(filter.limit)
-        .bind(filter.offset)
-        .bind(filter.key_pattern())
-        .fetch_all(&self.pool)
-        .await?;
+             s.absolute_expires_at_ms, s.idle_timeout_s, s.ended_at_ms, u.email ",
+            page_of_sessions!()
+        ));
+        let rows: Vec<ListedRow> = bind_page(query, environment_id, filter).fetch_all(&self.pool).await?;
         let listed = rows.into_iter().map(|row| SessionRow { session: row.session.into(), email: row.email });
         Ok(listed.collect())
     }
