@@ -166,7 +166,7 @@ pub enum Kind {
         is_on: bool,
     },
     /// Values with their names.
-    Choice(Vec<(&'static str, &'static str)>),
+    Choice(Vec<(String, String)>),
     Hidden,
 }
 
@@ -209,19 +209,21 @@ impl FormState {
         if self.form != form {
             return None;
         }
-        // `clients[0].redirect_uris` and `redirect_uris` mean the field of that last name.
-        let found = self.errors.iter().find(|e| e.field.rsplit('.').next() == Some(name));
-        found.map(|e| e.reason.clone())
+        let found = self.errors.iter().find(|e| field_name(&e.field).0 == name)?;
+        Some(match field_name(&found.field).1 {
+            Some(line) => format!("line {line}: {}", found.reason),
+            None => found.reason.clone(),
+        })
     }
 
     /// Errors that belong to none of these fields, in one sentence.
     pub fn rest(&self, names: &[&str]) -> Option<String> {
-        let others = self.errors.iter().filter(|e| {
-            let last = e.field.rsplit('.').next().unwrap_or_default();
-            !names.contains(&last)
-        });
-        let texts: Vec<String> =
-            others.map(|e| format!("{} {}", e.field, e.reason).trim().to_owned()).collect();
+        let others = self.errors.iter().filter(|e| !names.contains(&field_name(&e.field).0));
+        let texts: Vec<String> = others
+            .map(|e| {
+                if e.field.is_empty() { capitalized(&e.reason) } else { format!("{} {}", e.field, e.reason) }
+            })
+            .collect();
         (!texts.is_empty()).then(|| format!("{}.", texts.join("; ")))
     }
 
@@ -268,8 +270,37 @@ impl FormState {
         value: &str,
         choices: &[(&'static str, &'static str)],
     ) -> Field {
-        self.field(form, name, label, value.to_owned(), Kind::Choice(choices.to_vec()))
+        let choices = choices.iter().map(|(value, name)| ((*value).to_owned(), (*name).to_owned()));
+        self.choice_of(form, name, label, value, choices.collect())
     }
+
+    /// A choice among values that are known only now, with their names.
+    pub fn choice_of(
+        &self,
+        form: &str,
+        name: &'static str,
+        label: &str,
+        value: &str,
+        choices: Vec<(String, String)>,
+    ) -> Field {
+        self.field(form, name, label, value.to_owned(), Kind::Choice(choices))
+    }
+}
+
+/// The field of a form that an error's field means, and which line of it: of `clients[0].redirect_uris` and of
+/// `client.redirect_uris[1]` it is `redirect_uris`, and of the latter its second line.
+fn field_name(field: &str) -> (&str, Option<usize>) {
+    let last = field.rsplit('.').next().unwrap_or_default();
+    let Some((name, index)) = last.strip_suffix(']').and_then(|text| text.split_once('[')) else {
+        return (last, None);
+    };
+    (name, index.parse::<usize>().ok().and_then(|index| index.checked_add(1)))
+}
+
+/// The same text as a sentence begins.
+pub fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A value that a form carries unseen.
@@ -282,5 +313,33 @@ pub fn hidden(name: &'static str, value: impl Into<String>) -> Field {
         value: value.into(),
         error: None,
         kind: Kind::Hidden,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_stands_beside_the_field_of_its_last_name_and_says_the_line() {
+        let params = Parameters::default();
+        let errors = [
+            ("clients[0].redirect_uris", "is wrong"),
+            ("client.scopes[1]", "has a space"),
+            ("", "organization user limit reached"),
+            ("user.membership.roles[0]", "is unknown"),
+        ];
+        let errors = errors.map(|(field, reason)| FieldError::new(field, reason)).to_vec();
+        let state = FormState::new("form", &params, errors);
+        let error = |form: &str, name| state.error_of(form, name);
+        assert_eq!(error("form", "redirect_uris").as_deref(), Some("is wrong"));
+        assert_eq!(error("form", "scopes").as_deref(), Some("line 2: has a space"));
+        assert_eq!(error("other", "scopes"), None);
+        let rest = state.rest(&["redirect_uris", "scopes"]);
+        assert_eq!(
+            rest.as_deref(),
+            Some("Organization user limit reached; user.membership.roles[0] is unknown.")
+        );
+        assert_eq!(FormState::default().rest(&[]), None);
     }
 }

@@ -17,12 +17,18 @@ pub struct Listing {
     pub q: String,
     /// How many rows come before the page.
     pub offset: usize,
+    /// Where the page begins, of a list that pages by tokens; empty: at the first row.
+    pub page_token: String,
 }
 
 impl Listing {
     pub fn of(request: &HttpRequest) -> Self {
         let query = params::query(request).unwrap_or_default();
-        Self { q: one(&query, "q").to_owned(), offset: one(&query, "from").parse().unwrap_or_default() }
+        Self {
+            q: one(&query, "q").to_owned(),
+            offset: one(&query, "from").parse().unwrap_or_default(),
+            page_token: one(&query, "page").to_owned(),
+        }
     }
 
     /// What the list asks the store for: one more than it shows, to know whether there is another.
@@ -46,19 +52,25 @@ impl Listing {
     pub fn pager<T>(&self, context: &Context, path: &str, found: &mut Vec<T>) -> Block {
         let has_more = found.len() > PAGE_SIZE;
         found.truncate(PAGE_SIZE);
-        let next = has_more.then(|| {
-            let query = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("q", &self.q)
-                .append_pair("from", &self.offset.saturating_add(PAGE_SIZE).to_string())
-                .finish();
-            context.path(&format!("{path}?{query}"))
-        });
-        Block::Pager { next }
+        let offset = self.offset.saturating_add(PAGE_SIZE).to_string();
+        Block::Pager { next: has_more.then(|| self.next(context, path, ("from", &offset))) }
+    }
+
+    /// Leads to the next page of a list that pages by tokens; without a token there is none.
+    pub fn token_pager(&self, context: &Context, path: &str, next_page_token: &str) -> Block {
+        let has_more = !next_page_token.is_empty();
+        Block::Pager { next: has_more.then(|| self.next(context, path, ("page", next_page_token))) }
+    }
+
+    fn next(&self, context: &Context, path: &str, (name, value): (&str, &str)) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let query = query.append_pair("q", &self.q).append_pair(name, value).finish();
+        context.path(&format!("{path}?{query}"))
     }
 
     /// What stands where no row is: what would be here, or that nothing fits the search.
     pub fn empty(&self, title: &str, text: &str) -> Block {
-        if self.q.is_empty() && self.offset == 0 {
+        if self.q.is_empty() && self.offset == 0 && self.page_token.is_empty() {
             return Block::Empty { title: title.to_owned(), text: text.to_owned() };
         }
         Block::Empty {

@@ -1,18 +1,25 @@
 //! The dashboard: what the control API does, for people. Every page is forms and tables that work without a script.
 
+mod api_tokens;
 mod applications;
 mod blocks;
 mod clock;
 pub mod control_api;
+mod domains;
 mod environments;
 mod faults;
 mod flows;
+mod form_reader;
 mod home;
 pub mod inbox;
 mod kept_pages;
 mod listing;
+mod memberships;
+mod organization_clients;
 mod organizations;
 mod passwordless_settings;
+mod permissions;
+mod roles;
 mod sessions;
 mod setting_fields;
 mod settings;
@@ -40,7 +47,7 @@ use crate::http::views::{self, Layout};
 use crate::http::{cookies, guard, see_other};
 use crate::runtime::{Access, Context};
 use crate::service::changes::ControlError;
-use blocks::{Block, Form, FormState, Page, Section};
+use blocks::{Block, Form, FormState, Page, Section, capitalized};
 pub use kept_pages::KeptPages;
 
 /// All pages of the dashboard.
@@ -65,20 +72,15 @@ pub fn routes(config: &mut web::ServiceConfig) {
                     .shown_at("/dashboard/applications/{id}")
                     .end(),
             )
-            .service(endpoint("/users").get(users::list).post(users::create).end())
-            .service(endpoint("/users/{id}").get(users::show).post(users::save).end())
-            .service(
-                endpoint("/users/{id}/delete").post(users::delete).shown_at("/dashboard/users/{id}").end(),
-            )
-            .service(endpoint("/organizations").get(organizations::list).post(organizations::create).end())
-            .service(
-                endpoint("/organizations/{id}/delete")
-                    .post(organizations::delete)
-                    .shown_at("/dashboard/organizations")
-                    .end(),
-            )
-            .service(endpoint("/sessions").get(sessions::list).end())
-            .service(endpoint("/sessions/{id}/end").post(sessions::end).shown_at("/dashboard/sessions").end())
+            .configure(users::routes)
+            .configure(organizations::routes)
+            .configure(memberships::routes)
+            .configure(domains::routes)
+            .configure(roles::routes)
+            .configure(permissions::routes)
+            .configure(organization_clients::routes)
+            .configure(api_tokens::routes)
+            .configure(sessions::routes)
             .service(endpoint("/flows").get(flows::list).end())
             .service(endpoint("/flows/{id}").get(flows::show).end())
             .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
@@ -132,6 +134,8 @@ pub const NAVIGATION: &[(&str, &str)] = &[
     ("/dashboard/applications", "Applications"),
     ("/dashboard/users", "Users"),
     ("/dashboard/organizations", "Organizations"),
+    ("/dashboard/roles", "Roles"),
+    ("/dashboard/permissions", "Permissions"),
     ("/dashboard/sessions", "Sessions"),
     ("/dashboard/flows", "Flows"),
     ("/dashboard/tokens", "Tokens"),
@@ -201,6 +205,11 @@ fn done(request: &HttpRequest) -> Option<&'static str> {
         "ended" => "Session revoked.",
         "queued" => "Queued. Load the page again to see what came of it.",
         "rotated" => "Rotated. The old secret stays valid for a day.",
+        "all_ended" => "All sessions of the user are revoked.",
+        "invited" => "Invitation sent.",
+        "resent" => "Invitation sent again.",
+        "removed" => "Removed from the organization.",
+        "invalidated" => "The token is invalid now.",
         "not_kept" => "That page is no longer available. Fill in the form again.",
         _ => return None,
     })
@@ -244,16 +253,13 @@ fn redisplay(
 
 /// A refusal as a page.
 fn error_page(request: &HttpRequest, refused: ControlError) -> actix_web::Error {
-    let text = refused.to_string();
+    let text = format!("{}.", capitalized(&refused.to_string()));
     end_with(match refused {
         ControlError::NotFound(_) => {
-            Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("{text}.")).page(request)
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", text).page(request)
         }
         ControlError::Failure(failure) => Problem::failure(&failure).page(request),
-        _ => {
-            let text = format!("{text}.");
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", text).page(request)
-        }
+        _ => Problem::new(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", text).page(request),
     })
 }
 
