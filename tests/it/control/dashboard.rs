@@ -6,7 +6,7 @@ use crate::support::TestServer;
 use crate::support::person::Page;
 
 /// The text of the element with this id.
-fn beside(page: &Page, id: &str) -> String {
+pub(super) fn beside(page: &Page, id: &str) -> String {
     let document = scraper::Html::parse_document(&page.body);
     let selector = scraper::Selector::parse(&format!("[id='{id}']")).unwrap();
     document.select(&selector).map(|e| e.text().collect::<String>()).collect()
@@ -26,6 +26,8 @@ async fn every_page_answers_and_the_first_shows_the_credentials() {
         "applications",
         "users",
         "organizations",
+        "roles",
+        "permissions",
         "sessions",
         "flows",
         "tokens",
