@@ -116,6 +116,22 @@ async function furnish() {
   };
   await control('POST', '/faults', { match: { path: '/nowhere' }, count: 1, effect: { kind: 'status', status: 503 } });
   await control('POST', '/environments', {}).catch(() => {});
+  await control('POST', '/api/permissions', { name: 'read:documents', description: 'Read all documents' });
+  const editor = { name: 'editor', display_name: 'Editor', extends: 'member', permissions: ['read:documents'] };
+  await control('POST', '/api/roles', editor);
+  const { organization } = await control('POST', '/api/organizations', {
+    display_name: 'Megasoft', slug: 'megasoft', external_id: 'mega-1', metadata: { plan: 'pro' },
+  });
+  const path = `/api/organizations/${organization.id}`;
+  await control('POST', `${path}/roles`, { name: 'auditor', display_name: 'Auditor' });
+  await control('POST', `${path}/domains`, { domain: 'megasoft.com' });
+  await control('POST', `${path}/clients`, { name: 'Robot', scopes: ['read', 'write'], audience: ['my-api'] });
+  await control('POST', '/api/tokens', { token: { organization_id: organization.id, description: 'For CI' } });
+  for (const email of ['desk-invited@megasoft.com', 'desk-member@megasoft.com']) {
+    const membership = { roles: [{ name: 'editor' }], inviter_email: 'boss@megasoft.com' };
+    const query = `send_invitation_email=${email.includes('invited')}`;
+    await control('POST', `${path}/users?${query}`, { email, membership });
+  }
   const { context, page } = await freshPage(browser);
   await signIn(page, 'desk@example.com');
   await context.close();
@@ -127,6 +143,14 @@ const desk = (path, act) => async (page) => {
   await page.goto(`${vestibule.url}/dashboard${path}`);
   await act?.(page, control);
 };
+/** Opens the page of the organization, or one that belongs to it, and does something there. */
+function openMegasoft(link, act) {
+  return async (page) => {
+    await page.getByRole('link', { name: 'Megasoft' }).click();
+    if (link) await page.getByRole('main').getByRole('link', { name: link, exact: true }).click();
+    await act?.(page);
+  };
+}
 Object.assign(pages, {
   'desk-home': desk('', (page) => page.getByText('Node', { exact: true }).click()),
   'desk-methods': desk('/methods'),
@@ -142,8 +166,48 @@ Object.assign(pages, {
     await page.getByRole('link', { name: 'desk@example.com' }).click();
     await page.locator('summary', { hasText: 'Delete this user' }).click();
   }),
+  'desk-user-member': desk('/users?q=desk-member', (page) => page.getByRole('link', { name: 'desk-member@megasoft.com' }).click()),
+  'desk-user-error': desk('/users?q=desk-member', async (page) => {
+    await page.getByRole('link', { name: 'desk-member@megasoft.com' }).click();
+    await page.getByLabel('Organization', { exact: true }).fill('nowhere');
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    await page.getByText('is neither ID nor external ID').waitFor();
+  }),
   'desk-organizations': desk('/organizations'),
+  'desk-organization': desk('/organizations', openMegasoft()),
+  'desk-organization-error': desk('/organizations', openMegasoft(undefined, async (page) => {
+    await page.getByLabel('Slug').fill('Not a slug');
+    await page.getByLabel('Metadata').fill('plan=pro');
+    await page.getByRole('button', { name: 'Save', exact: true }).click();
+    await page.getByText('must be a JSON object of texts').waitFor();
+  })),
+  'desk-members': desk('/organizations', openMegasoft('Members')),
+  'desk-member': desk('/organizations', openMegasoft('Members', async (page) => {
+    await page.getByRole('link', { name: 'desk-member@megasoft.com' }).click();
+    await page.locator('summary', { hasText: 'Remove from the organization' }).click();
+  })),
+  'desk-member-invited': desk('/organizations', openMegasoft('Members', async (page) => {
+    await page.getByRole('link', { name: 'desk-invited@megasoft.com' }).click();
+    await page.getByRole('button', { name: 'Resend the invitation' }).click();
+    await page.getByText('Invitation sent again.').waitFor();
+  })),
+  'desk-organization-roles': desk('/organizations', openMegasoft('Roles')),
+  'desk-organization-role': desk('/organizations', openMegasoft('Roles', (page) => page.getByRole('link', { name: 'auditor' }).click())),
+  'desk-domains': desk('/organizations', openMegasoft('Domains')),
+  'desk-clients': desk('/organizations', openMegasoft('M2M clients')),
+  'desk-client': desk('/organizations', openMegasoft('M2M clients', (page) => page.getByRole('link', { name: 'Robot' }).click())),
+  'desk-client-secret': desk('/organizations', openMegasoft('M2M clients', async (page) => {
+    await page.getByLabel('Name').fill('Another');
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.getByRole('heading', { name: 'New secret' }).waitFor();
+  })),
+  'desk-api-tokens': desk('/organizations', openMegasoft('API tokens')),
+  'desk-roles': desk('/roles'),
+  'desk-role': desk('/roles', (page) => page.getByRole('link', { name: 'editor' }).click()),
+  'desk-permissions': desk('/permissions'),
+  'desk-permission': desk('/permissions', (page) => page.getByRole('link', { name: 'read:documents' }).click()),
   'desk-sessions': desk('/sessions'),
+  'desk-session': desk('/sessions?q=desk@', (page) => page.getByRole('link', { name: 'desk@example.com' }).first().click()),
   'desk-flows': desk('/flows'),
   'desk-flow': desk('/flows?email=desk@', async (page) => {
     await page.getByRole('link', { name: 'desk@example.com' }).first().click();
@@ -227,6 +291,54 @@ for (const length of [6, 8, 10]) {
     await server.stop();
   });
 }
+
+test('an organization, a role, an invited member and a machine client are made in the dashboard', async () => {
+  const { context, page, faults } = await freshPage(browser);
+  const main = page.getByRole('main');
+  const press = (name) => page.getByRole('button', { name, exact: true }).click();
+  await page.goto(`${vestibule.url}/dashboard/permissions`);
+  await page.getByLabel('Name', { exact: true }).fill('write:documents');
+  await press('Create');
+  await page.goto(`${vestibule.url}/dashboard/roles`);
+  await page.getByLabel('Name', { exact: true }).last().fill('writer');
+  await page.getByLabel('Display name').fill('Writer');
+  await page.getByLabel('Permissions').fill('write:documents');
+  await press('Create');
+  await page.getByText('Created.').waitFor();
+
+  await page.goto(`${vestibule.url}/dashboard/organizations`);
+  await page.getByLabel('Name', { exact: true }).fill('Journey Inc');
+  await press('Create');
+  await page.getByRole('heading', { name: 'Journey Inc' }).waitFor();
+  await main.getByRole('link', { name: 'Members', exact: true }).click();
+  await page.getByLabel('Email address').fill('journey@example.com');
+  await page.getByLabel('Roles').fill('writer');
+  await press('Add');
+  await page.getByText('Invitation sent.').waitFor();
+  await page.getByText('write:documents').waitFor();
+  // A reload sends nothing again.
+  await page.reload();
+  const invitation = await vestibule.mailTo('journey@example.com');
+  assert.equal(invitation.kind, 'invitation');
+
+  await page.getByRole('link', { name: 'Organization', exact: true }).click();
+  await main.getByRole('link', { name: 'M2M clients', exact: true }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Robot');
+  await press('Create');
+  const facts = page.locator('section', { has: page.getByRole('heading', { name: 'New secret' }) }).locator('dd code');
+  const [clientId, secret] = await facts.allTextContents();
+  const form = new URLSearchParams({ grant_type: 'client_credentials', client_id: clientId, client_secret: secret });
+  const token = await fetch(`${vestibule.url}/oauth/token`, { method: 'POST', body: form });
+  assert.equal(token.status, 200);
+  await page.goto(`${vestibule.url}/dashboard/organizations`);
+  await main.getByRole('link', { name: 'Journey Inc' }).click();
+  await main.getByRole('link', { name: 'M2M clients', exact: true }).click();
+  await main.getByRole('link', { name: 'Robot' }).click();
+  await page.getByRole('heading', { name: 'Robot' }).waitFor();
+  assert.ok(!(await page.content()).includes(secret), 'a secret is shown once');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
 
 test('the keyboard alone is enough for the dashboard', async () => {
   const { context, page } = await freshPage(browser);
