@@ -17,7 +17,7 @@ use crate::domain::record_key::RecordKey;
 use crate::domain::user::{User, UserChange};
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
-use crate::service::memberships::NewMembership;
+use crate::service::memberships::create as add_member;
 use crate::service::{people, user_sessions, users};
 
 const HERE: &str = "/dashboard/users";
@@ -134,6 +134,15 @@ fn patch(params: &Parameters) -> Value {
     })
 }
 
+/// What Scalekit's API takes at most, and the configuration does not ask.
+fn check_lengths(params: &Parameters) -> Result<(), ControlError> {
+    let mut reader = FormReader::new(params);
+    for (name, most) in [("given_name", 255), ("family_name", 255), ("picture", 2048)] {
+        reader.text(name, most);
+    }
+    reader.finish()
+}
+
 /// `POST /dashboard/users`
 async fn create(
     request: HttpRequest,
@@ -141,9 +150,13 @@ async fn create(
     form: Posted,
 ) -> PageResult {
     let params = form_params(&request, form)?;
-    let mut fields = patch(&params);
-    fields["organizations"] = lines(one(&params, "organizations")).into();
-    match people::create_user(&context, fields).await {
+    let created = async {
+        check_lengths(&params)?;
+        let mut fields = patch(&params);
+        fields["organizations"] = lines(one(&params, "organizations")).into();
+        people::create_user(&context, fields).await
+    };
+    match created.await {
         Ok(made) => Ok(redirect_with_flash(&context, &path(&made.id), "created")),
         Err(refused) => {
             let form_state = redisplay(&request, USER, &params, refused)?;
@@ -283,7 +296,11 @@ async fn save(
     form: Posted,
 ) -> PageResult {
     let params = form_params(&request, form)?;
-    match people::change_user(&context, &id, &patch(&params)).await {
+    let changed = async {
+        check_lengths(&params)?;
+        people::change_user(&context, &id, &patch(&params)).await
+    };
+    match changed.await {
         Ok(_) => Ok(redirect_with_flash(&context, &path(&id), "saved")),
         Err(refused) => refused_page(&context, &request, &id, (USER, &params), refused).await,
     }
@@ -313,12 +330,12 @@ async fn add_membership(
 ) -> Result<(String, &'static str), ControlError> {
     let mut reader = FormReader::new(params);
     let named = reader.required("organization_id", 510);
-    let new: NewMembership = memberships::read_new(&mut reader);
+    let new = memberships::read_new(&mut reader);
     reader.finish()?;
     let organization = organizations::named(context, named).await?;
     let done = memberships::done(&new);
     let key = RecordKey::Id(user_id.to_owned());
-    crate::service::memberships::create(context, &organization.id, &key, new).await?;
+    add_member(context, &organization.id, &key, new).await?;
     Ok((organization.id, done))
 }
 

@@ -432,6 +432,7 @@ async fn a_mistake_stands_beside_its_field_and_nothing_is_changed() {
     let acme = organization(&server, "Acme").await;
     let long = "x".repeat(300);
     for (form, path, field, value, said) in [
+        ("user", "/dashboard/users", "given_name", &long, "at most 255"),
         ("organization", "/dashboard/organizations", "display_name", "", "is required"),
         ("organization", "/dashboard/organizations", "display_name", &long, "at most 200"),
         ("organization", &acme, "slug", "Not A Slug", "host name"),
@@ -461,6 +462,7 @@ async fn a_mistake_stands_beside_its_field_and_nothing_is_changed() {
     assert!(rows(&server.get(&format!("{acme}/members")).await).is_empty());
     assert!(rows(&server.get(&format!("{acme}/clients")).await).is_empty());
     assert_eq!(rows(&server.get("/dashboard/organizations").await).len(), 1);
+    assert!(rows(&server.get("/dashboard/users").await).is_empty());
 }
 
 #[tokio::test]
