@@ -1,10 +1,11 @@
 //! The dashboard's pages of what the management API keeps: users, organizations, roles, sessions, machine clients, tokens.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::dashboard::beside;
-use crate::support::TestServer;
 use crate::support::person::{Page, claims};
+use crate::support::{Engine, TestServer};
 
 /// The path that a form led to.
 fn led_to(server: &TestServer, page: &Page) -> String {
@@ -354,9 +355,12 @@ async fn api_tokens_are_made_shown_once_and_invalidated_by_forms() {
     assert!(rows(&server.get(&tokens).await).is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn sessions_show_their_device_and_end_by_a_button() {
-    let server = TestServer::with("[tokens]\nuser_management = true\n").await;
+async fn sessions_show_their_device_and_end_by_a_button(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "[tokens]\nuser_management = true\n").await else { return };
     let mut person = server.person();
     person.browser = reqwest::Client::builder()
         .cookie_store(true)
@@ -431,16 +435,17 @@ async fn a_mistake_stands_beside_its_field_and_nothing_is_changed() {
     let server = TestServer::start().await;
     let acme = organization(&server, "Acme").await;
     let long = "x".repeat(300);
+    let long = long.as_str();
     for (form, path, field, value, said) in [
-        ("user", "/dashboard/users", "given_name", &long, "at most 255"),
+        ("user", "/dashboard/users", "given_name", long, "at most 255"),
         ("organization", "/dashboard/organizations", "display_name", "", "is required"),
-        ("organization", "/dashboard/organizations", "display_name", &long, "at most 200"),
-        ("organization", &acme, "slug", "Not A Slug", "host name"),
+        ("organization", "/dashboard/organizations", "display_name", long, "at most 200"),
+        ("organization", acme.as_str(), "slug", "Not A Slug", "host name"),
         ("organization", &acme, "logo_url", "http://acme.test/logo.png", "https"),
         ("organization", &acme, "metadata", "{\"a\":1}", "JSON object of texts"),
         ("organization", &acme, "metadata", "{\"a\":\"b\"}", "3 to 25 characters"),
         ("member", &format!("{acme}/members"), "email", "nonsense", "not valid"),
-        ("member", &format!("{acme}/members"), "given_name", &long, "at most 255"),
+        ("member", &format!("{acme}/members"), "given_name", long, "at most 255"),
         ("member", &format!("{acme}/members"), "inviter_email", "boss", "not a valid email address"),
         ("role", "/dashboard/roles", "name", "a-b", "letters, digits and underscores"),
         ("role", "/dashboard/roles", "display_name", "", "1 to 100 characters"),
