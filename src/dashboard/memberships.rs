@@ -340,7 +340,7 @@ fn remove_form(membership: &Membership, path: &str) -> Form {
         .check("remove", "cascade", "Delete the user too", false)
         .hint("If this is the user's only organization.");
     Form {
-        asks: Some("Roles and metadata of the membership are lost.".to_owned()),
+        asks: Some("Its roles and metadata are lost, and sessions in the organization end.".to_owned()),
         ..Form::post(name, format!("{path}/remove"), vec![cascade], name)
     }
 }

@@ -235,8 +235,11 @@ async fn organization_page(
     ];
     let fields = organization_fields(form_state, Some(&organization));
     let form = Form::post("Organization", path.clone(), fields, "Save");
-    let delete =
-        Form::dangerous("Delete this organization", format!("{path}/delete"), "Its members are kept.");
+    let delete = Form::dangerous(
+        "Delete this organization",
+        format!("{path}/delete"),
+        "Its members are kept. Sessions in it end.",
+    );
     page.sections = vec![
         Section::new("", vec![Block::Facts(facts), links(context, &organization)]),
         Section::new("Organization", vec![Block::Form(form)]),

@@ -50,9 +50,9 @@ async fn list(request: HttpRequest, DashboardContext(context): DashboardContext)
 
 fn row(context: &Context, record: &SessionRecord, email: Option<&str>) -> Row {
     let session = &record.session;
-    let organization = record
-        .organization_id()
-        .map_or_else(Cell::default, |id| Cell::link(id, context.path(&organizations::path(id))));
+    let organization = session.organization_id.as_deref();
+    let organization =
+        organization.map_or_else(Cell::default, |id| Cell::link(id, context.path(&organizations::path(id))));
     Row {
         action: revoke_form(context, record),
         cells: vec![
@@ -152,7 +152,7 @@ fn facts(context: &Context, record: &SessionRecord) -> Vec<Fact> {
         Fact::text("Device", device_text(device)),
         Fact::text("Address", device.ip_address.clone().unwrap_or_default()),
         Fact::text("User-Agent", device.user_agent.clone().unwrap_or_default()),
-        Fact::text("Organization", record.organization_id().unwrap_or("None")),
+        Fact::text("Organization", session.organization_id.as_deref().unwrap_or("None")),
         Fact::text("Applications", applications(context, record).join(", ")),
         Fact::text("Began", rfc3339(record.created_at_ms)),
         Fact::text("Signed in", rfc3339(session.authenticated_at_ms)),
