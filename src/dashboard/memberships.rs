@@ -281,6 +281,7 @@ fn facts(membership: &Membership, now_ms: UnixMs) -> Vec<Fact> {
         ProvisioningMethod::OrgCreator => "Signed up and created the organization",
         ProvisioningMethod::Invitation => "Invited",
         ProvisioningMethod::DirectProvision => "Added without an invitation",
+        ProvisioningMethod::AllowedEmailDomain => "Chose it, by an address of an allowed domain",
     };
     let mut facts = vec![
         Fact::text("Status", status_cell(membership, now_ms).text),
