@@ -97,7 +97,7 @@ fn row(path: &str, domain: OrganizationDomain) -> Row {
         DomainType::AllowedEmailDomain => "Allowed email domain",
     };
     let delete = format!("{path}/{}/delete", domain.id);
-    let asks = "Whoever has an address there is not affected.";
+    let asks = "Members stay members. Nobody joins by this domain any more.";
     Row {
         action: Some(Form::dangerous("Delete", delete, asks)),
         cells: vec![
