@@ -1,6 +1,5 @@
 //! API tokens of an organization and of its members.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -9,7 +8,7 @@ use super::form_reader::FormReader;
 use super::listing::{Listing, PAGE_SIZE};
 use super::{
     DashboardContext, PageResult, Posted, endpoint, error_page, form_params, organizations, page,
-    redirect_with_flash, redisplay, show_with,
+    redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::api_token::{ApiTokenChange, ApiTokenInfo};
 use crate::domain::authorization::Parameters;
@@ -126,8 +125,7 @@ async fn create(
         }
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            let page = build_page(&context, &request, &organization_id, &form_state).await?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &page))
+            Ok(show_refused(&build_page(&context, &request, &organization_id, &form_state).await?))
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Applications, their redirects, and a checker for both.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
@@ -8,7 +7,7 @@ use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Tabl
 use super::listing::Listing;
 use super::{
     DashboardContext, PageResult, Posted, error_page, form_params, lines, one, page, redirect_with_flash,
-    redisplay, show_with,
+    redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::http::params;
@@ -122,7 +121,7 @@ pub async fn create(
         )),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &list_page(&context, &request, &form_state)))
+            Ok(show_refused(&list_page(&context, &request, &form_state)))
         }
     }
 }
@@ -224,7 +223,7 @@ pub async fn save(
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
             let client = clients::show(&context, &id).map_err(|refused| error_page(&request, refused))?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &detail(&context, &request, &client, &form_state)))
+            Ok(show_refused(&detail(&context, &request, &client, &form_state)))
         }
     }
 }

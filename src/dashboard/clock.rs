@@ -1,12 +1,11 @@
 //! The clock.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::blocks::{Block, Fact, Form, FormState, Page, Section, hidden};
 use super::{
     DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
-    show_with,
+    show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::{ClockChange, parse_rfc3339};
@@ -108,7 +107,7 @@ pub async fn change(
         Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/clock", "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &build_page(&context, &request, &form_state)))
+            Ok(show_refused(&build_page(&context, &request, &form_state)))
         }
     }
 }

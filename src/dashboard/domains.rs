@@ -1,6 +1,5 @@
 //! Email domains of an organization.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
 use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table};
@@ -8,7 +7,7 @@ use super::form_reader::FormReader;
 use super::listing::Listing;
 use super::{
     DashboardContext, PageResult, Posted, endpoint, error_page, form_params, organizations, page,
-    redirect_with_flash, redisplay, show_with,
+    redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::rfc3339;
@@ -121,8 +120,7 @@ async fn create(
         Ok(()) => Ok(redirect_with_flash(&context, &path(&organization_id), "created")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            let page = build_page(&context, &request, &organization_id, &form_state).await?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &page))
+            Ok(show_refused(&build_page(&context, &request, &organization_id, &form_state).await?))
         }
     }
 }

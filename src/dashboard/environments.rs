@@ -1,13 +1,12 @@
 //! Isolated environments, and the state of this one.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table, hidden};
 use super::{
     DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
-    show_with,
+    show_refused,
 };
 use crate::http::see_other;
 use crate::runtime::Context;
@@ -93,7 +92,7 @@ pub async fn create(
         Ok(made) => Ok(see_other(&format!("{}/dashboard?done=created", made.path_url))),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &build_page(&context, &request, &form_state).await?))
+            Ok(show_refused(&build_page(&context, &request, &form_state).await?))
         }
     }
 }
@@ -186,7 +185,7 @@ pub async fn change_state(
                 Ok(()) => Ok(redirect_with_flash(&context, "/dashboard/users", "created")),
                 Err(refused) => {
                     let form_state = redisplay(&request, SEED, &params, refused)?;
-                    Ok(show_with(StatusCode::BAD_REQUEST, &state_page(&context, &request, &form_state).await))
+                    Ok(show_refused(&state_page(&context, &request, &form_state).await))
                 }
             }
         }

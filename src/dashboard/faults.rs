@@ -1,6 +1,5 @@
 //! Faults on purpose.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
 
@@ -8,7 +7,7 @@ use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table};
 use super::listing::Listing;
 use super::{
     DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
-    show_with,
+    show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::fault::FaultRule;
@@ -184,7 +183,7 @@ pub async fn create(
         Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/faults", "created")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &build_page(&context, &request, &form_state).await?))
+            Ok(show_refused(&build_page(&context, &request, &form_state).await?))
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Members of organizations: their roles, and the state of their invitations.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
@@ -8,7 +7,7 @@ use super::form_reader::{FormReader, shown_texts};
 use super::listing::{Listing, PAGE_SIZE};
 use super::{
     DashboardContext, PageResult, Posted, endpoint, error_page, form_params, organizations, page,
-    redirect_with_flash, redisplay, show_with,
+    redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::{UnixMs, rfc3339};
@@ -187,8 +186,7 @@ async fn create(
         Ok((user_id, done)) => Ok(redirect_with_flash(&context, &path(&organization_id, &user_id), done)),
         Err(refused) => {
             let form_state = redisplay(&request, MEMBER, &params, refused)?;
-            let page = list_page(&context, &request, &organization_id, &form_state).await?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &page))
+            Ok(show_refused(&list_page(&context, &request, &organization_id, &form_state).await?))
         }
     }
 }
@@ -358,8 +356,7 @@ async fn done_or_refused(
         Ok(done) => Ok(redirect_with_flash(context, &path(&ids.0, &ids.1), done)),
         Err(refused) => {
             let form_state = redisplay(request, form, params, refused)?;
-            let page = member_page(context, request, ids, &form_state).await?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &page))
+            Ok(show_refused(&member_page(context, request, ids, &form_state).await?))
         }
     }
 }

@@ -223,6 +223,11 @@ fn show_with(status: StatusCode, page: &Page) -> HttpResponse {
     render::page(status, page)
 }
 
+/// A page with what is wrong in one of its forms.
+fn show_refused(page: &Page) -> HttpResponse {
+    show_with(StatusCode::BAD_REQUEST, page)
+}
+
 /// Back to a page, which says what was done.
 fn redirect_with_flash(context: &Context, path: &str, done: &str) -> HttpResponse {
     let mark = if path.contains('?') { '&' } else { '?' };

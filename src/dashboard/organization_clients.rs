@@ -1,6 +1,5 @@
 //! Machine clients (M2M) of an organization, with their secrets.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -9,7 +8,7 @@ use super::form_reader::{FormReader, shown_texts};
 use super::listing::{Listing, PAGE_SIZE};
 use super::{
     DashboardContext, PageResult, Posted, endpoint, error_page, form_params, organizations, page,
-    redirect_with_flash, redisplay, show_with,
+    redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::rfc3339;
@@ -173,8 +172,7 @@ async fn create(
         }
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            let page = list_page(&context, &request, &organization_id, &form_state).await?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &page))
+            Ok(show_refused(&list_page(&context, &request, &organization_id, &form_state).await?))
         }
     }
 }
@@ -263,7 +261,7 @@ async fn refused_page(
     refused: ControlError,
 ) -> PageResult {
     let form_state = redisplay(request, form, params, refused)?;
-    Ok(show_with(StatusCode::BAD_REQUEST, &client_page(context, request, ids, &form_state).await?))
+    Ok(show_refused(&client_page(context, request, ids, &form_state).await?))
 }
 
 /// `POST /dashboard/organizations/{organization_id}/clients/{client_id}`

@@ -1,6 +1,5 @@
 //! Organizations, with their settings. What belongs to one has pages of its own: members, roles, domains, clients, tokens.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
@@ -8,7 +7,7 @@ use super::form_reader::{FormReader, shown_texts};
 use super::listing::Listing;
 use super::{
     DashboardContext, PageResult, Posted, endpoint, error_page, form_params, page, redirect_with_flash,
-    redisplay, show_with,
+    redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::rfc3339;
@@ -190,7 +189,7 @@ async fn create(
         Ok(made) => Ok(redirect_with_flash(&context, &path(&made.id), "created")),
         Err(refused) => {
             let form_state = redisplay(&request, ORGANIZATION, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &list_page(&context, &request, &form_state).await?))
+            Ok(show_refused(&list_page(&context, &request, &form_state).await?))
         }
     }
 }
@@ -311,8 +310,7 @@ async fn saved_or_refused(
         Ok(()) => Ok(redirect_with_flash(context, &path(id), "saved")),
         Err(refused) => {
             let form_state = redisplay(request, form, params, refused)?;
-            let page = organization_page(context, request, id, &form_state).await?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &page))
+            Ok(show_refused(&organization_page(context, request, id, &form_state).await?))
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Settings of the sign-in method, worded as Scalekit's panel.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::blocks::{Block, Fact, Form, FormState, Page, Section};
 use super::setting_fields::{field, patch};
 use super::{
-    DashboardContext, PageResult, Posted, form_params, page, redirect_with_flash, redisplay, show_with,
+    DashboardContext, PageResult, Posted, form_params, page, redirect_with_flash, redisplay, show_refused,
 };
 use crate::runtime::Context;
 use crate::service::settings::{self, Facts};
@@ -87,7 +86,7 @@ pub async fn save(
         Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/methods", "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &build_page(&context, &request, &form_state)))
+            Ok(show_refused(&build_page(&context, &request, &form_state)))
         }
     }
 }

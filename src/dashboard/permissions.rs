@@ -1,6 +1,5 @@
 //! Permissions: what roles let their members do.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
 use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Table};
@@ -8,7 +7,7 @@ use super::form_reader::FormReader;
 use super::listing::Listing;
 use super::{
     DashboardContext, PageResult, Posted, endpoint, error_page, form_params, page, redirect_with_flash,
-    redisplay, show_with,
+    redisplay, show_refused,
 };
 use crate::domain::clock::rfc3339;
 use crate::domain::permission::{Permission, bad_description, bad_name};
@@ -100,7 +99,7 @@ async fn create(
         Ok(made) => Ok(redirect_with_flash(&context, &path(&made.name), "created")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &list_page(&context, &request, &form_state).await?))
+            Ok(show_refused(&list_page(&context, &request, &form_state).await?))
         }
     }
 }
@@ -170,8 +169,7 @@ async fn save(
         Ok(_) => Ok(redirect_with_flash(&context, &path(&name), "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            let page = permission_page(&context, &request, &name, &form_state).await?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &page))
+            Ok(show_refused(&permission_page(&context, &request, &name, &form_state).await?))
         }
     }
 }

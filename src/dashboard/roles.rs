@@ -1,6 +1,5 @@
 //! Roles: of the environment, and of single organizations. Both have the same pages.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use serde::Deserialize;
 
@@ -9,7 +8,7 @@ use super::form_reader::FormReader;
 use super::listing::Listing;
 use super::{
     DashboardContext, PageResult, Posted, endpoint, error_page, form_params, organizations, page,
-    redirect_with_flash, redisplay, show_with,
+    redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::rfc3339;
@@ -226,7 +225,7 @@ async fn refused_list(
     refused: ControlError,
 ) -> PageResult {
     let form_state = redisplay(request, form, params, refused)?;
-    Ok(show_with(StatusCode::BAD_REQUEST, &list_page(context, request, path, &form_state).await?))
+    Ok(show_refused(&list_page(context, request, path, &form_state).await?))
 }
 
 /// `POST …/roles`
@@ -370,7 +369,7 @@ async fn refused_role(
     refused: ControlError,
 ) -> PageResult {
     let form_state = redisplay(request, form, params, refused)?;
-    Ok(show_with(StatusCode::BAD_REQUEST, &role_page(context, request, path, &form_state).await?))
+    Ok(show_refused(&role_page(context, request, path, &form_state).await?))
 }
 
 /// `POST …/roles/{name}`

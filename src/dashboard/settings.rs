@@ -1,12 +1,12 @@
 //! Every setting that can change while the server runs, a form for each section of the configuration.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::blocks::{Block, Form, FormState, Page, Section, hidden};
 use super::setting_fields::{field, patch};
 use super::{
-    DashboardContext, PageResult, Posted, form_params, one, page, redirect_with_flash, redisplay, show_with,
+    DashboardContext, PageResult, Posted, form_params, one, page, redirect_with_flash, redisplay,
+    show_refused,
 };
 use crate::runtime::Context;
 use crate::service::settings::{self, Facts};
@@ -68,7 +68,7 @@ pub async fn save(
     let Some(group) = groups().find(|group| group.name == one(&params, SECTION)) else {
         let mut page = build_page(&context, &request, &FormState::default());
         page.problem = Some("There is no such section.".to_owned());
-        return Ok(show_with(StatusCode::BAD_REQUEST, &page));
+        return Ok(show_refused(&page));
     };
     let names: Vec<&str> = group.settings.iter().map(|setting| setting.table_and_name().1).collect();
     match settings::change(&context, &patch(&params, group.settings.into_iter())).await {
@@ -77,7 +77,7 @@ pub async fn save(
             let form_state = redisplay(&request, group.name, &params, refused)?;
             let mut page = build_page(&context, &request, &form_state);
             page.problem = form_state.rest(&names);
-            Ok(show_with(StatusCode::BAD_REQUEST, &page))
+            Ok(show_refused(&page))
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Looking into tokens, and minting them.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table};
-use super::{DashboardContext, PageResult, Posted, form_params, one, page, redisplay, show_with};
+use super::{DashboardContext, PageResult, Posted, form_params, one, page, redisplay, show_refused};
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
 use crate::service::test_tokens::{self, MintTokens};
@@ -69,7 +68,7 @@ pub async fn act(
         }
         Err(refused) => {
             let form_state = redisplay(&request, if is_mint { MINT } else { DECODE }, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &build_page(&context, &request, &form_state, vec![])))
+            Ok(show_refused(&build_page(&context, &request, &form_state, vec![])))
         }
     }
 }

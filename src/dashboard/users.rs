@@ -1,6 +1,5 @@
 //! Users, with their memberships.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
 
@@ -9,7 +8,7 @@ use super::form_reader::{FormReader, shown_texts};
 use super::listing::Listing;
 use super::{
     DashboardContext, PageResult, Posted, endpoint, error_page, form_params, lines, memberships, one,
-    organizations, page, redirect_with_flash, redisplay, show_with,
+    organizations, page, redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::rfc3339;
@@ -160,7 +159,7 @@ async fn create(
         Ok(made) => Ok(redirect_with_flash(&context, &path(&made.id), "created")),
         Err(refused) => {
             let form_state = redisplay(&request, USER, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &list_page(&context, &request, &form_state).await?))
+            Ok(show_refused(&list_page(&context, &request, &form_state).await?))
         }
     }
 }
@@ -285,7 +284,7 @@ async fn refused_page(
     refused: ControlError,
 ) -> PageResult {
     let form_state = redisplay(request, form, params, refused)?;
-    Ok(show_with(StatusCode::BAD_REQUEST, &user_page(context, request, id, &form_state).await?))
+    Ok(show_refused(&user_page(context, request, id, &form_state).await?))
 }
 
 /// `POST /dashboard/users/{id}`

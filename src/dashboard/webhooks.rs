@@ -1,13 +1,12 @@
 //! Webhook endpoints, what was sent to them, and how to verify it.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Moment, Page, Row, Section, Table, hidden};
 use super::listing::{Listing, PAGE_SIZE};
 use super::{
     DashboardContext, PageResult, Posted, error_page, form_params, lines, one, page, redirect_with_flash,
-    redisplay, show_with,
+    redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::webhook::DeliveryStatus;
@@ -100,7 +99,7 @@ pub async fn create(
         Ok(made) => Ok(redirect_with_flash(&context, &format!("{HERE}/{}", made.id), "created")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &list_page(&context, &request, &form_state).await?))
+            Ok(show_refused(&list_page(&context, &request, &form_state).await?))
         }
     }
 }
@@ -244,7 +243,7 @@ pub async fn save(
         Ok(_) => Ok(redirect_with_flash(&context, &format!("{HERE}/{id}"), "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &detail(&context, &request, &id, &form_state).await?))
+            Ok(show_refused(&detail(&context, &request, &id, &form_state).await?))
         }
     }
 }
