@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, web};
 use serde_json::Value;
 
 use super::blocks::{Block, Cell, Fact, Form, FormState, Moment, Row, Section, Table};
+use super::listing::status_filter;
 use super::{DashboardContext, PageResult, error_page, one, page};
 use crate::domain::auth_request::LinkOutcome;
 use crate::domain::clock::rfc3339;
@@ -26,7 +27,7 @@ pub async fn list(request: HttpRequest, DashboardContext(context): DashboardCont
     let offset = one(&query, "from").parse().unwrap_or(0).max(0);
     let filter = FlowFilter {
         email_part: Some(email.clone()).filter(|e| !e.is_empty()),
-        statuses: FlowStatus::parse(&status).into_iter().collect(),
+        statuses: status_filter(&request, &status, FlowStatus::parse)?.into_iter().collect(),
         offset,
         limit: PAGE_SIZE,
         ..FlowFilter::default()

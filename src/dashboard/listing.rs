@@ -3,9 +3,10 @@
 use actix_web::HttpRequest;
 
 use super::blocks::{Block, Form, FormState};
-use super::one;
+use super::{error_page, one};
 use crate::http::params;
 use crate::runtime::Context;
+use crate::service::changes::ControlError;
 use crate::service::people::PeopleFilter;
 
 /// Rows on a page.
@@ -83,4 +84,21 @@ impl Listing {
         let field = FormState::default().search("search", "q", label, self.q.as_str());
         Block::Form(Form::get("Search", context.path(path), vec![field], "Search"))
     }
+}
+
+/// The status that a list is filtered by; none is all.
+///
+/// # Errors
+/// There is no such status.
+pub fn status_filter<T>(
+    request: &HttpRequest,
+    text: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, actix_web::Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let unknown =
+        || error_page(request, ControlError::field("status", format!("cannot be \u{201c}{text}\u{201d}")));
+    parse(text).map(Some).ok_or_else(unknown)
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, web};
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Moment, Page, Row, Section, Table, hidden};
-use super::listing::{Listing, PAGE_SIZE};
+use super::listing::{Listing, PAGE_SIZE, status_filter};
 use super::{
     DashboardContext, PageResult, Posted, error_page, form_params, lines, one, page, redirect_with_flash,
     redisplay, show_refused,
@@ -125,7 +125,7 @@ async fn detail(
     let listing = Listing::of(request);
     let filter = DeliveryFilter {
         endpoint_id: Some(id.to_owned()),
-        status: DeliveryStatus::parse(&listing.q.to_uppercase()),
+        status: status_filter(request, &listing.q, DeliveryStatus::parse)?,
         offset: i64::try_from(listing.offset).unwrap_or_default(),
         limit: i64::try_from(PAGE_SIZE + 1).unwrap_or_default(),
         ..DeliveryFilter::default()
@@ -144,7 +144,7 @@ async fn detail(
         Section::new(
             "Deliveries",
             vec![
-                listing.search(context, &below, "Status: QUEUED, RETRYING, SUCCESS or FAILED"),
+                status_choice(context, &below, &listing.q),
                 deliveries(context, &listing, id, found),
                 pager,
                 form("Send a test event", "test", "Send a test event"),
@@ -172,6 +172,18 @@ async fn detail(
         ),
     ];
     Ok(page)
+}
+
+fn status_choice(context: &Context, path: &str, status: &str) -> Block {
+    const STATUSES: [(&str, &str); 5] = [
+        ("", "Any"),
+        ("QUEUED", "Queued"),
+        ("RETRYING", "Retrying"),
+        ("SUCCESS", "Delivered"),
+        ("FAILED", "Failed"),
+    ];
+    let field = FormState::default().choice("filter", "q", "Status", status, &STATUSES);
+    Block::Form(Form::get("Filter", context.path(path), vec![field], "Show"))
 }
 
 fn facts(webhook: &WebhookView) -> Vec<Fact> {

@@ -442,6 +442,11 @@ async fn the_dashboard_makes_an_endpoint_and_shows_what_was_sent_to_it_as_a_comm
     server.make_organization("Jane's \"$HOME\"").await;
     let deliveries = server.deliveries(&webhook, all_are("SUCCESS", 1)).await;
     let event_id = deliveries[0]["event_id"].as_str().unwrap();
+    for (status, is_shown) in [("", true), ("SUCCESS", true), ("FAILED", false)] {
+        let page = server.get(&format!("{path}?q={status}")).await.body;
+        assert_eq!(page.contains(&format!("/deliveries/{event_id}")), is_shown, "{status}: {page}");
+    }
+    assert_eq!(server.get(&format!("{path}?q=DELIVERED")).await.status, 400, "there is no such status");
     let page = server.get(&format!("{path}/deliveries/{event_id}")).await;
     assert!(page.body.contains("HTTP 200 after"), "{}", page.body);
     let document = scraper::Html::parse_document(&page.body);

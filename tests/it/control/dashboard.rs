@@ -149,6 +149,8 @@ async fn lists_show_a_page_at_a_time_and_find_what_is_searched_for() {
         let nothing = server.get(&format!("/dashboard/{list}?q=nowhere")).await.body;
         assert!(nothing.contains("No results") && rows(&nothing) == 0, "{list}");
     }
+    assert_eq!(server.get("/dashboard/flows?status=SUCCESS").await.status, 200);
+    assert_eq!(server.get("/dashboard/flows?status=DONE").await.status, 400, "there is no such status");
 }
 
 #[tokio::test]
