@@ -116,6 +116,7 @@ async function furnish() {
   };
   await control('POST', '/faults', { match: { path: '/nowhere' }, count: 1, effect: { kind: 'status', status: 503 } });
   await control('POST', '/environments', {}).catch(() => {});
+  await control('POST', '/webhooks', { url: 'http://127.0.0.1:9/webhooks', events: ['organization.created'], description: 'Nobody listens' });
   await control('POST', '/api/permissions', { name: 'read:documents', description: 'Read all documents' });
   const editor = { name: 'editor', display_name: 'Editor', extends: 'member', permissions: ['read:documents'] };
   await control('POST', '/api/roles', editor);
@@ -208,6 +209,11 @@ Object.assign(pages, {
   'desk-permission': desk('/permissions', (page) => page.getByRole('link', { name: 'read:documents' }).click()),
   'desk-sessions': desk('/sessions'),
   'desk-session': desk('/sessions?q=desk@', (page) => page.getByRole('link', { name: 'desk@example.com' }).first().click()),
+  'desk-webhooks': desk('/webhooks'),
+  'desk-webhook': desk('/webhooks', async (page) => {
+    await page.getByRole('link', { name: 'http://127.0.0.1:9/webhooks' }).click();
+    await page.getByRole('heading', { name: 'Deliveries' }).waitFor();
+  }),
   'desk-flows': desk('/flows'),
   'desk-flow': desk('/flows?email=desk@', async (page) => {
     await page.getByRole('link', { name: 'desk@example.com' }).first().click();
