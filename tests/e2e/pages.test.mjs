@@ -127,7 +127,7 @@ async function furnish() {
   await control('POST', `${path}/roles`, { name: 'auditor', display_name: 'Auditor' });
   await control('POST', `${path}/domains`, { domain: 'megasoft.com' });
   await control('POST', `${path}/clients`, { name: 'Robot', scopes: ['read', 'write'], audience: ['my-api'] });
-  await control('POST', '/api/tokens', { token: { organization_id: organization.id, description: 'For CI' } });
+  await control('POST', '/api/tokens', { organization_id: organization.id, description: 'For CI' });
   for (const email of ['desk-invited@megasoft.com', 'desk-member@megasoft.com']) {
     const membership = { roles: [{ name: 'editor' }], inviter_email: 'boss@megasoft.com' };
     const query = `send_invitation_email=${email.includes('invited')}`;
