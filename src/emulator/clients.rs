@@ -1,50 +1,41 @@
-//! Applications.
+//! What Scalekit's API, which is served at `/_emulator/v1/api`, cannot say of applications.
 
 use actix_web::web;
-use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
 
-use super::{Answer, Body, Control, ProblemDocument, created, json, no_content, refuse};
+use super::{Answer, Body, Control, ProblemDocument, created, json, refuse};
+use crate::service::changes::ControlError;
 use crate::service::clients::{self, ClientView};
 
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ClientList {
-    pub clients: Vec<ClientView>,
-}
+/// Fields of `[[clients]]` that Scalekit's API does not have.
+const OWN_FIELDS: [&str; 6] = [
+    "client_secret",
+    "client_secrets",
+    "client_secret_argon2",
+    "require_pushed_authorization_requests",
+    "id_token_signed_response_alg",
+    "instant_sign_in",
+];
 
-/// The applications of the environment.
-#[utoipa::path(get, path = "/_emulator/v1/clients", tag = "clients", responses((status = 200, body = ClientList)))]
-pub async fn list(Control(context): Control) -> Answer {
-    Ok(json(&ClientList { clients: clients::list(&context) }))
-}
-
-/// Adds an application, in the words of `[[clients]]`. Id and secret are made when left out.
+/// Adds an application, in the words of `[[clients]]`: with an id and a secret of your own. They are made when left out.
 #[utoipa::path(post, path = "/_emulator/v1/clients", tag = "clients", request_body(content = Object, description = "Fields of a client."),
     responses((status = 201, body = ClientView), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(fields): Body<Value>) -> Answer {
     Ok(created(&clients::create(&context, fields).await.map_err(refuse)?))
 }
 
-/// One application.
-#[utoipa::path(get, path = "/_emulator/v1/clients/{client_id}", tag = "clients", params(("client_id" = String, Path)),
-    responses((status = 200, body = ClientView), (status = 404, body = ProblemDocument)))]
-pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {
-    Ok(json(&clients::show(&context, &id).map_err(refuse)?))
-}
-
-/// Changes an application: the fields that are named.
+/// Changes of an application what Scalekit's API has no fields for: secrets of your own, pushed authorization requests,
+/// the algorithm of ID tokens, `instant_sign_in`. The response has every field of `[[clients]]`, secrets included.
 #[utoipa::path(patch, path = "/_emulator/v1/clients/{client_id}", tag = "clients", params(("client_id" = String, Path)),
-    request_body(content = Object, description = "Fields of a client."),
+    request_body(content = Object, description = "`client_secret`, `client_secrets`, `client_secret_argon2`, \
+        `require_pushed_authorization_requests`, `id_token_signed_response_alg` or `instant_sign_in`, in the words of \
+        `[[clients]]`."),
     responses((status = 200, body = ClientView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn change(Control(context): Control, id: web::Path<String>, Body(patch): Body<Value>) -> Answer {
+    let is_foreign = |name: &&String| !OWN_FIELDS.contains(&name.as_str());
+    if let Some(name) = patch.as_object().and_then(|fields| fields.keys().find(is_foreign)) {
+        let text = "cannot be changed here, but by Scalekit's API, at /_emulator/v1/api/clients too";
+        return Err(refuse(ControlError::field(name, text)));
+    }
     Ok(json(&clients::change(&context, &id, &patch).await.map_err(refuse)?))
-}
-
-/// Deletes an application. The last one stays.
-#[utoipa::path(delete, path = "/_emulator/v1/clients/{client_id}", tag = "clients", params(("client_id" = String, Path)),
-    responses((status = 204), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
-pub async fn delete(Control(context): Control, id: web::Path<String>) -> Answer {
-    clients::delete(&context, &id).await.map_err(refuse)?;
-    Ok(no_content())
 }

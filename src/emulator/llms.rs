@@ -38,7 +38,7 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
 - Start clean: POST {url}/_emulator/v1/reset
 - Break something: POST {url}/_emulator/v1/faults
 - Why did a sign-in fail: GET {url}/_emulator/v1/flows?email=ADDRESS, then /flows/ID
-- Scalekit's REST API without a client's token: {url}/_emulator/v1/api/organizations is /api/v1/organizations
+- Users, organizations, applications, sessions: Scalekit's REST API, without a client's token. {url}/_emulator/v1/api/users is /api/v1/users
 - For people: {url}/dashboard
 "
         )

@@ -9,12 +9,13 @@ pub mod faults;
 pub mod flows;
 pub mod inbox;
 pub mod llms;
+pub mod logout_notices;
 pub mod openapi;
-pub mod people;
 mod server_sent_events;
 pub mod sign_in;
 pub mod state;
 pub mod tokens;
+pub mod users;
 pub mod webhooks;
 
 use std::ops::RangeInclusive;

@@ -11,7 +11,8 @@ use utoipa::openapi::{Components, HttpMethod, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    clients, clock, environments, events, faults, flows, inbox, people, sign_in, state, tokens, webhooks,
+    clients, clock, environments, events, faults, flows, inbox, logout_notices, sign_in, state, tokens, users,
+    webhooks,
 };
 use crate::http::endpoint::{Endpoint, endpoint};
 use crate::http::errors::PROBLEM_JSON;
@@ -58,24 +59,11 @@ control_api![
     environments::show_settings,
     environments::change_settings,
     environments::check_redirect,
-    clients::list,
     clients::create,
-    clients::show,
     clients::change,
-    clients::delete,
-    people::users,
-    people::create_user,
-    people::user,
-    people::change_user,
-    people::delete_user,
-    people::organizations,
-    people::create_organization,
-    people::organization,
-    people::change_organization,
-    people::delete_organization,
-    people::sessions,
-    people::end_session,
-    people::logout_notices,
+    users::create,
+    users::change_email,
+    logout_notices::list,
     inbox::list,
     inbox::latest,
     inbox::show,

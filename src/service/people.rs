@@ -316,38 +316,6 @@ pub async fn create_organization(context: &Context, fields: Value) -> Result<Org
     organization(context, &new.id).await
 }
 
-pub async fn change_organization(
-    context: &Context,
-    id: &str,
-    patch: &Value,
-) -> Result<OrganizationView, ControlError> {
-    if !patch.is_object() {
-        return Err(ControlError::field("", "must be a JSON object"));
-    }
-    if patch.get("id").is_some_and(|new| new != id) {
-        return Err(ControlError::field("id", "cannot be changed"));
-    }
-    retry_on_conflict(|| async {
-        let before = stored_organization(context, id).await?;
-        let mut fields = serde_json::to_value(OrganizationView::from(before.clone())).unwrap_or_default();
-        merge(&mut fields, patch);
-        let wanted = checked_organization(fields)?;
-        let changed = Organization {
-            display_name: wanted.display_name,
-            external_id: wanted.external_id,
-            slug: wanted.slug,
-            metadata: wanted.metadata,
-            updated_at_ms: context.now_ms(),
-            ..before.organization
-        };
-        let event = events::of_organization(context, EventType::OrganizationUpdated, &changed);
-        let written = context.store().update_organization(context.environment_id(), &changed, &event).await;
-        Ok::<_, ControlError>(written.map_err(taken)?.then_some(()))
-    })
-    .await?;
-    organization(context, id).await
-}
-
 /// Deletes an organization. Its members stay, whoever else they belong to.
 pub async fn delete_organization(context: &Context, id: &str) -> Result<(), ControlError> {
     retry_on_conflict(|| async {

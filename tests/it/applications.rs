@@ -97,11 +97,15 @@ async fn an_application_is_made_read_changed_and_deleted(
     );
     assert_eq!(masked["initiate_login_uri"], "");
 
-    // The control API tells of the same client.
+    // The control API tells of the same client, and what it changes leaves the rest as it is.
     let id = app["id"].as_str().unwrap();
-    let seen = server.do_control("GET", &format!("/clients/{id}"), Value::Null).await;
-    assert_eq!(seen["redirect_uris"], json!(["https://c.example.com/cb"]));
-    server.do_control("PATCH", &format!("/clients/{id}"), json!({ "name": "Renamed" })).await;
+    let change_of_own = json!({ "require_pushed_authorization_requests": true });
+    let seen = server.do_control("PATCH", &format!("/clients/{id}"), change_of_own).await;
+    assert_eq!(
+        (&seen["redirect_uris"], &seen["require_pushed_authorization_requests"]),
+        (&json!(["https://c.example.com/cb"]), &true.into())
+    );
+    server.do_api("PATCH", &path, json!({ "name": "Renamed" })).await;
     let renamed = server.do_api("GET", &path, Value::Null).await["client"].clone();
     assert_eq!(
         (&renamed["name"], &renamed["custom_claims"], &renamed["scopes"]),
@@ -143,8 +147,9 @@ async fn a_web_application_gets_secrets_that_work_at_once_and_loses_them(
     assert_eq!(calls_as(&server, &app, &second_plain).await.status, 401);
     // The control API shows such a client as well, and changes it.
     let id = app["id"].as_str().unwrap();
-    let seen = server.do_control("PATCH", &format!("/clients/{id}"), json!({ "name": "Bare" })).await;
-    assert_eq!((&seen["name"], &seen["client_secrets"]), (&"Bare".into(), &json!([])));
+    let change = json!({ "instant_sign_in": true });
+    let seen = server.do_control("PATCH", &format!("/clients/{id}"), change).await;
+    assert_eq!((&seen["instant_sign_in"], &seen["client_secrets"]), (&true.into(), &json!([])));
 }
 
 #[tokio::test]

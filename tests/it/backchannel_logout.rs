@@ -215,15 +215,15 @@ async fn whoever_ends_the_session_the_application_is_told() {
     // An operator,
     let jane = server.person();
     jane.sign_in("jane@example.com").await;
-    let sessions = server.do_control("GET", "/sessions", Value::Null).await;
-    let id = sessions["sessions"][0]["id"].as_str().unwrap();
-    server.do_control("DELETE", &format!("/sessions/{id}"), Value::Null).await;
+    let sessions = server.sessions_of("jane@example.com").await;
+    let id = sessions[0]["session_id"].as_str().unwrap();
+    server.do_control("POST", &format!("/api/sessions/{id}/revoke"), Value::Null).await;
     server.logout_notices(all_are("delivered", 1)).await;
     // the end of the account,
     jane.sign_in("jane@example.com").await;
-    let users = server.do_control("GET", "/users", Value::Null).await;
+    let users = server.do_control("GET", "/api/users", Value::Null).await;
     let id = users["users"][0]["id"].as_str().unwrap();
-    server.do_control("DELETE", &format!("/users/{id}"), Value::Null).await;
+    server.do_control("DELETE", &format!("/api/users/{id}"), Value::Null).await;
     server.logout_notices(all_are("delivered", 2)).await;
     // somebody else who signs in with the same browser.
     server.advance_s(61);

@@ -39,7 +39,7 @@ async fn browsers_that_spell_a_domain_differently_lead_to_one_person(
         first["email"].as_str().map(str::to_lowercase),
         second["email"].as_str().map(str::to_lowercase)
     );
-    let users = server.do_control("GET", "/users", Value::Null).await;
+    let users = server.do_control("GET", "/api/users", Value::Null).await;
     assert_eq!(users["users"].as_array().map(Vec::len), Some(1), "{users}");
 }
 
@@ -69,11 +69,14 @@ async fn lists_and_lookups_find_an_address_in_any_spelling() {
     assert_eq!(server.refused("POST", "/users", json!({ "email": ascii })).await, (409, "email".to_owned()));
     server.person().sign_in(ascii).await;
     for part in ["b\u{fc}cher", "B\u{dc}CHER.example", "xn--bcher", typed, ascii] {
+        assert_eq!(server.sessions_of(part).await.len(), 1, "{part}");
         let part: String = url::form_urlencoded::byte_serialize(part.as_bytes()).collect();
-        for (path, list) in [("users?q=", "users"), ("sessions?q=", "sessions"), ("flows?email=", "flows")] {
+        for (path, list) in [("api/users:search?query=", "users"), ("flows?email=", "flows")] {
             let found = server.do_control("GET", &format!("/{path}{part}"), Value::Null).await;
             assert_eq!(found[list].as_array().map(Vec::len), Some(1), "{path}{part}: {found}");
         }
+        let page = server.get(&format!("/dashboard/sessions?q={part}")).await.body;
+        assert!(page.contains(">Jane@") && !page.contains("No results"), "{part}: {page}");
         let found = server.get(&format!("/_emulator/v1/messages?q={part}")).await.json();
         assert!(found.to_string().contains("xn--bcher-kva"), "{part}: {found}");
     }

@@ -329,7 +329,7 @@ async fn members_of_no_other_organization_go_with_it_and_sessions_in_it_end() {
     let elsewhere = server.person().sign_in_with("bob@acme.test", &[("organization_id", "other")]).await;
     let elsewhere = server.exchange(&elsewhere.answer("code").unwrap()).await.json();
     server.do_api("DELETE", &path_of(&acme), Value::Null).await;
-    let users = server.do_control("GET", "/users", Value::Null).await;
+    let users = server.do_control("GET", "/api/users", Value::Null).await;
     let users: Vec<&str> =
         users["users"].as_array().unwrap().iter().map(|u| u["email"].as_str().unwrap()).collect();
     assert_eq!(users, ["bob@acme.test"]);

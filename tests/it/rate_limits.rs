@@ -190,14 +190,19 @@ async fn a_nul_anywhere_is_the_callers_mistake_and_takes_nobodys_log_away(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(server) = TestServer::on(engine, "").await else { return };
-    for path in
-        ["/_emulator/v1/flows/%00", "/_emulator/v1/users/%00", "/login/%00", "/_emulator/v1/messages?q=%00"]
-    {
+    for path in [
+        "/_emulator/v1/flows/%00",
+        "/_emulator/v1/api/users/%00",
+        "/login/%00",
+        "/_emulator/v1/messages?q=%00",
+    ] {
         let status = server.get(path).await.status;
         assert!(status < 500, "{path} answers {status}");
     }
     let token = server.client_token().await;
-    for path in ["/_emulator/v1/organizations", "/_emulator/v1/users", "/api/v1/passwordless/email/resend"] {
+    for path in
+        ["/_emulator/v1/api/organizations", "/_emulator/v1/users", "/api/v1/passwordless/email/resend"]
+    {
         let body = json!({ "display_name": "\0", "email": "a@x.io", "name": "\0", "auth_request_id": "\0" });
         let request = server.http().post(format!("{}{path}", server.url)).bearer_auth(&token).json(&body);
         let page = Page::of(request.send().await.unwrap()).await;

@@ -72,7 +72,7 @@ async fn fill(server: &TestServer, round: usize) {
     let name = |n: usize| format!("{round}-{n}");
     for n in 0..3 {
         let organization = json!({ "display_name": name(n), "external_id": name(n) });
-        server.do_control("POST", "/organizations", organization).await;
+        server.do_control("POST", "/api/organizations", organization).await;
         server.person().tokens(&format!("jane-{}@example.com", name(n))).await;
         let user = json!({ "email": format!("u{}@example.com", name(n)), "organizations": [name(n)] });
         server.do_control("POST", "/users", user).await;

@@ -194,7 +194,7 @@ describe('an environment', { concurrency: true }, () => {
     assert.match(await environment.waitForCode(ADA), /^\d{8}$/);
 
     await environment.reset({ keep: ['clock'] });
-    const { users } = await environment.call('GET', '/users');
+    const { users } = await environment.call('GET', '/api/users');
     assert.deepEqual(
       users.map(({ email }) => email),
       [ADA],

@@ -212,7 +212,7 @@ def test_goes_back_to_its_seed(vestibule: Environment) -> None:
     assert re.fullmatch(r"\d{8}", vestibule.wait_for_code(ADA))
 
     vestibule.reset(keep=["clock"])
-    assert [user["email"] for user in vestibule.call("GET", "/users")["users"]] == [ADA]
+    assert [user["email"] for user in vestibule.call("GET", "/api/users")["users"]] == [ADA]
     assert vestibule.settings.get()["passwordless"]["code_length"] == 6
     assert vestibule.clock.get()["ahead_s"] == 3600
     with pytest.raises(VestibuleError, match="no email"):
@@ -225,7 +225,7 @@ def test_goes_back_to_its_seed(vestibule: Environment) -> None:
 def test_is_seeded_with_organizations(vestibule: Environment) -> None:
     seeded = vestibule.seed(organizations=[{"display_name": "Analytical Engines"}])
     assert seeded == {"users": 0, "organizations": 1}
-    (organization,) = vestibule.call("GET", "/organizations")["organizations"]
+    (organization,) = vestibule.call("GET", "/api/organizations")["organizations"]
     assert organization["display_name"] == "Analytical Engines"
     assert vestibule.seed() == {"users": 0, "organizations": 0}
 
@@ -299,11 +299,11 @@ def test_is_made_as_wanted(vestibule_server: Server) -> None:
         assert environment.name == "as-wanted"
         assert environment.url == f"{vestibule_server.url}/e/as-wanted"
         assert environment.settings.get()["strict_redirects"] is True
-        assert [user["email"] for user in environment.call("GET", "/users")["users"]] == [ADA]
+        assert [user["email"] for user in environment.call("GET", "/api/users")["users"]] == [ADA]
         assert environment.clock.get()["frozen"] is True
-        (client,) = environment.call("GET", "/clients")["clients"]
-        assert client["redirect_uris"] == ["https://app.example.com/callback"]
-        assert client["instant_sign_in"] is False
+        (client,) = environment.call("GET", "/api/clients")["clients"]
+        assert client["post_login_uris"] == ["https://app.example.com/callback"]
+        assert environment.call("PATCH", f"/clients/{client['id']}", {})["instant_sign_in"] is False
 
 
 def test_is_gone_when_its_context_ends(vestibule_server: Server) -> None:

@@ -121,7 +121,8 @@ async fn lists_show_a_page_at_a_time_and_find_what_is_searched_for() {
     for n in 0..51 {
         let name = format!("{n:02}");
         server.do_control("POST", "/users", json!({ "email": format!("jane{name}@example.com") })).await;
-        server.do_control("POST", "/organizations", json!({ "display_name": format!("Org {name}") })).await;
+        let organization = json!({ "display_name": format!("Org {name}") });
+        server.do_control("POST", "/api/organizations", organization).await;
         server.do_control("POST", "/clients", json!({ "name": format!("Shop {name}") })).await;
         let fault =
             json!({ "match": { "path": format!("/p{name}") }, "effect": { "kind": "connection_reset" } });
@@ -168,14 +169,14 @@ async fn applications_users_faults_and_environments_are_made_and_deleted_by_form
         .await;
     let path = made.location.unwrap().replace(&server.url, "");
     let id = path.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
-    let client = server.do_control("GET", &format!("/clients/{id}"), Value::Null).await;
-    assert_eq!(client["redirect_uris"], json!(["https://shop.example.com/cb", "https://b.example.com/cb"]));
+    let client = server.do_control("GET", &format!("/api/clients/{id}"), Value::Null).await["client"].clone();
+    assert_eq!(client["post_login_uris"], json!(["https://shop.example.com/cb", "https://b.example.com/cb"]));
     let bad = server
         .post(&format!("/dashboard/applications/{id}"), &[("name", "Shop"), ("redirect_uris", "nonsense")])
         .await;
     assert!(beside(&bad, "application-redirect_uris-error").contains("not an absolute URI"), "{}", bad.body);
     assert_eq!(server.post(&format!("/dashboard/applications/{id}/delete"), &[]).await.status, 303);
-    assert_eq!(server.refused("GET", &format!("/clients/{id}"), Value::Null).await.0, 404);
+    assert_eq!(server.refused_api("GET", &format!("/clients/{id}"), Value::Null).await.0, 404);
 
     let user = server.post("/dashboard/users", &[("email", "jane@example.com"), ("name", "Jane")]).await;
     let path = user.location.unwrap().replace(&server.url, "");

@@ -220,24 +220,23 @@ async fn applications_come_change_and_go() {
         "the old secret is gone"
     );
     assert_eq!(token("test_other".to_owned()).await, 200);
-    assert_eq!(
-        server.refused("PATCH", &path, json!({ "redirect_uris": ["nonsense"] })).await,
-        (400, "redirect_uris".into())
-    );
+    let nonsense = server.refused_api("PATCH", &path, json!({ "post_login_uris": ["nonsense"] })).await;
+    assert_eq!((nonsense.0, nonsense.2.as_str()), (400, "client.post_login_uris"));
+    for field in ["redirect_uris", "name", "secret"] {
+        assert_eq!(server.refused("PATCH", &path, json!({ field: "x" })).await, (400, field.into()));
+    }
     assert_eq!(
         server.refused("POST", "/clients", json!({ "client_id": id, "client_secret": "x" })).await.0,
         409
     );
-    server.do_control("DELETE", &path, Value::Null).await;
-    assert_eq!(server.refused("GET", &path, Value::Null).await.0, 404);
+    server.do_api("DELETE", &path, Value::Null).await;
+    assert_eq!(server.refused_api("GET", &path, Value::Null).await.0, 404);
+    assert_eq!(server.refused("PATCH", &path, json!({ "instant_sign_in": true })).await.0, 404);
     let public = format!("/clients/{}", vestibule::config::DEFAULT_SPA_CLIENT_ID);
-    server.do_control("DELETE", &public, Value::Null).await;
+    server.do_api("DELETE", &public, Value::Null).await;
     let default = format!("/clients/{}", crate::support::CLIENT_ID);
-    assert_eq!(
-        server.refused("DELETE", &default, Value::Null).await,
-        (400, "clients".into()),
-        "one has to stay"
-    );
+    let (status, code, _) = server.refused_api("DELETE", &default, Value::Null).await;
+    assert_eq!((status, code.as_str()), (400, "FAILED_PRECONDITION"), "one has to stay");
     server.person().tokens("jane@example.com").await;
 }
 
@@ -363,12 +362,15 @@ async fn a_start_brings_what_changed_in_the_configuration_of_clients_and_leaves_
         std::iter::once(client("skc_a", first)).chain(others).collect::<String>()
     };
     let Some(server) = TestServer::on(engine, &toml("First", &["skc_b", "skc_c"])).await else { return };
-    server.do_control("PATCH", "/clients/skc_b", json!({ "name": "Changed by API" })).await;
+    server.do_control("PATCH", "/api/clients/skc_b", json!({ "name": "Changed by API" })).await;
     server.do_control("POST", "/clients", json!({ "client_id": "skc_made", "name": "Made by API" })).await;
-    let secret = server.do_control("GET", "/clients/skc_made", Value::Null).await["client_secrets"].clone();
+    let secret = async |server: &TestServer| {
+        server.do_control("PATCH", "/clients/skc_made", json!({})).await["client_secrets"].clone()
+    };
+    let before = secret(&server).await;
     let names = async |server: &TestServer| {
-        let listed = server.do_control("GET", "/clients", Value::Null).await;
-        let clients = listed["clients"].as_array().unwrap().clone();
+        let snapshot = server.do_control("GET", "/snapshot", Value::Null).await;
+        let clients = snapshot["clients"].as_array().unwrap().clone();
         let name = |client: &Value| format!("{} {}", client["client_id"], client["name"]).replace('"', "");
         clients.iter().map(name).collect::<Vec<_>>()
     };
@@ -377,7 +379,7 @@ async fn a_start_brings_what_changed_in_the_configuration_of_clients_and_leaves_
     assert_eq!(names(&same).await, all);
     let next = server.beside(&toml("Second", &["skc_b"])).await;
     assert_eq!(names(&next).await, ["skc_a Second", "skc_b Changed by API", "skc_made Made by API"]);
-    assert_eq!(next.do_control("GET", "/clients/skc_made", Value::Null).await["client_secrets"], secret);
+    assert_eq!(secret(&next).await, before);
     next.do_control("POST", "/reset", Value::Null).await;
     assert_eq!(names(&next).await, ["skc_a Second", "skc_b As configured"]);
 }

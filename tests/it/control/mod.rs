@@ -7,11 +7,12 @@ mod dashboard_management;
 mod environments;
 mod faults;
 mod flows;
+mod inbox;
 mod lost_updates;
-mod people;
 mod sign_in;
 mod state;
 mod tokens;
+mod users;
 
 use serde_json::Value;
 
@@ -34,6 +35,19 @@ impl TestServer {
         let page = self.control(method, path, body).await;
         assert!((200..300).contains(&page.status), "{method} {path}: {} {}", page.status, page.body);
         if page.body.is_empty() { Value::Null } else { page.json() }
+    }
+
+    /// The sessions of the users whose addresses contain this, as Scalekit's API lists them.
+    pub async fn sessions_of(&self, email: &str) -> Vec<Value> {
+        let query: String = url::form_urlencoded::byte_serialize(email.as_bytes()).collect();
+        let found = self.do_control("GET", &format!("/api/users:search?query={query}"), Value::Null).await;
+        let mut sessions = vec![];
+        for user in found["users"].as_array().unwrap() {
+            let path = format!("/api/users/{}/sessions", user["id"].as_str().unwrap());
+            let listed = self.do_control("GET", &path, Value::Null).await;
+            sessions.extend(listed["sessions"].as_array().unwrap().clone());
+        }
+        sessions
     }
 
     /// A call that has to be refused, with the first field it names.

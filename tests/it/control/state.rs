@@ -17,16 +17,20 @@ async fn a_reset_goes_back_to_the_seed_and_to_nothing_else(
     let Some(server) = TestServer::on(engine, SEED).await else { return };
     let person = server.person();
     let tokens = person.tokens("bob@example.com").await;
-    server.do_control("PATCH", "/users/usr_100000000000001", json!({ "name": "Changed" })).await;
+    let changed = json!({ "user_profile": { "name": "Changed" } });
+    server.do_control("PATCH", "/api/users/usr_100000000000001", changed).await;
     server.do_control("PATCH", "/settings", json!({ "passwordless": { "type": "OTP" } })).await;
     server.do_control("PUT", "/clock", json!({ "advance_s": 5 })).await;
     server.do_control("POST", "/faults", json!({ "latency_ms": 1 })).await;
     let keys = server.get("/keys").await.body;
     server.do_control("POST", "/reset", Value::Null).await;
-    let users = server.do_control("GET", "/users", Value::Null).await;
+    let users = server.do_control("GET", "/api/users", Value::Null).await;
     assert_eq!(users["users"].as_array().unwrap().len(), 1);
     assert_eq!(
-        (&users["users"][0]["name"], &users["users"][0]["organizations"][0]),
+        (
+            &users["users"][0]["user_profile"]["name"],
+            &users["users"][0]["memberships"][0]["organization_id"]
+        ),
         (&"Jane".into(), &"org_100000000000001".into())
     );
     assert!(
@@ -69,9 +73,9 @@ async fn a_seed_pins_ids_and_resets_go_back_to_it_unless_told_otherwise() {
         "users": [{ "email": "goes@acme.test", "organizations": ["goes"] }] });
     assert_eq!(server.do_control("POST", "/seed", stays).await, json!({ "users": 1, "organizations": 0 }));
     server.do_control("POST", "/seed?until_reset=true", goes).await;
-    assert_eq!(server.do_control("GET", "/users", Value::Null).await["users"].as_array().unwrap().len(), 2);
+    assert_eq!(server.do_control("GET", "/api/users", Value::Null).await["total_size"], 2);
     server.do_control("POST", "/reset", Value::Null).await;
-    let users = server.do_control("GET", "/users", Value::Null).await;
+    let users = server.do_control("GET", "/api/users", Value::Null).await;
     assert_eq!(users["users"].as_array().unwrap().len(), 1);
     assert_eq!(users["users"][0]["id"], "usr_100000000000002");
     let bad = json!({ "users": [{ "email": "a@b.io", "id": "usr_1" }] });
@@ -104,9 +108,16 @@ async fn a_snapshot_brings_back_what_was(#[case] source: Engine, #[case] target:
     assert_eq!(to.do_control("PUT", "/snapshot", snapshot.clone()).await, json!({ "ignored": [] }));
 
     assert_eq!(to.get("/keys").await.body, from.get("/keys").await.body);
-    for path in ["/users", "/organizations", "/sessions", "/clients", "/messages", "/faults"] {
+    for path in ["/api/users", "/api/organizations", "/messages", "/faults"] {
         let there = from.do_control("GET", path, Value::Null).await;
         assert_eq!(to.do_control("GET", path, Value::Null).await, there, "{path}");
+    }
+    let sessions = from.sessions_of("bob@example.com").await;
+    assert_eq!((to.sessions_of("bob@example.com").await, sessions.len()), (sessions.clone(), 1));
+    for client in ["skc_made", CLIENT_ID] {
+        let path = format!("/clients/{client}");
+        let there = from.do_control("PATCH", &path, json!({})).await;
+        assert_eq!(to.do_control("PATCH", &path, json!({})).await, there, "with its secrets");
     }
     assert_eq!(to.do_control("GET", "/settings", Value::Null).await["branding"]["name"], "Snapped");
     // Who was signed in there is signed in here: the refresh token, its session and its keys came along.
@@ -194,8 +205,8 @@ async fn makes_a_golden_snapshot() {
     server.do_control("PUT", "/clock", json!({ "frozen": true })).await;
     server.do_control("PATCH", "/settings", json!({ "branding": { "name": "Golden" } })).await;
     server.do_control("POST", "/faults", json!({ "match": { "path": "/nowhere" }, "latency_ms": 1 })).await;
-    let logout = json!({ "backchannel_logout_uri": "http://localhost:3000/logout" });
-    server.do_control("PATCH", &format!("/clients/{CLIENT_ID}"), logout).await;
+    let logout = json!({ "back_channel_logout_uris": ["http://localhost:3000/logout"] });
+    server.do_api("PATCH", &format!("/clients/{CLIENT_ID}"), logout).await;
     let acme = "/organizations/org_100000000000001";
     server.do_api("POST", &format!("{acme}/domains"), json!({ "domain": "acme.com" })).await;
     server.do_api("POST", &format!("{acme}/clients"), json!({ "name": "Robot" })).await;
@@ -350,7 +361,7 @@ async fn scenarios_are_read_from_files_and_start_from_a_clean_state() {
     let names = server.do_control("GET", "/scenarios", Value::Null).await;
     assert_eq!(names["scenarios"], json!(["broken", "snapped", "strict"]));
     server.do_control("POST", "/scenarios/strict/load", Value::Null).await;
-    let users = server.do_control("GET", "/users", Value::Null).await;
+    let users = server.do_control("GET", "/api/users", Value::Null).await;
     assert_eq!(users["users"][0]["email"], "vip@acme.test");
     assert_eq!(users["users"].as_array().unwrap().len(), 1);
     assert_eq!(server.do_control("GET", "/clock", Value::Null).await["now"], "2030-01-01T00:00:00.000Z");
@@ -367,12 +378,13 @@ async fn scenarios_are_read_from_files_and_start_from_a_clean_state() {
         );
     }
     assert_eq!(
-        server.do_control("GET", "/users", Value::Null).await,
+        server.do_control("GET", "/api/users", Value::Null).await,
         users,
         "a bad scenario changes nothing"
     );
     server.do_control("POST", "/scenarios/snapped/load", Value::Null).await;
-    assert_eq!(server.do_control("GET", "/users", Value::Null).await["users"][0]["email"], "bob@example.com");
+    let users = server.do_control("GET", "/api/users", Value::Null).await;
+    assert_eq!(users["users"][0]["email"], "bob@example.com");
 }
 
 #[cfg(unix)]

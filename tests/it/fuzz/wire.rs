@@ -109,9 +109,11 @@ fn any_body_and_cookie_at_the_control_api_gets_an_answer_that_blames_the_caller(
         ("POST", "/tokens/decode"),
         ("POST", "/sign-in"),
         ("PATCH", "/settings"),
-        ("POST", "/organizations"),
+        ("POST", "/api/organizations"),
         ("PUT", "/snapshot"),
         ("PATCH", "/users/jane@example.com"),
+        ("PATCH", "/api/users/usr_100000000000000001"),
+        ("PATCH", "/api/clients/app"),
         ("PATCH", "/clients/app"),
     ];
     let input =
