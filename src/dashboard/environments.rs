@@ -173,12 +173,12 @@ pub async fn change_state(
     form: Posted,
 ) -> PageResult {
     use crate::service::changes::ControlError;
-    use crate::service::people;
+    use crate::service::seed;
     let params = form_params(&request, form)?;
     match one(&params, "act") {
         SEED => {
             let outcome = match serde_json::from_str(one(&params, "seed")) {
-                Ok(value) => people::seed_from(&context, &value, false).await.map(|_| ()),
+                Ok(value) => seed::write_json(&context, &value, false).await.map(|_| ()),
                 Err(error) => Err(ControlError::field("seed", format!("is not valid JSON: {error}"))),
             };
             match outcome {

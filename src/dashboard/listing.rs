@@ -7,7 +7,7 @@ use super::{error_page, one};
 use crate::http::params;
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
-use crate::service::people::PeopleFilter;
+use crate::service::users::PeopleFilter;
 
 /// Rows on a page.
 pub const PAGE_SIZE: usize = 50;

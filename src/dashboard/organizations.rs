@@ -20,7 +20,6 @@ use crate::runtime::Context;
 use crate::service::api::ApiRefusal;
 use crate::service::changes::ControlError;
 use crate::service::organizations::{self, NewOrganization};
-use crate::service::people;
 
 pub const HERE: &str = "/dashboard/organizations";
 
@@ -111,19 +110,20 @@ async fn list_page(
     form_state: &FormState,
 ) -> Result<Page, actix_web::Error> {
     let listing = Listing::of(request);
-    let mut found =
-        people::organizations(context, &listing.filter()).await.map_err(|r| error_page(request, r))?;
+    let found = organizations::listed(context, &listing.filter()).await;
+    let mut found = found.map_err(|failure| error_page(request, failure.into()))?;
     let pager = listing.pager(context, HERE, &mut found);
     let mut page = page(context, request, HERE, "Organizations");
     let table = if found.is_empty() {
         listing.empty("No organizations yet", "An organization is a customer of your application. With full-stack tokens, every sign-up creates one.")
     } else {
-        let rows = found.into_iter().map(|o| {
+        let rows = found.into_iter().map(|listed| {
+            let organization = listed.organization;
             Row::new(vec![
-                Cell::link(o.display_name, context.path(&path(&o.id))),
-                Cell::text(o.id),
-                Cell::text(o.external_id.unwrap_or_default()),
-                Cell::text(o.members.to_string()),
+                Cell::link(organization.display_name, context.path(&path(&organization.id))),
+                Cell::text(organization.id),
+                Cell::text(organization.external_id.unwrap_or_default()),
+                Cell::text(listed.members.to_string()),
             ])
         });
         Block::Table(Table { columns: &["Name", "ID", "External ID", "Members"], rows: rows.collect() })
@@ -399,7 +399,8 @@ async fn delete(
     DashboardContext(context): DashboardContext,
     id: web::Path<String>,
 ) -> PageResult {
-    people::delete_organization(&context, &id).await.map_err(|r| error_page(&request, r))?;
+    let deleted = organizations::delete_and_keep_members(&context, &RecordKey::Id(id.into_inner())).await;
+    deleted.map_err(|refused| error_page(&request, refused.into()))?;
     Ok(redirect_with_flash(&context, HERE, "deleted"))
 }
 

@@ -11,7 +11,7 @@ use crate::domain::clock::rfc3339;
 use crate::domain::session::{Device, SessionRecord, SessionStatus};
 use crate::runtime::Context;
 use crate::service::user_agent::UserAgent;
-use crate::service::{Failure, backchannel_logout, people, user_sessions};
+use crate::service::{Failure, backchannel_logout, user_sessions};
 
 const HERE: &str = "/dashboard/sessions";
 
@@ -192,7 +192,7 @@ async fn end(
     DashboardContext(context): DashboardContext,
     id: web::Path<String>,
 ) -> PageResult {
-    people::end_session(&context, &id).await.map_err(|r| error_page(&request, r))?;
+    user_sessions::revoke(&context, &id).await.map_err(|refused| error_page(&request, refused.into()))?;
     Ok(redirect_with_flash(&context, HERE, "ended"))
 }
 

@@ -17,7 +17,7 @@ use crate::domain::user::{User, UserChange};
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
 use crate::service::memberships::create as add_member;
-use crate::service::{people, user_sessions, users};
+use crate::service::{seed, user_sessions, users};
 
 const HERE: &str = "/dashboard/users";
 
@@ -67,7 +67,8 @@ async fn list_page(
     form_state: &FormState,
 ) -> Result<Page, actix_web::Error> {
     let listing = Listing::of(request);
-    let mut found = people::users(context, &listing.filter()).await.map_err(|r| error_page(request, r))?;
+    let found = users::listed(context, &listing.filter()).await;
+    let mut found = found.map_err(|failure| error_page(request, failure.into()))?;
     let pager = listing.pager(context, HERE, &mut found);
     let mut page = page(context, request, HERE, "Users");
     let table = if found.is_empty() {
@@ -153,7 +154,7 @@ async fn create(
         check_lengths(&params)?;
         let mut fields = patch(&params);
         fields["organizations"] = lines(one(&params, "organizations")).into();
-        people::create_user(&context, fields).await
+        seed::create_user(&context, fields).await
     };
     match created.await {
         Ok(made) => Ok(redirect_with_flash(&context, &path(&made.id), "created")),
@@ -297,7 +298,7 @@ async fn save(
     let params = form_params(&request, form)?;
     let changed = async {
         check_lengths(&params)?;
-        people::change_user(&context, &id, &patch(&params)).await
+        seed::change_user(&context, &id, &patch(&params)).await
     };
     match changed.await {
         Ok(_) => Ok(redirect_with_flash(&context, &path(&id), "saved")),
@@ -379,6 +380,7 @@ async fn delete(
     DashboardContext(context): DashboardContext,
     id: web::Path<String>,
 ) -> PageResult {
-    people::delete_user(&context, &id).await.map_err(|r| error_page(&request, r))?;
+    let deleted = users::delete(&context, &RecordKey::Id(id.into_inner())).await;
+    deleted.map_err(|refused| error_page(&request, refused.into()))?;
     Ok(redirect_with_flash(&context, HERE, "deleted"))
 }

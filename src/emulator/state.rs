@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, ProblemDocument, Query, json, no_content, refuse};
-use crate::service::people;
+use crate::service::seed;
 use crate::service::snapshot::{self, Snapshot};
 use crate::service::state::{self, Keep};
 
@@ -72,7 +72,7 @@ pub struct Seeded {
     responses((status = 200, body = Seeded), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn seed(request: HttpRequest, Control(context): Control, Body(value): Body<Value>) -> Answer {
     let until_reset = Query::of(&request).and_then(|q| q.boolean("until_reset")).map_err(refuse)?;
-    let (users, organizations) = people::seed_from(&context, &value, until_reset).await.map_err(refuse)?;
+    let (users, organizations) = seed::write_json(&context, &value, until_reset).await.map_err(refuse)?;
     Ok(json(&Seeded { users, organizations }))
 }
 

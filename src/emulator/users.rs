@@ -6,13 +6,14 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, ProblemDocument, created, json, refuse};
-use crate::service::people::{self, UserView};
+use crate::service::seed;
+use crate::service::users::UserView;
 
 /// Adds a user, in the words of `[[users]]`: with an id of your own, or without an organization. No email is sent.
 #[utoipa::path(post, path = "/_emulator/v1/users", tag = "users", request_body(content = Object, description = "Fields of a user."),
     responses((status = 201, body = UserView), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(fields): Body<Value>) -> Answer {
-    Ok(created(&people::create_user(&context, fields).await.map_err(refuse)?))
+    Ok(created(&seed::create_user(&context, fields).await.map_err(refuse)?))
 }
 
 /// The new address of a user.
@@ -32,5 +33,5 @@ pub async fn change_email(
     Body(input): Body<EmailInput>,
 ) -> Answer {
     let patch = serde_json::json!({ "email": input.email });
-    Ok(json(&people::change_user(&context, &id, &patch).await.map_err(refuse)?))
+    Ok(json(&seed::change_user(&context, &id, &patch).await.map_err(refuse)?))
 }

@@ -1,4 +1,4 @@
-//! Isolated environments: made in one call, each with its own URL, credentials, people, clock, inbox and faults.
+//! Isolated environments: made in one call, each with its own URL, credentials, users, clock, inbox and faults.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::changed_settings::take_clients;
 use super::changes::ControlError;
-use super::{clients, people, settings::Settings};
+use super::{clients, settings::Settings};
 use crate::config::{merge, seed_from_json};
 use crate::domain::clock::{ClockChange, ClockSetting, rfc3339};
 use crate::domain::environment::Environment;
@@ -170,7 +170,7 @@ pub async fn create(context: &Context, wanted: CreateEnvironment) -> Result<Envi
         server.layers.environment(&id, Some(name.clone()), &settings).map_err(|e| within("settings", e))?;
     let clients = server.clients().changes(&[], &environment.clients, machine_ms)?;
     take_clients(&mut settings);
-    let people = seed_from_json(&object_or_nothing(&wanted.seed)).map_err(|e| within("seed", e))?;
+    let wanted_seed = seed_from_json(&object_or_nothing(&wanted.seed)).map_err(|e| within("seed", e))?;
     let mut secret = [0; 32];
     entropy.fill(&mut secret);
     let record = EnvironmentRecord {
@@ -198,8 +198,8 @@ pub async fn create(context: &Context, wanted: CreateEnvironment) -> Result<Envi
     }
     let runtime = open(context, &name).await?;
     let there = context.in_environment(runtime.clone());
-    let ready = seed::with_ids(&people, there.now_ms(), there.many_ids(IdKind::User));
-    if let Err(refused) = people::write_seed(&there, &ready, false).await {
+    let ready = seed::with_ids(&wanted_seed, there.now_ms(), there.many_ids(IdKind::User));
+    if let Err(refused) = seed::write(&there, &ready, false).await {
         // A seed that contradicts itself leaves nothing behind.
         context.store().delete_environment(&record.id).await?;
         context.registry.forget(&name);

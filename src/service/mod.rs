@@ -35,7 +35,6 @@ mod organization_entry;
 pub mod organizations;
 pub mod outbox;
 pub mod passwordless;
-pub mod people;
 pub mod permissions;
 pub mod portal_links;
 pub mod pushed_requests;

@@ -9,7 +9,8 @@ use crate::domain::organization::{Feature, Organization, OrganizationChange, Reg
 use crate::domain::page::{Page, PageRequest, Position, Scope};
 use crate::domain::record_key::RecordKey;
 use crate::runtime::Context;
-use crate::storage::{Members, OrganizationFilter, StoreError};
+pub use crate::storage::ListedOrganization;
+use crate::storage::{Members, OrganizationFilter, PeopleFilter, StoreError};
 
 /// Records of a page where nobody says how many.
 const PAGE_SIZE: u32 = 10;
@@ -48,6 +49,11 @@ pub async fn find(context: &Context, key: &RecordKey) -> Result<Organization, Ap
 pub(super) fn unknown(key: &RecordKey) -> ApiRefusal {
     let text = format!("organization not found: there is no organization {key}");
     ApiRefusal::new(ApiErrorCode::NotFound, text)
+}
+
+/// Organizations whose name, slug or external id has some part, newest first, by the offset of a page.
+pub async fn listed(context: &Context, filter: &PeopleFilter) -> Result<Vec<ListedOrganization>, Failure> {
+    Ok(context.store().listed_organizations(context.environment_id(), filter).await?)
 }
 
 /// Lists organizations, newest first: all, or the one of an external id.
@@ -166,10 +172,18 @@ pub async fn set_max_allowed_users(
 
 /// Deletes an organization with everything that belongs to it, and the users who belong to no other.
 pub async fn delete(context: &Context, key: &RecordKey) -> Result<(), ApiRefusal> {
+    delete_with(context, key, Members::GoWithTheirLastOrganization).await
+}
+
+/// The same, but all members stay users.
+pub async fn delete_and_keep_members(context: &Context, key: &RecordKey) -> Result<(), ApiRefusal> {
+    delete_with(context, key, Members::Stay).await
+}
+
+async fn delete_with(context: &Context, key: &RecordKey, members: Members) -> Result<(), ApiRefusal> {
     retry_on_conflict(|| async {
         let before = find(context, key).await?;
         let told = events::of_deleted_organization(context, &before).await?;
-        let members = Members::GoWithTheirLastOrganization;
         let (store, environment_id, now_ms) = (context.store(), context.environment_id(), context.now_ms());
         let is_done = store
             .delete_organization(environment_id, &before, members, &told.events, &told.logouts, now_ms)

@@ -1,11 +1,21 @@
-//! People and organizations that exist before anybody signs in.
+//! Users and organizations in the words of the configuration: those that exist before anybody signs in, and users that
+//! the control API adds.
 
-use crate::config::{SeedOrganization as SeedOrganizationSettings, SeedSettings};
+use serde_json::{Value, json};
+
+use super::changes::{ControlError, exists};
+use super::users::{self, UserView};
+use super::{events, memberships, retry_on_conflict};
+use crate::config::{SeedOrganization as SeedOrganizationSettings, SeedSettings, merge, seed_from_json};
 use crate::domain::clock::UnixMs;
+use crate::domain::field_error::FieldError;
 use crate::domain::ids::{IdKind, stable_id};
+use crate::domain::membership::Membership;
 use crate::domain::permission::Permission;
-use crate::runtime::Seed;
-use crate::storage::{SeedDomain, SeedOrganization, SeedUser};
+use crate::domain::record_key::RecordKey;
+use crate::domain::user::{Profile, User};
+use crate::runtime::{Context, Seed};
+use crate::storage::{SeedDomain, SeedOrganization, SeedUser, StoreError, WithUser};
 
 /// Gives ids to seeded records that have none. Organizations need the same one at every start, so theirs comes
 /// from their external id or name, and those of domains from what they are; users keep the id that their address has.
@@ -67,4 +77,148 @@ fn organization(settings: &SeedOrganizationSettings) -> SeedOrganization {
         metadata: settings.metadata.clone(),
         id,
     }
+}
+
+/// Writes a seed; a pinned id that is taken is named.
+pub async fn write(context: &Context, seed: &Seed, until_reset: bool) -> Result<(), ControlError> {
+    context.store().seed(context.environment_id(), seed, until_reset, context.now_ms()).await.map_err(
+        |error| {
+            exists(error, "users", "or organizations: an id or external_id is used by another record already")
+        },
+    )
+}
+
+/// Adds users, organizations and roles in the words of the configuration. With `until_reset`, resets do not go back to them.
+pub async fn write_json(
+    context: &Context,
+    value: &Value,
+    until_reset: bool,
+) -> Result<(usize, usize), ControlError> {
+    let settings = seed_from_json(value).map_err(ControlError::Invalid)?;
+    let ready = with_ids(&settings, context.now_ms(), context.many_ids(IdKind::User));
+    write(context, &ready, until_reset).await?;
+    Ok((settings.users.len(), settings.organizations.len()))
+}
+
+async fn find(context: &Context, id: &str) -> Result<User, ControlError> {
+    Ok(users::find(context, &RecordKey::Id(id.to_owned())).await?)
+}
+
+/// Checks one user by the rules of the configuration, and finds the organizations it names. Memberships of `before` stay as
+/// they are.
+async fn checked(context: &Context, mut fields: Value, before: Option<&User>) -> Result<User, ControlError> {
+    let Some(object) = fields.as_object_mut() else {
+        return Err(ControlError::field("", "must be a JSON object"));
+    };
+    for read_only in ["created_at", "updated_at", "last_sign_in_at"] {
+        object.remove(read_only);
+    }
+    if object.contains_key("roles") {
+        let text = "cannot be set here: Scalekit's API gives and takes roles, at /_emulator/v1/api too";
+        return Err(ControlError::field("roles", text));
+    }
+    let named = object.remove("organizations").unwrap_or_else(|| json!([]));
+    if let Some(before) = before {
+        object.insert("id".to_owned(), before.id.clone().into());
+    }
+    let settings = seed_from_json(&json!({ "users": [fields] })).map_err(|e| own(e, "users[0]."))?;
+    let Some(user) =
+        with_ids(&settings, context.now_ms(), context.many_ids(IdKind::User)).users.into_iter().next()
+    else {
+        return Err(ControlError::field("email", "is missing"));
+    };
+    let Some(named) = named.as_array() else {
+        return Err(ControlError::field("organizations", "must be a list of ids or external ids"));
+    };
+    let now_ms = context.now_ms();
+    let mut joined = vec![];
+    for name in named {
+        let text = name.as_str().unwrap_or_default();
+        let Some(organization) = context.store().organization_summary(context.environment_id(), text).await?
+        else {
+            let reason = format!("names {name}, which is neither id nor external_id of an organization");
+            return Err(ControlError::field("organizations", reason));
+        };
+        let stored = before.and_then(|user| user.membership(&organization.id)).cloned();
+        let membership = match stored {
+            Some(stored) => stored,
+            None => Membership {
+                roles: memberships::default_roles(context, &organization.id).await?,
+                ..Membership::direct(organization.id, organization.display_name, now_ms)
+            },
+        };
+        joined.push(membership);
+    }
+    let mut checked = before.cloned().unwrap_or_else(|| User::new(user.id, user.email.clone(), now_ms));
+    checked.email = user.email;
+    checked.external_id = user.external_id;
+    let Profile { details, .. } = checked.profile;
+    checked.profile = Profile {
+        name: user.name,
+        given_name: user.given_name,
+        family_name: user.family_name,
+        picture: user.picture,
+        locale: user.locale,
+        details,
+    };
+    checked.memberships.clear();
+    for membership in joined {
+        // One that is named twice is one.
+        if checked.membership(&membership.organization_id).is_none() {
+            checked.join(membership);
+        }
+    }
+    Ok(checked)
+}
+
+/// Names of single fields instead of those within a list.
+fn own(errors: Vec<FieldError>, prefix: &str) -> ControlError {
+    let stripped = errors.into_iter().map(|e| {
+        let field = e.field.strip_prefix(prefix).unwrap_or(&e.field).to_owned();
+        FieldError::new(field, e.reason)
+    });
+    ControlError::Invalid(stripped.collect())
+}
+
+const USER_TAKEN: &str = "id or external_id is used by another user already";
+
+pub async fn create_user(context: &Context, fields: Value) -> Result<UserView, ControlError> {
+    let new = checked(context, fields, None).await?;
+    let events = events::of_memberships(context, None, Some(&new)).await?;
+    context
+        .store()
+        .insert_user(context.environment_id(), &new, WithUser { events: &events, ..WithUser::default() })
+        .await
+        .map_err(|error| exists(error, "email", USER_TAKEN))?;
+    Ok(find(context, &new.id).await?.into())
+}
+
+/// Changes a user: what is named replaces what was there.
+pub async fn change_user(context: &Context, id: &str, patch: &Value) -> Result<UserView, ControlError> {
+    if !patch.is_object() {
+        return Err(ControlError::field("", "must be a JSON object"));
+    }
+    if patch.get("id").is_some_and(|new| new != id) {
+        return Err(ControlError::field("id", "cannot be changed"));
+    }
+    retry_on_conflict(|| async {
+        let before = find(context, id).await?;
+        let mut fields = serde_json::to_value(UserView::from(before.clone())).unwrap_or_default();
+        merge(&mut fields, patch);
+        let after = checked(context, fields, Some(&before)).await?;
+        let after = User { updated_at_ms: context.now_ms(), ..after };
+        let events = events::of_memberships(context, Some(&before), Some(&after)).await?;
+        let logouts = events::of_left_organizations(context, &before, &after).await?;
+        let with = WithUser { events: &events, logouts: &logouts, ..WithUser::default() };
+        match context.store().update_user(context.environment_id(), &before, &after, with).await {
+            Ok(is_done) => Ok(is_done.then_some(())),
+            // An organization was deleted meanwhile.
+            Err(StoreError::MissingParent(_)) => Ok(None),
+            Err(error) => Err(exists(error, "email", USER_TAKEN)),
+        }
+    })
+    .await?;
+    // Sessions in organizations that the user left have ended: applications hear of it.
+    context.runtime.server.sessions_ended.notify_one();
+    Ok(find(context, id).await?.into())
 }

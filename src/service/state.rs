@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::changes::{ControlError, publish_change};
-use super::{people, settings, snapshot};
+use super::{seed, settings, snapshot};
 use crate::domain::clock::ClockSetting;
 use crate::domain::fault::FaultRule;
 use crate::domain::field_error::FieldError;
@@ -115,7 +115,7 @@ pub async fn load_scenario(context: &Context, name: &str) -> Result<(), ControlE
         .map_err(ControlError::Invalid)?;
     reset(context, Keep::default()).await?;
     settings::change(context, &wanted).await?;
-    people::seed_from(context, &seed, true).await?;
+    seed::write_json(context, &seed, true).await?;
     faults::create_checked(context, scenario.faults).await?;
     if let Some(at_ms) = clock {
         let change = crate::domain::clock::ClockChange {

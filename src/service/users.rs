@@ -1,16 +1,63 @@
 //! Users: who is known to the environment.
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use super::api::ApiRefusal;
 use super::{Failure, events, organizations, retry_on_conflict};
 use crate::domain::api_error::ApiErrorCode;
+use crate::domain::clock::rfc3339;
 use crate::domain::page::{Page, PageRequest, Position, Scope};
 use crate::domain::record_key::RecordKey;
 use crate::domain::user::{User, UserChange};
 use crate::runtime::Context;
+pub use crate::storage::PeopleFilter;
 use crate::storage::{StoreError, UserFilter, WithUser};
 
 /// Records of a page where nobody says how many.
 const PAGE_SIZE: u32 = 10;
+
+/// A user as the control API shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct UserView {
+    pub id: String,
+    pub email: String,
+    pub name: Option<String>,
+    pub given_name: Option<String>,
+    pub family_name: Option<String>,
+    pub picture: Option<String>,
+    pub locale: Option<String>,
+    pub external_id: Option<String>,
+    /// Ids of the organizations the user belongs to.
+    pub organizations: Vec<String>,
+    /// RFC 3339.
+    pub created_at: String,
+    pub updated_at: String,
+    pub last_sign_in_at: Option<String>,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email.as_str().to_owned(),
+            name: user.profile.name,
+            given_name: user.profile.given_name,
+            family_name: user.profile.family_name,
+            picture: user.profile.picture,
+            locale: user.profile.locale,
+            external_id: user.external_id,
+            organizations: user
+                .memberships
+                .into_iter()
+                .map(|membership| membership.organization_id)
+                .collect(),
+            created_at: rfc3339(user.created_at_ms),
+            updated_at: rfc3339(user.updated_at_ms),
+            last_sign_in_at: user.last_sign_in_at_ms.map(rfc3339),
+        }
+    }
+}
 
 /// Finds a user.
 pub async fn find(context: &Context, key: &RecordKey) -> Result<User, ApiRefusal> {
@@ -18,6 +65,12 @@ pub async fn find(context: &Context, key: &RecordKey) -> Result<User, ApiRefusal
     found.ok_or_else(|| {
         ApiRefusal::new(ApiErrorCode::NotFound, format!("user not found: there is no user {key}"))
     })
+}
+
+/// Users whose address, name or external id has some part, newest first, by the offset of a page.
+pub async fn listed(context: &Context, filter: &PeopleFilter) -> Result<Vec<UserView>, Failure> {
+    let found = context.store().listed_users(context.environment_id(), filter).await?;
+    Ok(found.into_iter().map(UserView::from).collect())
 }
 
 /// Lists all users, newest first.

@@ -145,13 +145,12 @@ impl Store {
              o.metadata_json, o.features_json, o.max_allowed_users, o.absolute_session_timeout_min, \
              o.idle_session_timeout_min, o.created_at_ms, o.updated_at_ms, (SELECT COUNT(*) FROM memberships m \
              WHERE m.environment_id = o.environment_id AND m.organization_id = o.id) AS members \
-             FROM organizations o WHERE o.environment_id = $1 AND ($2 = '' OR o.id = $2) \
-             AND ($3 = '' OR LOWER(o.display_name) LIKE $3 ESCAPE '~' OR LOWER(COALESCE(o.slug, '')) LIKE $3 ESCAPE '~' \
-             OR LOWER(COALESCE(o.external_id, '')) LIKE $3 ESCAPE '~') \
-             ORDER BY o.created_at_ms DESC, o.id DESC LIMIT $4 OFFSET $5",
+             FROM organizations o WHERE o.environment_id = $1 \
+             AND ($2 = '' OR LOWER(o.display_name) LIKE $2 ESCAPE '~' OR LOWER(COALESCE(o.slug, '')) LIKE $2 ESCAPE '~' \
+             OR LOWER(COALESCE(o.external_id, '')) LIKE $2 ESCAPE '~') \
+             ORDER BY o.created_at_ms DESC, o.id DESC LIMIT $3 OFFSET $4",
         )
         .bind(environment_id)
-        .bind(filter.id.clone().unwrap_or_default())
         .bind(filter.pattern())
         .bind(filter.limit)
         .bind(filter.offset)

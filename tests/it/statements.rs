@@ -8,8 +8,8 @@ use vestibule::runtime::{Context, EnvironmentSelector};
 use vestibule::service::environments::{self, CreateEnvironment};
 use vestibule::service::flows::FlowFilter;
 use vestibule::service::inbox::InboxFilter;
-use vestibule::service::people::PeopleFilter;
-use vestibule::service::{backchannel_logout, faults, flows, inbox, people};
+use vestibule::service::users::PeopleFilter;
+use vestibule::service::{backchannel_logout, faults, flows, inbox, organizations, user_sessions, users};
 
 use crate::support::statements::statements_of;
 use crate::support::{Engine, TestServer};
@@ -43,7 +43,7 @@ async fn a_new_environment_reads_no_other() {
 
 /// The statements of each list.
 async fn lists(context: &Context) -> Vec<(&'static str, Vec<String>)> {
-    let people_filter = PeopleFilter { limit: 100, ..PeopleFilter::default() };
+    let list_filter = PeopleFilter { limit: 100, ..PeopleFilter::default() };
     let flow_filter = FlowFilter { limit: 100, ..FlowFilter::default() };
     let inbox_filter = InboxFilter { limit: 100, ..InboxFilter::default() };
     macro_rules! list {
@@ -57,9 +57,9 @@ async fn lists(context: &Context) -> Vec<(&'static str, Vec<String>)> {
     flows::write(&context.runtime.server).await;
     vec![
         list!("environments", environments::list(context, "", "")),
-        list!("users", people::users(context, &people_filter)),
-        list!("organizations", people::organizations(context, &people_filter)),
-        list!("sessions", people::sessions(context, &people_filter)),
+        list!("users", users::listed(context, &list_filter)),
+        list!("organizations", organizations::listed(context, &list_filter)),
+        list!("sessions", user_sessions::recent(context, &list_filter)),
         list!("flows", flows::list(context, &flow_filter)),
         list!("messages", inbox::messages(context, &inbox_filter, Duration::ZERO)),
         list!("faults", faults::list(context)),
