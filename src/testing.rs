@@ -132,7 +132,7 @@ impl Server {
         Ok(Self { default, stop })
     }
 
-    /// An isolated environment with credentials, people, clock, inbox and faults of its own.
+    /// An isolated environment with credentials, users, clock, inbox and faults of its own.
     ///
     /// # Errors
     /// When the server refuses or does not answer.

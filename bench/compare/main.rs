@@ -77,7 +77,7 @@ fn main() {
         ("start", start),
         ("calls", calls),
         ("sign-in", sign_in),
-        ("people", people),
+        ("users", users),
         ("management", management::management),
         ("replicas", replicas),
         ("unread", unread),
@@ -382,9 +382,9 @@ fn database() -> Option<String> {
     load::on_this_thread(postgres::fresh_database())
 }
 
-/// What it costs to have had many people. Each number has a server of its own, and their rounds take turns, so that a disk
+/// What it costs to have had many users. Each number has a server of its own, and their rounds take turns, so that a disk
 /// that is slow for a while is slow for all.
-fn people(bench: &mut Bench) {
+fn users(bench: &mut Bench) {
     bench.report.title(
         "Scaling with users",
         "| users, and as many expired requests | per second | p50 | p99 | p99 to that of none |",
@@ -413,7 +413,7 @@ fn people(bench: &mut Bench) {
     }
 }
 
-/// Writes people and expired requests into the database of a server that does not run.
+/// Writes users and expired requests into the database of a server that does not run.
 fn fill(folder: &Path, count: u64) {
     if count == 0 {
         return;

@@ -43,7 +43,7 @@ type ClockOptions struct {
 	Frozen bool
 }
 
-// Environment is an isolated part of a server: people, emails, settings and clock of its own. It may be used by several
+// Environment is an isolated part of a server: users, emails, settings and clock of its own. It may be used by several
 // goroutines.
 type Environment struct {
 	// URL is the environment URL to give to the application under test: Scalekit's environment URL.
@@ -327,7 +327,7 @@ const (
 	KeepFaults   Keep = "faults"
 )
 
-// Reset goes back to the seed: people as seeded, nobody signed in, no email; settings, clock and faults as at the start
+// Reset goes back to the seed: users as seeded, nobody signed in, no email; settings, clock and faults as at the start
 // unless kept.
 func (e *Environment) Reset(ctx context.Context, keep ...Keep) error {
 	if keep == nil {

@@ -62,7 +62,7 @@ export interface EnvironmentOptions {
   clock?: ClockInput;
   /** Callbacks of the client that is made. Loopback `http` URLs need none. */
   redirect_uris?: string[];
-  /** May {@link Environment.signIn} sign people in for that client? Default: false. */
+  /** May {@link Environment.signIn} sign users in for that client? Default: false. */
   instant_sign_in?: boolean;
 }
 
@@ -316,7 +316,7 @@ export class Environment {
    * client does not allow it: make the environment with `instant_sign_in: true`.
    */
   signIn(email: string, authorizationUrl: string | URL): Promise<SignedIn>;
-  /** People as seeded, nobody signed in, no email, no log; settings, clock and faults as at the start unless kept. */
+  /** Users as seeded, nobody signed in, no email, no log; settings, clock and faults as at the start unless kept. */
   reset(options?: { keep?: ('settings' | 'clock' | 'faults')[] }): Promise<void>;
   /** Adds users and organizations. Resets go back to them too. Refused with 400 or 409. */
   seed(records: Seed): Promise<Seeded>;
@@ -337,7 +337,7 @@ export class Environment {
 export class Server extends Environment {
   protected constructor();
   /**
-   * Makes an isolated environment with credentials, people, clock, inbox and faults of its own. Refused with 400 when
+   * Makes an isolated environment with credentials, users, clock, inbox and faults of its own. Refused with 400 when
    * a field is wrong, and with 409 when the name is taken.
    */
   newEnvironment(options?: EnvironmentOptions): Promise<Environment>;

@@ -120,7 +120,7 @@ mod tests {
     use crate::domain::organization::bad_slug;
 
     #[test]
-    fn no_two_people_have_one_address_and_no_two_organizations_one_name() {
+    fn no_two_users_have_one_address_and_no_two_organizations_one_name() {
         let addresses: BTreeSet<String> =
             (0..5_000).map(|n| format!("{}@a.example", person(n).mailbox)).collect();
         assert_eq!(addresses.len(), 5_000);

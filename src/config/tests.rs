@@ -191,7 +191,7 @@ fn secrets_that_are_easy_to_guess_are_refused_and_told_how_to_make_one() {
 }
 
 #[test]
-fn production_mode_demands_what_real_people_need() {
+fn production_mode_requires_what_real_users_need() {
     let found = problems(
         "mode = \"production\"\npublic_urls = [\"http://id.example.com\"]\n[control]\nenabled = true\n",
     );
@@ -273,7 +273,7 @@ fn two_spellings_of_one_mailbox_and_two_records_of_one_id_are_refused() {
 }
 
 #[test]
-fn organizations_have_domains_that_are_theirs_alone_and_others_that_let_people_join() {
+fn organizations_have_domains_that_are_theirs_alone_and_others_that_let_users_join() {
     let table = |fields: &str| format!("[[organizations]]\ndisplay_name = \"Acme\"\n{fields}\n");
     let config =
         load(&table("domains = [\"ACME.com\", \"acme.com\"]\nallowed_email_domains = [\"acme.com\"]"))

@@ -7,7 +7,7 @@ use super::{error_page, one};
 use crate::http::params;
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
-use crate::service::users::PeopleFilter;
+use crate::service::users::ListFilter;
 
 /// Rows on a page.
 pub const PAGE_SIZE: usize = 50;
@@ -33,12 +33,12 @@ impl Listing {
     }
 
     /// What the list asks the store for: one more than it shows, to know whether there is another.
-    pub fn filter(&self) -> PeopleFilter {
-        PeopleFilter {
+    pub fn filter(&self) -> ListFilter {
+        ListFilter {
             query: Some(self.q.clone()),
             offset: i64::try_from(self.offset).unwrap_or(i64::MAX),
             limit: i64::try_from(PAGE_SIZE + 1).unwrap_or(i64::MAX),
-            ..PeopleFilter::default()
+            ..ListFilter::default()
         }
     }
 

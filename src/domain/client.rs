@@ -32,7 +32,7 @@ pub struct Client {
     pub id_token_signed_response_alg: SigningAlgorithm,
     /// Access token lifetime of this client alone.
     pub access_token_lifetime_s: Option<i64>,
-    /// The control API may sign people in for this client without an email.
+    /// The control API may sign users in for this client without an email.
     pub instant_sign_in: bool,
     pub api: ClientApiSettings,
 }

@@ -26,7 +26,7 @@ pub struct EnvironmentInput {
     pub clock: ClockInput,
     /// Callbacks of the client that is made.
     pub redirect_uris: Vec<String>,
-    /// May the control API sign people in for that client without an email?
+    /// May the control API sign users in for that client without an email?
     pub instant_sign_in: bool,
 }
 

@@ -25,7 +25,7 @@ pub enum Kept {
     Faults,
 }
 
-/// Back to the seed: people as seeded, nobody signed in, no email, no log; settings, clock and faults as at the start.
+/// Back to the seed: users as seeded, nobody signed in, no email, no log; settings, clock and faults as at the start.
 #[utoipa::path(post, path = "/_emulator/v1/reset", tag = "state", request_body = Option<ResetInput>,
     responses((status = 204), (status = 400, body = ProblemDocument)))]
 pub async fn reset(Control(context): Control, Body(input): Body<ResetInput>) -> Answer {

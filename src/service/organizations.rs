@@ -10,7 +10,7 @@ use crate::domain::page::{Page, PageRequest, Position, Scope};
 use crate::domain::record_key::RecordKey;
 use crate::runtime::Context;
 pub use crate::storage::ListedOrganization;
-use crate::storage::{Members, OrganizationFilter, PeopleFilter, StoreError};
+use crate::storage::{ListFilter, Members, OrganizationFilter, StoreError};
 
 /// Records of a page where nobody says how many.
 const PAGE_SIZE: u32 = 10;
@@ -52,7 +52,7 @@ pub(super) fn unknown(key: &RecordKey) -> ApiRefusal {
 }
 
 /// Organizations whose name, slug or external id has some part, newest first, by the offset of a page.
-pub async fn listed(context: &Context, filter: &PeopleFilter) -> Result<Vec<ListedOrganization>, Failure> {
+pub async fn listed(context: &Context, filter: &ListFilter) -> Result<Vec<ListedOrganization>, Failure> {
     Ok(context.store().listed_organizations(context.environment_id(), filter).await?)
 }
 

@@ -24,7 +24,7 @@ pub struct Keep {
     pub faults: bool,
 }
 
-/// Brings the environment back to its seed: people as seeded; nobody signed in, no email, no request, no log; settings,
+/// Brings the environment back to its seed: users as seeded; nobody signed in, no email, no request, no log; settings,
 /// clock and faults as at the start. Signing keys stay, so that applications need not fetch them again.
 pub async fn reset(context: &Context, keep: Keep) -> Result<(), ControlError> {
     flows::write(&context.runtime.server).await;

@@ -11,7 +11,7 @@ use crate::domain::page::{Page, PageRequest, Position, Scope};
 use crate::domain::record_key::RecordKey;
 use crate::domain::session::{SessionEnd, SessionRecord, SessionStatus};
 use crate::runtime::Context;
-use crate::storage::{PeopleFilter, SessionFilter};
+use crate::storage::{ListFilter, SessionFilter};
 
 /// Records of a page where nobody says how many.
 const PAGE_SIZE: u32 = 10;
@@ -40,7 +40,7 @@ pub async fn find(context: &Context, id: &str) -> Result<SessionRecord, ApiRefus
 /// Sessions of all users with the addresses of those, newest first, by the offset of a page.
 pub async fn recent(
     context: &Context,
-    filter: &PeopleFilter,
+    filter: &ListFilter,
 ) -> Result<Vec<(SessionRecord, Option<String>)>, Failure> {
     let (store, environment_id) = (context.store(), context.environment_id());
     let listed = store.sessions(environment_id, filter).await?;

@@ -11,7 +11,7 @@ use crate::domain::page::{Page, PageRequest, Position, Scope};
 use crate::domain::record_key::RecordKey;
 use crate::domain::user::{User, UserChange};
 use crate::runtime::Context;
-pub use crate::storage::PeopleFilter;
+pub use crate::storage::ListFilter;
 use crate::storage::{StoreError, UserFilter, WithUser};
 
 /// Records of a page where nobody says how many.
@@ -68,7 +68,7 @@ pub async fn find(context: &Context, key: &RecordKey) -> Result<User, ApiRefusal
 }
 
 /// Users whose address, name or external id has some part, newest first, by the offset of a page.
-pub async fn listed(context: &Context, filter: &PeopleFilter) -> Result<Vec<UserView>, Failure> {
+pub async fn listed(context: &Context, filter: &ListFilter) -> Result<Vec<UserView>, Failure> {
     let found = context.store().listed_users(context.environment_id(), filter).await?;
     Ok(found.into_iter().map(UserView::from).collect())
 }

@@ -35,7 +35,7 @@ pub struct ClientRecord {
     pub id_token_signed_response_alg: String,
     /// Of this client alone.
     pub access_token_lifetime_s: Option<i64>,
-    /// May the control API sign people in for it without an email?
+    /// May the control API sign users in for it without an email?
     pub instant_sign_in: bool,
     /// What Scalekit's API keeps with it, as an object.
     pub api_json: String,

@@ -70,7 +70,7 @@ pub use session_records::SessionFilter;
 pub use sessions::{SessionChange, SessionRow};
 pub use sign_in::{Completion, Joining, MailQuota, SilentSignIn};
 pub use state::{Tables, check_row, has_version, snapshot_tables, table_statements};
-pub use users::{PeopleFilter, Seed, SeedUser, UserFilter, WithUser};
+pub use users::{ListFilter, Seed, SeedUser, UserFilter, WithUser};
 pub use webhooks::{DeliveryFilter, SeedWebhook, WebhookRecord};
 
 use error::is_damaged;

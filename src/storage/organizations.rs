@@ -2,7 +2,7 @@
 
 use super::domains::{self, SeedDomain};
 use super::{
-    Batch, PeopleFilter, Statement, Store, StoreError, Transaction, events, like_pattern, row::row,
+    Batch, ListFilter, Statement, Store, StoreError, Transaction, events, like_pattern, row::row,
     session_clients, sql,
 };
 use crate::domain::clock::UnixMs;
@@ -138,7 +138,7 @@ impl Store {
     pub async fn listed_organizations(
         &self,
         environment_id: &str,
-        filter: &PeopleFilter,
+        filter: &ListFilter,
     ) -> Result<Vec<ListedOrganization>, StoreError> {
         let rows: Vec<ListedOrganizationRow> = sql(
             "SELECT o.id, o.version, o.display_name, o.region_code, o.external_id, o.slug, o.logo_url, \

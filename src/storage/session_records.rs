@@ -1,7 +1,7 @@
 //! Sessions with all that is told of them.
 
 use super::sessions::{bind_page, page_of_sessions};
-use super::{PeopleFilter, Store, StoreError, row::row, sql};
+use super::{ListFilter, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::page::{PageAnchor, PageRequest};
 use crate::domain::session::{Device, Session, SessionEnd, SessionEntry, SessionRecord, SessionStatus};
@@ -168,7 +168,7 @@ impl Store {
     pub async fn listed_session_records(
         &self,
         environment_id: &str,
-        filter: &PeopleFilter,
+        filter: &ListFilter,
     ) -> Result<Vec<SessionRecord>, StoreError> {
         let query = sessions_with_entries!(
             concat!("SELECT s.* ", page_of_sessions!()),

@@ -1,6 +1,6 @@
 //! Browser sessions.
 
-use super::{Batch, PeopleFilter, Statement, Store, StoreError, row::row, session_clients, sql};
+use super::{Batch, ListFilter, Statement, Store, StoreError, row::row, session_clients, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::session::{Device, Session, SessionEnd};
 
@@ -94,7 +94,7 @@ macro_rules! page_of_sessions {
 pub(super) use page_of_sessions;
 
 /// The values of [`page_of_sessions`].
-pub(super) fn bind_page(query: Statement, environment_id: &str, filter: &PeopleFilter) -> Statement {
+pub(super) fn bind_page(query: Statement, environment_id: &str, filter: &ListFilter) -> Statement {
     query
         .bind(environment_id)
         .bind(filter.user_id.clone().unwrap_or_default())
@@ -109,7 +109,7 @@ impl Store {
     pub async fn sessions(
         &self,
         environment_id: &str,
-        filter: &PeopleFilter,
+        filter: &ListFilter,
     ) -> Result<Vec<SessionRow>, StoreError> {
         let query = sql(concat!(
             "SELECT s.id, s.user_id, s.organization_id, s.authenticated_at_ms, s.last_active_at_ms, \

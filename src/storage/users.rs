@@ -228,9 +228,9 @@ impl UserFilter {
     }
 }
 
-/// Which people, organizations or sessions to list.
+/// Which users, organizations or sessions to list.
 #[derive(Debug, Clone, Default)]
-pub struct PeopleFilter {
+pub struct ListFilter {
     /// Part of an address, a name or an external id; case does not count.
     pub query: Option<String>,
     pub user_id: Option<String>,
@@ -238,7 +238,7 @@ pub struct PeopleFilter {
     pub limit: i64,
 }
 
-impl PeopleFilter {
+impl ListFilter {
     pub(super) fn pattern(&self) -> String {
         self.query.as_deref().filter(|q| !q.is_empty()).map(like_pattern).unwrap_or_default()
     }
@@ -253,7 +253,7 @@ impl Store {
     pub async fn listed_users(
         &self,
         environment_id: &str,
-        filter: &PeopleFilter,
+        filter: &ListFilter,
     ) -> Result<Vec<User>, StoreError> {
         let rows: Vec<UserRow> = users_with_memberships!(
             "SELECT * FROM users WHERE environment_id = $1 \

@@ -65,7 +65,7 @@ async fn the_cookie_alone_ends_the_session_and_the_next_sign_in_asks_again() {
 }
 
 #[tokio::test]
-async fn without_an_address_people_stay_on_a_page_that_leads_back_to_the_application() {
+async fn without_an_address_users_stay_on_a_page_that_leads_back_to_the_application() {
     let server = TestServer::with(REGISTERED).await;
     let person = server.person();
     let tokens = person.tokens("jane@example.com").await;

@@ -12,8 +12,8 @@ use vestibule::domain::record_key::RecordKey;
 use vestibule::domain::session::Session;
 use vestibule::domain::user::User;
 use vestibule::storage::{
-    Members, OrganizationFilter, PeopleFilter, PortalLink, Seed, SeedOrganization, SeedUser, Store,
-    StoreError, WithUser,
+    ListFilter, Members, OrganizationFilter, PortalLink, Seed, SeedOrganization, SeedUser, Store, StoreError,
+    WithUser,
 };
 
 use crate::support::{Database, Engine};
@@ -276,7 +276,7 @@ async fn members_stay_or_go_with_their_last_organization_and_sessions_with_them(
     let first = read(&store, "org_1").await.unwrap();
     assert!(delete(&store, &first, Members::GoWithTheirLastOrganization).await);
     assert!(!delete(&store, &first, Members::GoWithTheirLastOrganization).await);
-    let filter = PeopleFilter { limit: 10, ..PeopleFilter::default() };
+    let filter = ListFilter { limit: 10, ..ListFilter::default() };
     let mut left: Vec<_> = store
         .listed_users(ENV, &filter)
         .await

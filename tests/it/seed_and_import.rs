@@ -32,7 +32,7 @@ fn api(server: &Running, path: &str) -> Value {
 }
 
 #[test]
-fn a_server_starts_from_made_up_people_who_are_the_same_every_time() {
+fn a_server_starts_from_made_up_users_who_are_the_same_every_time() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["--users", "50", "--organizations", "5"];
     let toml = printed(&seed(folder.path(), &arguments));

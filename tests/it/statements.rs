@@ -8,7 +8,7 @@ use vestibule::runtime::{Context, EnvironmentSelector};
 use vestibule::service::environments::{self, CreateEnvironment};
 use vestibule::service::flows::FlowFilter;
 use vestibule::service::inbox::InboxFilter;
-use vestibule::service::users::PeopleFilter;
+use vestibule::service::users::ListFilter;
 use vestibule::service::{backchannel_logout, faults, flows, inbox, organizations, user_sessions, users};
 
 use crate::support::statements::statements_of;
@@ -43,7 +43,7 @@ async fn a_new_environment_reads_no_other() {
 
 /// The statements of each list.
 async fn lists(context: &Context) -> Vec<(&'static str, Vec<String>)> {
-    let list_filter = PeopleFilter { limit: 100, ..PeopleFilter::default() };
+    let list_filter = ListFilter { limit: 100, ..ListFilter::default() };
     let flow_filter = FlowFilter { limit: 100, ..FlowFilter::default() };
     let inbox_filter = InboxFilter { limit: 100, ..InboxFilter::default() };
     macro_rules! list {

@@ -241,7 +241,7 @@ async fn secrets_and_keys_are_made_by_whoever_is_first_and_survive(
 
 #[rstest]
 #[tokio::test]
-async fn seeding_twice_changes_nothing_and_finds_people_by_any_spelling(
+async fn seeding_twice_changes_nothing_and_finds_users_by_any_spelling(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(database) = Database::fresh(engine).await else { return };

@@ -1,4 +1,4 @@
-//! Users and their memberships by Scalekit's API, as an application manages the people of its customers.
+//! Users and their memberships by Scalekit's API, as an application manages the users of its customers.
 
 use futures_util::future::join_all;
 use rstest::rstest;

@@ -211,7 +211,7 @@ async fn every_error_is_a_problem_document() {
 }
 
 #[tokio::test]
-async fn the_first_page_is_an_index_for_programs_and_for_people() {
+async fn the_first_page_is_an_index_for_programs_and_for_browsers() {
     let server = TestServer::start().await;
     for path in ["/_emulator", "/_emulator/", "/_emulator/v1", "/_emulator/v1/"] {
         let index = server.get(path).await;

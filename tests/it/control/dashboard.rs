@@ -250,7 +250,7 @@ async fn the_clock_and_the_state_are_changed_by_forms() {
 }
 
 #[tokio::test]
-async fn where_a_token_is_demanded_people_sign_in_with_it() {
+async fn where_a_token_is_required_users_sign_in_with_it() {
     let server = TestServer::with("[control]\ntoken = \"open, sesame, open\"").await;
     let person = server.person();
     let ask = || person.browser.get(format!("{}/dashboard", server.url)).header("accept", "text/html");

@@ -48,7 +48,7 @@ async fn tokens_at(server: &TestServer, environment: &Value, address: &str) -> V
 
 #[rstest]
 #[tokio::test]
-async fn an_environment_has_its_own_url_credentials_people_mail_and_tokens(
+async fn an_environment_has_its_own_url_credentials_users_emails_and_tokens(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(server) = TestServer::on(engine, "").await else { return };

@@ -149,7 +149,7 @@ async fn a_database_that_stalls_breaks_or_vanishes_holds_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_database_slows_people_and_fails_nobody() {
+async fn a_slow_database_slows_users_and_fails_nobody() {
     let Some(database) = Own::start("100") else { return };
     let proxy = Proxy::before(&database.socket()).await;
     let server = Process::running(Some(proxy.url()), "").await;

@@ -27,7 +27,7 @@ fn memory_mib(process: &Process, name: &str) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
-/// A server that holds some people, and the answer about whom is large.
+/// A server with some users, of which the snapshot is large.
 async fn populated() -> Process {
     let process = Process::running(None, "").await;
     let (client, url) = (client(), format!("{}/_emulator/v1/users", process.url));

@@ -41,7 +41,7 @@ var scenarios = []struct {
 	{"unknown_request", "an unknown auth_request_id is not found", unknownRequest},
 	{"not_emulated", "a method that is not emulated says so by its name", notEmulated},
 	{"management", "an organization has a member with a role and a session, and a machine", management},
-	{"concurrent", "twenty people sign in at once", concurrent},
+	{"concurrent", "twenty users sign in at once", concurrent},
 	{"restart", "tokens and open requests outlive a restart", restart},
 }
 

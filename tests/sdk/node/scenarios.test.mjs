@@ -196,7 +196,7 @@ scenario('not_emulated', 'a method that is not emulated says so by name', async 
   await refused(call, 'ScalekitNotImplementedException', 'NOT_EMULATED', /ConnectionService\/EnableConnection is not emulated/);
 });
 
-scenario('concurrent', 'twenty people prove their addresses at once', async () => {
+scenario('concurrent', 'twenty users prove their addresses at once', async () => {
   const proofs = await Promise.all(Array.from({ length: 20 }, async (_, n) => {
     const address = `concurrent${n}@example.com`;
     const { id, mail } = await sent(vestibule, scalekit, address);

@@ -215,7 +215,7 @@ def test_a_method_that_is_not_emulated_says_so_by_name(scalekit):
 
 
 @scenario("concurrent")
-def test_twenty_people_prove_their_addresses_at_once(vestibule, scalekit):
+def test_twenty_users_prove_their_addresses_at_once(vestibule, scalekit):
     def prove(number):
         address = f"concurrent{number}@example.com"
         sent, mail = send(vestibule, scalekit, address)

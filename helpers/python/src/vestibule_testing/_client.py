@@ -387,7 +387,7 @@ class Environment:
         )
 
     def reset(self, *, keep: Sequence[str] = ()) -> None:
-        """People as seeded, nobody signed in, no email, no log; settings, clock and faults as at the start.
+        """Users as seeded, nobody signed in, no email, no log; settings, clock and faults as at the start.
 
         `keep` names those of "settings", "clock" and "faults" that stay as they are.
         """

@@ -39,7 +39,7 @@ class Server(Environment):
         redirect_uris: Sequence[str] = (),
         instant_sign_in: bool = False,
     ) -> Environment:
-        """Makes an isolated environment with credentials, people, clock, inbox and faults of its own.
+        """Makes an isolated environment with credentials, users, clock, inbox and faults of its own.
 
         Refused with 400 when a field is wrong, and with 409 when the name is taken.
 
@@ -49,7 +49,7 @@ class Server(Environment):
             seed: `users` and `organizations`, in the words of the configuration.
             clock: Where its clock begins: `now`, `advance_s`, `frozen`, `date_tokens_ahead`.
             redirect_uris: Callbacks of the client that is made. Loopback `http` URLs need none.
-            instant_sign_in: May `Environment.sign_in` sign people in for that client?
+            instant_sign_in: May `Environment.sign_in` sign users in for that client?
         """
         wanted: dict[str, Any] = {"redirect_uris": list(redirect_uris), "instant_sign_in": instant_sign_in}
         given = {"name": name, "settings": settings, "seed": seed, "clock": clock}

@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.stream.StreamSupport;
 
 /**
- * An isolated part of a server: people, emails, settings and clock of its own. It may be used by several threads.
+ * An isolated part of a server: users, emails, settings and clock of its own. It may be used by several threads.
  *
  * <p>All methods that ask the server throw {@link VestibuleException} when it refuses or does not answer.
  */
@@ -166,7 +166,7 @@ public final class VestibuleEnvironment implements AutoCloseable {
   }
 
   /**
-   * Goes back to the seed: people as seeded, nobody signed in, no email; settings, clock and faults as at the start
+   * Goes back to the seed: users as seeded, nobody signed in, no email; settings, clock and faults as at the start
    * unless kept.
    */
   public void reset(Keep... keep) {
