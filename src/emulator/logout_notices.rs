@@ -15,7 +15,7 @@ pub struct LogoutNoticeList {
 }
 
 /// Which applications were told of the end of a session by back-channel logout, or still have to be: the last 500.
-#[utoipa::path(get, path = "/_emulator/v1/logout-notices", tag = "sessions",
+#[utoipa::path(get, path = "/_emulator/v1/logout-notices", tag = "logout-notices",
     responses((status = 200, body = LogoutNoticeList)))]
 pub async fn list(Control(context): Control) -> Answer {
     let notices = backchannel_logout::notices(&context, LOGOUT_NOTICES).await;
