@@ -27,7 +27,9 @@ macro_rules! control_api {
         #[openapi(
             info(
                 title = "Vestibule control API",
-                description = "Read codes without a mailbox, move time, break things on purpose, start clean. It is there in \
+                description = "Read codes without a mailbox, move time, break things on purpose, start clean. Users, \
+                    organizations, applications and sessions are those of Scalekit's API, which is served below \
+                    `/_emulator/v1/api/` too and described at `/api/v1/openapi.json`. It is there in \
                     development mode; on loopback it needs no token, elsewhere `Authorization: Bearer TOKEN`. Every path \
                     works in an isolated environment too: `http://NAME.localhost:6870/_emulator/v1/…` or \
                     `http://localhost:6870/e/NAME/_emulator/v1/…`.",
