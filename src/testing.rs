@@ -41,7 +41,7 @@ pub enum TestError {
     /// The server did not start; the text says why.
     #[error("the server did not start: {0}")]
     Start(String),
-    /// The control API refused the request (RFC 9457).
+    /// The control API refused the request (RFC 9457), or Scalekit's API, which it serves below `/api`.
     #[error("{status}: {detail}")]
     Refused {
         /// The HTTP status.
@@ -263,6 +263,23 @@ pub struct Environment {
     http: Client,
 }
 
+/// What the control API refuses, or Scalekit's API, which words it otherwise.
+fn refusal(status: u16, body: &Value) -> TestError {
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let violations = &body["details"][0]["validation_error_info"]["field_violations"];
+    let (detail, errors, reason) = if body["detail"].is_string() {
+        ("detail", &body["errors"], "reason")
+    } else {
+        ("message", violations, "description")
+    };
+    let errors = errors.as_array().into_iter().flatten();
+    TestError::Refused {
+        status,
+        detail: text(body, detail),
+        errors: errors.map(|error| (text(error, "field"), text(error, reason))).collect(),
+    }
+}
+
 impl Environment {
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Response, TestError> {
         let mut request = self.http.request(method, format!("{}/_emulator/v1{path}", self.url));
@@ -274,14 +291,8 @@ impl Environment {
             return Ok(response);
         }
         let status = response.status().as_u16();
-        let problem: Value = response.json().await.unwrap_or_default();
-        let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
-        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
-        Err(TestError::Refused {
-            status,
-            detail: text(&problem, "detail"),
-            errors: errors.iter().map(|e| (text(e, "field"), text(e, "reason"))).collect(),
-        })
+        let body: Value = response.json().await.unwrap_or_default();
+        Err(refusal(status, &body))
     }
 
     /// Opens the inbox of an address, to read what arrives from now on.
@@ -381,7 +392,8 @@ impl Environment {
         self.call(Method::POST, "/reset", json!({})).await.map(|_| ())
     }
 
-    /// Any call of the control API, such as `POST /faults`; its answer as JSON, `null` for none.
+    /// Any call of the control API, such as `POST /faults`, or of Scalekit's API, such as `GET /api/users`; its answer as
+    /// JSON, `null` for none.
     ///
     /// # Errors
     /// `Refused` with the fields that are wrong.

@@ -323,8 +323,8 @@ export class Environment {
   /** Sign-ins, newest first: of an address or a part of one, or all. */
   flows(email?: string): Promise<Flow[]>;
   /**
-   * Any call of the control API, such as `call('POST', '/tokens', { user })`; its answer, `null` for none. The path is
-   * below `/_emulator/v1`.
+   * Any call of the control API, such as `call('POST', '/tokens', { user })`, or of Scalekit's API, such as
+   * `call('GET', '/api/users')`; its answer, `null` for none. The path is below `/_emulator/v1`.
    */
   call(method: string, path: string, body?: unknown): Promise<any>;
   /** Deletes the environment with everything in it. Throws with status 404 when it is gone; the default one stays. */

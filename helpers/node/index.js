@@ -30,7 +30,7 @@ export class VestibuleError extends Error {
   }
 }
 
-/** Makes an error of an answer. An answer as OAuth gives it, without a title, is read as well. */
+/** Makes an error of an answer of the control API. One of Scalekit's API, or as OAuth gives it, is read as well. */
 function refusal(response, text) {
   let body;
   try {
@@ -39,12 +39,15 @@ function refusal(response, text) {
     body = undefined;
   }
   if (body === null || typeof body !== 'object') body = {};
+  const info = body.details?.[0];
+  const violations = info?.validation_error_info?.field_violations ?? [];
+  const code = body.error ?? info?.error_code ?? null;
   return new VestibuleError({
     status: response.status,
-    code: body.error ?? null,
-    title: body.title ?? body.error ?? `HTTP ${response.status}`,
-    detail: body.detail ?? body.error_description ?? text.slice(0, 500),
-    errors: body.errors ?? [],
+    code,
+    title: body.title ?? code ?? `HTTP ${response.status}`,
+    detail: body.detail ?? body.error_description ?? body.message ?? text.slice(0, 500),
+    errors: body.errors ?? violations.map(({ field, description }) => ({ field, reason: description })),
   });
 }
 

@@ -93,5 +93,12 @@ async fn time_moves_state_resets_and_refusals_name_the_field() {
         Err(TestError::Refused { status: 400, errors, .. }) => assert_eq!(errors[0].0, "now"),
         other => panic!("{other:?}"),
     }
+    match server.call(Method::POST, "/api/organizations", json!({})).await {
+        Err(TestError::Refused { status: 400, errors, detail }) => {
+            assert_eq!(errors[0].0, "organization.display_name");
+            assert!(!detail.is_empty() && !errors[0].1.is_empty(), "{detail}");
+        }
+        other => panic!("{other:?}"),
+    }
     assert!(matches!(Server::with("typo = 1").await, Err(TestError::Configuration(_))));
 }

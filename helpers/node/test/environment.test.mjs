@@ -123,6 +123,16 @@ describe('an environment', { concurrency: true }, () => {
     await assert.rejects(environment.waitForEvent('user.created', { timeoutMs: 0 }), { status: 400 });
   });
 
+  it("says what Scalekit's API refuses", async () => {
+    const environment = await server.newEnvironment();
+    await assert.rejects(environment.call('POST', '/api/organizations', {}), (error) => {
+      assert.deepEqual([error.status, error.code], [400, 'INVALID_ARGUMENT']);
+      assert.equal(error.errors[0].field, 'organization.display_name');
+      assert.ok(error.detail && error.errors[0].reason, error.message);
+      return true;
+    });
+  });
+
   it('says that a mail carries no code or no link', async () => {
     const links = await server.newEnvironment({ settings: { passwordless: { type: 'LINK' } } });
     await new Browser().open(authorizationUrl(links, ADA));

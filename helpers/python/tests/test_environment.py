@@ -144,6 +144,15 @@ def test_does_not_wait_in_an_environment_that_is_gone(vestibule: Environment) ->
     assert (gone.value.status, gone.value.code) == (404, "unknown_environment")
 
 
+def test_says_what_scalekits_api_refuses(vestibule: Environment) -> None:
+    with pytest.raises(VestibuleError) as refused:
+        vestibule.call("POST", "/api/organizations", {})
+    assert (refused.value.status, refused.value.code) == (400, "INVALID_ARGUMENT")
+    assert refused.value.errors[0]["field"] == "organization.display_name"
+    assert refused.value.detail
+    assert refused.value.errors[0]["reason"]
+
+
 def test_says_that_a_mail_carries_no_code_or_no_link(vestibule: Environment) -> None:
     vestibule.settings.change({"passwordless": {"type": "LINK"}})
     Browser(authorization_url(vestibule, ADA))

@@ -103,20 +103,25 @@ class Control:
 
 
 def _refusal(status: int, text: str) -> VestibuleError:
-    """Makes an error of an answer. An answer as OAuth gives it, without a title, is read as well."""
+    """Makes an error of an answer of the control API. One of Scalekit's API, or as OAuth gives it, is read as well."""
     try:
         body = json.loads(text)
     except ValueError:
         body = None
     if not isinstance(body, dict):
         body = {}
-    code = body.get("error")
+    details = body.get("details")
+    first = details[0] if isinstance(details, list) and details else None
+    info: dict[str, Any] = first if isinstance(first, dict) else {}
+    violations = info.get("validation_error_info", {}).get("field_violations", [])
+    code = body.get("error") or info.get("error_code")
     return VestibuleError(
         body.get("title") or code or f"HTTP {status}",
-        body.get("detail") or body.get("error_description") or text[:500],
+        body.get("detail") or body.get("error_description") or body.get("message") or text[:500],
         status=status,
         code=code,
-        errors=body.get("errors") or [],
+        errors=body.get("errors")
+        or [{"field": found["field"], "reason": found["description"]} for found in violations],
     )
 
 
@@ -281,7 +286,7 @@ class Environment:
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Any call of the control API, such as `call("POST", "/tokens", {"user": user})`.
 
-        The path is below `/_emulator/v1`. Gives the answer, None for none.
+        The path is below `/_emulator/v1`; `/api/users` there is Scalekit's API. Gives the answer, None for none.
         """
         return self._control.call(method, path, body)
 
