@@ -38,7 +38,6 @@ impl Listing {
             query: Some(self.q.clone()),
             offset: i64::try_from(self.offset).unwrap_or(i64::MAX),
             limit: i64::try_from(PAGE_SIZE + 1).unwrap_or(i64::MAX),
-            ..ListFilter::default()
         }
     }
 

@@ -86,8 +86,8 @@ row! {
 macro_rules! page_of_sessions {
     () => {
         "FROM sessions s LEFT JOIN users u ON u.environment_id = s.environment_id AND u.id = s.user_id \
-         WHERE s.environment_id = $1 AND ($2 = '' OR s.user_id = $2) \
-         AND ($3 = '' OR u.email_key LIKE $3 ESCAPE '~' OR u.email_key LIKE $6 ESCAPE '~') \
+         WHERE s.environment_id = $1 \
+         AND ($2 = '' OR u.email_key LIKE $2 ESCAPE '~' OR u.email_key LIKE $3 ESCAPE '~') \
          ORDER BY s.created_at_ms DESC, s.id DESC LIMIT $4 OFFSET $5"
     };
 }
@@ -97,11 +97,10 @@ pub(super) use page_of_sessions;
 pub(super) fn bind_page(query: Statement, environment_id: &str, filter: &ListFilter) -> Statement {
     query
         .bind(environment_id)
-        .bind(filter.user_id.clone().unwrap_or_default())
         .bind(filter.pattern())
+        .bind(filter.key_pattern())
         .bind(filter.limit)
         .bind(filter.offset)
-        .bind(filter.key_pattern())
 }
 
 impl Store {

@@ -233,7 +233,6 @@ impl UserFilter {
 pub struct ListFilter {
     /// Part of an address, a name or an external id; case does not count.
     pub query: Option<String>,
-    pub user_id: Option<String>,
     pub offset: i64,
     pub limit: i64,
 }
