@@ -9,7 +9,7 @@ use super::{Answer, Body, Control, ProblemDocument, created, json, refuse};
 use crate::service::seed;
 use crate::service::users::UserView;
 
-/// Adds a user, in the words of `[[users]]`: with an id of your own, or without an organization. No email is sent.
+/// Adds a user, in the words of `[[users]]`: with an id of your own, without an organization, or with memberships that are not active, in `inactive_organizations`. No email is sent.
 #[utoipa::path(post, path = "/_emulator/v1/users", tag = "users", request_body(content = Object, description = "Fields of a user."),
     responses((status = 201, body = UserView), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(fields): Body<Value>) -> Answer {

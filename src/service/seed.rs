@@ -10,7 +10,7 @@ use crate::config::{SeedOrganization as SeedOrganizationSettings, SeedSettings, 
 use crate::domain::clock::UnixMs;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::{IdKind, stable_id};
-use crate::domain::membership::Membership;
+use crate::domain::membership::{Membership, MembershipStatus};
 use crate::domain::permission::Permission;
 use crate::domain::record_key::RecordKey;
 use crate::domain::user::{Profile, User};
@@ -100,6 +100,11 @@ pub async fn write_json(
     Ok((settings.users.len(), settings.organizations.len()))
 }
 
+/// Fields of a user that name organizations, with the status of the user there. Only a test has a use for the second:
+/// nothing in Scalekit's API makes a membership inactive.
+const NAMED_MEMBERSHIPS: [(&str, MembershipStatus); 2] =
+    [("organizations", MembershipStatus::Active), ("inactive_organizations", MembershipStatus::Inactive)];
+
 async fn find(context: &Context, id: &str) -> Result<User, ControlError> {
     Ok(users::find(context, &RecordKey::Id(id.to_owned())).await?)
 }
@@ -117,7 +122,7 @@ async fn checked(context: &Context, mut fields: Value, before: Option<&User>) ->
         let text = "cannot be set here: Scalekit's API gives and takes roles, at /_emulator/v1/api too";
         return Err(ControlError::field("roles", text));
     }
-    let named = object.remove("organizations").unwrap_or_else(|| json!([]));
+    let named = NAMED_MEMBERSHIPS.map(|(field, status)| (field, status, object.remove(field)));
     if let Some(before) = before {
         object.insert("id".to_owned(), before.id.clone().into());
     }
@@ -127,29 +132,12 @@ async fn checked(context: &Context, mut fields: Value, before: Option<&User>) ->
     else {
         return Err(ControlError::field("email", "is missing"));
     };
-    let Some(named) = named.as_array() else {
-        return Err(ControlError::field("organizations", "must be a list of ids or external ids"));
-    };
-    let now_ms = context.now_ms();
     let mut joined = vec![];
-    for name in named {
-        let text = name.as_str().unwrap_or_default();
-        let Some(organization) = context.store().organization_summary(context.environment_id(), text).await?
-        else {
-            let reason = format!("names {name}, which is neither id nor external_id of an organization");
-            return Err(ControlError::field("organizations", reason));
-        };
-        let stored = before.and_then(|user| user.membership(&organization.id)).cloned();
-        let membership = match stored {
-            Some(stored) => stored,
-            None => Membership {
-                roles: memberships::default_roles(context, &organization.id).await?,
-                ..Membership::direct(organization.id, organization.display_name, now_ms)
-            },
-        };
-        joined.push(membership);
+    for (field, status, names) in named {
+        joined.extend(named_memberships(context, field, status, names, before).await?);
     }
-    let mut checked = before.cloned().unwrap_or_else(|| User::new(user.id, user.email.clone(), now_ms));
+    let mut checked =
+        before.cloned().unwrap_or_else(|| User::new(user.id, user.email.clone(), context.now_ms()));
     checked.email = user.email;
     checked.external_id = user.external_id;
     let Profile { details, .. } = checked.profile;
@@ -169,6 +157,39 @@ async fn checked(context: &Context, mut fields: Value, before: Option<&User>) ->
         }
     }
     Ok(checked)
+}
+
+/// Memberships in the organizations that a field of a user names by id or external id.
+async fn named_memberships(
+    context: &Context,
+    field: &str,
+    status: MembershipStatus,
+    names: Option<Value>,
+    before: Option<&User>,
+) -> Result<Vec<Membership>, ControlError> {
+    let names = names.unwrap_or_else(|| json!([]));
+    let Some(names) = names.as_array() else {
+        return Err(ControlError::field(field, "must be a list of ids or external ids"));
+    };
+    let mut found = vec![];
+    for name in names {
+        let text = name.as_str().unwrap_or_default();
+        let Some(organization) = context.store().organization_summary(context.environment_id(), text).await?
+        else {
+            let reason = format!("names {name}, which is neither id nor external_id of an organization");
+            return Err(ControlError::field(field, reason));
+        };
+        let stored = before.and_then(|user| user.membership(&organization.id)).cloned();
+        found.push(match stored {
+            Some(stored) => stored,
+            None => Membership {
+                status,
+                roles: memberships::default_roles(context, &organization.id).await?,
+                ..Membership::direct(organization.id, organization.display_name, context.now_ms())
+            },
+        });
+    }
+    Ok(found)
 }
 
 /// Names of single fields instead of those within a list.

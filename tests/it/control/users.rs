@@ -66,6 +66,30 @@ async fn users_come_change_and_go_by_the_rules_of_the_configuration() {
 }
 
 #[tokio::test]
+async fn an_inactive_member_belongs_to_the_organization_and_cannot_enter_it() {
+    let server = TestServer::with("[tokens]\nuser_management = true\n").await;
+    let acme = organization(&server, json!({ "display_name": "Acme", "external_id": "acme" })).await;
+    let beta = organization(&server, json!({ "display_name": "Beta" })).await;
+    let fields =
+        json!({ "email": "jane@acme.test", "organizations": [beta], "inactive_organizations": ["acme"] });
+    let jane = server.do_control("POST", "/users", fields).await;
+    assert_eq!(jane["organizations"].as_array().unwrap().len(), 2);
+    let path = format!("/api/users/{}", jane["id"].as_str().unwrap());
+    let user = server.do_control("GET", &path, Value::Null).await["user"].clone();
+    let status_in = |id: &str| {
+        let memberships = user["memberships"].as_array().unwrap();
+        memberships.iter().find(|m| m["organization_id"] == id).unwrap()["membership_status"].clone()
+    };
+    assert_eq!((status_in(&acme), status_in(&beta)), ("INACTIVE".into(), "ACTIVE".into()));
+    let refused = server.person().sign_in_with("jane@acme.test", &[("organization_id", acme.as_str())]).await;
+    assert_eq!(refused.answer("error").as_deref(), Some("invalid_organization_id"));
+    let entered = server.person().sign_in_with("jane@acme.test", &[("organization_id", beta.as_str())]).await;
+    assert!(entered.answer("code").is_some(), "{}", entered.body);
+    let unknown = json!({ "email": "bob@acme.test", "inactive_organizations": ["nope"] });
+    assert_eq!(server.refused("POST", "/users", unknown).await, (400, "inactive_organizations".to_owned()));
+}
+
+#[tokio::test]
 async fn lists_page_and_search() {
     let server = TestServer::start().await;
     for number in 0..5 {
