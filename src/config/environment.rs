@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::setting::{Facts, Section, Setting};
 use super::source::Source;
-use super::{branding, clients, limits, management, passwordless, sessions, test_users, tokens, webhooks};
+use super::{
+    branding, clients, limits, management, passwordless, sessions, test_users, token_template, tokens,
+    webhooks,
+};
 use crate::domain::environment::{DEFAULT_ENVIRONMENT_ID, Environment};
 use crate::domain::public_url::PublicUrl;
 use crate::domain::settings::{LoginHintMode, LogoutConfirm, Mode};
@@ -122,6 +125,7 @@ pub(super) fn read(source: &mut Source, base: &Path, is_local: bool) -> Environm
         clients: clients::read(source, mode, is_local, &branding),
         test_users: test_users::read(source, mode, &passwordless),
         tokens: tokens::read(source),
+        token_template: token_template::read(source),
         sessions: sessions::read(source),
         management: management::read(source),
         limits: limits::read(source, mode),

@@ -63,6 +63,7 @@ fn another_value(setting: &Facts) -> Value {
         "test_users.static_code" => "999999",
         "branding.accent_color" => "#000000",
         "branding.support_email" | "mail.from_address" => "jane@example.com",
+        "token_template.claims" => "user.email",
         _ => "another",
     };
     match setting.values {

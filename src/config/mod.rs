@@ -31,6 +31,7 @@ mod spelling;
 mod telemetry;
 mod test_users;
 mod tls;
+mod token_template;
 mod tokens;
 mod twins;
 mod webhooks;
@@ -85,6 +86,7 @@ pub fn sections() -> &'static [Section] {
             passwordless::section(),
             test_users::section(),
             tokens::section(),
+            token_template::section(),
             sessions::section(),
             management::section(),
             environment::logout_section(),

@@ -15,7 +15,9 @@ impl Section {
     /// The variable that sets one of its settings; lists of tables have none.
     fn variable(&self, setting: &Facts) -> Option<String> {
         let name = setting.key.replace('.', "__").to_uppercase();
-        (!self.is_list).then(|| format!("VESTIBULE_{name}"))
+        // Each text of a table has one of its own.
+        let entry = if setting.values == Values::Table { "__NAME" } else { "" };
+        (!self.is_list).then(|| format!("VESTIBULE_{name}{entry}"))
     }
 }
 

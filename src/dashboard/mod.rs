@@ -23,6 +23,7 @@ mod roles;
 mod sessions;
 mod setting_fields;
 mod settings;
+mod token_template;
 mod tokens;
 mod users;
 mod webhooks;
@@ -84,6 +85,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(endpoint("/flows").get(flows::list).end())
             .service(endpoint("/flows/{id}").get(flows::show).end())
             .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
+            .service(endpoint("/token-template").get(token_template::show).post(token_template::act).end())
             .service(endpoint("/clock").get(clock::show).post(clock::change).end())
             .service(endpoint("/faults").get(faults::list).post(faults::create).end())
             .service(endpoint("/faults/{id}/delete").post(faults::delete).shown_at("/dashboard/faults").end())
@@ -139,6 +141,7 @@ pub const NAVIGATION: &[(&str, &str)] = &[
     ("/dashboard/sessions", "Sessions"),
     ("/dashboard/flows", "Flows"),
     ("/dashboard/tokens", "Tokens"),
+    ("/dashboard/token-template", "Token template"),
     ("/dashboard/webhooks", "Webhooks"),
     ("/dashboard/clock", "Clock"),
     ("/dashboard/faults", "Faults"),

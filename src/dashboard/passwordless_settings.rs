@@ -82,7 +82,8 @@ pub async fn save(
     form: Posted,
 ) -> PageResult {
     let params = form_params(&request, form)?;
-    match settings::change(&context, &patch(&params, fields().map(|(setting, _)| setting))).await {
+    let patch = patch(&params, &context.environment, fields().map(|(setting, _)| setting));
+    match settings::change(&context, &patch).await {
         Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/methods", "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;

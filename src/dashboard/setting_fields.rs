@@ -24,7 +24,6 @@ pub fn field(
         Values::Boolean => form_state.check(form, name, label, value == true),
         Values::Integer(..) => form_state.number(form, name, label, value),
         Values::Text => form_state.text(form, name, label, text),
-        // Only lists of tables have one, which have forms of their own.
         Values::Table => form_state.long(form, name, label, value.to_string()),
         Values::List => {
             let texts: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -41,13 +40,18 @@ pub fn field(
     field.hint(match setting.values {
         Values::Integer(first, last) => format!("{about} {first} to {last}."),
         Values::List => format!("{about} One per line."),
-        Values::Boolean | Values::Text | Values::Table | Values::Choice => about,
+        Values::Table => format!("{about} JSON."),
+        Values::Boolean | Values::Text | Values::Choice => about,
     })
 }
 
 /// What was typed into fields of these settings, in the words of the configuration. What is no number is left for the
 /// reader to refuse.
-pub fn patch(params: &Parameters, settings: impl Iterator<Item = &'static Facts>) -> Value {
+pub fn patch(
+    params: &Parameters,
+    environment: &Environment,
+    settings: impl Iterator<Item = &'static Facts>,
+) -> Value {
     let mut patch = json!({});
     for setting in settings {
         let (table, name) = setting.table_and_name();
@@ -55,7 +59,10 @@ pub fn patch(params: &Parameters, settings: impl Iterator<Item = &'static Facts>
         let value = match setting.values {
             Values::Boolean => json!(text == "on"),
             Values::Integer(..) => text.parse::<i64>().map_or_else(|_| json!(text), Value::from),
-            Values::Table => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+            Values::Table => {
+                let before = setting.view().map(|view| view(environment)).unwrap_or_default();
+                serde_json::from_str(text).map_or_else(|_| json!(text), |typed| table_patch(typed, &before))
+            }
             Values::Text | Values::Choice => json!(text),
             Values::List => json!(lines(text)),
         };
@@ -66,4 +73,14 @@ pub fn patch(params: &Parameters, settings: impl Iterator<Item = &'static Facts>
         }
     }
     patch
+}
+
+/// A table as it was typed. What it had before and has no more is emptied: it may stand in the configuration file too.
+pub fn table_patch(mut typed: Value, before: &Value) -> Value {
+    if let (Value::Object(typed), Value::Object(before)) = (&mut typed, before) {
+        for name in before.keys().filter(|name| !typed.contains_key(*name)).cloned().collect::<Vec<_>>() {
+            typed.insert(name, json!(""));
+        }
+    }
+    typed
 }

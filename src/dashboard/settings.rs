@@ -71,7 +71,8 @@ pub async fn save(
         return Ok(show_refused(&page));
     };
     let names: Vec<&str> = group.settings.iter().map(|setting| setting.table_and_name().1).collect();
-    match settings::change(&context, &patch(&params, group.settings.into_iter())).await {
+    match settings::change(&context, &patch(&params, &context.environment, group.settings.into_iter())).await
+    {
         Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/settings", "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, group.name, &params, refused)?;

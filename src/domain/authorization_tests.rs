@@ -8,6 +8,7 @@ fn environment() -> Environment {
     use crate::domain::email::EmailAddress;
     use crate::domain::public_url::PublicUrl;
     use crate::domain::settings::*;
+    use crate::domain::token_template::TokenTemplate;
     Environment {
         name: None,
         demo: false,
@@ -57,6 +58,7 @@ fn environment() -> Environment {
             refresh_token_lifetime_s: 900,
             refresh_grace_s: 10,
         },
+        token_template: TokenTemplate::default(),
         sessions: SessionSettings { absolute_timeout_s: 900, idle_timeout_s: 900 },
         management: ManagementSettings { invitation_lifetime_s: 900, existing_email: ExistingEmail::Refuse },
         limits: Limits {

@@ -9,6 +9,7 @@ use super::settings::{
     Branding, Limits, LoginHintMode, LogoutConfirm, MailFrom, ManagementSettings, Mode, PasswordlessSettings,
     SessionSettings, TestUsers, TokenSettings,
 };
+use super::token_template::TokenTemplate;
 
 /// Identifier of the environment that exists when nothing else is configured.
 pub const DEFAULT_ENVIRONMENT_ID: &str = "env_687000000000000001";
@@ -30,6 +31,7 @@ pub struct Environment {
     pub login_hint: LoginHintMode,
     pub test_users: TestUsers,
     pub tokens: TokenSettings,
+    pub token_template: TokenTemplate,
     pub sessions: SessionSettings,
     pub management: ManagementSettings,
     pub limits: Limits,

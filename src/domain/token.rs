@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::clock::UnixMs;
 use super::email;
@@ -22,6 +23,8 @@ pub struct Subject<'a> {
     pub session_id: &'a str,
     pub authenticated_at_ms: UnixMs,
     pub access: &'a Access,
+    /// What the token template adds to the access token.
+    pub template_claims: &'a Map<String, Value>,
 }
 
 /// What a user may do in the organization of the tokens, by name. Empty in the modular profile.
@@ -139,6 +142,9 @@ pub struct AccessTokenClaims {
     /// What a machine client of an organization was given to say.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub custom_claims: BTreeMap<String, String>,
+    /// Claims of the token template. No name of the others is among them.
+    #[serde(flatten)]
+    pub template_claims: Map<String, Value>,
 }
 
 /// `sub` of a person's tokens in the environment's profile.
@@ -207,6 +213,7 @@ pub fn access_token(request: &AccessTokenRequest<'_>, subject: &Subject<'_>) -> 
         roles: subject.access.roles.clone(),
         permissions: subject.access.permissions.clone(),
         custom_claims: BTreeMap::new(),
+        template_claims: subject.template_claims.clone(),
     }
 }
 
@@ -238,6 +245,7 @@ pub fn client_token(
         roles: vec![],
         permissions: vec![],
         custom_claims: BTreeMap::new(),
+        template_claims: Map::new(),
     }
 }
 

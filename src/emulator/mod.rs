@@ -14,6 +14,7 @@ pub mod openapi;
 mod server_sent_events;
 pub mod sign_in;
 pub mod state;
+pub mod token_template;
 pub mod tokens;
 pub mod users;
 pub mod webhooks;

@@ -11,8 +11,8 @@ use utoipa::openapi::{Components, HttpMethod, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    clients, clock, environments, events, faults, flows, inbox, logout_notices, sign_in, state, tokens,
-    users, webhooks,
+    clients, clock, environments, events, faults, flows, inbox, logout_notices, sign_in, state,
+    token_template, tokens, users, webhooks,
 };
 use crate::http::endpoint::{Endpoint, endpoint};
 use crate::http::errors::PROBLEM_JSON;
@@ -102,6 +102,7 @@ control_api![
     flows::show,
     tokens::mint,
     tokens::decode,
+    token_template::preview,
     sign_in::sign_in,
 ];
 

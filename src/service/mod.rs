@@ -49,6 +49,7 @@ pub mod snapshot;
 pub mod state;
 pub mod test_tokens;
 pub mod token;
+pub mod token_template;
 pub mod user_agent;
 pub mod user_sessions;
 pub mod userinfo;

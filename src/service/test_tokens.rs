@@ -115,7 +115,8 @@ async fn organization_of(
     Ok(organization_entry::find(context, id.as_deref()).await?)
 }
 
-async fn find_user(context: &Context, text: &str) -> Result<UserSummary, ControlError> {
+/// Finds a user by id or address, for the field `user`.
+pub(super) async fn find_user(context: &Context, text: &str) -> Result<UserSummary, ControlError> {
     let found = match EmailAddress::parse(text) {
         Ok(email) => context.store().user_by_email(context.environment_id(), &email).await?,
         Err(_) => context.store().user_summary(context.environment_id(), text).await?,

@@ -1,6 +1,9 @@
 //! The tokens of a grant: access token, ID token, refresh token.
 
+use serde_json::{Map, Value};
+
 use super::overrides::TokenOverrides;
+use super::template::template_claims;
 use super::{TokenRefusal, TokenResponse, access_token_lifetime_s, invalid_grant};
 use crate::domain::client::Client;
 use crate::domain::grant::Grant;
@@ -56,13 +59,19 @@ impl TokenSubject {
     }
 
     /// The same for the claims of the grant's tokens.
-    fn in_session<'a>(&'a self, grant: &'a Grant, access: &'a Access) -> Subject<'a> {
+    fn in_session<'a>(
+        &'a self,
+        grant: &'a Grant,
+        access: &'a Access,
+        template_claims: &'a Map<String, Value>,
+    ) -> Subject<'a> {
         Subject {
             user: &self.user,
             organization: self.organization.as_ref(),
             session_id: &grant.session_id,
             authenticated_at_ms: grant.authenticated_at_ms,
             access,
+            template_claims,
         }
     }
 }
@@ -84,7 +93,9 @@ pub(super) async fn issue(
     overrides: &TokenOverrides,
 ) -> Result<TokenResponse, TokenRefusal> {
     let access = subject.access(context).await?;
-    let subject = subject.in_session(grant, &access);
+    let organization_id = subject.organization.as_ref().map(|organization| organization.id.as_str());
+    let template_claims = template_claims(context, &subject.user.id, organization_id).await?;
+    let subject = subject.in_session(grant, &access, &template_claims);
     let configured_s = access_token_lifetime_s(context, client);
     let lifetime_s = overrides.access_token_lifetime_s.unwrap_or(configured_s);
     let jti = token_id_of_grant(&grant.id, context.entropy());

@@ -6,6 +6,7 @@ mod for_test;
 mod issue;
 mod overrides;
 mod refresh_token;
+mod template;
 
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ pub use client_credentials::{client_credentials, organization_client_credentials
 pub use for_test::issue_for_test;
 pub use overrides::TokenOverrides;
 pub use refresh_token::refresh;
+pub(super) use template::template_variables;
 
 use super::{Failure, flows};
 use crate::domain::authorization::{AuthorizationRequest, scope_words};
