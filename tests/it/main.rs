@@ -62,6 +62,7 @@ mod storage;
 mod stress;
 mod telemetry;
 mod testing;
+mod token_template;
 mod tokens;
 mod user_sessions;
 mod users;

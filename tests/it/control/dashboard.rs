@@ -31,6 +31,7 @@ async fn every_page_answers_and_the_first_shows_the_credentials() {
         "sessions",
         "flows",
         "tokens",
+        "token-template",
         "webhooks",
         "clock",
         "faults",

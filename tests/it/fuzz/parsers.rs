@@ -49,6 +49,14 @@ fn a_form_says_what_another_reader_sees_or_is_refused() {
 }
 
 #[test]
+fn an_expression_comes_to_the_same_however_it_is_wrapped() {
+    fuzz("expression", &mutated_text(corpus("expression.txt")), |text| {
+        properties::expression(&text);
+        Ok(())
+    });
+}
+
+#[test]
 fn basic_credentials_come_back_as_they_were_encoded() {
     fuzz("basic, encoded", &(any::<String>(), any::<String>()), |(id, secret)| {
         properties::basic_encoded(&id, &secret);

@@ -21,6 +21,7 @@ use vestibule::domain::client::ClientKind;
 use vestibule::domain::client::{RedirectVerdict, check_redirect_uri};
 use vestibule::domain::email::EmailAddress;
 use vestibule::domain::environment::Environment;
+use vestibule::domain::expression::Expression;
 use vestibule::domain::settings::{MailFrom, Mode};
 use vestibule::domain::signing_algorithm::SigningAlgorithm;
 use vestibule::http::params::{self, ParamsError};
@@ -92,6 +93,28 @@ fn is_safe(environment: &Environment, client_id: &str, uri: &str) -> bool {
         });
     let by_development = !environment.strict_redirects && target.scheme() == "http" && is_loopback;
     by_wildcard || by_port || by_development
+}
+
+/// An expression comes to the same with and without braces, and a fallback helps where its value is missing and nowhere
+/// else.
+pub fn expression(text: &str) {
+    let Ok(parsed) = Expression::parse(text) else { return };
+    assert_eq!(parsed.text(), text);
+    let variables = json!({
+        "user": { "email": "jane@acme.test", "groups": ["red"], "metadata": { "role": "admin", "cost-center": "1" } },
+        "organization": null,
+    });
+    let value = parsed.value(&variables);
+    assert_ne!(value, Ok(Some(Value::Null)), "{text:?}");
+    // Whoever wrote braces has written the longest text.
+    if text.trim().starts_with("{{") || text.len() > 400 {
+        return;
+    }
+    let again =
+        |text: String| Expression::parse(&text).unwrap_or_else(|e| panic!("{text:?}: {e}")).value(&variables);
+    assert_eq!(again(format!(" {{{{ {text} }}}}")), value, "{text:?} in braces");
+    let with_fallback = value.map(|value| value.or_else(|| Some(json!("none"))));
+    assert_eq!(again(format!("{text} ?? \"none\"")), with_fallback, "{text:?} with a fallback");
 }
 
 /// Only registered redirect URIs are allowed, and they lead where they say.
