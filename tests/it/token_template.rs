@@ -30,10 +30,14 @@ member = "user.current_membership"
 "https://acme.test/name" = "user.name"
 "#;
 
-async fn access_claims(server: &TestServer, organization: &str) -> Value {
+async fn tokens(server: &TestServer, organization: &str) -> Value {
     let person = server.person();
     let page = person.sign_in_with("jane@acme.test", &[("organization_id", organization)]).await;
-    let tokens = server.exchange(&page.answer("code").unwrap()).await.json();
+    server.exchange(&page.answer("code").unwrap()).await.json()
+}
+
+async fn access_claims(server: &TestServer, organization: &str) -> Value {
+    let tokens = tokens(server, organization).await;
     let id_token = claims(&tokens["id_token"]);
     assert!(id_token.get("plan").is_none(), "the ID token has none: {id_token}");
     claims(&tokens["access_token"])
@@ -58,7 +62,7 @@ async fn access_tokens_have_the_claims_of_the_template_and_no_sign_in_fails_by_i
 #[tokio::test]
 async fn claims_are_recomputed_by_each_refresh_and_introspection_shows_them() {
     let server = TestServer::with(SETTINGS).await;
-    let tokens = server.person().tokens("jane@acme.test").await;
+    let tokens = tokens(&server, "acme").await;
     let user = claims(&tokens["access_token"])["sub"].as_str().unwrap().to_owned();
     let change = json!({ "metadata": { "department": "sales" } });
     server.do_api("PATCH", &format!("/users/{user}"), change).await;
