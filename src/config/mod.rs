@@ -10,6 +10,7 @@ mod default_client;
 mod environment;
 mod exposure;
 mod files;
+mod interceptors;
 mod layers;
 mod limits;
 mod listen_address;
@@ -44,6 +45,7 @@ use secrecy::SecretString;
 
 pub use control::ControlSettings;
 pub use database::Database;
+pub use interceptors::ConfiguredInterceptor;
 pub use layers::{Layers, merge, seed_from_json};
 pub use listen_address::{DEFAULT_PORT, ListenAddress};
 pub use overrides::Overrides;
@@ -108,6 +110,7 @@ pub fn sections() -> &'static [Section] {
             seed::organizations_section(),
             seed::users_section(),
             webhooks::section(),
+            interceptors::section(),
         ]
     });
     &SECTIONS
@@ -152,6 +155,8 @@ pub struct Config {
     pub webhook_allowed_hosts: Vec<String>,
     /// Endpoints to exist from the start.
     pub webhooks: Vec<ConfiguredWebhook>,
+    /// Interceptors to exist from the start.
+    pub interceptors: Vec<ConfiguredInterceptor>,
     pub control: ControlSettings,
     pub log: LogSettings,
     pub metrics: MetricsSettings,
@@ -260,6 +265,7 @@ fn read(source: &mut Source, base: &Path) -> Config {
         backchannel_logout_ca: tls::read_backchannel_logout_ca(source, base),
         webhook_allowed_hosts: webhooks::read_allowed_hosts(source),
         webhooks: webhooks::read(source, environment.mode),
+        interceptors: interceptors::read(source, environment.mode),
         log: telemetry::read_log(source),
         metrics: telemetry::read_metrics(source, is_open, control.token.as_ref()),
         control,

@@ -41,6 +41,9 @@ pub enum IdKind {
     Role,
     Permission,
     WebhookEndpoint,
+    Interceptor,
+    /// A call of an interceptor.
+    InterceptorCall,
 }
 
 impl IdKind {
@@ -64,6 +67,8 @@ impl IdKind {
             Self::Role => "role",
             Self::Permission => "perm",
             Self::WebhookEndpoint => "whe",
+            Self::Interceptor => "icp",
+            Self::InterceptorCall => "icpc",
         }
     }
 }

@@ -20,6 +20,8 @@ pub mod grant;
 pub mod headless;
 pub mod host;
 pub mod ids;
+pub mod interceptor;
+pub mod interceptor_request;
 pub mod json;
 pub mod limits;
 pub mod logout_token;
