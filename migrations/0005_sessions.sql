@@ -15,6 +15,8 @@ CREATE TABLE sessions (
     -- Of the request that signed in.
     user_agent TEXT,
     ip_address TEXT,
+    -- What an interceptor added: `custom_claims` of its access tokens.
+    custom_claims_json TEXT NOT NULL DEFAULT '{}',
     created_at_ms BIGINT NOT NULL,
     PRIMARY KEY (environment_id, id),
     CHECK ((ended_at_ms IS NULL) = (ended_by IS NULL)),
@@ -36,6 +38,8 @@ CREATE TABLE grants (
     code_digest TEXT NOT NULL,
     authorization_json TEXT NOT NULL,
     issuer TEXT NOT NULL,
+    -- Those of the session when the grant was made.
+    custom_claims_json TEXT NOT NULL DEFAULT '{}',
     authenticated_at_ms BIGINT NOT NULL,
     code_expires_at_ms BIGINT NOT NULL,
     code_used_at_ms BIGINT,

@@ -1,6 +1,8 @@
 //! A grant: what one completed authorization gave one client. It holds the authorization code while that is
 //! unused and, with `offline_access`, the family of refresh tokens that grew from it (RFC 9700 §4.14.2).
 
+use serde_json::{Map, Value};
+
 use super::authorization::AuthorizationRequest;
 use super::clock::UnixMs;
 use super::pkce::{self, PkceRefusal};
@@ -17,6 +19,8 @@ pub struct Grant {
     pub session_id: String,
     /// The organization that the sign-in entered: that of its tokens.
     pub organization_id: Option<String>,
+    /// What an interceptor added to the session: `custom_claims` of its access tokens. Storage copies it.
+    pub custom_claims: Map<String, Value>,
     /// When the person proved the address: `auth_time`.
     pub authenticated_at_ms: UnixMs,
     pub code_expires_at_ms: UnixMs,
@@ -140,6 +144,7 @@ pub(crate) mod tests {
             user_id: "usr_1".into(),
             session_id: "ses_1".into(),
             organization_id: None,
+            custom_claims: Map::new(),
             authenticated_at_ms: 0,
             code_expires_at_ms: 600_000,
             code_used_at_ms: None,

@@ -303,7 +303,9 @@ mod tests {
 
     #[test]
     fn everything_else_is_no_decision() {
-        for body in [json!({}), json!([]), json!(null), json!({ "decision": "allow" }), json!({ "decision": 1 })] {
+        for body in
+            [json!({}), json!([]), json!(null), json!({ "decision": "allow" }), json!({ "decision": 1 })]
+        {
             assert!(parse(&body).is_err(), "{body}");
         }
         assert!(Decision::parse(200, b"<html>").unwrap_err().contains("cannot be read"));

@@ -186,7 +186,10 @@ mod tests {
             ..InterceptedAction::default()
         };
         let told = body(&interceptor(TriggerPoint::PreSessionCreation), &action);
-        assert_eq!((&told["display_name"], &told["trigger_point"]), (&json!("Check"), &json!("PRE_SESSION_CREATION")));
+        assert_eq!(
+            (&told["display_name"], &told["trigger_point"]),
+            (&json!("Check"), &json!("PRE_SESSION_CREATION"))
+        );
         let wanted = json!({
             "environment_id": "env_1", "user_id": "usr_1", "user_email": "jane@acme.test",
             "organization_id": "org_1",

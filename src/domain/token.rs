@@ -3,8 +3,6 @@
 //! *Modular*: `sub` is `connection id;email`. *Full-stack* (`user_management`): `sub` is `usr_…`, with `oid` and
 //! `sid` in the access token as well.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -23,6 +21,8 @@ pub struct Subject<'a> {
     pub session_id: &'a str,
     pub authenticated_at_ms: UnixMs,
     pub access: &'a Access,
+    /// What an interceptor added to the session.
+    pub custom_claims: &'a Map<String, Value>,
     /// What the token template adds to the access token.
     pub template_claims: &'a Map<String, Value>,
 }
@@ -139,9 +139,9 @@ pub struct AccessTokenClaims {
     pub roles: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub permissions: Vec<String>,
-    /// What a machine client of an organization was given to say.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub custom_claims: BTreeMap<String, String>,
+    /// What a machine client of an organization was given to say, or an interceptor added.
+    #[serde(skip_serializing_if = "Map::is_empty", default)]
+    pub custom_claims: Map<String, Value>,
     /// Claims of the token template. No name of the others is among them.
     #[serde(flatten)]
     pub template_claims: Map<String, Value>,
@@ -212,7 +212,7 @@ pub fn access_token(request: &AccessTokenRequest<'_>, subject: &Subject<'_>) -> 
         xuid: subject.user.external_id.clone(),
         roles: subject.access.roles.clone(),
         permissions: subject.access.permissions.clone(),
-        custom_claims: BTreeMap::new(),
+        custom_claims: subject.custom_claims.clone(),
         template_claims: subject.template_claims.clone(),
     }
 }
@@ -244,7 +244,7 @@ pub fn client_token(
         xuid: None,
         roles: vec![],
         permissions: vec![],
-        custom_claims: BTreeMap::new(),
+        custom_claims: Map::new(),
         template_claims: Map::new(),
     }
 }
@@ -260,7 +260,7 @@ pub fn organization_client_token(
     AccessTokenClaims {
         aud: client.token_audience(),
         oid: Some(client.organization_id.clone()),
-        custom_claims: client.token_claims(),
+        custom_claims: client.token_claims().into_iter().map(|(name, text)| (name, text.into())).collect(),
         ..client_token(client.token_lifetime_s(), issuer, &client.id, scope, jti, times)
     }
 }

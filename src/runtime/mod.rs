@@ -6,6 +6,7 @@ mod clients;
 mod context;
 mod growing_ids;
 mod inbox_notifier;
+mod interceptors;
 mod keys;
 mod randomness;
 mod registry;
@@ -40,7 +41,7 @@ use crate::domain::environment_name::EnvironmentName;
 use crate::domain::field_error::FieldError;
 use crate::domain::signing_algorithm::SigningAlgorithm;
 pub use crate::storage::Seed;
-use crate::storage::{ClientRecord, EnvironmentRecord, Store, StoreError, StoredFault};
+use crate::storage::{ClientRecord, EnvironmentRecord, InterceptorRecord, Store, StoreError, StoredFault};
 use keys::KeyStore;
 use start::server_secret;
 
@@ -60,6 +61,24 @@ pub struct EnvironmentRuntime {
     checking: tokio::sync::Mutex<Option<Instant>>,
 }
 
+/// Rows of an environment that requests see beside its settings.
+#[derive(Debug, Default)]
+struct EnvironmentRows {
+    clients: Vec<ClientRecord>,
+    faults: Vec<StoredFault>,
+    interceptors: Vec<InterceptorRecord>,
+}
+
+impl EnvironmentRows {
+    async fn read(store: &Store, environment_id: &str) -> Result<Self, StoreError> {
+        Ok(Self {
+            clients: store.clients(environment_id).await?,
+            faults: store.faults(environment_id).await?,
+            interceptors: store.interceptors(environment_id).await?,
+        })
+    }
+}
+
 /// What requests see of an environment, as of one version.
 pub struct EnvironmentSnapshot {
     pub environment: Arc<Environment>,
@@ -71,6 +90,8 @@ pub struct EnvironmentSnapshot {
     pub randomness: Arc<Randomness>,
     /// Rules for faults; their counts are in the database.
     pub faults: Vec<StoredFault>,
+    /// In the order in which they are asked.
+    pub interceptors: Vec<InterceptorRecord>,
     uses_well_known_secret: OnceLock<bool>,
 }
 
@@ -81,11 +102,10 @@ impl EnvironmentRuntime {
         record: &EnvironmentRecord,
         secret: ServerSecret,
         keys: KeyRing,
-        clients: &[ClientRecord],
-        faults: Vec<StoredFault>,
+        rows: EnvironmentRows,
     ) -> Result<Self, StartError> {
-        let environment = changed_environment(&server, name.as_ref(), record, clients)?;
-        let live = EnvironmentSnapshot::new(&server, environment, record, secret, faults, None)?;
+        let environment = changed_environment(&server, name.as_ref(), record, &rows.clients)?;
+        let live = EnvironmentSnapshot::new(&server, environment, record, secret, rows, None)?;
         Ok(Self {
             id: record.id.clone(),
             name,
@@ -160,11 +180,10 @@ impl EnvironmentRuntime {
                 self.clock.machine_ms(),
             )
             .await?;
-            let faults = self.store().faults(&self.id).await?;
-            let clients = self.store().clients(&self.id).await?;
-            let environment = changed_environment(&self.server, self.name.as_ref(), &record, &clients)?;
+            let rows = EnvironmentRows::read(self.store(), &self.id).await?;
+            let environment = changed_environment(&self.server, self.name.as_ref(), &record, &rows.clients)?;
             let next =
-                EnvironmentSnapshot::new(&self.server, environment, &record, secret, faults, Some(&known))?;
+                EnvironmentSnapshot::new(&self.server, environment, &record, secret, rows, Some(&known))?;
             let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
             // A slow reader must not bring an older version back.
             if record.version > live.version {
@@ -254,7 +273,7 @@ impl EnvironmentSnapshot {
         environment: Environment,
         record: &EnvironmentRecord,
         stored_secret: ServerSecret,
-        faults: Vec<StoredFault>,
+        rows: EnvironmentRows,
         known: Option<&EnvironmentSnapshot>,
     ) -> Result<Self, StartError> {
         let seed = environment.deterministic_seed.as_ref();
@@ -272,7 +291,8 @@ impl EnvironmentSnapshot {
             environment: Arc::new(environment),
             version: record.version,
             randomness,
-            faults,
+            faults: rows.faults,
+            interceptors: rows.interceptors,
         })
     }
 }

@@ -183,17 +183,9 @@ impl EnvironmentRegistry {
         let key_store =
             KeyStore { store: &server.store, environment_id: &record.id, at_rest: &server.at_rest };
         keys.reload(key_store).await?;
-        let faults = server.store.faults(&record.id).await.map_err(StartError::from)?;
-        let clients = server.store.clients(&record.id).await.map_err(StartError::from)?;
-        let runtime = EnvironmentRuntime::new(
-            server.clone(),
-            Some(name.clone()),
-            &record,
-            secret,
-            keys,
-            &clients,
-            faults,
-        )?;
+        let rows = EnvironmentRows::read(&server.store, &record.id).await.map_err(StartError::from)?;
+        let runtime =
+            EnvironmentRuntime::new(server.clone(), Some(name.clone()), &record, secret, keys, rows)?;
         let runtime = Arc::new(runtime);
         self.0.named.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), runtime.clone());
         Ok(runtime)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex, Once, OnceLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -65,6 +65,8 @@ pub struct ServerState {
     pub logout_roots: Vec<reqwest::Certificate>,
     /// Hosts that webhooks may be sent to in production mode, whatever their addresses are.
     pub webhook_allowed_hosts: Vec<String>,
+    /// Calls interceptors. It is made when it is needed.
+    pub interceptor_client: OnceLock<reqwest::Client>,
     /// The work of checking hashed client secrets, of all environments.
     pub(super) secret_checks: Arc<SecretChecks>,
     /// Wakes the delivery of the outbox.

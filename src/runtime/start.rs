@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex, Once, OnceLock};
 
 use secrecy::SecretString;
 use tokio::sync::Notify;
 
+use super::interceptors::InterceptorSeeds;
 use super::keys::{KeyRing, KeyStore};
 use super::server_state::{Access, SERVER_SECRET, SETTINGS, ServerState};
-use super::{ClientSeal, EnvironmentRuntime, WebhookSeal};
-use crate::config::{ConfiguredWebhook, Layers};
+use super::{ClientSeal, EnvironmentRows, EnvironmentRuntime, WebhookSeal};
+use crate::config::{ConfiguredInterceptor, ConfiguredWebhook, Layers};
 use crate::crypto::at_rest::{AtRest, AtRestError};
 use crate::crypto::server_secret::ServerSecret;
 use crate::crypto::signing::SigningError;
@@ -21,7 +22,7 @@ use crate::domain::flow::FlowLog;
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::domain::source_address::TrustedProxies;
 use crate::mail::SmtpMailer;
-use crate::storage::{ClientRecord, EnvironmentRecord, Seed, Store, StoreError, StoredFault};
+use crate::storage::{EnvironmentRecord, Seed, Store, StoreError};
 
 /// No changed settings, as stored before they are sealed.
 const NO_SETTINGS: &[u8] = b"{}";
@@ -44,6 +45,8 @@ pub struct Parts {
     pub webhook_allowed_hosts: Vec<String>,
     /// Endpoints as configured.
     pub webhooks: Vec<ConfiguredWebhook>,
+    /// Interceptors as configured.
+    pub interceptors: Vec<ConfiguredInterceptor>,
     pub control: Access,
     pub metrics: Access,
     pub scenarios: PathBuf,
@@ -92,13 +95,17 @@ impl Parts {
         self.store.seed(id, &self.seed, self.control.is_off(), now_ms).await?;
         let webhooks = WebhookSeal { at_rest: &at_rest, entropy: &*self.entropy };
         self.store.seed_webhooks(id, &webhooks.seeds(&self.webhooks, now_ms)?).await?;
+        let stored = self.store.template_interceptors(id).await?;
+        let seeds = webhooks.interceptor_seeds(&stored, &self.interceptors, now_ms)?;
+        if seeds != InterceptorSeeds::default() {
+            self.store.seed_interceptors(id, &seeds.put, &seeds.gone, now_ms).await?;
+        }
         let record = self.store.environment_record(id).await?.ok_or(StoreError::Unreadable("environment"))?;
         if at_rest.open(SETTINGS, &record.settings)? != NO_SETTINGS {
             tracing::info!("settings were changed by API; those changes outrank the configuration");
         }
-        let clients = self.store.clients(id).await?;
-        let faults = self.store.faults(id).await?;
-        Ok(Started { secret, keys, record, clients, faults })
+        let rows = EnvironmentRows::read(&self.store, id).await?;
+        Ok(Started { secret, keys, record, rows })
     }
 
     /// Makes the row of the default environment at the first start.
@@ -142,6 +149,7 @@ impl Parts {
             smtp: self.smtp,
             logout_roots: self.logout_roots,
             webhook_allowed_hosts: self.webhook_allowed_hosts,
+            interceptor_client: OnceLock::new(),
             secret_checks: Arc::default(),
             outbox_filled: Notify::new(),
             sessions_ended: Notify::new(),
@@ -151,15 +159,7 @@ impl Parts {
             flows: FlowLog::default(),
             writing_flows: tokio::sync::Mutex::default(),
         });
-        EnvironmentRuntime::new(
-            server,
-            None,
-            &started.record,
-            started.secret,
-            started.keys,
-            &started.clients,
-            started.faults,
-        )
+        EnvironmentRuntime::new(server, None, &started.record, started.secret, started.keys, started.rows)
     }
 }
 
@@ -168,8 +168,7 @@ pub struct Started {
     secret: ServerSecret,
     keys: KeyRing,
     record: EnvironmentRecord,
-    clients: Vec<ClientRecord>,
-    faults: Vec<StoredFault>,
+    rows: EnvironmentRows,
 }
 
 pub(super) async fn server_secret(

@@ -176,6 +176,7 @@ pub fn parts(
         },
         webhook_allowed_hosts: config.webhook_allowed_hosts.clone(),
         webhooks: config.webhooks.clone(),
+        interceptors: config.interceptors.clone(),
         control: access(config.control.enabled, config.control.token.as_ref()),
         metrics: access(config.metrics.enabled, config.metrics.token.as_ref()),
         layers: config.layers.clone(),

@@ -433,6 +433,7 @@ fn new_grant(
         user_id: session.user_id.clone(),
         session_id: session.id.clone(),
         organization_id: session.organization_id.clone(),
+        custom_claims: Map::new(),
         authenticated_at_ms,
         code_expires_at_ms,
         code_used_at_ms: None,

@@ -15,6 +15,7 @@ row! {
         user_id: String,
         session_id: String,
         entered_organization_id: Option<String>,
+        custom_claims_json: String,
         authenticated_at_ms: i64,
         code_expires_at_ms: i64,
         code_used_at_ms: Option<i64>,
@@ -38,6 +39,8 @@ impl TryFrom<Row> for Grant {
             user_id: row.user_id,
             session_id: row.session_id,
             organization_id: row.entered_organization_id,
+            custom_claims: serde_json::from_str(&row.custom_claims_json)
+                .map_err(|_| StoreError::Unreadable("grant"))?,
             authenticated_at_ms: row.authenticated_at_ms,
             code_expires_at_ms: row.code_expires_at_ms,
             code_used_at_ms: row.code_used_at_ms,
@@ -100,7 +103,7 @@ macro_rules! with_subject_where {
     ($where:literal) => {
         concat!(
             "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, \
-             g.organization_id AS entered_organization_id, g.authenticated_at_ms, g.code_expires_at_ms, g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, g.refresh_expires_at_ms, \
+             g.organization_id AS entered_organization_id, g.custom_claims_json, g.authenticated_at_ms, g.code_expires_at_ms, g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, g.refresh_expires_at_ms, \
              g.revoked_at_ms, g.expires_at_ms, s.authenticated_at_ms AS session_authenticated_at_ms, \
              s.organization_id AS session_organization_id, s.last_active_at_ms, s.absolute_expires_at_ms, \
              s.idle_timeout_s, s.ended_at_ms, u.email, u.name, u.given_name, \
@@ -139,7 +142,7 @@ impl Store {
     pub async fn grant(&self, environment_id: &str, id: &str) -> Result<Option<Grant>, StoreError> {
         let row: Option<Row> = sql(
             "SELECT g.id, g.authorization_json, g.issuer, s.user_id, g.session_id, \
-             g.organization_id AS entered_organization_id, g.authenticated_at_ms, g.code_expires_at_ms, g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, \
+             g.organization_id AS entered_organization_id, g.custom_claims_json, g.authenticated_at_ms, g.code_expires_at_ms, g.code_used_at_ms, g.refresh_generation, g.refresh_rotated_at_ms, \
              g.refresh_expires_at_ms, g.revoked_at_ms, g.expires_at_ms FROM grants g \
              JOIN sessions s ON s.environment_id = g.environment_id AND s.id = g.session_id \
              WHERE g.environment_id = $1 AND g.id = $2",
@@ -304,7 +307,7 @@ fn standing(rows: Vec<GrantWithSubjectRow>) -> Result<Option<GrantWithSubject>, 
     Ok(Some(GrantWithSubject { grant, session, user, organizations }))
 }
 
-/// A new grant of the user whose session it names.
+/// A new grant of the user whose session it names, with the claims that the session has by then.
 pub(super) fn inserting(
     environment_id: &str,
     grant: &Grant,
@@ -314,8 +317,9 @@ pub(super) fn inserting(
     Ok(sql(
         "INSERT INTO grants (environment_id, id, code_digest, authorization_json, session_id, issuer, \
          authenticated_at_ms, code_expires_at_ms, refresh_rotated_at_ms, refresh_expires_at_ms, created_at_ms, \
-         expires_at_ms, client_id, organization_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11, $12, $13)",
+         expires_at_ms, client_id, organization_id, custom_claims_json) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11, $12, $13, \
+         COALESCE((SELECT custom_claims_json FROM sessions WHERE environment_id = $1 AND id = $5), '{}'))",
     )
     .bind(environment_id)
     .bind(&grant.id)

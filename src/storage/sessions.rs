@@ -1,5 +1,7 @@
 //! Browser sessions.
 
+use serde_json::{Map, Value};
+
 use super::{Batch, ListFilter, Statement, Store, StoreError, row::row, session_clients, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::session::{Device, Session, SessionEnd};
@@ -251,4 +253,16 @@ pub(super) fn write(
             batch.require_one_row(query);
         }
     }
+}
+
+/// What an interceptor adds to the tokens of a session, for those that come. It has to be written before them.
+pub(super) fn claiming(
+    environment_id: &str,
+    session_id: &str,
+    custom_claims: &Map<String, Value>,
+) -> Statement {
+    sql("UPDATE sessions SET custom_claims_json = $3 WHERE environment_id = $1 AND id = $2")
+        .bind(environment_id)
+        .bind(session_id)
+        .bind(Value::Object(custom_claims.clone()).to_string())
 }

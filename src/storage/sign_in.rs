@@ -1,6 +1,8 @@
 //! The two writes of a sign-in that touch several tables: sending, and completing. Each is one transaction that
 //! begins with its conditional statement, so that a loser leaves nothing behind.
 
+use serde_json::{Map, Value};
+
 use super::{
     AttemptUpdate, Batch, NewMail, SessionChange, SessionClient, Statement, Store, StoreError, auth_requests,
     events, grants, mail, memberships, organizations, roles, session_clients, sessions, sql,
@@ -41,6 +43,8 @@ pub struct Completion<'a> {
     pub logouts: &'a [(String, Event)],
     pub session: SessionChange,
     pub session_cookie_digest: &'a str,
+    /// What interceptors add to the tokens of the session; `None`: what it has stays.
+    pub custom_claims: Option<&'a Map<String, Value>>,
     pub grant: &'a Grant,
     pub code_digest: &'a str,
     /// Set where the application wants to hear of the session's end.
@@ -55,6 +59,8 @@ pub struct SilentSignIn<'a> {
     pub closes: Option<&'a AuthRequest>,
     /// The session, where it goes to another organization.
     pub enters: Option<&'a Session>,
+    /// What interceptors add to the tokens of the session; `None`: what it has stays.
+    pub custom_claims: Option<&'a Map<String, Value>>,
     pub grant: &'a Grant,
     pub code_digest: &'a str,
     /// Set where the application wants to hear of the session's end.
@@ -131,6 +137,9 @@ impl Store {
         write_user(&mut batch, environment_id, done)?;
         let (grant, cookie_digest) = (done.grant, done.session_cookie_digest);
         sessions::write(&mut batch, environment_id, &done.session, cookie_digest, done.now_ms);
+        if let Some(custom_claims) = done.custom_claims {
+            batch.write(sessions::claiming(environment_id, done.session.session_id(), custom_claims));
+        }
         batch.write(grants::inserting(environment_id, grant, done.code_digest, done.now_ms)?);
         if let Some(client) = done.backchannel_client {
             let (session_id, user_id) = (&grant.session_id, &done.user.id);
@@ -157,6 +166,9 @@ impl Store {
             batch.require_one_row(sessions::entering(environment_id, session));
         }
         let grant = done.grant;
+        if let Some(custom_claims) = done.custom_claims {
+            batch.write(sessions::claiming(environment_id, &grant.session_id, custom_claims));
+        }
         batch.write(grants::inserting(environment_id, grant, done.code_digest, done.now_ms)?);
         if let Some(client) = done.backchannel_client {
             let (session_id, user_id) = (&grant.session_id, &grant.user_id);

@@ -282,6 +282,7 @@ pub static TABLES: &[Table] = &[
             (12, "ip_address", OptionalText),
             (13, "organization_id", OptionalText),
             (14, "idle_timeout_s", OptionalInteger),
+            (15, "custom_claims_json", Text),
         ]
     ),
     table!(
@@ -304,6 +305,7 @@ pub static TABLES: &[Table] = &[
             (15, "expires_at_ms", Integer),
             (16, "client_id", Text),
             (17, "organization_id", OptionalText),
+            (18, "custom_claims_json", Text),
         ]
     ),
     table!(
@@ -360,6 +362,25 @@ pub static TABLES: &[Table] = &[
             (10, "updated_at_ms", Integer),
         ]
     ),
+    table!(
+        "interceptors",
+        true,
+        [
+            (2, "id", Text),
+            (3, "version", Integer),
+            (4, "display_name", Text),
+            (5, "description", Text),
+            (6, "trigger_point", Text),
+            (7, "url", Text),
+            (8, "timeout_ms", Integer),
+            (9, "failure_policy", Text),
+            (10, "is_enabled", Integer),
+            (11, "sealed_secrets", Text),
+            (12, "created_at_ms", Integer),
+            (13, "updated_at_ms", Integer),
+        ]
+    ),
+    table!("interceptor_calls", false, [(2, "id", Text)]),
     // They are as much of their time as events.
     table!("webhook_deliveries", false, [(2, "endpoint_id", Text), (3, "event_id", Text)]),
     table!(
@@ -399,7 +420,7 @@ const SEEDED: [&str; 9] = [
 ];
 
 /// Makes the rows of these tables those of the template. Most are as seeded: to leave them is faster than to make them anew.
-const RESET: [&str; 19] = [
+const RESET: [&str; 20] = [
     "DELETE FROM memberships WHERE environment_id = $1 AND NOT EXISTS (SELECT 1 FROM memberships t \
      WHERE t.environment_id = $2 AND t.user_id = memberships.user_id \
      AND t.organization_id = memberships.organization_id AND t.version = memberships.version \
@@ -482,6 +503,10 @@ const RESET: [&str; 19] = [
     "INSERT INTO webhook_endpoints (environment_id, id, version, url, events_json, description, is_enabled, \
      sealed_secrets, created_at_ms, updated_at_ms) SELECT $1, id, version, url, events_json, description, is_enabled, \
      sealed_secrets, created_at_ms, updated_at_ms FROM webhook_endpoints WHERE environment_id = $2",
+    "INSERT INTO interceptors (environment_id, id, version, display_name, description, trigger_point, url, timeout_ms, \
+     failure_policy, is_enabled, sealed_secrets, created_at_ms, updated_at_ms) SELECT $1, id, version, display_name, \
+     description, trigger_point, url, timeout_ms, failure_policy, is_enabled, sealed_secrets, created_at_ms, \
+     updated_at_ms FROM interceptors WHERE environment_id = $2",
 ];
 
 /// The statements made for every table.

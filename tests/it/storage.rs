@@ -609,6 +609,9 @@ const ROWS: &[&str] = &[
     "INSERT INTO events VALUES ('env_1', 'evt', 'organization.created', 'org_1', '{}', 1, 1)",
     "INSERT INTO webhook_endpoints VALUES ('env_1', 'whe', 1, 'http://a.io/', '[]', '', 1, 'sealed', 1, 1)",
     "INSERT INTO webhook_deliveries VALUES ('env_1', 'whe', 'evt', 'organization.created', '{}', 'QUEUED', 0, 0, 0, 0, '[]', 1, 1)",
+    "INSERT INTO interceptors VALUES ('env_1', 'icp', 1, 'Ask', '', 'PRE_SIGNUP', 'http://a.io/', 1000, 'FAIL_OPEN', 1, \
+     'sealed', 1, 1)",
+    "INSERT INTO interceptor_calls VALUES ('env_1', 'icpc', 'icp', 'Ask', 'PRE_SIGNUP', NULL, '{}', 'ALLOW', '{}', 1, 1)",
 ];
 
 async fn count(connection: &mut AnyConnection, table: &str) -> i64 {
@@ -675,6 +678,9 @@ async fn an_environment_takes_everything_in_it_along_when_it_is_deleted(
 #[case::status_of_delivery("UPDATE webhook_deliveries SET status = 'LOST'")]
 #[case::delivery_that_is_over_and_waits("UPDATE webhook_deliveries SET status = 'SUCCESS'")]
 #[case::webhook_half_enabled("UPDATE webhook_endpoints SET is_enabled = 2")]
+#[case::trigger_of_interceptor("UPDATE interceptors SET trigger_point = 'POST_SIGNUP'")]
+#[case::policy_of_interceptor("UPDATE interceptors SET failure_policy = 'FAIL'")]
+#[case::result_of_interceptor("UPDATE interceptor_calls SET result = 'MAYBE'")]
 #[case::type_of_domain("UPDATE domains SET domain_type = 'SITE'")]
 #[case::domain_of_nothing("UPDATE domains SET organization_id = 'org_3'")]
 #[case::client_of_nothing("UPDATE organization_clients SET organization_id = 'org_3'")]

@@ -48,7 +48,7 @@ pub struct Snapshot {
     /// Base64.
     pub server_secret: String,
     pub signing_keys: Vec<SnapshotKey>,
-    /// `users`, `organizations`, `roles`, `memberships`, `sessions`, `grants`, `webhooks` and more: lists of objects.
+    /// `users`, `organizations`, `roles`, `memberships`, `sessions`, `grants`, `webhooks`, `interceptors` and more: lists of objects.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub sections: Map<String, Value>,
@@ -100,14 +100,16 @@ pub async fn snapshot(context: &Context) -> Result<Snapshot, ControlError> {
     })
 }
 
-/// Replaces how the secrets of webhooks stand in their rows: sealed in the database, in the clear in a snapshot.
+/// Replaces how the secrets of webhooks and interceptors stand in their rows: sealed in the database, in the clear in a snapshot.
 fn for_webhook_secrets(
     tables: &mut Tables,
     replaced: impl Fn(&str) -> Result<String, ControlError>,
 ) -> Result<(), ControlError> {
-    for row in tables.get_mut("webhook_endpoints").into_iter().flatten() {
-        if let Some(Value::String(secrets)) = row.get_mut("sealed_secrets") {
-            *secrets = replaced(secrets)?;
+    for table in ["webhook_endpoints", "interceptors"] {
+        for row in tables.get_mut(table).into_iter().flatten() {
+            if let Some(Value::String(secrets)) = row.get_mut("sealed_secrets") {
+                *secrets = replaced(secrets)?;
+            }
         }
     }
     Ok(())

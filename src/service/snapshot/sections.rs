@@ -12,6 +12,7 @@ use crate::domain::email::EmailAddress;
 use crate::domain::fault::FaultRule;
 use crate::domain::field_error::FieldError;
 use crate::domain::headless::{Headless, MAX_EXPIRES_IN_S};
+use crate::domain::interceptor::{self, FailurePolicy, TriggerPoint};
 use crate::domain::membership::{MembershipStatus, ProvisioningMethod};
 use crate::domain::metadata::Metadata;
 use crate::domain::organization::{Features, Region};
@@ -280,6 +281,7 @@ const SECTIONS: &[Section] = &[
             plain("ended_by"),
             plain("user_agent"),
             plain("ip_address"),
+            Field { name: "custom_claims", column: "custom_claims_json", kind: Kind::JsonOrEmpty },
             time("created_at", "created_at_ms"),
         ],
     },
@@ -294,6 +296,7 @@ const SECTIONS: &[Section] = &[
             plain("code_digest"),
             json("authorization", "authorization_json"),
             plain("issuer"),
+            Field { name: "custom_claims", column: "custom_claims_json", kind: Kind::JsonOrEmpty },
             time("authenticated_at", "authenticated_at_ms"),
             time("code_expires_at", "code_expires_at_ms"),
             time("code_used_at", "code_used_at_ms"),
@@ -369,6 +372,24 @@ const SECTIONS: &[Section] = &[
             plain("url"),
             json("events", "events_json"),
             Field { name: "description", column: "description", kind: Kind::TextOr("") },
+            Field { name: "enabled", column: "is_enabled", kind: Kind::Flag },
+            // In the clear here, sealed in the database.
+            json("secrets", "sealed_secrets"),
+            time("created_at", "created_at_ms"),
+            time("updated_at", "updated_at_ms"),
+        ],
+    },
+    Section {
+        name: "interceptors",
+        table: "interceptors",
+        fields: &[
+            plain("id"),
+            plain("display_name"),
+            Field { name: "description", column: "description", kind: Kind::TextOr("") },
+            plain("trigger_point"),
+            plain("url"),
+            plain("timeout_ms"),
+            plain("failure_policy"),
             Field { name: "enabled", column: "is_enabled", kind: Kind::Flag },
             // In the clear here, sealed in the database.
             json("secrets", "sealed_secrets"),
@@ -592,6 +613,7 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
         "permissions" => check_permission(row),
         "roles" => check_role(row),
         "webhook_endpoints" => check_webhook(row),
+        "interceptors" => check_interceptor(row),
         "messages" => vec![("to_address", is_address("to_address"))],
         "sessions" => {
             let ended_by = (!is_null(&"ended_by")).then(|| SessionEnd::parse(text(row, "ended_by")));
@@ -689,6 +711,20 @@ fn check_webhook(row: &Row) -> Vec<(&'static str, bool)> {
         ("url", webhook::check_url(text(row, "url"), Mode::Development).is_ok()),
         ("events_json", names.is_ok_and(|names| webhook::parse_events(&names).is_ok())),
         ("description", webhook::bad_description(text(row, "description")).is_none()),
+        ("sealed_secrets", reads::<WebhookSecrets>(text(row, "sealed_secrets"))),
+    ]
+}
+
+fn check_interceptor(row: &Row) -> Vec<(&'static str, bool)> {
+    let timeout_ms = row.get("timeout_ms").and_then(Value::as_i64);
+    vec![
+        ("display_name", interceptor::bad_display_name(text(row, "display_name")).is_none()),
+        ("description", interceptor::bad_description(text(row, "description")).is_none()),
+        ("trigger_point", TriggerPoint::parse(text(row, "trigger_point")).is_some()),
+        ("failure_policy", FailurePolicy::parse(text(row, "failure_policy")).is_some()),
+        ("timeout_ms", timeout_ms.is_some_and(|ms| interceptor::TIMEOUT_MS.contains(&ms))),
+        // Whether it is good in production mode is seen when it is called.
+        ("url", webhook::check_url(text(row, "url"), Mode::Development).is_ok()),
         ("sealed_secrets", reads::<WebhookSecrets>(text(row, "sealed_secrets"))),
     ]
 }

@@ -1,5 +1,7 @@
 //! Tokens that a test asks for.
 
+use serde_json::Map;
+
 use super::issue::{TokenSubject, issue};
 use super::overrides::TokenOverrides;
 use super::{TokenRefusal, TokenResponse, invalid_grant};
@@ -28,6 +30,7 @@ pub async fn issue_for_test(
         user_id: session.user_id.clone(),
         session_id: session.id.clone(),
         organization_id: session.organization_id.clone(),
+        custom_claims: Map::new(),
         authenticated_at_ms: now_ms,
         code_expires_at_ms: now_ms,
         code_used_at_ms: None,

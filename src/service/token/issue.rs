@@ -71,6 +71,7 @@ impl TokenSubject {
             session_id: &grant.session_id,
             authenticated_at_ms: grant.authenticated_at_ms,
             access,
+            custom_claims: &grant.custom_claims,
             template_claims,
         }
     }
