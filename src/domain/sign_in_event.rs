@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::auth_request::{Closed, LinkOutcome};
+use super::interceptor::{CallResult, FailurePolicy, TriggerPoint};
 
 /// Something that happened in a sign-in. A field that comes later has a default: earlier rows lack it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +116,21 @@ pub enum SignInEvent {
     },
     /// The control API vouches for the address.
     InstantSignIn {},
+    /// An application was asked.
+    InterceptorAnswered {
+        interceptor_id: String,
+        /// In the log of its calls.
+        call_id: String,
+        display_name: String,
+        trigger_point: TriggerPoint,
+        result: CallResult,
+        latency_ms: i64,
+        /// What holds where there is no decision.
+        failure_policy: FailurePolicy,
+        /// What it says where it denies, or why there is no decision.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
     /// The application gets a code.
     SignedIn {
         grant_id: String,
@@ -263,7 +279,7 @@ impl SignInEvent {
         (kind, whole.get("data").and_then(Value::as_object).cloned().unwrap_or_default())
     }
 
-    /// What it was about: `authorize`, `page`, `mail`, `code`, `link`, `session` or `token`.
+    /// What it was about: `authorize`, `page`, `mail`, `code`, `link`, `interceptor`, `session` or `token`.
     pub fn subject(&self) -> &'static str {
         match self {
             Self::AuthorizeAccepted { .. }
@@ -284,6 +300,7 @@ impl SignInEvent {
             | Self::CodeTooLate { .. }
             | Self::InstantSignIn {} => "code",
             Self::LinkOpened { .. } | Self::LinkUsed { .. } => "link",
+            Self::InterceptorAnswered { .. } => "interceptor",
             Self::SignedIn { .. } | Self::AddressProven {} | Self::SignInRefused { .. } => "session",
             Self::ClientRefused { .. } | Self::TokensIssued { .. } | Self::TokensRefused { .. } => "token",
             Self::Unknown { .. } => "unknown",
@@ -300,6 +317,7 @@ impl SignInEvent {
             | Self::LinkOpened { refused: None, .. }
             | Self::LinkUsed { refused: None, .. }
             | Self::InstantSignIn {}
+            | Self::InterceptorAnswered { result: CallResult::Allow, .. }
             | Self::SignedIn { .. }
             | Self::AddressProven {}
             | Self::TokensIssued { .. } => Verdict::Ok,
@@ -310,7 +328,10 @@ impl SignInEvent {
             | Self::CodeAttemptsExhausted { closed: true, .. }
             | Self::CodeAddressRateLimited { closed: true, .. }
             | Self::CodeNotOffered { closed: true } => Verdict::Failed,
-            Self::PageShown { .. } | Self::EmailDelayed { .. } | Self::Unknown { .. } => Verdict::Note,
+            Self::PageShown { .. }
+            | Self::EmailDelayed { .. }
+            | Self::InterceptorAnswered { result: CallResult::Failed, .. }
+            | Self::Unknown { .. } => Verdict::Note,
             Self::PageRefused {}
             | Self::EmailLimited { .. }
             | Self::EmailNotWorthSending { .. }
@@ -323,6 +344,7 @@ impl SignInEvent {
             | Self::CodeTooLate { .. }
             | Self::LinkOpened { .. }
             | Self::LinkUsed { .. }
+            | Self::InterceptorAnswered { result: CallResult::Deny, .. }
             | Self::ClientRefused { .. }
             | Self::TokensRefused { .. } => Verdict::Refused,
         }

@@ -8,6 +8,7 @@ pub mod events;
 pub mod faults;
 pub mod flows;
 pub mod inbox;
+pub mod interceptors;
 pub mod llms;
 pub mod logout_notices;
 pub mod openapi;

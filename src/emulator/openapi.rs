@@ -11,7 +11,7 @@ use utoipa::openapi::{Components, HttpMethod, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    clients, clock, environments, events, faults, flows, inbox, logout_notices, sign_in, state,
+    clients, clock, environments, events, faults, flows, inbox, interceptors, logout_notices, sign_in, state,
     token_template, tokens, users, webhooks,
 };
 use crate::http::endpoint::{Endpoint, endpoint};
@@ -85,6 +85,14 @@ control_api![
     webhooks::send_test_event,
     webhooks::deliveries,
     webhooks::replay,
+    interceptors::list,
+    interceptors::create,
+    interceptors::show,
+    interceptors::change,
+    interceptors::delete,
+    interceptors::rotate_secret,
+    interceptors::test,
+    interceptors::calls,
     clock::show,
     clock::change,
     clock::reset,

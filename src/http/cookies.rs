@@ -8,9 +8,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::ids::{IdKind, handle_id};
+use crate::domain::interceptor_request::Caller;
 use crate::domain::settings::Mode;
 use crate::domain::source_address::SourceAddress;
 use crate::runtime::Context;
+use crate::service::interception::caller_of;
 use crate::service::sessions::Browser;
 
 /// How long a browser keeps its name: long enough for any sign-in, renewed with the next one.
@@ -39,9 +41,18 @@ pub fn browser(request: &HttpRequest, context: &Context) -> Browser {
         session_cookie: value("session").filter(|v| names_session(v)),
         source: ip_address.map(SourceAddress::from),
         ip_address,
-        user_agent: request.headers().get("user-agent").and_then(|v| v.to_str().ok()).map(str::to_owned),
+        user_agent: user_agent(request),
         is_embedded: is_embedded(request, context),
     }
+}
+
+/// What a program says of itself.
+pub fn caller(request: &HttpRequest, context: &Context) -> Caller {
+    caller_of(user_agent(request).as_deref(), ip_address(request, context))
+}
+
+fn user_agent(request: &HttpRequest) -> Option<String> {
+    request.headers().get("user-agent").and_then(|v| v.to_str().ok()).map(str::to_owned)
 }
 
 /// Where the request comes from.

@@ -1,5 +1,6 @@
 //! Events of sign-ins as sentences.
 
+use crate::domain::interceptor::CallResult;
 use crate::domain::sign_in_event::{EmailRoute, LinkRefusal, SignInEvent, SignInPage};
 use crate::service::passwordless::closed_text;
 
@@ -38,6 +39,7 @@ pub fn text_of(event: &SignInEvent) -> String {
         E::LinkOpened { same_browser, refused } => link_text("opened", *same_browser, *refused),
         E::LinkUsed { same_browser, refused } => link_text("used", *same_browser, *refused),
         E::InstantSignIn {} => "Instant sign-in: the control API vouches for the address.".to_owned(),
+        E::InterceptorAnswered { .. } => interceptor_text(event),
         E::SignedIn { silently: false, .. } => "Signed in: the application gets a code.".to_owned(),
         E::SignedIn { silently: true, .. } => {
             "The browser's session answers: the application gets a code without a page.".to_owned()
@@ -138,6 +140,31 @@ fn link_text(verb: &str, same_browser: bool, refused: Option<LinkRefusal>) -> St
         Some(LinkRefusal::TooManyAttempts) => ": refused: the sign-in was closed after too many wrong codes",
     };
     format!("The link was {verb} {place}{end}.")
+}
+
+fn interceptor_text(event: &SignInEvent) -> String {
+    let SignInEvent::InterceptorAnswered {
+        display_name,
+        trigger_point,
+        result,
+        latency_ms,
+        failure_policy,
+        message,
+        ..
+    } = event
+    else {
+        return String::new();
+    };
+    let who = format!("The interceptor {display_name:?} ({})", trigger_point.as_str());
+    let message = message.as_deref().unwrap_or_default();
+    match (result, message) {
+        (CallResult::Failed, reason) => {
+            let policy = failure_policy.as_str();
+            format!("{who} gave no decision after {latency_ms} ms: {reason}. {policy} holds.")
+        }
+        (_, "") => format!("{who} answered {} in {latency_ms} ms.", result.as_str()),
+        (_, message) => format!("{who} answered {} in {latency_ms} ms: {message}", result.as_str()),
+    }
 }
 
 fn grant_text(grant_type: &str) -> &'static str {

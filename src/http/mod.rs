@@ -5,6 +5,7 @@ pub mod assets;
 mod brand;
 pub mod context;
 pub mod cookies;
+pub mod denied;
 pub mod endpoint;
 pub mod errors;
 pub mod event_text;

@@ -6,6 +6,7 @@ use super::registration::{Address, how_to_add, how_to_register};
 use super::{repeat_as_get, unreadable};
 use crate::domain::authorization::PageRefusal;
 use crate::http::context::Ctx;
+use crate::http::denied::denied_page;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form};
 use crate::http::{cookies, see_other};
@@ -21,6 +22,7 @@ pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let browser = cookies::browser(&request, &context);
     match authorize(&context, &params, &browser).await {
         Ok(Authorized::Redirect { location }) => see_other(&location),
+        Ok(Authorized::Denied { message, location }) => denied_page(&context, message, location),
         Ok(Authorized::ShowPages { auth_request_id, new_browser_cookie }) => {
             let mut response = see_other(&context.public_url.join(&format!("/login/{auth_request_id}")));
             if let Some(value) = new_browser_cookie {

@@ -9,6 +9,7 @@ use crate::crypto::client_secrets::TooManyChecks;
 use crate::domain::authorization::Parameters;
 use crate::domain::client::Client;
 use crate::http::context::Ctx;
+use crate::http::cookies;
 use crate::http::errors::Problem;
 use crate::http::params::Form;
 use crate::runtime::Context;
@@ -60,6 +61,9 @@ impl TokenError {
             }
             Self::Refused(TokenRefusal::UnauthorizedClient(text)) => {
                 (StatusCode::BAD_REQUEST, "unauthorized_client", (*text).to_owned())
+            }
+            Self::Refused(TokenRefusal::AccessDenied(text)) => {
+                (StatusCode::BAD_REQUEST, "access_denied", text.clone())
             }
             Self::Refused(TokenRefusal::Failure(failure)) => return Err(failure),
         })
@@ -182,7 +186,8 @@ async fn answer(
                 token::client_credentials(context, client, one("scope")?).await?
             }
             AuthenticatedClient::OfOrganization(client) => {
-                token::organization_client_credentials(context, &client, one("scope")?).await?
+                let caller = cookies::caller(request, context);
+                token::organization_client_credentials(context, &client, one("scope")?, caller).await?
             }
         }),
         _ => {

@@ -12,7 +12,7 @@ use crate::http::params::Form;
 use crate::http::render::{self, FormsLead, page, page_with_forms};
 use crate::http::texts;
 use crate::http::{cookies, see_other};
-use crate::service::invitations::{self, INVITATION_PATH};
+use crate::service::invitations::{self, AcceptResult, INVITATION_PATH};
 
 /// `GET /invite/{token}`.
 pub async fn show(request: HttpRequest, Ctx(context): Ctx, token: web::Path<String>) -> HttpResponse {
@@ -48,8 +48,12 @@ pub async fn accept(
     }
     let browser = cookies::browser(&request, &context);
     let accepted = match invitations::accept(&context, &token, &browser).await {
-        Ok(Some(accepted)) => accepted,
-        Ok(None) => return expired(&request),
+        Ok(AcceptResult::Accepted(accepted)) => accepted,
+        Ok(AcceptResult::Expired) => return expired(&request),
+        Ok(AcceptResult::Denied(message)) => {
+            let heading = texts::TITLE_DENIED;
+            return Problem::new(StatusCode::FORBIDDEN, "access_denied", heading, message).page(&request);
+        }
         Err(failure) => return Problem::failure(&failure).page(&request),
     };
     let mut response = match &accepted.offer.initiate_login_uri {

@@ -14,6 +14,7 @@ use crate::domain::organization_choice::Tie;
 use crate::domain::settings::PasswordlessType;
 use crate::domain::sign_in_event::{SignInEvent, SignInPage};
 use crate::http::context::Ctx;
+use crate::http::denied::denied_page;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form, ParamsError};
 use crate::http::render::{self, FormsLead, page, page_with_forms};
@@ -90,10 +91,8 @@ fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) ->
 
 fn organization_page(context: &Context, auth_request: &AuthRequest, offer: Offer) -> HttpResponse {
     note_page(context, auth_request, SignInPage::OrganizationChooser);
-    let options = offer.choice.options.into_iter().map(|option| OrganizationButton {
-        id: option.id,
-        name: option.display_name,
-        joins: option.tie != Tie::Member,
+    let options = offer.choice.options.into_iter().filter(|_| !offer.is_decided).map(|option| {
+        OrganizationButton { id: option.id, name: option.display_name, joins: option.tie != Tie::Member }
     });
     let view = views::ChooseOrganization {
         layout: render::layout(context, texts::TITLE_CHOOSE_ORGANIZATION),
@@ -102,7 +101,8 @@ fn organization_page(context: &Context, auth_request: &AuthRequest, offer: Offer
         email: offer.email.to_unicode(),
         app_name: app_name(&context.environment, auth_request).to_owned(),
         organizations: options.collect(),
-        may_create: offer.choice.may_create,
+        may_create: offer.choice.may_create && !offer.is_decided,
+        may_continue: offer.is_decided,
     };
     let redirect_uri = &auth_request.origin.authorization.redirect_uri;
     page_with_forms(StatusCode::OK, &view, FormsLead::ToApplication { redirect_uri })
@@ -419,10 +419,12 @@ pub async fn organization(
     let browser = cookies::browser(&request, &context);
     // It shows what there is to choose.
     let page = url_of(&context, &id, "?account=continue");
-    let chosen = match (params.one("organization_id"), params.one("create")) {
-        (Ok(Some(id)), _) => Chosen::Organization(id.to_owned()),
-        (Ok(None), Ok(Some(_))) => Chosen::New,
-        _ => return see_other(&page),
+    let one = |name| params.one(name).ok().flatten();
+    let chosen = match (one("organization_id"), one("create"), one("continue")) {
+        (Some(id), ..) => Chosen::Organization(id.to_owned()),
+        (None, Some(_), _) => Chosen::New,
+        (None, None, Some(_)) => Chosen::Decided,
+        (None, None, None) => return see_other(&page),
     };
     match choose_organization::choose(&context, &browser, &id, &chosen).await {
         Ok(ChoiceResult::SignedIn(done)) => signed_in(&context, done),
@@ -460,7 +462,10 @@ pub(super) fn checked(
 
 /// Back to the application, signed in, or on to the choice of an organization.
 pub(super) fn signed_in(context: &Context, done: SignedIn) -> HttpResponse {
-    let mut response = see_other(&done.location);
+    let mut response = match done.denied {
+        Some(message) => denied_page(context, message, done.location),
+        None => see_other(&done.location),
+    };
     if let Some(value) = done.session_cookie {
         let _ = response.add_cookie(&cookies::session_cookie(context, value));
     }

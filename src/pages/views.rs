@@ -116,6 +116,8 @@ pub struct ChooseOrganization {
     pub organizations: Vec<OrganizationButton>,
     /// May the user make one?
     pub may_create: bool,
+    /// Is nothing to choose, and the sign-in goes on?
+    pub may_continue: bool,
 }
 
 /// An organization to choose.

@@ -3,6 +3,7 @@
 use super::authorization_response::{error_url, may_answer};
 use super::pushed_requests::{self, ParError};
 use super::sessions::{Browser, live_session};
+use super::sign_in::SignedIn;
 use super::token::hinted;
 use super::{Failure, flows, organization_entry, passwordless, sign_in};
 use crate::crypto::server_secret::Purpose;
@@ -29,6 +30,8 @@ pub enum Authorized {
     ShowPages { auth_request_id: String, new_browser_cookie: Option<String> },
     /// Back to the application, with a code or an error.
     Redirect { location: String },
+    /// An interceptor denied it. The user is told, and goes back to the application with an error.
+    Denied { message: String, location: String },
 }
 
 /// Why the browser stays here.
@@ -97,8 +100,14 @@ pub async fn authorize(
                 return Ok(refuse(context, &request, ErrorCode::InvalidOrganizationId, &text));
             }
         };
-        let location = answer_silently(context, request, session, user, organization_id).await?;
-        return Ok(Authorized::Redirect { location });
+        let is_without_pages = request.prompt == Prompt::None;
+        let done = answer_silently(context, request, session, user, organization_id, browser).await?;
+        return Ok(match done {
+            SignedIn { denied: Some(message), location, .. } if !is_without_pages => {
+                Authorized::Denied { message, location }
+            }
+            SignedIn { location, .. } => Authorized::Redirect { location },
+        });
     }
     if request.prompt == Prompt::None {
         let text = "no live session fits this request, and prompt=none forbids to ask the person";
@@ -115,7 +124,8 @@ async fn answer_silently(
     session: &Session,
     user: &UserSummary,
     organization_id: Option<String>,
-) -> Result<String, Failure> {
+    browser: &Browser,
+) -> Result<SignedIn, Failure> {
     let flow_id = flows::new_flow_id(context);
     flows::note(context, &flow_id, About::default().email(&user.email), accepted(&request));
     let by_session = sign_in::BySession {
@@ -125,9 +135,9 @@ async fn answer_silently(
         organization_id,
         closes: None,
     };
-    let location = sign_in::issue_code_silently(context, by_session, session, &user.email).await?;
+    let done = sign_in::issue_code_silently(context, by_session, session, &user.email, browser).await?;
     // The session ended in this moment.
-    location.ok_or(Failure::Contention)
+    done.ok_or(Failure::Contention)
 }
 
 /// RFC 9126 §6: `require_pushed_authorization_requests`.
@@ -246,6 +256,6 @@ pub async fn restart(
     let authorization = AuthorizationRequest { login_hint: None, ..request.origin.authorization };
     match start(context, authorization, browser).await? {
         Authorized::ShowPages { auth_request_id, .. } => Ok(auth_request_id),
-        Authorized::Redirect { location } => Ok(location),
+        Authorized::Redirect { location } | Authorized::Denied { location, .. } => Ok(location),
     }
 }

@@ -1,5 +1,6 @@
 //! The page where a user chooses the organization that a sign-in enters.
 
+use super::interception::Answers;
 use super::organization_entry;
 use super::passwordless::{PasswordlessError, answer_by_session, answering_session, request_of_browser};
 use super::sessions::Browser;
@@ -7,7 +8,7 @@ use super::sign_in::{self, Arrival, Entering, Judged, SignedIn};
 use super::{Failure, memberships, retry_on_conflict};
 use crate::domain::auth_request::AuthRequest;
 use crate::domain::email::EmailAddress;
-use crate::domain::organization_choice::{OrganizationChoice, Tie};
+use crate::domain::organization_choice::{OrganizationChoice, OrganizationEntry, Tie};
 use crate::domain::record_key::RecordKey;
 use crate::domain::session::Session;
 use crate::domain::user::{User, UserSummary};
@@ -21,6 +22,8 @@ pub enum Chosen {
     Organization(String),
     /// One that is made for the user.
     New,
+    /// What is left where nothing is to choose.
+    Decided,
 }
 
 /// What came of a choice.
@@ -37,6 +40,8 @@ pub struct Offer {
     /// The address of the user.
     pub email: EmailAddress,
     pub choice: OrganizationChoice,
+    /// Nothing is to choose: the sign-in was interrupted while an interceptor was asked, and goes on.
+    pub is_decided: bool,
 }
 
 /// What a request offers to this browser, which began it or proved the address. `None`: there is nothing to choose.
@@ -50,12 +55,15 @@ pub async fn offer(
     }
     if let Some(email) = request.choosing() {
         let user = context.store().user_of_email(context.environment_id(), email).await?;
+        let authorization = &request.origin.authorization;
+        let entry = organization_entry::decide(context, authorization, email, user.as_ref(), true).await?;
         let choice = organization_entry::choice(context, email, user.as_ref()).await?;
-        return Ok(Some(Offer { email: email.clone(), choice }));
+        let is_decided = entry != OrganizationEntry::Choose;
+        return Ok(Some(Offer { email: email.clone(), choice, is_decided }));
     }
     let Some((session, _)) = choosing_session(context, browser, request).await? else { return Ok(None) };
     let Some((user, choice)) = choice_of_session(context, &session).await? else { return Ok(None) };
-    Ok((choice.options.len() > 1).then_some(Offer { email: user.email, choice }))
+    Ok((choice.options.len() > 1).then_some(Offer { email: user.email, choice, is_decided: false }))
 }
 
 /// The browser's session, where its user may choose: the application named no organization.
@@ -89,13 +97,18 @@ pub async fn choose(
     id: &str,
     chosen: &Chosen,
 ) -> Result<ChoiceResult, PasswordlessError> {
+    let answers = &Answers::default();
     retry_on_conflict(|| async {
         let request = request_of_browser(context, browser, id).await?;
         if let Some(closed) = request.closed(context.now_ms()) {
             return Err(PasswordlessError::Closed(closed));
         }
         match request.choosing().cloned() {
-            Some(email) => by_proof(context, browser, request, &email, chosen).await,
+            Some(_) if *chosen == Chosen::Decided => {
+                let done = sign_in::finish(context, id, browser, true).await?;
+                Ok(Some(ChoiceResult::SignedIn(done)))
+            }
+            Some(email) => by_proof(context, browser, request, &email, chosen, answers).await,
             None => by_session(context, browser, &request, chosen).await,
         }
     })
@@ -105,6 +118,7 @@ pub async fn choose(
 fn entering(choice: &OrganizationChoice, chosen: &Chosen) -> Option<Entering> {
     let id = match chosen {
         Chosen::New => return choice.may_create.then_some(Entering::New),
+        Chosen::Decided => return None,
         Chosen::Organization(id) => id,
     };
     Some(match choice.tie(id)? {
@@ -121,6 +135,7 @@ async fn by_proof(
     request: AuthRequest,
     email: &EmailAddress,
     chosen: &Chosen,
+    answers: &Answers,
 ) -> Result<Option<ChoiceResult>, PasswordlessError> {
     let before = context.store().user_of_email(context.environment_id(), email).await?;
     if before.is_none() && !context.environment.passwordless.sign_up_allowed {
@@ -132,7 +147,7 @@ async fn by_proof(
         return Ok(Some(ChoiceResult::NotOffered));
     };
     let judged = Judged { request: &judged, email, proof: None, counted: None };
-    let done = sign_in::commit(context, judged, before.as_ref(), &entering, browser).await?;
+    let done = sign_in::commit(context, judged, before.as_ref(), &entering, browser, answers).await?;
     Ok(done.map(ChoiceResult::SignedIn))
 }
 
@@ -155,9 +170,9 @@ async fn by_session(
             let Some(id) = join(context, &user, &entering).await? else { return Ok(None) };
             Some(id)
         }
-        Some(Entering::New) | None => return Ok(Some(ChoiceResult::NotOffered)),
+        Some(Entering::New | Entering::Granted(_)) | None => return Ok(Some(ChoiceResult::NotOffered)),
     };
-    let done = answer_by_session(context, request, &session, &summary, organization_id).await?;
+    let done = answer_by_session(context, request, &session, &summary, organization_id, browser).await?;
     Ok(Some(ChoiceResult::SignedIn(done)))
 }
 

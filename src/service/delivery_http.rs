@@ -26,7 +26,7 @@ pub fn read_roots(path: &Path) -> io::Result<Vec<reqwest::Certificate>> {
 
 /// A client for applications that respond within a time. Redirects are not followed: what is sent is for the registered
 /// address alone. With `public_addresses`, names are connected to only by the addresses that it found and checked.
-fn http_client(
+pub(super) fn http_client(
     roots: &[reqwest::Certificate],
     within: Duration,
     public_addresses: Option<PublicAddresses>,

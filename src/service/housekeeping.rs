@@ -111,8 +111,9 @@ async fn clean(server: &ServerState, record: &EnvironmentRecord) -> Result<u64, 
         let logged = store.delete_flows(id, logged_before_ms, BATCH).await?;
         let events = store.delete_events(id, logged_before_ms, BATCH).await?;
         let deliveries = store.delete_deliveries(id, logged_before_ms, BATCH).await?;
-        rows += expired + logged + events + deliveries;
-        if expired.max(logged).max(events).max(deliveries) < BATCH as u64 {
+        let calls = store.delete_interceptor_calls(id, logged_before_ms, BATCH).await?;
+        rows += expired + logged + events + deliveries + calls;
+        if expired.max(logged).max(events).max(deliveries).max(calls) < BATCH as u64 {
             break;
         }
     }

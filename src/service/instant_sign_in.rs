@@ -45,7 +45,9 @@ pub async fn sign_in(
     let pairs = params.pairs().iter().filter(|(name, _)| name != "login_hint").cloned().collect();
     let params = Parameters::new(pairs);
     let location = match authorize(context, &params, &Browser::default()).await {
-        Ok(Authorized::Redirect { location }) => return Ok(arrived(location, None)),
+        Ok(Authorized::Redirect { location } | Authorized::Denied { location, .. }) => {
+            return Ok(arrived(location, None));
+        }
         Err(AuthorizeError::Page(refusal)) => {
             return Err(ControlError::field("redirect_uri", refusal.to_string()));
         }

@@ -1,13 +1,19 @@
 //! Invitations to organizations: the email, its link, and what accepting it does.
 
 use super::api::ApiRefusal;
+use super::interception::{Answers, Verdict, is_asked};
 use super::passwordless::is_test;
 use super::sessions::Browser;
-use super::{Failure, events, outbox, retry_on_conflict, sign_in, users};
+use super::sign_in_interception::{Denied, SignIn, before_session};
+use super::{Failure, events, organizations, outbox, retry_on_conflict, sign_in, users};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::api_error::ApiErrorCode;
+use crate::domain::email::EmailAddress;
 use crate::domain::ids::new_handle;
+use crate::domain::interceptor::TriggerPoint;
+use crate::domain::interceptor_request::{InterceptedAction, organization_data};
 use crate::domain::membership::{Invitation, Membership, MembershipStatus};
+use crate::domain::organization::Organization;
 use crate::domain::record_key::RecordKey;
 use crate::domain::user::User;
 use crate::mail::{self, InvitationContent, MailKind};
@@ -30,6 +36,16 @@ pub struct Offer {
     pub inviter_email: Option<String>,
     /// Where the application wants new members to begin.
     pub initiate_login_uri: Option<String>,
+}
+
+/// What came of accepting.
+#[derive(Debug)]
+pub enum AcceptResult {
+    Accepted(Accepted),
+    /// The link is unknown, was used, or its time is over.
+    Expired,
+    /// An interceptor denied the session, so nothing was accepted.
+    Denied(String),
 }
 
 /// An invitation that was accepted.
@@ -95,6 +111,34 @@ pub(super) fn compose(
     outbox::prepare(context, draft).map(Some)
 }
 
+/// Asks interceptors before somebody is invited, or sent an invitation again. `user` is as stored; `None`: somebody who is
+/// new.
+pub(super) async fn ask_before(
+    context: &Context,
+    answers: &Answers,
+    user: Option<&User>,
+    email: &EmailAddress,
+    organization: &Organization,
+) -> Result<(), ApiRefusal> {
+    let trigger_point = TriggerPoint::PreUserInvitation;
+    if !is_asked(context, trigger_point) {
+        return Ok(());
+    }
+    let action = InterceptedAction {
+        environment_id: context.environment_id(),
+        user,
+        email: Some(email.as_str()),
+        organization_id: Some(&organization.id),
+        now_ms: context.now_ms(),
+        data: organization_data(organization),
+        ..InterceptedAction::default()
+    };
+    match answers.ask(context, trigger_point, None, &action).await? {
+        Verdict::Allow { .. } => Ok(()),
+        Verdict::Deny(message) => Err(ApiRefusal::new(ApiErrorCode::FailedPrecondition, message)),
+    }
+}
+
 /// Sends an invitation again: with the same link while that works, with a new one afterwards.
 pub async fn resend(
     context: &Context,
@@ -102,6 +146,7 @@ pub async fn resend(
     user_id: &str,
 ) -> Result<Membership, ApiRefusal> {
     let key = RecordKey::Id(user_id.to_owned());
+    let answers = &Answers::default();
     retry_on_conflict(|| async {
         let before = users::find(context, &key).await?;
         let mut after = User { updated_at_ms: context.now_ms(), ..before.clone() };
@@ -109,6 +154,8 @@ pub async fn resend(
         let Some(membership) = after.membership_mut(organization_id) else { return Err(not_a_member) };
         renew(context, user_id, membership)?;
         let membership = membership.clone();
+        let organization = organizations::find(context, &RecordKey::Id(organization_id.to_owned())).await?;
+        ask_before(context, answers, Some(&before), &before.email, &organization).await?;
         let mail = compose(context, &after, organization_id)?;
         let with = WithUser { mail: mail.as_ref(), ..WithUser::default() };
         if !context.store().update_user(context.environment_id(), &before, &after, with).await? {
@@ -152,41 +199,62 @@ pub async fn preview(context: &Context, token: &str) -> Result<Option<Offer>, Fa
     Ok(Some(offer(context, &user, membership)))
 }
 
-/// Accepts an invitation: the user is a member, the address is proven, and the browser is signed in. `None`: the link is
-/// unknown, was used, or its time is over.
-pub async fn accept(context: &Context, token: &str, browser: &Browser) -> Result<Option<Accepted>, Failure> {
+/// Accepts an invitation: the user is a member, the address is proven, and the browser is signed in.
+pub async fn accept(context: &Context, token: &str, browser: &Browser) -> Result<AcceptResult, Failure> {
+    let answers = &Answers::default();
     retry_on_conflict(|| async {
-        let Some((before, organization_id)) = invited(context, token).await? else { return Ok(Some(None)) };
-        let now_ms = context.now_ms();
-        let mut after = User { updated_at_ms: now_ms, ..before.clone() };
-        let is_accepted = after.membership_mut(&organization_id).is_some_and(|m| m.accept(now_ms));
-        let Some(membership) = after.membership(&organization_id).filter(|_| is_accepted) else {
-            return Ok(Some(None));
+        let Some((before, organization_id)) = invited(context, token).await? else {
+            return Ok(Some(AcceptResult::Expired));
         };
-        let offer = offer(context, &after, membership);
-        after.email_verified_at_ms.get_or_insert(now_ms);
-        let session = sign_in::session_change(context, &after, Some(&organization_id), browser).await?;
-        let session_cookie = new_handle(session.session_id(), context.entropy());
-        let cookie_digest = context.secret().digest(Purpose::SessionCookie, &session_cookie);
-        let mut told = events::of_memberships(context, Some(&before), Some(&after)).await?;
-        told.extend(events::of_new_session(context, &after, &session, None));
-        let told = events::in_order(told);
-        let logouts = sign_in::logouts(context, &session).await?;
-        let with = WithUser {
-            events: &told,
-            logouts: &logouts,
-            session: Some((&session, &cookie_digest)),
-            ..WithUser::default()
-        };
-        if !context.store().update_user(context.environment_id(), &before, &after, with).await? {
-            return Ok(None);
-        }
-        if session.ends_another() {
-            context.runtime.server.sessions_ended.notify_one();
-        }
-        Ok(Some(Some(Accepted { offer, session_cookie })))
+        accept_read(context, &before, &organization_id, browser, answers).await
     })
     .await
+}
+
+/// Accepts the invitation of a user who was read. `None`: somebody else changed the user meanwhile.
+async fn accept_read(
+    context: &Context,
+    before: &User,
+    organization_id: &str,
+    browser: &Browser,
+    answers: &Answers,
+) -> Result<Option<AcceptResult>, Failure> {
+    let now_ms = context.now_ms();
+    let mut after = User { updated_at_ms: now_ms, ..before.clone() };
+    let is_accepted = after.membership_mut(organization_id).is_some_and(|m| m.accept(now_ms));
+    let Some(membership) = after.membership(organization_id).filter(|_| is_accepted) else {
+        return Ok(Some(AcceptResult::Expired));
+    };
+    let offer = offer(context, &after, membership);
+    after.email_verified_at_ms.get_or_insert(now_ms);
+    let sign_in =
+        SignIn { flow_id: None, authorization: None, email: after.email.as_str(), browser, answers };
+    let asked = before_session(context, sign_in, &after, Some(organization_id));
+    let custom_claims = match asked.await? {
+        Ok(claims) => claims,
+        Err(Denied(message)) => return Ok(Some(AcceptResult::Denied(message))),
+    };
+    let session = sign_in::session_change(context, &after, Some(organization_id), browser).await?;
+    let session_cookie = new_handle(session.session_id(), context.entropy());
+    let cookie_digest = context.secret().digest(Purpose::SessionCookie, &session_cookie);
+    let mut told = events::of_memberships(context, Some(before), Some(&after)).await?;
+    told.extend(events::of_new_session(context, &after, &session, None));
+    let told = events::in_order(told);
+    let logouts = sign_in::logouts(context, &session).await?;
+    let with = WithUser {
+        events: &told,
+        logouts: &logouts,
+        session: Some((&session, &cookie_digest)),
+        custom_claims: custom_claims.as_ref(),
+        ..WithUser::default()
+    };
+    if !context.store().update_user(context.environment_id(), before, &after, with).await? {
+        return Ok(None);
+    }
+    if session.ends_another() {
+        context.runtime.server.sessions_ended.notify_one();
+    }
+    Ok(Some(AcceptResult::Accepted(Accepted { offer, session_cookie })))
 }
 
 /// The user that a link was sent to, and the organization it is for.

@@ -1,6 +1,7 @@
 //! Memberships: who belongs to which organization, with which roles.
 
 use super::api::ApiRefusal;
+use super::interception::Answers;
 use super::roles::AccessOfMembers;
 use super::{Failure, events, invitations, organizations, outbox, retry_on_conflict, users};
 use crate::domain::api_error::{ApiError, ApiErrorCode, FieldViolation};
@@ -65,10 +66,15 @@ pub async fn create_user(context: &Context, organization_id: &str, new: NewUser)
     let mut user = User::new(context.new_id(IdKind::User), email, context.now_ms());
     user.change(new.fields);
     let joins_existing = context.environment.management.existing_email == ExistingEmail::Join;
+    let answers = &Answers::default();
     retry_on_conflict(|| async {
         let organization = organization_with_room(context, organization_id).await?;
         let roles =
             roles_for(context, organization_id, &new.membership.roles, "user.membership.roles").await?;
+        // Who has an account is refused, or joins by a way of its own.
+        if new.membership.is_invitation && !is_known(context, &user.email).await? {
+            invitations::ask_before(context, answers, None, &user.email, &organization).await?;
+        }
         let mut user = user.clone();
         user.join(new.membership.in_organization(context, &user.id, &organization, roles));
         let events = events::of_memberships(context, None, Some(&user)).await?;
@@ -95,6 +101,11 @@ pub async fn create_user(context: &Context, organization_id: &str, new: NewUser)
     .await
 }
 
+/// Has somebody this address?
+async fn is_known(context: &Context, email: &EmailAddress) -> Result<bool, Failure> {
+    Ok(context.store().user_by_email(context.environment_id(), email).await?.is_some())
+}
+
 /// Makes the user who has this address a member of an organization; `None`: there is none any more.
 async fn join_existing(
     context: &Context,
@@ -115,6 +126,7 @@ pub async fn create(
     key: &RecordKey,
     new: NewMembership,
 ) -> Result<User, ApiRefusal> {
+    let answers = &Answers::default();
     retry_on_conflict(|| async {
         let before = users::find(context, key).await?;
         if before.membership(organization_id).is_some() {
@@ -122,6 +134,9 @@ pub async fn create(
         }
         let organization = organization_with_room(context, organization_id).await?;
         let roles = roles_for(context, organization_id, &new.roles, "membership.roles").await?;
+        if new.is_invitation {
+            invitations::ask_before(context, answers, Some(&before), &before.email, &organization).await?;
+        }
         let mut after = User { updated_at_ms: context.now_ms(), ..before.clone() };
         after.join(new.in_organization(context, &before.id, &organization, roles));
         let events = events::of_memberships(context, Some(&before), Some(&after)).await?;

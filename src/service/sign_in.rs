@@ -1,9 +1,15 @@
 //! The end of a sign-in: session, grant, and the way back to the application with a code.
 
+use serde_json::{Map, Value};
+
+use super::interception::{Answers, error_description};
 use super::organization_entry::{self, NotAMember};
 use super::sessions::{Browser, live_session, touch};
+use super::sign_in_interception::{
+    Denied, GrantedMembership, SignIn, before_session, before_session_of, before_sign_up, has_to_ask,
+};
 use super::token::lifetime_s;
-use super::{Failure, events, flows};
+use super::{Failure, events, flows, retry_on_conflict};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
@@ -36,6 +42,8 @@ pub struct SignedIn {
     pub session_cookie: Option<String>,
     /// The browser's new name, where it needs one to choose.
     pub new_browser_cookie: Option<String>,
+    /// What the user is told where an interceptor denied the sign-in, before going back to the application.
+    pub denied: Option<String>,
 }
 
 /// The organization that a sign-in enters.
@@ -49,6 +57,14 @@ pub(super) enum Entering {
     Invited(String),
     /// One that the domain of the address opens.
     AllowedDomain(String),
+    /// One that an interceptor names instead of a new one.
+    Granted(GrantedMembership),
+}
+
+impl From<GrantedMembership> for Entering {
+    fn from(granted: GrantedMembership) -> Self {
+        Self::Granted(granted)
+    }
 }
 
 /// How the address was proven.
@@ -104,8 +120,82 @@ pub(super) async fn complete(
             return refuse(context, judged, counted, code, &text).await;
         }
     };
+    if has_to_ask(context, matches!(entering, Entering::New)) {
+        return keep_proof_and_finish(context, judged, email, browser, proof, counted).await;
+    }
     let judged = Judged { request: judged, email, proof: Some(proof), counted };
-    commit(context, judged, before.as_ref(), &entering, browser).await
+    commit(context, judged, before.as_ref(), &entering, browser, &Answers::default()).await
+}
+
+/// Uses up the proof before interceptors are asked: whatever becomes of their answers, and of the browser meanwhile, it stays
+/// proven, and nothing is held.
+async fn keep_proof_and_finish(
+    context: &Context,
+    judged: &AuthRequest,
+    email: &EmailAddress,
+    browser: &Browser,
+    proof: Proof,
+    counted: Option<AttemptUpdate<'_>>,
+) -> Result<Option<SignedIn>, Failure> {
+    let Some(kept) = let_choose(context, judged, browser, counted).await? else { return Ok(None) };
+    note_proof(context, judged, email, proof);
+    let done = finish(context, &judged.id, browser, !matches!(proof, Proof::Instant)).await?;
+    Ok(Some(SignedIn { new_browser_cookie: kept.new_browser_cookie, ..done }))
+}
+
+/// Finishes a sign-in whose address is proven and where nothing is left to choose, again while others move the request or the
+/// user. Where that is not so any more, its page says what is.
+pub(super) async fn finish(
+    context: &Context,
+    id: &str,
+    browser: &Browser,
+    shows_pages: bool,
+) -> Result<SignedIn, Failure> {
+    let answers = &Answers::default();
+    let page = || SignedIn { location: page_url(context, id), ..SignedIn::default() };
+    retry_on_conflict(|| async {
+        let stored = context.store().auth_request::<Hosted>(context.environment_id(), id).await?;
+        let Some(email) = stored.as_ref().and_then(|request| request.choosing().cloned()) else {
+            return Ok(Some(page()));
+        };
+        let Some(Ok(Some(judged))) = stored.map(|request| request.choose(context.now_ms())) else {
+            return Ok(Some(page()));
+        };
+        let request = &judged.origin.authorization;
+        let before = context.store().user_of_email(context.environment_id(), &email).await?;
+        if let Some((code, text)) = refusal(context, request, &email, before.as_ref()) {
+            return refuse(context, &judged, None, code, text).await;
+        }
+        let decided = organization_entry::decide(context, request, &email, before.as_ref(), shows_pages);
+        let entering = match decided.await? {
+            OrganizationEntry::Existing(id) => Entering::Existing(id),
+            OrganizationEntry::New => Entering::New,
+            OrganizationEntry::Choose => return Ok(Some(page())),
+            OrganizationEntry::NotAMember => {
+                let (code, text) = (ErrorCode::InvalidOrganizationId, NotAMember.to_string());
+                return refuse(context, &judged, None, code, &text).await;
+            }
+        };
+        let judged = Judged { request: &judged, email: &email, proof: None, counted: None };
+        commit(context, judged, before.as_ref(), &entering, browser, answers).await
+    })
+    .await
+}
+
+/// The page of a sign-in.
+fn page_url(context: &Context, id: &str) -> String {
+    context.public_url.join(&format!("/login/{id}"))
+}
+
+/// Ends a sign-in that an interceptor denied: the user is told on a page, and the application by an error.
+async fn deny(
+    context: &Context,
+    judged: &AuthRequest,
+    Denied(message): Denied,
+) -> Result<Option<SignedIn>, Failure> {
+    let text = error_description(&message);
+    let refused = refuse(context, judged, None, ErrorCode::AccessDenied, &text).await?;
+    Ok(refused.map(|done| SignedIn { denied: Some(message), ..done }))
 }
 
 /// Uses up the proof, and leads the browser that it came from to the page where the user chooses an organization.
@@ -123,7 +213,7 @@ async fn let_choose(
     if !context.store().commit_proof(context.environment_id(), &next, counted).await? {
         return Ok(None);
     }
-    let location = context.public_url.join(&format!("/login/{}", judged.id));
+    let location = page_url(context, &judged.id);
     Ok(Some(SignedIn { location, new_browser_cookie, ..SignedIn::default() }))
 }
 
@@ -147,18 +237,48 @@ pub(super) struct Judged<'a> {
     pub counted: Option<AttemptUpdate<'a>>,
 }
 
-/// Commits a completed request of a user who enters an organization.
+/// Commits a completed request of a user who enters an organization, unless interceptors deny it. Where they are asked, the
+/// proof of the request has been committed before.
 pub(super) async fn commit(
     context: &Context,
     judged: Judged<'_>,
     before: Option<&User>,
     entering: &Entering,
     browser: &Browser,
+    answers: &Answers,
+) -> Result<Option<SignedIn>, Failure> {
+    let Judged { request, email, .. } = judged;
+    let (authorization, flow_id) = (Some(&request.origin.authorization), Some(request.id.as_str()));
+    let sign_in = SignIn { flow_id, authorization, email: email.as_str(), browser, answers };
+    let granted = match entering {
+        Entering::New => match before_sign_up(context, sign_in, before).await? {
+            Ok(granted) => granted.map(Entering::from),
+            Err(denied) => return deny(context, request, denied).await,
+        },
+        _ => None,
+    };
+    let entering = granted.as_ref().unwrap_or(entering);
+    let Some(arrival) = arrive(context, email, before, entering).await? else { return Ok(None) };
+    let organization_id = arrival.organization_id.as_deref();
+    match before_session(context, sign_in, &arrival.user, organization_id).await? {
+        Ok(claims) => write(context, judged, before, entering, browser, &arrival, claims.as_ref()).await,
+        Err(denied) => deny(context, request, denied).await,
+    }
+}
+
+/// Writes what a sign-in comes to, over what was read before anybody was asked.
+async fn write(
+    context: &Context,
+    judged: Judged<'_>,
+    before: Option<&User>,
+    entering: &Entering,
+    browser: &Browser,
+    arrival: &Arrival,
+    claims: Option<&Map<String, Value>>,
 ) -> Result<Option<SignedIn>, Failure> {
     let Judged { request, email, proof, counted } = judged;
     let now_ms = context.now_ms();
-    let Some(arrival) = arrive(context, email, before, entering).await? else { return Ok(None) };
-    let Arrival { user, organization_id, joined, .. } = &arrival;
+    let Arrival { user, organization_id, joined, .. } = arrival;
     let session = session_change(context, user, organization_id.as_deref(), browser).await?;
     let session_cookie = new_handle(session.session_id(), context.entropy());
     let ends_session = session.ends_another();
@@ -170,6 +290,7 @@ pub(super) async fn commit(
     let grant = new_grant(context, authorization, &issuer, session.session(), now_ms);
     let code = new_handle(&grant.id, context.entropy());
     let tells = session_client(context, &grant, email.key());
+    let no_claims = Map::new();
     let completion = Completion {
         request,
         counted,
@@ -178,10 +299,13 @@ pub(super) async fn commit(
         joining: match (entering, joined) {
             (Entering::New, Some(organization)) => Some(Joining::Creates(organization)),
             (Entering::AllowedDomain(_), Some(organization)) => Some(Joining::Joins(organization)),
+            (Entering::Granted(_), Some(organization)) => Some(Joining::JoinsWithRoles(organization)),
             _ => None,
         },
         events: &told,
         logouts: &logouts,
+        // Nobody was asked about a session that goes on: what it said does not hold any more.
+        custom_claims: claims.or_else(|| session.is_renewed().then_some(&no_claims)),
         session,
         session_cookie_digest: &context.secret().digest(Purpose::SessionCookie, &session_cookie),
         grant: &grant,
@@ -240,6 +364,12 @@ pub(super) async fn arrive(
         }
         Entering::Invited(id) => organization_entry::find(context, Some(id)).await?,
         Entering::AllowedDomain(id) => organization_entry::find_with_room(context, id).await?,
+        Entering::Granted(granted) if granted.is_invited => {
+            organization_entry::find(context, Some(&granted.organization_id)).await?
+        }
+        Entering::Granted(granted) => {
+            organization_entry::find_with_room(context, &granted.organization_id).await?
+        }
     };
     let Some(joined) = organization else { return Ok(None) };
     user.updated_at_ms = now_ms;
@@ -260,9 +390,19 @@ fn becomes_member(user: &mut User, joined: &Organization, entering: &Entering, n
     if let Entering::Invited(id) = entering {
         return user.membership_mut(id).is_some_and(|membership| membership.accept(now_ms));
     }
+    let mut roles = vec![];
+    if let Entering::Granted(granted) = entering {
+        if let Some(membership) = user.membership_mut(&granted.organization_id) {
+            membership.add_roles(granted.roles.iter().cloned());
+            return membership.accept(now_ms);
+        }
+        roles = granted.roles.clone();
+    }
     user.join(Membership {
+        roles,
         provisioning_method: match entering {
             Entering::New => ProvisioningMethod::OrgCreator,
+            Entering::Granted(_) => ProvisioningMethod::DirectProvision,
             _ => ProvisioningMethod::AllowedEmailDomain,
         },
         session_policy: joined.session_policy,
@@ -368,14 +508,20 @@ pub(super) struct BySession<'a> {
     pub closes: Option<&'a AuthRequest>,
 }
 
-/// Gives an application a code on the strength of the browser's session alone. `None`: the session ended meanwhile, or
-/// the request was used.
+/// Gives an application a code on the strength of the browser's session alone, unless interceptors deny that the session goes
+/// to another organization. `None`: the session ended meanwhile, the request was used, or the user left the organization.
 pub(super) async fn issue_code_silently(
     context: &Context,
     request: BySession<'_>,
     session: &Session,
     email: &str,
-) -> Result<Option<String>, Failure> {
+    browser: &Browser,
+) -> Result<Option<SignedIn>, Failure> {
+    let custom_claims = match before_switch(context, &request, session, email, browser).await? {
+        Ok(SwitchAnswer::Goes(claims)) => claims,
+        Ok(SwitchAnswer::IsNoMember) => return Ok(None),
+        Err(denied) => return Ok(Some(deny_silently(context, &request, denied))),
+    };
     let now_ms = context.now_ms();
     let mut entered = session.clone();
     if session.organization_id != request.organization_id {
@@ -390,6 +536,7 @@ pub(super) async fn issue_code_silently(
     let done = SilentSignIn {
         closes: request.closes,
         enters: (entered != *session).then_some(&entered),
+        custom_claims: custom_claims.as_ref(),
         grant: &grant,
         code_digest: &context.secret().digest(Purpose::AuthorizationCode, &code),
         backchannel_client: tells.as_ref(),
@@ -400,7 +547,52 @@ pub(super) async fn issue_code_silently(
     }
     touch(context, session).await?;
     note_success(context, request.flow_id, &grant, &session.user_id, true);
-    Ok(Some(success_url(&grant, &code)))
+    Ok(Some(SignedIn { location: success_url(&grant, &code), ..SignedIn::default() }))
+}
+
+/// What comes of asking before a session goes to another organization.
+enum SwitchAnswer {
+    /// With the claims of its tokens; `None`: those that it has stay.
+    Goes(Option<Map<String, Value>>),
+    /// The user left it while the answer took its time.
+    IsNoMember,
+}
+
+/// Asks before a session goes to another organization. A session that stays where it is asks nobody.
+async fn before_switch(
+    context: &Context,
+    request: &BySession<'_>,
+    session: &Session,
+    email: &str,
+    browser: &Browser,
+) -> Result<Result<SwitchAnswer, Denied>, Failure> {
+    let organization_id = request.organization_id.as_deref();
+    if session.organization_id.as_deref() == organization_id || !has_to_ask(context, false) {
+        return Ok(Ok(SwitchAnswer::Goes(None)));
+    }
+    let (authorization, flow_id) = (Some(&request.authorization), Some(request.flow_id));
+    let answers = &Answers::default();
+    let sign_in = SignIn { flow_id, authorization, email, browser, answers };
+    let claims = match before_session_of(context, sign_in, &session.user_id, organization_id).await? {
+        Ok(claims) => claims,
+        Err(denied) => return Ok(Err(denied)),
+    };
+    let Some(id) = organization_id else { return Ok(Ok(SwitchAnswer::Goes(claims))) };
+    let organizations = context.store().organizations_of(context.environment_id(), &session.user_id).await?;
+    let is_member = organizations.iter().any(|organization| organization.id == id);
+    Ok(Ok(if is_member { SwitchAnswer::Goes(claims) } else { SwitchAnswer::IsNoMember }))
+}
+
+/// The session stays where it is, and the application gets an error.
+fn deny_silently(context: &Context, request: &BySession<'_>, Denied(message): Denied) -> SignedIn {
+    let text = error_description(&message);
+    let event = SignInEvent::SignInRefused {
+        error: ErrorCode::AccessDenied.as_str().to_owned(),
+        error_description: text.clone(),
+    };
+    flows::note(context, request.flow_id, About::status(FlowStatus::Failed), event);
+    let location = error_url(request.issuer, &request.authorization, ErrorCode::AccessDenied, &text);
+    SignedIn { location, denied: Some(message), ..SignedIn::default() }
 }
 
 /// Who has to hear of the session's end, if the application of the grant wants to.

@@ -222,7 +222,8 @@ pub(super) fn headers(
     headers.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
-fn logged_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+/// Headers as the log keeps them.
+pub(super) fn logged_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     let logged = headers.iter().take(MAX_LOGGED_HEADERS).map(|(name, value)| {
         let value: String =
             String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_LOGGED_HEADER).collect();

@@ -64,6 +64,11 @@ impl SessionChange {
         }
     }
 
+    /// Does a session go on?
+    pub fn is_renewed(&self) -> bool {
+        matches!(self, Self::Renew { .. })
+    }
+
     /// Does a session of somebody else end with it?
     pub fn ends_another(&self) -> bool {
         self.ends_session_id().is_some()

@@ -73,8 +73,10 @@ pub struct SilentSignIn<'a> {
 pub enum Joining<'a> {
     /// It makes the organization.
     Creates(&'a Organization),
-    /// It joins one as it was read, whose limit of members was looked at.
+    /// It joins one as it was read, whose limit of members was looked at, with the role that members have.
     Joins(&'a Organization),
+    /// The same with roles that the membership names.
+    JoinsWithRoles(&'a Organization),
 }
 
 impl Store {
@@ -200,7 +202,7 @@ impl Store {
 /// The user who proved an address, new or known, with a membership that the sign-in makes.
 fn write_user(batch: &mut Batch, environment_id: &str, done: &Completion<'_>) -> Result<(), StoreError> {
     let user = done.user;
-    if let Some(Joining::Joins(organization)) = done.joining
+    if let Some(Joining::Joins(organization) | Joining::JoinsWithRoles(organization)) = done.joining
         && organization.max_allowed_users.is_some()
     {
         memberships::hold_organization(batch, environment_id, organization);
@@ -224,7 +226,7 @@ fn write_user(batch: &mut Batch, environment_id: &str, done: &Completion<'_>) ->
         Some(Joining::Joins(organization)) => {
             batch.write(roles::giving_member_role(environment_id, &user.id, &organization.id));
         }
-        None => {}
+        Some(Joining::JoinsWithRoles(_)) | None => {}
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Users with their memberships.
 
+use serde_json::{Map, Value};
+
 use super::environment_record::template_id;
 use super::memberships::{self, MembershipRow};
 use super::{
@@ -187,6 +189,8 @@ pub struct WithUser<'w> {
     pub mail: Option<&'w NewMail>,
     /// A session of the user in a browser, with the digest of its cookie.
     pub session: Option<(&'w SessionChange, &'w str)>,
+    /// What interceptors add to the tokens of that session.
+    pub custom_claims: Option<&'w Map<String, Value>>,
 }
 
 impl WithUser<'_> {
@@ -205,6 +209,9 @@ impl WithUser<'_> {
         }
         if let Some((change, cookie_digest)) = self.session {
             sessions::write(batch, environment_id, change, cookie_digest, user.updated_at_ms);
+            if let Some(custom_claims) = self.custom_claims {
+                batch.write(sessions::claiming(environment_id, change.session_id(), custom_claims));
+            }
         }
     }
 }

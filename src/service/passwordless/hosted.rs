@@ -315,7 +315,7 @@ pub async fn continue_with_session(
     };
     match organization_entry::of_session(context, &request.origin.authorization, &session).await? {
         Ok(organization_id) => {
-            answer_by_session(context, &request, &session, &user, organization_id).await.map(Some)
+            answer_by_session(context, &request, &session, &user, organization_id, browser).await.map(Some)
         }
         Err(NotAMember) => {
             let Hosted { authorization, issuer, .. } = &request.origin;
@@ -333,6 +333,7 @@ pub(in crate::service) async fn answer_by_session(
     session: &Session,
     user: &UserSummary,
     organization_id: Option<String>,
+    browser: &Browser,
 ) -> Result<SignedIn, PasswordlessError> {
     let by_session = BySession {
         flow_id: &request.id,
@@ -341,9 +342,8 @@ pub(in crate::service) async fn answer_by_session(
         organization_id,
         closes: Some(request),
     };
-    let location = issue_code_silently(context, by_session, session, &user.email).await?;
-    let location = location.ok_or(PasswordlessError::Closed(Closed::Completed))?;
-    Ok(SignedIn { location, ..SignedIn::default() })
+    let done = issue_code_silently(context, by_session, session, &user.email, browser).await?;
+    done.ok_or(PasswordlessError::Closed(Closed::Completed))
 }
 
 /// Where the application of a request starts sign-ins, if it has said so: a browser that lost its cookie goes

@@ -48,6 +48,9 @@ pub enum TokenRefusal {
     InvalidScope(String),
     #[error("{0}")]
     UnauthorizedClient(&'static str),
+    /// An interceptor denied it.
+    #[error("{0}")]
+    AccessDenied(String),
     #[error("{0}")]
     Failure(Failure),
 }
@@ -59,6 +62,7 @@ impl TokenRefusal {
             Self::InvalidGrant(_) => Some("invalid_grant"),
             Self::InvalidScope(_) => Some("invalid_scope"),
             Self::UnauthorizedClient(_) => Some("unauthorized_client"),
+            Self::AccessDenied(_) => Some("access_denied"),
             Self::Failure(_) => None,
         }
     }
