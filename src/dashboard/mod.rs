@@ -12,6 +12,7 @@ mod flows;
 mod form_reader;
 mod home;
 pub mod inbox;
+mod interceptors;
 mod kept_pages;
 mod listing;
 mod memberships;
@@ -86,6 +87,26 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(endpoint("/flows/{id}").get(flows::show).end())
             .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
             .service(endpoint("/token-template").get(token_template::show).post(token_template::act).end())
+            .service(endpoint("/interceptors").get(interceptors::list).post(interceptors::create).end())
+            .service(endpoint("/interceptors/{id}").get(interceptors::show).post(interceptors::save).end())
+            .service(
+                endpoint("/interceptors/{id}/test")
+                    .post(interceptors::test)
+                    .shown_at("/dashboard/interceptors/{id}")
+                    .end(),
+            )
+            .service(
+                endpoint("/interceptors/{id}/rotate-secret")
+                    .post(interceptors::rotate_secret)
+                    .shown_at("/dashboard/interceptors/{id}")
+                    .end(),
+            )
+            .service(
+                endpoint("/interceptors/{id}/delete")
+                    .post(interceptors::delete)
+                    .shown_at("/dashboard/interceptors/{id}")
+                    .end(),
+            )
             .service(endpoint("/clock").get(clock::show).post(clock::change).end())
             .service(endpoint("/faults").get(faults::list).post(faults::create).end())
             .service(endpoint("/faults/{id}/delete").post(faults::delete).shown_at("/dashboard/faults").end())
@@ -143,6 +164,7 @@ pub const NAVIGATION: &[(&str, &str)] = &[
     ("/dashboard/tokens", "Tokens"),
     ("/dashboard/token-template", "Token template"),
     ("/dashboard/webhooks", "Webhooks"),
+    ("/dashboard/interceptors", "Interceptors"),
     ("/dashboard/clock", "Clock"),
     ("/dashboard/faults", "Faults"),
     ("/dashboard/environments", "Environments"),

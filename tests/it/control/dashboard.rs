@@ -33,6 +33,7 @@ async fn every_page_answers_and_the_first_shows_the_credentials() {
         "tokens",
         "token-template",
         "webhooks",
+        "interceptors",
         "clock",
         "faults",
         "environments",
