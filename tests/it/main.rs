@@ -32,6 +32,8 @@ mod grpc;
 mod headless;
 mod housekeeping;
 mod inbox;
+mod interceptors;
+mod interceptors_storage;
 mod invitations;
 mod links;
 mod logout;

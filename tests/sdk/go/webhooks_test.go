@@ -106,3 +106,38 @@ func TestWebhookIsVerifiedAndRefusedWhenAByteOrTheTimeIsOff(t *testing.T) {
 		}
 	}
 }
+
+func TestInterceptorIsVerifiedAndRefusedWhenAByteOrTheTimeIsOff(t *testing.T) {
+	url, received := endpoint(t)
+	server := startFor(t, "http", "interceptors")
+	app := appOf(t, server, "http")
+	var made struct {
+		ID     string `json:"id"`
+		Secret string `json:"secret"`
+	}
+	wanted := map[string]any{"url": url, "trigger_point": "PRE_USER_INVITATION"}
+	control(t, server, http.MethodPost, "/interceptors", wanted, &made)
+	control(t, server, http.MethodPut, "/clock", map[string]any{"advance_s": 86_400}, &struct{}{})
+	control(t, server, http.MethodPost, "/interceptors/"+made.ID+"/test", map[string]any{}, &struct{}{})
+	var sent delivery
+	select {
+	case sent = <-received:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody was asked")
+	}
+	if good, err := app.VerifyInterceptorPayload(made.Secret, sent.headers, sent.body); !good || err != nil {
+		t.Fatalf("%v, %v", good, err)
+	}
+	changed := bytes.Replace(sent.body, []byte("Sample"), []byte("Simple"), 1)
+	if good, err := app.VerifyInterceptorPayload(made.Secret, sent.headers, changed); good || err == nil {
+		t.Errorf("a byte is off: %v, %v", good, err)
+	}
+	seconds, err := strconv.ParseInt(sent.headers["webhook-timestamp"], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent.headers["webhook-timestamp"] = fmt.Sprint(seconds - 301)
+	if good, err := app.VerifyInterceptorPayload(made.Secret, sent.headers, sent.body); good || err == nil {
+		t.Errorf("the time is off: %v, %v", good, err)
+	}
+}

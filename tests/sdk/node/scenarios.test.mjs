@@ -324,3 +324,29 @@ test(`${version} over ${transport}: a webhook is verified, and refused when a by
     await server.stop();
   }
 });
+
+test(`${version} over ${transport}: a call of an interceptor is verified, and refused when a byte or the time is off`, async () => {
+  const { url, received, close } = await endpoint();
+  const server = await start();
+  try {
+    const post = async (path, body, method = 'POST') => {
+      const headers = { 'content-type': 'application/json' };
+      const response = await fetch(`${server.url}/_emulator/v1${path}`, { method, headers, body: JSON.stringify(body) });
+      assert.ok(response.ok, `${path}: ${response.status}`);
+      return response.json();
+    };
+    const { id, secret } = await post('/interceptors', { url, trigger_point: 'PRE_USER_INVITATION' });
+    await post('/clock', { advance_s: 86_400 }, 'PUT');
+    await post(`/interceptors/${id}/test`, {});
+    const { headers, body } = await received;
+    const verifier = client(server);
+    assert.equal(verifier.verifyInterceptorPayload(secret, headers, body), true);
+    const off = String(Number(headers['interceptor-timestamp']) - 301);
+    assert.throws(() => verifier.verifyInterceptorPayload(secret, headers, body.replace('Sample', 'Simple')));
+    assert.throws(() => verifier.verifyInterceptorPayload(secret, { ...headers, 'interceptor-timestamp': off }, body));
+    assert.throws(() => verifier.verifyInterceptorPayload(secret, { ...headers, 'interceptor-id': 'icpc_1' }, body));
+  } finally {
+    close();
+    await server.stop();
+  }
+});

@@ -303,3 +303,26 @@ def test_a_webhook_is_verified_and_refused_when_a_byte_or_the_time_is_off(endpoi
     ]:
         with pytest.raises(Exception, match="(?i)signature|timestamp"):
             scalekit.verify_webhook_payload(secret, bad_headers, bad_body)
+
+
+def test_a_call_of_an_interceptor_is_verified_and_refused_when_a_byte_or_the_time_is_off(endpoint):
+    url, received = endpoint
+    with Vestibule(TRANSPORT) as server:
+        scalekit = client_of(server)
+        control = f"{server.plain_url}/_emulator/v1"
+        wanted = {"url": url, "trigger_point": "PRE_USER_INVITATION"}
+        made = requests.post(f"{control}/interceptors", json=wanted, timeout=20).json()
+        server.move_clock(86_400)
+        tested = requests.post(f"{control}/interceptors/{made['id']}/test", json={}, timeout=20)
+        assert tested.status_code == 200, tested.text
+        headers, body = received.get(timeout=20)
+    secret = made["secret"]
+    assert scalekit.verify_interceptor_payload(secret, headers, body)
+    off = str(int(headers["interceptor-timestamp"]) - 301)
+    for bad_headers, bad_body in [
+        (headers, body.replace("Sample", "Simple")),
+        (headers | {"interceptor-timestamp": off}, body),
+        (headers | {"interceptor-id": "icpc_1"}, body),
+    ]:
+        with pytest.raises(Exception, match="(?i)signature|timestamp"):
+            scalekit.verify_interceptor_payload(secret, bad_headers, bad_body)
