@@ -195,6 +195,7 @@ async fn no_code_is_judged_beside_the_count_not_even_a_right_one(
                     ends_session_id: None,
                 },
                 session_cookie_digest: "cookie",
+                custom_claims: None,
                 grant: &grant,
                 code_digest: "code",
                 backchannel_client: None,

@@ -76,6 +76,7 @@ async fn complete(
         logouts: &[],
         session: SessionChange::Start { session, device: Device::default(), ends_session_id: None },
         session_cookie_digest: &format!("cookie-{number}"),
+        custom_claims: None,
         grant: &grant,
         code_digest: &format!("code-{number}"),
         backchannel_client: None,
@@ -190,12 +191,14 @@ async fn a_session_answers_a_page_once_and_goes_to_the_organization(
         absolute_expires_at_ms: 800,
         ..session("ses_1")
     };
+    let claims = serde_json::json!({ "plan": "pro", "features": ["a"] });
     let answer = async |number: u32, closes: Option<&AuthRequest>| {
         let mut granted = grant(&format!("grt_{number}"), "usr_1", "ses_1");
         granted.organization_id = Some("org_2".into());
         let done = SilentSignIn {
             closes,
             enters: Some(&entered),
+            custom_claims: claims.as_object().filter(|_| number == 1),
             grant: &granted,
             code_digest: &format!("code-{number}"),
             backchannel_client: None,
@@ -206,6 +209,8 @@ async fn a_session_answers_a_page_once_and_goes_to_the_organization(
     assert!(answer(1, Some(&request)).await);
     assert!(!answer(2, Some(&request)).await, "it is used up");
     assert_eq!(store.session(ENV, "ses_1").await.unwrap(), Some(entered.clone()));
+    let stored = store.grant(ENV, "grt_1").await.unwrap().unwrap();
+    assert_eq!(serde_json::Value::Object(stored.custom_claims), claims, "the claims of the session");
     let stored = store.grant(ENV, "grt_1").await.unwrap().unwrap();
     assert_eq!(stored.organization_id.as_deref(), Some("org_2"));
     let closed = store.auth_request::<Hosted>(ENV, "ar_1").await.unwrap().unwrap();

@@ -428,6 +428,7 @@ pub(crate) fn grant(id: &str, user_id: &str, session_id: &str) -> Grant {
         user_id: user_id.into(),
         session_id: session_id.into(),
         organization_id: None,
+        custom_claims: serde_json::Map::new(),
         authenticated_at_ms: 20,
         code_expires_at_ms: 100,
         code_used_at_ms: None,
