@@ -58,7 +58,7 @@ pub struct StepView {
     pub at: String,
     /// What happened, such as `code_rejected`.
     pub r#type: String,
-    /// What it was about: `authorize`, `page`, `mail`, `code`, `link`, `session` or `token`.
+    /// What it was about: `authorize`, `page`, `mail`, `code`, `link`, `interceptor`, `session` or `token`.
     pub name: &'static str,
     pub verdict: Verdict,
     /// What was decided, and why, as a sentence.

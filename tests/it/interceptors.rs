@@ -82,7 +82,7 @@ async fn access_token(server: &TestServer, page: &Page) -> Value {
 }
 
 fn timeline_texts(flow: &Value) -> Vec<&str> {
-    flow["events"].as_array().unwrap().iter().map(|event| event["text"].as_str().unwrap()).collect()
+    flow["steps"].as_array().unwrap().iter().map(|event| event["text"].as_str().unwrap()).collect()
 }
 
 #[rstest]
@@ -111,7 +111,10 @@ async fn a_sign_in_is_asked_about_and_its_claims_are_in_the_tokens(
         assert!(is_signed(&request, family, &interceptor["secret"]), "{family}");
     }
     let body = told(&request);
-    assert_eq!((&body["display_name"], &body["trigger_point"]), (&json!("Add claims"), &json!("PRE_SESSION_CREATION")));
+    assert_eq!(
+        (&body["display_name"], &body["trigger_point"]),
+        (&json!("Add claims"), &json!("PRE_SESSION_CREATION"))
+    );
     let context = &body["interceptor_context"];
     assert_eq!((&context["user_email"], &context["user_id"]), (&json!(JANE), &access["sub"]));
     assert_eq!(context["organization_id"], access["oid"], "the organization that the sign-up makes");
@@ -119,7 +122,8 @@ async fn a_sign_in_is_asked_about_and_its_claims_are_in_the_tokens(
     assert_eq!(body["data"]["user"]["memberships"][0]["organization_id"], access["oid"]);
 
     // Refreshed tokens and those of a silent sign-in keep the claims, and ask nobody.
-    let form = [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
+    let form =
+        [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
     let refreshed = server.token(&form).await.json();
     assert_eq!(claims(&refreshed["access_token"])["custom_claims"], added);
     assert_eq!(receiver.received().len(), 1);
@@ -131,7 +135,10 @@ async fn a_sign_in_is_asked_about_and_its_claims_are_in_the_tokens(
     assert_eq!(calls[0]["id"], json!(request.header("interceptor-id")));
     let flow = server.do_control("GET", &format!("/flows/{flow_id}"), Value::Null).await;
     let texts = timeline_texts(&flow);
-    assert!(texts.iter().any(|t| t.contains("\"Add claims\"") && t.contains("answered ALLOW in")), "{texts:?}");
+    assert!(
+        texts.iter().any(|t| t.contains("\"Add claims\"") && t.contains("answered ALLOW in")),
+        "{texts:?}"
+    );
 }
 
 #[tokio::test]
@@ -153,7 +160,9 @@ async fn a_silent_sign_in_keeps_the_claims_and_another_organization_is_asked_abo
     server.do_api("POST", &format!("{path}?send_invitation_email=false"), json!({})).await;
     let person = server.person();
     let page = person.sign_in_with(JANE, &[("organization_id", &acme)]).await;
-    let of = async |page: &Page| claims(&access_token(&server, page).await["access_token"])["custom_claims"].clone();
+    let of = async |page: &Page| {
+        claims(&access_token(&server, page).await["access_token"])["custom_claims"].clone()
+    };
     assert_eq!(of(&page).await, json!({ "of": acme }));
     assert_eq!(of(&person.authorize(&[]).await).await, json!({ "of": acme }), "silent: nobody is asked");
     assert_eq!(receiver.received().len(), 1);
@@ -267,7 +276,8 @@ async fn without_a_decision_the_failure_policy_holds(#[case] respond: Respond, #
     let server = TestServer::with(FULL_STACK).await;
     let receiver = Receiver::start().await;
     receiver.responds_by(move |_| respond.clone());
-    let interceptor = server.interceptor(&receiver, "PRE_SESSION_CREATION", json!({ "timeout_ms": 200 })).await;
+    let interceptor =
+        server.interceptor(&receiver, "PRE_SESSION_CREATION", json!({ "timeout_ms": 200 })).await;
     let begun = Instant::now();
     let (_, page) = prove(&server, JANE, &[]).await;
     assert!(page.answer("code").is_some(), "fail-open: {}", page.body);
@@ -393,7 +403,7 @@ async fn an_invitation_can_be_denied_to_whoever_invites() {
     assert!(body["interceptor_context"].get("user_id").is_none());
     let jane = page.json()["user"]["id"].as_str().unwrap().to_owned();
     let resend = format!("/invites/organizations/{acme}/users/{jane}/resend");
-    let refused = server.api("PATCH", &resend, Value::Null).await;
+    let refused = server.api("PATCH", &resend, json!({})).await;
     assert!(refused.status == 400 && refused.body.contains("Not again."), "{}", refused.body);
     assert_eq!(server.mails_to(JANE).await.len(), 1);
     // Who is added without an invitation is none of its business.
@@ -431,7 +441,8 @@ async fn a_machine_token_can_be_denied_and_changed() {
     let fields = json!({ "name": "Robot", "scopes": ["read", "write"],
         "custom_claims": [{ "key": "tier", "value": "free" }] });
     let made = server.do_api("POST", &format!("/organizations/{acme}/clients"), fields).await;
-    let (id, secret) = (made["client"]["client_id"].as_str().unwrap(), made["plain_secret"].as_str().unwrap());
+    let (id, secret) =
+        (made["client"]["client_id"].as_str().unwrap(), made["plain_secret"].as_str().unwrap());
     let ask = async || {
         let form = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)];
         server.post("/oauth/token", &form).await
@@ -493,7 +504,9 @@ async fn a_rotated_secret_signs_beside_the_old_one_until_the_overlap_is_over() {
     server.advance_s(61);
     prove(&server, "bob@acme.test", &[]).await;
     let [first, second] = receiver.received().try_into().unwrap();
-    assert!(is_signed(&first, "interceptor", &before["secret"]) && is_signed(&first, "webhook", &after["secret"]));
+    assert!(
+        is_signed(&first, "interceptor", &before["secret"]) && is_signed(&first, "webhook", &after["secret"])
+    );
     assert!(!is_signed(&second, "interceptor", &before["secret"]), "the overlap is over");
     assert!(is_signed(&second, "interceptor", &after["secret"]));
 }
@@ -551,7 +564,10 @@ async fn the_dashboard_makes_changes_tries_and_deletes_an_interceptor() {
     assert_eq!(made.status, 303, "{}", made.body);
     let list = server.do_control("GET", "/interceptors", Value::Null).await;
     let interceptor = list["interceptors"][0].clone();
-    assert_eq!((&interceptor["display_name"], &interceptor["timeout_ms"]), (&json!("PRE_SIGNUP"), &json!(5_000)));
+    assert_eq!(
+        (&interceptor["display_name"], &interceptor["timeout_ms"]),
+        (&json!("PRE_SIGNUP"), &json!(5_000))
+    );
     let path = format!("/dashboard/interceptors/{}", interceptor["id"].as_str().unwrap());
     let shown = server.get(&path).await;
     assert!(shown.body.contains(interceptor["secret"].as_str().unwrap()), "{}", shown.body);
@@ -576,7 +592,10 @@ async fn configured_interceptors_are_there_from_the_start_and_come_back_with_a_r
     let server = TestServer::with(&toml).await;
     let list = server.do_control("GET", "/interceptors", Value::Null).await;
     let interceptor = list["interceptors"][0].clone();
-    assert_eq!((&interceptor["display_name"], &interceptor["failure_policy"]), (&json!("Check"), &json!("FAIL_CLOSED")));
+    assert_eq!(
+        (&interceptor["display_name"], &interceptor["failure_policy"]),
+        (&json!("Check"), &json!("FAIL_CLOSED"))
+    );
     let path = format!("/interceptors/{}", interceptor["id"].as_str().unwrap());
     server.do_control("DELETE", &path, Value::Null).await;
     prove(&server, JANE, &[]).await;

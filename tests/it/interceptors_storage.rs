@@ -2,9 +2,7 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use vestibule::domain::interceptor::{
-    CallResult, FailurePolicy, Interceptor, InterceptorCall, TriggerPoint,
-};
+use vestibule::domain::interceptor::{CallResult, FailurePolicy, Interceptor, InterceptorCall, TriggerPoint};
 use vestibule::domain::webhook::DeliveryAttempt;
 use vestibule::storage::{CallFilter, InterceptorChange, InterceptorRecord, Store};
 
@@ -97,7 +95,9 @@ async fn configured_interceptors_come_back_with_a_reset(
 
 #[rstest]
 #[tokio::test]
-async fn calls_are_filtered_and_go_when_they_are_old(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn calls_are_filtered_and_go_when_they_are_old(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(database) = Database::fresh(engine).await else { return };
     let store = store_in(&database).await;
     let call = |id: &str, result: CallResult, flow_id: Option<&str>| InterceptorCall {
@@ -119,7 +119,9 @@ async fn calls_are_filtered_and_go_when_they_are_old(#[values(Engine::Sqlite, En
     for (logged_at_ms, call) in (10..).zip(&calls) {
         store.log_interceptor_call(ENV, call, logged_at_ms).await.unwrap();
     }
-    let listed = async |filter: CallFilter| store.interceptor_calls(ENV, &CallFilter { limit: 10, ..filter }).await.unwrap();
+    let listed = async |filter: CallFilter| {
+        store.interceptor_calls(ENV, &CallFilter { limit: 10, ..filter }).await.unwrap()
+    };
     let all = listed(CallFilter::default()).await;
     assert_eq!(all.first(), Some(&calls[2]), "the newest first");
     assert_eq!(serde_json::from_str::<Value>(&all[0].body).unwrap(), json!({ "é": 1 }));
@@ -127,7 +129,9 @@ async fn calls_are_filtered_and_go_when_they_are_old(#[values(Engine::Sqlite, En
     assert_eq!(of_flow.len(), 2);
     let denied = listed(CallFilter { result: Some(CallResult::Deny), ..CallFilter::default() }).await;
     assert_eq!(denied, [calls[1].clone()]);
-    assert!(listed(CallFilter { interceptor_id: Some("icp_2".into()), ..CallFilter::default() }).await.is_empty());
+    assert!(
+        listed(CallFilter { interceptor_id: Some("icp_2".into()), ..CallFilter::default() }).await.is_empty()
+    );
     assert_eq!(store.delete_interceptor_calls(ENV, 12, 10).await.unwrap(), 2);
     assert_eq!(listed(CallFilter::default()).await, [calls[2].clone()]);
 }
