@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::keys::{KeyRing, KeyStore};
 use super::start::server_secret;
-use super::{Context, EnvironmentRuntime, StartError, share_failure};
+use super::{Context, EnvironmentRows, EnvironmentRuntime, StartError, share_failure};
 use crate::domain::environment_name::EnvironmentName;
 use crate::domain::settings::Mode;
 use crate::telemetry::metrics::Metrics;
