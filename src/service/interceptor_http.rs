@@ -8,7 +8,6 @@ use url::Url;
 use super::delivery_http::{PublicAddresses, http_client, why_no_answer};
 use super::webhook_delivery::logged_headers;
 use crate::crypto::webhook_signature::signature;
-use crate::domain::clock::Clock as _;
 use crate::domain::interceptor::{Decision, Interceptor, MAX_RESPONSE_BYTES, TIMEOUT_MS};
 use crate::domain::settings::Mode;
 use crate::domain::webhook::{DeliveryAttempt, MAX_LOGGED_BODY, WebhookSecrets, check_url};

@@ -366,8 +366,8 @@ pub async fn test(
     };
     let server = &context.runtime.server;
     let secrets = server.webhooks().open(&record.sealed_secrets)?;
-    let call_id = new_call_id(context);
-    let asked = call(server, &record.interceptor, &secrets, &call_id, &sent.to_string());
+    let (call_id, text) = (new_call_id(context), sent.to_string());
+    let asked = call(server, &record.interceptor, &secrets, &call_id, &text);
     let Exchange { attempt, decision } = asked.await;
     let result = result_of(&decision);
     let (message, claims) = match decision {
