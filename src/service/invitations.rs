@@ -1,5 +1,7 @@
 //! Invitations to organizations: the email, its link, and what accepting it does.
 
+use serde_json::Map;
+
 use super::api::ApiRefusal;
 use super::interception::{Answers, Verdict, is_asked};
 use super::passwordless::is_test;
@@ -241,11 +243,13 @@ async fn accept_read(
     told.extend(events::of_new_session(context, &after, &session, None));
     let told = events::in_order(told);
     let logouts = sign_in::logouts(context, &session).await?;
+    // Nobody was asked about a session that goes on: what it said does not hold any more.
+    let claims = custom_claims.or_else(|| session.is_renewed().then(Map::new));
     let with = WithUser {
         events: &told,
         logouts: &logouts,
         session: Some((&session, &cookie_digest)),
-        custom_claims: custom_claims.as_ref(),
+        custom_claims: claims.as_ref(),
         ..WithUser::default()
     };
     if !context.store().update_user(context.environment_id(), before, &after, with).await? {

@@ -567,8 +567,12 @@ async fn before_switch(
     browser: &Browser,
 ) -> Result<Result<SwitchAnswer, Denied>, Failure> {
     let organization_id = request.organization_id.as_deref();
-    if session.organization_id.as_deref() == organization_id || !has_to_ask(context, false) {
+    if session.organization_id.as_deref() == organization_id {
         return Ok(Ok(SwitchAnswer::Goes(None)));
+    }
+    if !has_to_ask(context, false) {
+        // What was said of another organization holds no more.
+        return Ok(Ok(SwitchAnswer::Goes(Some(Map::new()))));
     }
     let (authorization, flow_id) = (Some(&request.authorization), Some(request.flow_id));
     let answers = &Answers::default();
