@@ -26,10 +26,11 @@ pub const TITLE_INVITATION_EXPIRED: &str = "This invitation no longer works";
 pub const TITLE_JOINED: &str = "You have joined";
 pub const TITLE_INBOX: &str = "Inbox";
 pub const TITLE_DASHBOARD: &str = "Dashboard";
+pub const TITLE_DENIED: &str = "You can't sign in";
+
+pub const BACK_TO_APPLICATION: &str = "Back to the application";
 
 /// The accessible name of the main button: published end-to-end tests press exactly this.
-pub const TITLE_DENIED: &str = "You can't sign in";
-pub const BACK_TO_APPLICATION: &str = "Back to the application";
 pub const CONTINUE: &str = "Continue";
 
 pub const EMAIL_LABEL: &str = "Email address";
