@@ -33,6 +33,7 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
 - Description (OpenAPI 3.1): {url}/_emulator/v1/openapi.json
 - Read the code of a sign-in: before it starts, GET {url}/_emulator/v1/messages?to=ADDRESS&page_size=1 (field `cursor`); after it, GET {url}/_emulator/v1/messages/latest?to=ADDRESS&since=CURSOR waits for its email (fields `code`, `link`). Without `since`, an email of an earlier sign-in counts
 - Wait for what a webhook would tell: GET {url}/_emulator/v1/events?type=TYPE&since=CURSOR&wait_ms=10000 (field `events`)
+- Have your application asked before sign-ups, sessions, invitations and machine tokens: POST {url}/_emulator/v1/interceptors
 - Isolated environment for one test: POST {url}/_emulator/v1/environments with {{}}; use its `path_url`, `client_id`, `client_secret`
 - Move time: PUT {url}/_emulator/v1/clock with {{\"advance_s\": 600}}
 - Start clean: POST {url}/_emulator/v1/reset
