@@ -238,7 +238,7 @@ fn apply(
     interceptor.trigger_point = change.trigger_point.unwrap_or(interceptor.trigger_point);
     interceptor.failure_policy = change.failure_policy.unwrap_or(interceptor.failure_policy);
     interceptor.is_enabled = change.enabled.unwrap_or(interceptor.is_enabled);
-    interceptor.updated_at_ms = context.now_ms();
+    interceptor.updated_at_ms = context.runtime.clock.machine_ms();
     Ok(())
 }
 
@@ -346,7 +346,7 @@ pub async fn rotate_secret(
         let mut secrets = seal.open(&record.sealed_secrets)?;
         secrets.rotate(fresh.clone(), real_ms, overlap_s * 1000);
         record.sealed_secrets = seal.seal(&secrets)?;
-        record.interceptor.updated_at_ms = context.now_ms();
+        record.interceptor.updated_at_ms = real_ms;
         Ok(())
     })
     .await
