@@ -620,6 +620,7 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
             vec![
                 ("ended_by", ended_by.is_none_or(|end| end.is_some())),
                 ("ended_by", ended_by.is_none() == is_null(&"ended_at_ms")),
+                ("custom_claims_json", reads::<Map<String, Value>>(text(row, "custom_claims_json"))),
             ]
         }
         "auth_requests" => {
@@ -648,9 +649,10 @@ fn check_texts(table: &str, row: &Row) -> Option<(&'static str, String)> {
                 ),
             ]
         }
-        "grants" => {
-            vec![("authorization_json", reads::<AuthorizationRequest>(text(row, "authorization_json")))]
-        }
+        "grants" => vec![
+            ("authorization_json", reads::<AuthorizationRequest>(text(row, "authorization_json"))),
+            ("custom_claims_json", reads::<Map<String, Value>>(text(row, "custom_claims_json"))),
+        ],
         "pushed_requests" => {
             vec![("parameters_json", reads::<Vec<(String, String)>>(text(row, "parameters_json")))]
         }
