@@ -85,6 +85,7 @@ fn filter(query: &Query, page: Page) -> Result<InboxFilter, ControlError> {
         auth_request_id: query.owned("auth_request_id")?,
         after_id: since,
         search: query.owned("q")?,
+        is_oldest_first: false,
         offset: page.offset,
         limit: page.size,
     })
@@ -122,7 +123,14 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
 
 /// The newest email that the filter means, whatever page, search and `since` say.
 async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, actix_web::Error> {
-    let newest = InboxFilter { after_id: None, search: None, offset: 0, limit: 1, ..filter.clone() };
+    let newest = InboxFilter {
+        after_id: None,
+        search: None,
+        is_oldest_first: false,
+        offset: 0,
+        limit: 1,
+        ..filter.clone()
+    };
     let newest = inbox::messages(context, &newest, Duration::ZERO).await.map_err(failed)?;
     Ok(newest.into_iter().next().map_or_else(|| BEGINNING.to_owned(), |m| m.id))
 }
@@ -235,6 +243,8 @@ pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
         // Only what comes from now on.
         filter.after_id = Some(cursor(&context, &filter).await?);
     }
+    // However many there are at once, none is left out.
+    filter.is_oldest_first = true;
     let stream = futures_util::stream::unfold(Some((context, filter)), |state| async move {
         let (context, mut filter) = state?;
         let found = match inbox::messages(&context, &filter, server_sent_events::HEARTBEAT).await {
@@ -245,7 +255,7 @@ pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
             }
         };
         let mut text = String::new();
-        for message in found.into_iter().rev() {
+        for message in found {
             filter.after_id = Some(message.id.clone());
             let id = message.id.clone();
             text.push_str(&server_sent_events::event(&id, "message", &MessageView::from(message)));

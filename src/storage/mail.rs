@@ -63,8 +63,27 @@ pub struct InboxFilter {
     pub after_id: Option<String>,
     /// Part of subject, text, code or address; case does not count.
     pub search: Option<String>,
+    /// The oldest first, not the newest.
+    pub is_oldest_first: bool,
     pub offset: i64,
     pub limit: i64,
+}
+
+/// Lists emails in an order of their ids. Tests ask for the newest again and again: for a place that stands bare behind LIMIT or
+/// LIKE, SQLite would plan it anew each time.
+macro_rules! messages_by {
+    ($order:literal) => {
+        sql(concat!(
+            "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
+             created_at_ms, delivery_error FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
+             AND ($4 = '' OR to_key LIKE CAST($4 AS TEXT) ESCAPE '~' \
+             OR to_key LIKE CAST($7 AS TEXT) ESCAPE '~' OR LOWER(subject) LIKE CAST($4 AS TEXT) ESCAPE '~' \
+             OR LOWER(text_body) LIKE CAST($4 AS TEXT) ESCAPE '~' OR code LIKE CAST($4 AS TEXT) ESCAPE '~') \
+             AND ($8 = '' OR auth_request_id = $8) ",
+            $order,
+            " LIMIT CAST($5 AS BIGINT) OFFSET CAST($6 AS BIGINT)"
+        ))
+    };
 }
 
 row! {
@@ -127,33 +146,29 @@ fn removing(mail: &OutboxMail) -> Statement {
 }
 
 impl Store {
-    /// Emails of the inbox, newest first.
+    /// Emails of the inbox in the order that the filter says.
     pub async fn messages(
         &self,
         environment_id: &str,
         filter: &InboxFilter,
     ) -> Result<Vec<InboxMessage>, StoreError> {
         let search = filter.search.as_deref().filter(|s| !s.is_empty());
-        // Tests ask for the newest again and again: for a place that stands bare behind LIMIT or LIKE, SQLite would plan
-        // it anew each time.
-        Ok(sql(
-            "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
-             created_at_ms, delivery_error FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
-             AND ($4 = '' OR to_key LIKE CAST($4 AS TEXT) ESCAPE '~' \
-             OR to_key LIKE CAST($7 AS TEXT) ESCAPE '~' OR LOWER(subject) LIKE CAST($4 AS TEXT) ESCAPE '~' \
-             OR LOWER(text_body) LIKE CAST($4 AS TEXT) ESCAPE '~' OR code LIKE CAST($4 AS TEXT) ESCAPE '~') \
-             AND ($8 = '' OR auth_request_id = $8) ORDER BY id DESC LIMIT CAST($5 AS BIGINT) OFFSET CAST($6 AS BIGINT)",
-        )
-        .bind(environment_id)
-        .bind(filter.to_key.clone().unwrap_or_default())
-        .bind(filter.after_id.clone().unwrap_or_default())
-        .bind(search.map(super::like_pattern).unwrap_or_default())
-        .bind(filter.limit)
-        .bind(filter.offset)
-        .bind(search.map(super::like_key_pattern).unwrap_or_default())
-        .bind(filter.auth_request_id.clone().unwrap_or_default())
-        .fetch_all(&self.pool)
-        .await?)
+        let query = if filter.is_oldest_first {
+            messages_by!("ORDER BY id ASC")
+        } else {
+            messages_by!("ORDER BY id DESC")
+        };
+        Ok(query
+            .bind(environment_id)
+            .bind(filter.to_key.clone().unwrap_or_default())
+            .bind(filter.after_id.clone().unwrap_or_default())
+            .bind(search.map(super::like_pattern).unwrap_or_default())
+            .bind(filter.limit)
+            .bind(filter.offset)
+            .bind(search.map(super::like_key_pattern).unwrap_or_default())
+            .bind(filter.auth_request_id.clone().unwrap_or_default())
+            .fetch_all(&self.pool)
+            .await?)
     }
 
     pub async fn message(&self, environment_id: &str, id: &str) -> Result<Option<InboxMessage>, StoreError> {

@@ -474,3 +474,26 @@ async fn the_dashboard_makes_an_endpoint_and_shows_what_was_sent_to_it_as_a_comm
     assert_eq!(server.post(&format!("{path}/delete"), &[]).await.status, 303);
     assert_eq!(server.get(&path).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_stream_of_events_leaves_none_out_however_many_there_are() {
+    const COUNT: usize = 205;
+    let server = TestServer::start().await;
+    let first = server.do_control("GET", "/events", Value::Null).await;
+    let cursor = first["cursor"].as_str().unwrap();
+    for number in 0..COUNT {
+        server.make_organization(&format!("Acme {number}")).await;
+    }
+    let url = format!("{}/_emulator/v1/events/stream?since={cursor}", server.url);
+    let mut stream = server.http().get(url).send().await.unwrap();
+    let mut text = String::new();
+    while text.matches("\n\n").count() < COUNT {
+        text.push_str(&String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap()));
+    }
+    let told = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    let names: Vec<Value> = told
+        .map(|data| serde_json::from_str::<Value>(data).unwrap()["data"]["display_name"].clone())
+        .collect();
+    let made: Vec<Value> = (0..COUNT).map(|number| json!(format!("Acme {number}"))).collect();
+    assert_eq!(names, made, "in their order");
+}

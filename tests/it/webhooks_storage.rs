@@ -256,6 +256,9 @@ async fn events_are_listed_by_type_and_age(#[values(Engine::Sqlite, Engine::Post
     assert_eq!(ids(all.clone()).await, ["evt_3", "evt_2", "evt_1"]);
     assert_eq!(ids(EventFilter { after_id: Some("evt_2".into()), ..all.clone() }).await, ["evt_3"]);
     assert_eq!(ids(EventFilter { offset: 1, limit: 1, ..all.clone() }).await, ["evt_2"]);
+    let oldest = EventFilter { is_oldest_first: true, limit: 2, ..EventFilter::default() };
+    assert_eq!(ids(oldest.clone()).await, ["evt_1", "evt_2"]);
+    assert_eq!(ids(EventFilter { after_id: Some("evt_2".into()), ..oldest }).await, ["evt_3"]);
     let none: [&str; 0] = [];
     assert_eq!(ids(EventFilter { event_type: Some(EventType::RoleCreated), ..all.clone() }).await, none);
     assert_eq!(ids(EventFilter { organization_id: Some("org_9".into()), ..all }).await, none);
