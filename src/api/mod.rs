@@ -32,7 +32,7 @@ use crate::domain::environment_name::{ENVIRONMENT_PATH, EnvironmentName};
 use crate::domain::limits::MAX_HEADER_BYTES;
 use crate::domain::public_url::PublicUrl;
 use crate::domain::scalekit_api::{self, Method};
-use crate::runtime::{Context, EnvironmentError, EnvironmentRegistry, EnvironmentSelector};
+use crate::runtime::{Context, EnvironmentError, EnvironmentRegistry, EnvironmentSelector, current_request};
 use crate::service::api::misdirected;
 use crate::telemetry::request;
 
@@ -126,6 +126,10 @@ impl Grpc {
         Span::current().record("rpc.grpc.status_code", code);
         if let Some(method) = &method {
             request::name_span(method, None);
+            current_request::note(|notes| notes.route = Some(format!("/{method}")));
+        }
+        if code != 0 {
+            current_request::note(|notes| notes.error = Some(error_code(response.headers())));
         }
         self.registry.metrics().grpc_call(method, code, begun.elapsed());
         response
@@ -172,6 +176,12 @@ impl Grpc {
         };
         status::with_details(response)
     }
+}
+
+/// The code of the error that a refused call is answered with.
+fn error_code(headers: &http::HeaderMap) -> &'static str {
+    let said = tonic::Status::from_header_map(headers);
+    said.map_or(ApiErrorCode::Internal, |said| status::to_error(&said).code).as_str()
 }
 
 async fn dispatch<B>(context: &Context, path: &str, request: http::Request<B>) -> http::Response<Body>

@@ -16,12 +16,13 @@ use serde_json::{Value, json};
 use super::rest_fields::{self, drop_unknown};
 use super::services::{admit, admit_operator};
 use crate::domain::api_error::{ApiError, ApiErrorCode, FieldViolation};
+use crate::domain::request_journal::filled_path;
 use crate::domain::scalekit_api::{Binding, RestRoute, by_rest};
 use crate::http::api_error;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::MAX_FORM_BYTES;
-use crate::runtime::Context;
+use crate::runtime::{Context, current_request};
 use crate::service::api::{ApiRefusal, REST_PREFIX};
 
 /// The descriptors of `proto/`. They take some MiB, so a server that nobody asks by REST does without.
@@ -85,6 +86,10 @@ async fn answer(
             return api_error::response(&ApiError::new(ApiErrorCode::UnknownMethod, text));
         }
     };
+    current_request::note(|notes| {
+        notes.route = Some(binding.path.to_owned());
+        notes.path = Some(filled_path(binding.path, &fields));
+    });
     if method.is_emulated && admission == Admission::ByToken {
         request.extensions_mut().insert(PathTemplate(binding.path));
     }

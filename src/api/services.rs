@@ -30,7 +30,7 @@ use super::{
 use crate::domain::api_error::{ApiError, ApiErrorCode};
 use crate::domain::scalekit_api::Method;
 use crate::runtime::Context;
-use crate::service::api::{ApiRefusal, caller, not_emulated};
+use crate::service::api::{ApiRefusal, caller, not_emulated, note_caller};
 
 /// Bytes in front of a message: whether it is compressed, and its length.
 const FRAME_HEAD_BYTES: usize = 5;
@@ -81,14 +81,15 @@ pub async fn admit(
     method: &'static Method,
     authorization: impl Iterator<Item = &str>,
 ) -> Result<Admitted, ApiRefusal> {
+    // Some clients join what they send twice into one line.
+    let tokens: Vec<&str> = authorization.flat_map(|line| line.split(',')).filter_map(bearer_token).collect();
     if !method.is_emulated {
+        note_caller(context, &tokens);
         return Err(not_emulated(context, method).into());
     }
     if method.is_public {
         return Ok(Admitted { method, caller: None });
     }
-    // Some clients join what they send twice into one line.
-    let tokens: Vec<&str> = authorization.flat_map(|line| line.split(',')).filter_map(bearer_token).collect();
     let client = caller(context, &tokens).await?;
     Ok(Admitted { method, caller: Some(CallerId(client.client_id.clone())) })
 }

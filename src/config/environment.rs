@@ -1,4 +1,5 @@
-//! The environment: its settings of the top level, `[flows]` and `[logout]`, and the sections that are read with them.
+//! The environment: its settings of the top level, `[flows]`, `[requests]`, `[faults]` and `[logout]`, and the sections
+//! that are read with them.
 
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use super::{
 };
 use crate::domain::environment::{DEFAULT_ENVIRONMENT_ID, Environment};
 use crate::domain::public_url::PublicUrl;
+use crate::domain::request_journal::MAX_KEPT;
 use crate::domain::settings::{LoginHintMode, LogoutConfirm, Mode};
 
 static MODE: Setting<Mode> = Setting::choice(
@@ -69,6 +71,23 @@ pub(super) static FLOWS_KEEP_S: Setting<i64> = Setting::integer(
 )
 .changeable(|e| e.flows_keep_s.into());
 
+static REQUESTS_KEEP: Setting<i64> = Setting::integer(
+    "requests.keep",
+    0..=MAX_KEPT,
+    500,
+    "How many are kept of an environment, in each server's memory; 0 keeps none. In production mode it must be 0.",
+)
+.except_in("production mode", 0)
+.changeable(|e| e.requests_keep.into());
+
+static FAULT_ADDRESSES: Setting<bool> = Setting::boolean(
+    "faults.addresses",
+    true,
+    "Addresses with `+vb-expired`, `+vb-limited`, `+vb-mailfail`, `+vb-slow` or `+vb-denied` cause what they say. In production mode it must be false.",
+)
+.except_in("production mode", false)
+.changeable(|e| e.fault_addresses.into());
+
 static LOGOUT_CONFIRM: Setting<LogoutConfirm> = Setting::choice(
     "logout.confirm",
     &[
@@ -99,6 +118,24 @@ pub(super) fn flows_section() -> Section {
         is_list: false,
         about: "The sign-in log: what was checked and decided, and why.",
         settings: vec![FLOWS_KEEP_S.facts()],
+    }
+}
+
+pub(super) fn requests_section() -> Section {
+    Section {
+        table: "requests",
+        is_list: false,
+        about: "The request journal: the last requests to an environment, without their secrets.",
+        settings: vec![REQUESTS_KEEP.facts()],
+    }
+}
+
+pub(super) fn faults_section() -> Section {
+    Section {
+        table: "faults",
+        is_list: false,
+        about: "Faults without the control API: addresses that cause outcomes.",
+        settings: vec![FAULT_ADDRESSES.facts()],
     }
 }
 
@@ -133,6 +170,8 @@ pub(super) fn read(source: &mut Source, base: &Path, is_local: bool) -> Environm
         deterministic_seed: read_deterministic_seed(source, mode),
         demo: read_demo(source, mode),
         flows_keep_s: source.integer(&FLOWS_KEEP_S),
+        requests_keep: read_requests_keep(source, mode),
+        fault_addresses: read_fault_addresses(source, mode),
         logout_confirm: source.choice(&LOGOUT_CONFIRM.in_case(mode == Mode::Production)),
         delivery_retry_percent: webhooks::read_retry_percent(source),
         mode,
@@ -148,6 +187,23 @@ fn read_deterministic_seed(source: &mut Source, mode: Mode) -> Option<String> {
         source.problem(DETERMINISTIC_SEED.key(), text);
     }
     seed
+}
+
+fn read_requests_keep(source: &mut Source, mode: Mode) -> i64 {
+    let keep = source.integer(&REQUESTS_KEEP.in_case(mode == Mode::Production));
+    if keep > 0 && mode == Mode::Production {
+        source.problem(REQUESTS_KEEP.key(), "must be 0 in production mode: nobody can read them there");
+    }
+    keep
+}
+
+fn read_fault_addresses(source: &mut Source, mode: Mode) -> bool {
+    let addresses = source.boolean(&FAULT_ADDRESSES.in_case(mode == Mode::Production));
+    if addresses && mode == Mode::Production {
+        let text = "must be false in production mode: anybody could have such an address";
+        source.problem(FAULT_ADDRESSES.key(), text);
+    }
+    addresses
 }
 
 fn read_demo(source: &mut Source, mode: Mode) -> bool {

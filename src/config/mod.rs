@@ -96,6 +96,8 @@ pub fn sections() -> &'static [Section] {
             webhooks::delivery_section(),
             limits::section(),
             environment::flows_section(),
+            environment::requests_section(),
+            environment::faults_section(),
             tls::section(),
             branding::section(),
             branding::mail_section(),

@@ -206,6 +206,11 @@ fn production_mode_requires_what_real_users_need() {
     let config = load(good).unwrap();
     assert!(!config.environment.test_users.enabled);
     assert!(!config.control.enabled);
+    assert_eq!((config.environment.requests_keep, config.environment.fault_addresses), (0, false));
+    let found = problems(&format!("{good}[requests]\nkeep = 1\n[faults]\naddresses = true\n"));
+    for name in ["vestibule.toml:9: requests.keep", "vestibule.toml:11: faults.addresses"] {
+        assert!(found.iter().any(|p| p.starts_with(name)), "{name} is missing in {found:?}");
+    }
     assert!(load(&good.replace("https://app.example.com/cb", "http://localhost:3000/cb")).is_err());
 }
 

@@ -1,9 +1,9 @@
 //! Faults on purpose.
 
 use actix_web::{HttpRequest, web};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table};
+use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table, hidden};
 use super::listing::Listing;
 use super::{
     DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
@@ -13,12 +13,23 @@ use crate::domain::authorization::Parameters;
 use crate::domain::fault::FaultRule;
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
-use crate::service::faults;
+use crate::service::{faults, settings};
 
 const FORM: &str = "fault";
-const NAMES: &[&str] =
-    &["method", "path", "grpc", "nth", "count", "probability", "latency_ms", "effect", "status", "code"];
-const EFFECTS: [(&str, &str); 12] = [
+const NAMES: &[&str] = &[
+    "method",
+    "path",
+    "grpc",
+    "to",
+    "nth",
+    "count",
+    "probability",
+    "latency_ms",
+    "effect",
+    "status",
+    "code",
+];
+const EFFECTS: [(&str, &str); 15] = [
     ("", "Delay only"),
     ("status", "HTTP status"),
     ("oauth_error", "OAuth error"),
@@ -31,6 +42,9 @@ const EFFECTS: [(&str, &str); 12] = [
     ("bad_signature", "Token with a bad signature"),
     ("expired", "Expired token"),
     ("unknown_kid", "Token with an unknown key ID"),
+    ("sign_in_expired", "Sign-in: expired code and link"),
+    ("sign_in_limited", "Sign-in: too many emails"),
+    ("sign_in_denied", "Sign-in: access denied"),
 ];
 
 /// `GET /dashboard/faults`
@@ -82,6 +96,9 @@ async fn build_page(
         form_state
             .text(FORM, "grpc", "gRPC method", "")
             .hint("Use instead of a path, for example *PasswordlessService/Send*."),
+        form_state
+            .text(FORM, "to", "Email address", "")
+            .hint("For SMTP, sign-in and delays of a sign-in, for example *@acme.test."),
         form_state.choice(FORM, "effect", "Effect", "status", &EFFECTS),
         form_state
             .text(FORM, "code", "Status, error or code", "503")
@@ -94,9 +111,32 @@ async fn build_page(
     page.problem = form_state.rest(NAMES);
     page.sections = vec![
         Section::new("Rules", vec![listing.search(context, HERE, "Path, method or effect"), table, pager]),
+        built_in_section(context),
         Section::new("New rule", vec![Block::Form(Form::post("New rule", path, fields, "Create"))]),
     ];
     Ok(page)
+}
+
+/// Addresses that cause outcomes, and the switch for them.
+fn built_in_section(context: &Context) -> Section {
+    let is_on = context.environment.fault_addresses;
+    let rows = faults::built_in().iter().map(|fault| {
+        let pattern = fault.rule.matches.to.clone().unwrap_or_default();
+        Row::new(vec![
+            Cell::text(pattern),
+            Cell::text(fault.about),
+            Cell::verdict(if is_on { "on" } else { "off" }, is_on),
+        ])
+    });
+    let table = Table { columns: &["Address", "Effect", "Status"], rows: rows.collect() };
+    let name = if is_on { "Turn off" } else { "Turn on" };
+    let fields = vec![hidden("addresses", if is_on { "off" } else { "on" })];
+    let form = Form::post(name, context.path("/dashboard/faults/addresses"), fields, name);
+    let text = "Sign in with an address such as ada+vb-expired@example.com to see what happens then.";
+    Section::new(
+        "Built-in addresses",
+        vec![Block::Text(text.to_owned()), Block::Table(table), Block::Form(form)],
+    )
 }
 
 fn plain(value: &Value) -> String {
@@ -117,6 +157,22 @@ fn when(rule: &FaultRule) -> String {
     if parts.is_empty() { "always".to_owned() } else { parts.join(", ") }
 }
 
+/// Which requests, or which addresses, a rule with this effect is about.
+fn matches(params: &Parameters, effect: &str) -> Map<String, Value> {
+    let is_about_an_address = effect.starts_with("smtp")
+        || effect.starts_with("sign_in")
+        || effect.is_empty() && !one(params, "to").is_empty();
+    let names: &[&'static str] = if is_about_an_address {
+        &["to"]
+    } else if one(params, "grpc").is_empty() {
+        &["method", "path"]
+    } else {
+        &["grpc"]
+    };
+    let given = names.iter().map(|name| (*name, one(params, name))).filter(|(_, text)| !text.is_empty());
+    given.map(|(name, text)| (name.to_owned(), text.into())).collect()
+}
+
 /// The form as a rule.
 fn wanted(params: &Parameters) -> Result<FaultRule, ControlError> {
     fn number<T: std::str::FromStr>(
@@ -130,29 +186,24 @@ fn wanted(params: &Parameters) -> Result<FaultRule, ControlError> {
             }
         }
     }
-    let mut asked = serde_json::Map::new();
-    for name in ["method", "path", "grpc"] {
-        let text = one(params, name);
-        let is_replaced = name != "grpc" && !one(params, "grpc").is_empty();
-        if !text.is_empty() && !is_replaced {
-            asked.insert(name.to_owned(), text.into());
-        }
-    }
+    let effect_name = one(params, "effect");
     let code = one(params, "code");
     let whole = || code.parse::<u64>().map_err(|_| ControlError::field("code", "must be a whole number"));
-    let effect = match one(params, "effect") {
+    let effect = match effect_name {
         "" => Value::Null,
         "status" => json!({ "kind": "status", "status": whole()? }),
         "oauth_error" => json!({ "kind": "oauth_error", "error": code }),
         "grpc_status" => json!({ "kind": "grpc_status", "code": code }),
         "truncated_body" => json!({ "kind": "truncated_body", "bytes": whole()? }),
         "connection_reset" => json!({ "kind": "connection_reset" }),
-        "smtp" | "smtp_permanent" => json!({ "kind": "smtp", "permanent": one(params, "effect") != "smtp" }),
+        "smtp" | "smtp_permanent" => json!({ "kind": "smtp", "permanent": effect_name != "smtp" }),
+        "sign_in_expired" => json!({ "kind": "sign_in", "outcome": "expired" }),
+        "sign_in_limited" => json!({ "kind": "sign_in", "outcome": "limited" }),
+        "sign_in_denied" => json!({ "kind": "sign_in", "outcome": "denied" }),
         fault => json!({ "kind": "token", "fault": fault }),
     };
-    let is_about_mails = one(params, "effect").starts_with("smtp");
     let rule = json!({
-        "match": if is_about_mails { json!({}) } else { Value::Object(asked) },
+        "match": matches(params, effect_name),
         "nth": number::<u64>(params, "nth")?,
         "count": number::<u64>(params, "count")?,
         "probability": number::<f64>(params, "probability")?,
@@ -196,4 +247,16 @@ pub async fn delete(
 ) -> PageResult {
     faults::delete(&context, Some(&id)).await.map_err(|r| error_page(&request, r))?;
     Ok(redirect_with_flash(&context, "/dashboard/faults", "deleted"))
+}
+
+/// `POST /dashboard/faults/addresses`: switches the built-in rules on or off.
+pub async fn switch_addresses(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
+    let change = json!({ "faults": { "addresses": one(&params, "addresses") == "on" } });
+    settings::change(&context, &change).await.map_err(|r| error_page(&request, r))?;
+    Ok(redirect_with_flash(&context, "/dashboard/faults", "saved"))
 }

@@ -20,6 +20,7 @@ mod organization_clients;
 mod organizations;
 mod passwordless_settings;
 mod permissions;
+mod request_journal;
 mod roles;
 mod sessions;
 mod setting_fields;
@@ -85,6 +86,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .configure(sessions::routes)
             .service(endpoint("/flows").get(flows::list).end())
             .service(endpoint("/flows/{id}").get(flows::show).end())
+            .service(endpoint("/requests").get(request_journal::list).end())
+            .service(endpoint("/requests/{id}").get(request_journal::show).end())
             .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
             .service(endpoint("/token-template").get(token_template::show).post(token_template::act).end())
             .service(endpoint("/interceptors").get(interceptors::list).post(interceptors::create).end())
@@ -109,6 +112,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
             )
             .service(endpoint("/clock").get(clock::show).post(clock::change).end())
             .service(endpoint("/faults").get(faults::list).post(faults::create).end())
+            .service(
+                endpoint("/faults/addresses")
+                    .post(faults::switch_addresses)
+                    .shown_at("/dashboard/faults")
+                    .end(),
+            )
             .service(endpoint("/faults/{id}/delete").post(faults::delete).shown_at("/dashboard/faults").end())
             .service(endpoint("/webhooks").get(webhooks::list).post(webhooks::create).end())
             .service(endpoint("/webhooks/{id}").get(webhooks::show).post(webhooks::save).end())
@@ -161,6 +170,7 @@ pub const NAVIGATION: &[(&str, &str)] = &[
     ("/dashboard/permissions", "Permissions"),
     ("/dashboard/sessions", "Sessions"),
     ("/dashboard/flows", "Flows"),
+    ("/dashboard/requests", "Requests"),
     ("/dashboard/tokens", "Tokens"),
     ("/dashboard/token-template", "Token template"),
     ("/dashboard/webhooks", "Webhooks"),

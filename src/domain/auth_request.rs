@@ -370,6 +370,16 @@ impl<O: Origin> AuthRequest<O> {
         }
     }
 
+    /// The same request, whose email took as long as its code and link are good for: both have just expired.
+    #[must_use]
+    pub fn with_expired_credentials(mut self, now_ms: UnixMs) -> Self {
+        if let Stage::AwaitingProof(sent) = &mut self.stage {
+            sent.sent_at_ms = now_ms - (sent.expire_at_ms - sent.sent_at_ms);
+            sent.expire_at_ms = now_ms;
+        }
+        self
+    }
+
     /// Judges one code attempt. `is_right` compares with the code of the living generation; `digest` tells guesses
     /// apart.
     ///

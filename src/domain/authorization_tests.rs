@@ -14,6 +14,8 @@ fn environment() -> Environment {
         demo: false,
         deterministic_seed: None,
         flows_keep_s: 0,
+        requests_keep: 0,
+        fault_addresses: false,
         logout_confirm: LogoutConfirm::Never,
         delivery_retry_percent: 100,
         id: "env_1".into(),

@@ -44,6 +44,10 @@ pub struct Environment {
     pub demo: bool,
     /// How long the log of sign-ins is kept, in seconds; 0 keeps none.
     pub flows_keep_s: i64,
+    /// How many requests the journal keeps; 0 keeps none.
+    pub requests_keep: i64,
+    /// Do some addresses cause faults? See [`super::fault::built_in`].
+    pub fault_addresses: bool,
     pub logout_confirm: LogoutConfirm,
     /// Waits between the attempts of a delivery to an application, as a percentage of the usual ones.
     pub delivery_retry_percent: i64,

@@ -1,5 +1,7 @@
 //! Faults that testers ask for: what to break, when, and how.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -43,7 +45,7 @@ pub struct FaultMatch {
     /// gRPC method, such as `*PasswordlessService/SendPasswordlessEmail`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grpc: Option<String>,
-    /// Address of an email, for `smtp`.
+    /// Address of an email or of a sign-in, for `smtp` and `sign_in`, and for a delay alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }
@@ -84,6 +86,8 @@ pub enum FaultEffect {
     },
     /// The next tokens are not what they should be.
     Token { fault: TokenFault },
+    /// A sign-in of the address, on the pages or by API, does not go well.
+    SignIn { outcome: SignInFault },
 }
 
 /// How a token is spoilt.
@@ -96,21 +100,137 @@ pub enum TokenFault {
     UnknownKid,
 }
 
+/// What becomes of a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInFault {
+    /// Code and link of the email have expired.
+    Expired,
+    /// No email is sent: the address had too many.
+    Limited,
+    /// The address is proven, and the application gets `access_denied` all the same.
+    Denied,
+}
+
+impl SignInFault {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Limited => "limited",
+            Self::Denied => "denied",
+        }
+    }
+}
+
 /// Where a rule is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultStage {
     Request,
     Mail,
     Token,
+    /// Before the email of a sign-in is written.
+    Send,
+    /// Once the address is proven.
+    Proof,
 }
 
 /// What is about to happen.
 #[derive(Debug, Clone, Copy)]
 pub enum FaultTarget<'a> {
-    Http { method: &'a str, path: &'a str },
-    Grpc { path: &'a str },
-    Mail { to: &'a str },
-    Tokens { path: &'a str },
+    Http {
+        method: &'a str,
+        path: &'a str,
+    },
+    Grpc {
+        path: &'a str,
+    },
+    Mail {
+        to: &'a str,
+    },
+    Tokens {
+        path: &'a str,
+    },
+    /// An email that proves an address is asked for.
+    Send {
+        to: &'a str,
+    },
+    /// An address was proven.
+    Proof {
+        to: &'a str,
+    },
+}
+
+impl FaultTarget<'_> {
+    /// The address that it is about.
+    fn address(&self) -> Option<&str> {
+        match self {
+            Self::Mail { to } | Self::Send { to } | Self::Proof { to } => Some(to),
+            Self::Http { .. } | Self::Grpc { .. } | Self::Tokens { .. } => None,
+        }
+    }
+}
+
+/// A rule that is there without being made: an address that causes an outcome.
+#[derive(Debug)]
+pub struct BuiltInFault {
+    pub id: &'static str,
+    /// What it does, for people.
+    pub about: &'static str,
+    pub rule: FaultRule,
+}
+
+/// What every address of a built-in rule contains.
+const BUILT_IN_MARK: &str = "+vb-";
+
+/// How long `+vb-slow` keeps waiting, in milliseconds.
+const BUILT_IN_LATENCY_MS: u64 = 3_000;
+
+/// The built-in rules.
+pub fn built_in() -> &'static [BuiltInFault] {
+    static BUILT_IN: LazyLock<[BuiltInFault; 5]> = LazyLock::new(|| {
+        let fault = |id: &'static str, about, effect, latency_ms| BuiltInFault {
+            id,
+            about,
+            rule: FaultRule {
+                matches: FaultMatch { to: Some(format!("*+{id}*@*")), ..FaultMatch::default() },
+                nth: None,
+                count: None,
+                probability: None,
+                latency_ms,
+                effect,
+            },
+        };
+        let sign_in = |outcome| Some(FaultEffect::SignIn { outcome });
+        [
+            fault(
+                "vb-expired",
+                "Code and link have expired when the email arrives.",
+                sign_in(SignInFault::Expired),
+                None,
+            ),
+            fault("vb-limited", "No email: the address had too many.", sign_in(SignInFault::Limited), None),
+            fault(
+                "vb-mailfail",
+                "The email cannot be delivered.",
+                Some(FaultEffect::Smtp { permanent: true }),
+                None,
+            ),
+            fault("vb-slow", "Sending takes three seconds.", None, Some(BUILT_IN_LATENCY_MS)),
+            fault(
+                "vb-denied",
+                "The right code or link ends in access_denied.",
+                sign_in(SignInFault::Denied),
+                None,
+            ),
+        ]
+    });
+    &*BUILT_IN
+}
+
+/// The built-in rule for what is about to happen.
+pub fn built_in_for(happening: FaultTarget<'_>) -> Option<&'static BuiltInFault> {
+    let has_mark = happening.address().is_some_and(|to| to.to_ascii_lowercase().contains(BUILT_IN_MARK));
+    built_in().iter().filter(|_| has_mark).find(|fault| fault.rule.matches(happening))
 }
 
 /// Names of the gRPC codes that a rule may give.
@@ -173,6 +293,10 @@ impl FaultRule {
         match &self.effect {
             Some(FaultEffect::Smtp { .. }) => FaultStage::Mail,
             Some(FaultEffect::Token { .. }) => FaultStage::Token,
+            Some(FaultEffect::SignIn { outcome: SignInFault::Denied }) => FaultStage::Proof,
+            Some(FaultEffect::SignIn { .. }) => FaultStage::Send,
+            // A delay for an address.
+            None if self.matches.to.is_some() => FaultStage::Send,
             _ => FaultStage::Request,
         }
     }
@@ -196,7 +320,9 @@ impl FaultRule {
                     && !is_http_only
                     && fits(&asked.grpc, path.trim_start_matches('/'))
             }
-            (FaultStage::Mail, FaultTarget::Mail { to }) => {
+            (FaultStage::Mail, FaultTarget::Mail { to })
+            | (FaultStage::Send, FaultTarget::Send { to })
+            | (FaultStage::Proof, FaultTarget::Proof { to }) => {
                 asked.to.as_deref().is_none_or(|p| glob(&key_pattern(p), &key_of(to)))
             }
             (FaultStage::Token, FaultTarget::Tokens { path }) => fits(&asked.path, path),
@@ -209,6 +335,14 @@ impl FaultRule {
     pub fn is_due(&self, matched: u64, draw: f64) -> bool {
         matched >= self.nth.unwrap_or(1) && self.probability.is_none_or(|p| draw < p)
     }
+}
+
+/// Name of a gRPC code by its number.
+pub fn grpc_name(number: i32) -> &'static str {
+    if number == 0 {
+        return "OK";
+    }
+    GRPC_CODES.iter().find(|(_, code)| *code == number).map_or("UNKNOWN", |(name, _)| name)
 }
 
 /// Number of a gRPC code by its name.
@@ -261,6 +395,29 @@ mod tests {
         ] {
             assert_eq!(rule(json.clone()).check().unwrap_err().0, field, "{json}");
         }
+    }
+
+    #[test]
+    fn built_in_rules_are_rules_and_each_is_found_by_its_address() {
+        for fault in built_in() {
+            assert_eq!(fault.rule.check(), Ok(()), "{}", fault.id);
+            let to = &format!("Jane+{}7@Example.com", fault.id.to_uppercase());
+            let found = [FaultTarget::Mail { to }, FaultTarget::Send { to }, FaultTarget::Proof { to }]
+                .map(|target| built_in_for(target).map(|fault| fault.id));
+            assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), [fault.id]);
+        }
+        for to in ["jane@example.com", "jane+vb-@example.com", "jane@vb-slow.example", "vb-slow@example.com"]
+        {
+            assert!(built_in_for(FaultTarget::Send { to }).is_none(), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_delay_for_an_address_is_about_its_sign_ins() {
+        let slow = rule(json!({ "match": { "to": "*@acme.test" }, "latency_ms": 5 }));
+        assert!(slow.matches(FaultTarget::Send { to: "jane@acme.test" }));
+        assert!(!slow.matches(FaultTarget::Send { to: "jane@example.com" }));
+        assert!(!slow.matches(FaultTarget::Http { method: "POST", path: "/oauth/token" }));
     }
 
     #[test]

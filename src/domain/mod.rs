@@ -37,6 +37,7 @@ pub mod pkce;
 pub mod public_url;
 pub mod record_key;
 pub mod redirect_uri;
+pub mod request_journal;
 pub mod role;
 pub mod role_catalog;
 pub mod scalekit_api;

@@ -61,6 +61,12 @@ pub enum SignInEvent {
         window_s: i64,
         retry_after_s: i64,
     },
+    /// A fault rule was applied before an email was to be written.
+    FaultTriggered {
+        fault: String,
+        /// `expired` or `limited`; `None`: it only waited.
+        outcome: Option<String>,
+    },
     /// No code would be judged, so none was sent.
     EmailNotWorthSending {
         wrong_codes: u32,
@@ -290,7 +296,8 @@ impl SignInEvent {
             | Self::EmailLimited { .. }
             | Self::EmailNotWorthSending { .. }
             | Self::EmailDelayed { .. }
-            | Self::EmailGivenUp { .. } => "mail",
+            | Self::EmailGivenUp { .. }
+            | Self::FaultTriggered { .. } => "mail",
             Self::CodeAccepted {}
             | Self::CodeRejected { .. }
             | Self::CodeExpired { .. }
@@ -331,6 +338,7 @@ impl SignInEvent {
             Self::PageShown { .. }
             | Self::EmailDelayed { .. }
             | Self::InterceptorAnswered { result: CallResult::Failed, .. }
+            | Self::FaultTriggered { .. }
             | Self::Unknown { .. } => Verdict::Note,
             Self::PageRefused {}
             | Self::EmailLimited { .. }

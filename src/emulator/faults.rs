@@ -8,7 +8,7 @@ use super::{Answer, Body, Control, Deleted, ProblemDocument, created, json, no_c
 use crate::domain::clock::rfc3339;
 use crate::domain::fault::FaultRule;
 use crate::service::faults;
-use crate::service::faults::StoredFault;
+use crate::service::faults::{BuiltInFault, StoredFault};
 
 /// A rule with its counts.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,16 +36,40 @@ impl From<StoredFault> for FaultView {
     }
 }
 
+/// A rule that is there without being made: an address that causes an outcome.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BuiltInFaultView {
+    pub id: String,
+    #[serde(flatten)]
+    pub rule: FaultRule,
+    /// What it does.
+    pub about: String,
+    /// Is it applied? `faults.addresses` says so for all of them.
+    pub enabled: bool,
+}
+
+impl BuiltInFaultView {
+    fn new(fault: &BuiltInFault, enabled: bool) -> Self {
+        Self { id: fault.id.to_owned(), rule: fault.rule.clone(), about: fault.about.to_owned(), enabled }
+    }
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FaultList {
     pub faults: Vec<FaultView>,
+    /// Addresses that cause outcomes. They come after the rules, and are not counted.
+    pub built_in: Vec<BuiltInFaultView>,
 }
 
-/// The rules with their counts.
+/// The rules with their counts, and the built-in ones.
 #[utoipa::path(get, path = "/_emulator/v1/faults", tag = "faults", responses((status = 200, body = FaultList)))]
 pub async fn list(Control(context): Control) -> Answer {
     let found = faults::list(&context).await.map_err(|failure| refuse(failure.into()))?;
-    Ok(json(&FaultList { faults: found.into_iter().map(FaultView::from).collect() }))
+    let enabled = context.environment.fault_addresses;
+    Ok(json(&FaultList {
+        faults: found.into_iter().map(FaultView::from).collect(),
+        built_in: faults::built_in().iter().map(|fault| BuiltInFaultView::new(fault, enabled)).collect(),
+    }))
 }
 
 /// Adds a rule. Answers that it touches carry `x-vestibule-fault` with its id.

@@ -12,6 +12,7 @@ pub mod interceptors;
 pub mod llms;
 pub mod logout_notices;
 pub mod openapi;
+pub mod request_journal;
 mod server_sent_events;
 pub mod sign_in;
 pub mod state;

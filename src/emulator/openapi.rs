@@ -11,8 +11,8 @@ use utoipa::openapi::{Components, HttpMethod, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    clients, clock, environments, events, faults, flows, inbox, interceptors, logout_notices, sign_in, state,
-    token_template, tokens, users, webhooks,
+    clients, clock, environments, events, faults, flows, inbox, interceptors, logout_notices,
+    request_journal, sign_in, state, token_template, tokens, users, webhooks,
 };
 use crate::http::endpoint::{Endpoint, endpoint};
 use crate::http::errors::PROBLEM_JSON;
@@ -108,6 +108,7 @@ control_api![
     faults::delete_all,
     flows::list,
     flows::show,
+    request_journal::list,
     tokens::mint,
     tokens::decode,
     token_template::preview,

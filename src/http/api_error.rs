@@ -5,6 +5,7 @@ use actix_web::http::{StatusCode, header};
 use serde::Serialize;
 
 use crate::domain::api_error::{ApiError, ApiErrorCode};
+use crate::runtime::current_request;
 
 /// What the ErrorInfo in the details is called.
 pub const TYPE_URL: &str = "type.googleapis.com/scalekit.v1.errdetails.ErrorInfo";
@@ -61,6 +62,7 @@ pub struct HelpLink {
 
 /// An error as Scalekit's gateway writes it.
 pub fn response(error: &ApiError) -> HttpResponse {
+    current_request::note_error(error.code.as_str());
     let violations = error.violations.iter().map(|v| FieldViolationBody {
         field: v.field.clone(),
         description: v.description.clone(),

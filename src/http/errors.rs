@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{render, views};
 use crate::domain::field_error::FieldError;
-use crate::runtime::EnvironmentError;
+use crate::runtime::{EnvironmentError, current_request};
 use crate::service::{Failure, NOT_TEXT};
 use crate::telemetry::request::RequestId;
 
@@ -141,6 +141,7 @@ impl Problem {
 
     /// The problem as the control API says it.
     pub fn document(&self, errors: Vec<FieldError>) -> HttpResponse {
+        current_request::note_error(self.code);
         let document = ProblemDocument {
             error: self.code.to_owned(),
             title: self.heading.to_owned(),
@@ -163,10 +164,12 @@ impl Problem {
     }
 
     pub fn json(&self) -> HttpResponse {
+        current_request::note_error(self.code);
         self.build().json(json!({ "error": self.code, "error_description": self.message }))
     }
 
     pub fn page(&self, request: &HttpRequest) -> HttpResponse {
+        current_request::note_error(self.code);
         let mut details = self.details.clone();
         // Where the log says more, people are given what to look for.
         if self.status.is_server_error()

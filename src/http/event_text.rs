@@ -26,6 +26,7 @@ pub fn text_of(event: &SignInEvent) -> String {
         | E::EmailNotWorthSending { .. }
         | E::EmailDelayed { .. }
         | E::EmailGivenUp { .. } => email_text(event),
+        E::FaultTriggered { fault, outcome } => fault_text(fault, outcome.as_deref()),
         E::CodeAccepted {} => "The code is right.".to_owned(),
         E::CodeRejected { closed, .. }
         | E::CodeExpired { closed }
@@ -113,6 +114,15 @@ fn email_text(event: &SignInEvent) -> String {
         }
         _ => String::new(),
     }
+}
+
+fn fault_text(fault: &str, outcome: Option<&str>) -> String {
+    let what = match outcome {
+        Some("expired") => "code and link of the next email have expired",
+        Some("limited") => "no email is sent, as if the address had had too many",
+        _ => "the email is sent late",
+    };
+    format!("The fault {fault} was applied: {what}.")
 }
 
 fn code_text(event: &SignInEvent) -> String {

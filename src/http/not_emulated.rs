@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::errors::{Problem, is_control, wants_page};
 use super::{render, views};
+use crate::runtime::current_request;
 use crate::service::api::COMPATIBILITY_PATH;
 use crate::telemetry::request::shown_path;
 
@@ -16,7 +17,10 @@ pub async fn answer(request: HttpRequest) -> HttpResponse {
         let text = format!("The control API has no {path}. GET /_emulator lists what it has.");
         return Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", text).response_for(&request);
     }
-    tracing::info!(method, path = shown_path(path), "not emulated");
+    let shown = shown_path(path);
+    tracing::info!(method, path = shown, "not emulated");
+    current_request::note_error("not_emulated");
+    current_request::note(|notes| notes.not_emulated = Some(format!("{method} {shown}")));
     if wants_page(&request) {
         let view = views::NotEmulated {
             layout: render::layout_of_request(&request, "Not emulated"),

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::domain::authorization::Parameters;
+use crate::runtime::current_request;
 
 /// Largest form body, in bytes.
 pub const MAX_FORM_BYTES: usize = 64 * 1024;
@@ -95,7 +96,11 @@ async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Parameters
     if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !body.is_empty() {
         return Err(ParamsError::WrongType);
     }
-    parse(&body)
+    let form = parse(&body)?;
+    current_request::note_parameters(
+        form.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())),
+    );
+    Ok(form)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::http::context::Ctx;
 use crate::http::cookies;
 use crate::http::errors::Problem;
 use crate::http::params::Form;
-use crate::runtime::Context;
+use crate::runtime::{Context, current_request};
 use crate::service::Failure;
 use crate::service::client_auth::{AuthenticatedClient, ClientRefusal, authenticate};
 use crate::service::token::{self, TokenRefusal, TokenResponse};
@@ -79,6 +79,7 @@ impl TokenError {
             Ok(parts) => parts,
             Err(failure) => return Problem::failure(failure).json(),
         };
+        current_request::note_error(code);
         let mut response = HttpResponse::build(status);
         no_store(&mut response);
         if matches!(self, Self::InvalidClient { by_basic: true, .. }) {
@@ -123,6 +124,9 @@ pub async fn client_of<'c>(
     params: &Parameters,
 ) -> Result<AuthenticatedClient<'c>, TokenError> {
     let shown = client_credentials(request, params).map_err(|e| TokenError::InvalidRequest(e.to_string()))?;
+    if let Some(client_id) = &shown.client_id {
+        current_request::note_client(client_id);
+    }
     let by_basic = super::authorization(request, "Basic").is_some();
     let refusal = match authenticate(context, &shown).await.map_err(TokenRefusal::from)? {
         Ok(client) => return Ok(client),

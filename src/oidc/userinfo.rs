@@ -8,7 +8,7 @@ use super::authorization;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::Form;
-use crate::runtime::Context;
+use crate::runtime::{Context, current_request};
 use crate::service::userinfo::{AccessRefusal, userinfo};
 
 /// `GET /userinfo` (OpenID Connect Core 1.0 §5.3.1).
@@ -53,7 +53,8 @@ fn invalid_request(status: StatusCode, text: &str) -> HttpResponse {
 }
 
 /// A refusal with its challenge (RFC 6750 §3).
-fn challenge(status: StatusCode, error: Option<(&str, &str)>) -> HttpResponse {
+fn challenge(status: StatusCode, error: Option<(&'static str, &str)>) -> HttpResponse {
+    current_request::note_error(error.map_or("invalid_request", |(code, _)| code));
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     match error {

@@ -71,19 +71,27 @@ impl FormError {
         Self::AddressRateLimited { until_ms: now_ms + retry_after_s * 1000 }
     }
 
+    /// Its name in the query, and for the journal.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidEmail => "invalid_email",
+            Self::EmailRateLimited { .. } => "email_rate_limited",
+            Self::CodeMissing => "code_missing",
+            Self::WrongCode => "wrong_code",
+            Self::CodeExpired => "code_expired",
+            Self::AddressRateLimited { .. } => "address_rate_limited",
+        }
+    }
+
     /// The query of the page's address.
     pub fn query(self) -> String {
+        let query = format!("?error={}", self.code());
         match self {
-            Self::InvalidEmail => "?error=invalid_email".to_owned(),
             Self::EmailRateLimited { limit, until_ms } => {
-                format!("?error=email_rate_limited&limit={}&until_ms={until_ms}", limit.as_str())
+                format!("{query}&limit={}&until_ms={until_ms}", limit.as_str())
             }
-            Self::CodeMissing => "?error=code_missing".to_owned(),
-            Self::WrongCode => "?error=wrong_code".to_owned(),
-            Self::CodeExpired => "?error=code_expired".to_owned(),
-            Self::AddressRateLimited { until_ms } => {
-                format!("?error=address_rate_limited&until_ms={until_ms}")
-            }
+            Self::AddressRateLimited { until_ms } => format!("{query}&until_ms={until_ms}"),
+            Self::InvalidEmail | Self::CodeMissing | Self::WrongCode | Self::CodeExpired => query,
         }
     }
 

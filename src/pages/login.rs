@@ -20,7 +20,7 @@ use crate::http::params::{self, Form, ParamsError};
 use crate::http::render::{self, FormsLead, page, page_with_forms};
 use crate::http::texts;
 use crate::http::{cookies, guard, path_segment, see_other};
-use crate::runtime::Context;
+use crate::runtime::{Context, current_request};
 use crate::service::authorize::{self, named_address};
 use crate::service::choose_organization::{self, ChoiceResult, Chosen, Offer};
 use crate::service::flows;
@@ -270,6 +270,7 @@ fn refused(request: &HttpRequest, context: &Context, id: &str, refusal: &Passwor
 }
 
 fn refused_with(context: &Context, id: &str, error: FormError) -> HttpResponse {
+    current_request::note_error(error.code());
     see_other(&url_of(context, id, &error.query()))
 }
 

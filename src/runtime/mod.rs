@@ -4,12 +4,14 @@
 
 mod clients;
 mod context;
+pub mod current_request;
 mod growing_ids;
 mod inbox_notifier;
 mod interceptors;
 mod keys;
 mod randomness;
 mod registry;
+mod request_journal;
 mod server_state;
 mod start;
 mod webhooks;
@@ -26,6 +28,7 @@ pub use inbox_notifier::InboxNotifier;
 pub use keys::KeyRing;
 pub use randomness::Randomness;
 pub use registry::{EnvironmentError, EnvironmentRegistry, EnvironmentSelector};
+pub use request_journal::RequestJournal;
 pub use server_state::{Access, SERVER_SECRET, ServerState};
 pub use start::{Parts, StartError, Started};
 pub use webhooks::WebhookSeal;
@@ -55,6 +58,7 @@ pub struct EnvironmentRuntime {
     pub clock: Arc<EnvironmentClock>,
     pub keys: KeyRing,
     pub mail: InboxNotifier,
+    pub requests: RequestJournal,
     /// When this process last made sure that it knows the newest version.
     checked_at: RwLock<Instant>,
     /// Held while it is made sure; when that failed last.
@@ -83,6 +87,8 @@ impl EnvironmentRows {
 pub struct EnvironmentSnapshot {
     pub environment: Arc<Environment>,
     pub version: i64,
+    /// How often it was reset.
+    resets: i64,
     pub secret: ServerSecret,
     pub client_secrets: ClientSecrets,
     /// Seals emails that wait for the SMTP server.
@@ -113,6 +119,7 @@ impl EnvironmentRuntime {
             clock: Arc::new(EnvironmentClock::new(server.machine_clock.clone(), record.clock)),
             keys,
             mail: InboxNotifier::default(),
+            requests: RequestJournal::begun_at(server.machine_clock.now_ms()),
             checked_at: RwLock::new(Instant::now()),
             checking: tokio::sync::Mutex::default(),
             server,
@@ -187,6 +194,9 @@ impl EnvironmentRuntime {
             let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
             // A slow reader must not bring an older version back.
             if record.version > live.version {
+                if next.resets != live.resets {
+                    self.requests.clear();
+                }
                 *live = Arc::new(next);
                 self.clock.set(record.clock);
             }
@@ -290,6 +300,7 @@ impl EnvironmentSnapshot {
             secret,
             environment: Arc::new(environment),
             version: record.version,
+            resets: record.resets,
             randomness,
             faults: rows.faults,
             interceptors: rows.interceptors,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::current_request;
 use super::keys::{KeyRing, KeyStore};
 use super::start::server_secret;
 use super::{Context, EnvironmentRows, EnvironmentRuntime, StartError, share_failure};
@@ -81,14 +82,31 @@ impl EnvironmentRegistry {
         self.get().cloned().into_iter().chain(named.values().cloned()).collect()
     }
 
-    /// Sends those home who wait for the start, for an email or for an event.
+    /// Sends those home who wait for the start, for an email, for an event or for a request.
     pub fn stop_waiting(&self) {
         self.0.started.send_replace(true);
         for runtime in self.runtimes() {
             runtime.server.stopping.store(true, Ordering::SeqCst);
             runtime.mail.notify_waiters();
             runtime.store().wake_event_waiters();
+            runtime.requests.notify_waiters();
         }
+    }
+
+    /// The environment that a request names, where this process has it at work.
+    pub fn known(&self, asked: EnvironmentSelector<'_>) -> Option<Arc<EnvironmentRuntime>> {
+        let default = self.get()?;
+        match wanted(default, asked) {
+            None => Some(default.clone()),
+            Some(name) => self.named(&name),
+        }
+    }
+
+    /// Is a journal kept of the requests to environments?
+    pub fn keeps_requests(&self) -> bool {
+        self.get().is_some_and(|default| {
+            default.server.mode == Mode::Development && !default.server.control.is_off()
+        })
     }
 
     /// May a rule for faults break a request, as far as this process knows?
@@ -98,20 +116,12 @@ impl EnvironmentRegistry {
             // Another server may just have made one.
             return !default.server.control.is_off();
         }
-        let known = match wanted(default, asked) {
-            None => Some(default.clone()),
-            Some(name) => self.named(&name),
-        };
-        known.is_none_or(|runtime| !runtime.live().faults.is_empty())
+        self.known(asked).is_none_or(|runtime| !runtime.live().faults.is_empty())
     }
 
     /// The context of a request, when nothing has to be read for it.
     pub fn context_now(&self, asked: EnvironmentSelector<'_>) -> Option<Context> {
-        let default = self.get()?;
-        let runtime = match wanted(default, asked) {
-            None => default.clone(),
-            Some(name) => self.named(&name)?,
-        };
+        let runtime = self.known(asked)?;
         runtime.is_fresh().then(|| self.context_of(runtime, asked))
     }
 
@@ -135,6 +145,7 @@ impl EnvironmentRegistry {
     }
 
     pub fn context_of(&self, runtime: Arc<EnvironmentRuntime>, asked: EnvironmentSelector<'_>) -> Context {
+        current_request::note(|notes| notes.environment = Some(runtime.clone()));
         let live = runtime.live();
         let public_url = live.environment.public_url_for(asked.over_tls, asked.authority).clone();
         if asked.authority.is_some_and(|a| !a.eq_ignore_ascii_case(public_url.authority())) {
@@ -212,6 +223,7 @@ impl EnvironmentRegistry {
         let gone = self.0.named.write().unwrap_or_else(PoisonError::into_inner).remove(name);
         if let Some(runtime) = gone {
             runtime.mail.notify_waiters();
+            runtime.requests.notify_waiters();
         }
     }
 }

@@ -39,7 +39,12 @@ pub fn apply(fired: &TriggeredFault, is_grpc: bool) -> FaultOutcome {
         }
         Some(FaultEffect::ConnectionReset) => FaultOutcome::Disconnect,
         Some(FaultEffect::TruncatedBody { bytes }) => FaultOutcome::Real { at_most: Some(*bytes) },
-        Some(FaultEffect::GrpcStatus { .. } | FaultEffect::Smtp { .. } | FaultEffect::Token { .. })
+        Some(
+            FaultEffect::GrpcStatus { .. }
+            | FaultEffect::Smtp { .. }
+            | FaultEffect::Token { .. }
+            | FaultEffect::SignIn { .. },
+        )
         | None => FaultOutcome::Real { at_most: None },
     }
 }

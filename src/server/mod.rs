@@ -14,6 +14,7 @@ mod one_port;
 mod open_files;
 mod permissions;
 mod ready_file;
+mod request_recording;
 mod response_body;
 pub mod routes;
 mod signals;

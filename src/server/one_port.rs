@@ -30,12 +30,13 @@ use tracing::{Instrument as _, Span};
 use super::bridge::{self, Peer};
 use super::connections::{Connection, Connections, Ending, Held, InFlight};
 use super::fault_injection::{self, FaultOutcome};
+use super::request_recording::Recording;
 use super::response_body::{Answer, AnswerBody};
 use super::upload::Upload;
 use crate::api::{self, Grpc};
 use crate::domain::environment_name::EnvironmentName;
 use crate::domain::fault::FaultTarget;
-use crate::runtime::{EnvironmentRegistry, EnvironmentSelector};
+use crate::runtime::{EnvironmentRegistry, EnvironmentSelector, current_request};
 use crate::service::faults::{self, TriggeredFault};
 use crate::telemetry::metrics::{Metrics, OpenConnection};
 use crate::telemetry::request::{self, RequestId};
@@ -354,7 +355,7 @@ where
         request.extensions_mut().insert(id.clone());
         let answer = async {
             let is_grpc = api::is_grpc(request.headers());
-            let mut response = self.answer_or_fail(request, name, peer).await?;
+            let mut response = self.answer_recorded(request, name, peer, &id).await?;
             id.mark(&mut response);
             if !is_grpc {
                 // Browsers take every response for what it says it is, and for nothing else.
@@ -372,6 +373,24 @@ where
             Ok(response.map(|body| Answer::new(body, in_flight)))
         };
         answer.instrument(span).await
+    }
+
+    /// In development, with a line in the journal of the environment: before the caller has the response, so that the
+    /// caller finds it there.
+    async fn answer_recorded(
+        &self,
+        request: http::Request<Upload>,
+        name: Option<EnvironmentName>,
+        peer: &Peer,
+        id: &RequestId,
+    ) -> io::Result<http::Response<AnswerBody>> {
+        let asked = selector(&request, name.as_ref(), peer);
+        let Some(recording) = Recording::begin(&self.registry, &request, asked, id) else {
+            return self.answer_or_fail(request, name, peer).await;
+        };
+        let (outcome, notes) = current_request::with_notes(self.answer_or_fail(request, name, peer)).await;
+        recording.finish(notes, outcome.as_ref().ok());
+        outcome
     }
 
     /// As testers want it: see [`fault_injection`].
@@ -417,9 +436,7 @@ where
         {
             return None;
         }
-        let host = request.headers().get(http::header::HOST).and_then(|h| h.to_str().ok());
-        let authority = request.uri().authority().map(|a| a.as_str()).or(host);
-        let asked = EnvironmentSelector { over_tls: peer.over_tls, authority, name };
+        let asked = selector(request, name, peer);
         if !self.registry.may_have_faults(asked) {
             return None;
         }
@@ -450,6 +467,17 @@ where
         }
         response.map(AnswerBody::grpc)
     }
+}
+
+/// What a request says about the environment that it is for.
+fn selector<'r, B>(
+    request: &'r http::Request<B>,
+    name: Option<&'r EnvironmentName>,
+    peer: &Peer,
+) -> EnvironmentSelector<'r> {
+    let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let authority = request.uri().authority().map(|authority| authority.as_str()).or(host);
+    EnvironmentSelector { over_tls: peer.over_tls, authority, name }
 }
 
 /// Bytes of a request's head, about as much as is kept of it.

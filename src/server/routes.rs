@@ -19,7 +19,7 @@ use crate::http::assets;
 use crate::http::endpoint::endpoint;
 use crate::http::errors::Problem;
 use crate::pages::{invitation, link, login, portal};
-use crate::runtime::EnvironmentRegistry;
+use crate::runtime::{EnvironmentRegistry, current_request};
 use crate::telemetry::request;
 use crate::{emulator, oidc, pages};
 
@@ -106,7 +106,7 @@ async fn api_for_operators(
     rest::call_by_operator(request, context, body).await
 }
 
-/// Counts what is answered, by route, and names the route in the request's span.
+/// Counts what is answered, by route, and names the route in the request's span and in the journal.
 pub async fn observed(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -119,6 +119,7 @@ pub async fn observed(
     if let Some(route) = &route {
         Span::current().record("http.route", route.as_str());
         request::name_span(route, Some(method));
+        current_request::note(|notes| notes.route = Some(route.clone()));
     }
     if let Some(registry) = asked.app_data::<web::Data<EnvironmentRegistry>>() {
         registry.metrics().http_request(method, route, answer.status().as_u16(), begun.elapsed());

@@ -10,7 +10,8 @@ use crate::domain::client::Client;
 use crate::domain::field_error::FieldError;
 use crate::domain::organization_client;
 use crate::domain::scalekit_api::Method;
-use crate::runtime::Context;
+use crate::domain::token::AccessTokenClaims;
+use crate::runtime::{Context, current_request};
 
 /// Why a call does not do what it asks for.
 #[derive(Debug)]
@@ -127,6 +128,7 @@ pub fn not_emulated(context: &Context, method: &Method) -> ApiError {
         *times
     };
     tracing::info!(service = method.service, method = method.name, times, "not emulated");
+    current_request::note(|notes| notes.not_emulated = Some(method.path()));
     let help_url = context.public_url.join(COMPATIBILITY_PATH);
     let text = format!("{} is not emulated by Vestibule; {help_url} lists what is", method.path());
     ApiError { help_url: Some(help_url), ..ApiError::new(ApiErrorCode::NotEmulated, text) }
@@ -149,6 +151,16 @@ pub async fn caller<'c>(context: &'c Context, tokens: &[&str]) -> Result<&'c Cli
     Err(refusal)
 }
 
+/// Notes who called a method that is not emulated, by a token of ours, however old: the journal tells which application
+/// would need it.
+pub fn note_caller(context: &Context, tokens: &[&str]) {
+    let keys = context.runtime.keys.current();
+    let claims = tokens.iter().find_map(|token| keys.verify::<AccessTokenClaims>(token).ok());
+    if let Some(claims) = claims {
+        current_request::note_client(&claims.client_id);
+    }
+}
+
 async fn caller_by<'c>(context: &'c Context, token: &str) -> Result<&'c Client, ApiRefusal> {
     let unauthenticated = |why: &str| ApiRefusal::new(ApiErrorCode::Unauthenticated, why);
     let (claims, grant) = check_access_token(context, token).await.map_err(|refusal| match refusal {
@@ -165,6 +177,7 @@ async fn caller_by<'c>(context: &'c Context, token: &str) -> Result<&'c Client, 
             "this access token belongs to a client of an organization; the API needs one of the environment";
         return Err(ApiRefusal::new(ApiErrorCode::PermissionDenied, text));
     }
+    current_request::note_client(&claims.client_id);
     let client = context.environment.client(&claims.client_id);
     let client = client
         .ok_or_else(|| unauthenticated("the client of this access token is not registered any more"))?;

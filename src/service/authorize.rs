@@ -21,7 +21,7 @@ use crate::domain::settings::LoginHintMode;
 use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::{modular_address, subject_identifier};
 use crate::domain::user::UserSummary;
-use crate::runtime::Context;
+use crate::runtime::{Context, current_request};
 
 /// What the browser does next.
 #[derive(Debug)]
@@ -148,6 +148,9 @@ fn must_be_pushed(context: &Context, request: &AuthorizationRequest) -> bool {
 
 /// Notes a request that never became a sign-in. `None`: the browser stays here.
 fn note_refused(context: &Context, params: &Parameters, error: Option<ErrorCode>, description: &str) {
+    if let Some(error) = error {
+        current_request::note_error(error.as_str());
+    }
     let one = |name| params.one(name).ok().flatten().unwrap_or_default();
     let event = SignInEvent::AuthorizeRefused {
         error: error.map(|code| code.as_str().to_owned()),

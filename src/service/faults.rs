@@ -2,10 +2,11 @@
 
 use super::changes::ControlError;
 use super::{Failure, retry_on_conflict};
-use crate::domain::fault::{FaultEffect, FaultRule, FaultTarget, TokenFault};
+pub use crate::domain::fault::{BuiltInFault, built_in};
+use crate::domain::fault::{FaultEffect, FaultRule, FaultTarget, SignInFault, TokenFault, built_in_for};
 use crate::domain::ids::{IdKind, new_id};
 use crate::mail::DeliveryError;
-use crate::runtime::{Context, EnvironmentRuntime};
+use crate::runtime::{Context, EnvironmentRuntime, current_request};
 pub use crate::storage::StoredFault;
 
 /// A rule that fired.
@@ -15,7 +16,7 @@ pub struct TriggeredFault {
     pub rule: FaultRule,
 }
 
-/// The first rule that fires on what is about to happen. Matches are counted over all servers. When the database does
+/// The first rule that fires on what is about to happen; built-in ones come last. Matches are counted over all servers. When the database does
 /// not answer, nothing goes wrong on purpose.
 pub async fn fire(runtime: &EnvironmentRuntime, happening: FaultTarget<'_>) -> Option<TriggeredFault> {
     let live = runtime.live();
@@ -30,11 +31,17 @@ pub async fn fire(runtime: &EnvironmentRuntime, happening: FaultTarget<'_>) -> O
         }
         let at_most = fault.rule.count.and_then(|n| i64::try_from(n).ok()).unwrap_or(i64::MAX);
         if runtime.store().fire_fault(&runtime.id, &fault.id, at_most).await.unwrap_or(false) {
-            tracing::info!(fault = fault.id, "a fault fires");
-            return Some(TriggeredFault { id: fault.id.clone(), rule: fault.rule.clone() });
+            return Some(triggered(&fault.id, &fault.rule));
         }
     }
-    None
+    let built_in = built_in_for(happening).filter(|_| live.environment.fault_addresses);
+    built_in.map(|fault| triggered(fault.id, &fault.rule))
+}
+
+fn triggered(id: &str, rule: &FaultRule) -> TriggeredFault {
+    tracing::info!(fault = id, "a fault fires");
+    current_request::note(|notes| notes.fault = Some(id.to_owned()));
+    TriggeredFault { id: id.to_owned(), rule: rule.clone() }
 }
 
 /// Does the SMTP server refuse an email to this address on purpose?
@@ -46,6 +53,31 @@ pub async fn on_mail(runtime: &EnvironmentRuntime, to: &str) -> Option<DeliveryE
         Some(FaultEffect::Smtp { permanent: true }) => Some(DeliveryError::Permanent(reason)),
         Some(FaultEffect::Smtp { permanent: false }) => Some(DeliveryError::Temporary(reason)),
         _ => None,
+    }
+}
+
+/// Does a sign-in of this address go wrong on purpose before its email is written? What the fault lets wait has waited
+/// then.
+pub async fn on_send(runtime: &EnvironmentRuntime, to: &str) -> Option<TriggeredFault> {
+    let fired = fire(runtime, FaultTarget::Send { to }).await?;
+    wait(&fired).await;
+    Some(fired)
+}
+
+/// Does a sign-in of this address go wrong on purpose although the address is proven?
+pub async fn on_proof(runtime: &EnvironmentRuntime, to: &str) -> Option<TriggeredFault> {
+    let fired = fire(runtime, FaultTarget::Proof { to }).await?;
+    wait(&fired).await;
+    Some(fired)
+}
+
+impl TriggeredFault {
+    /// What it makes of a sign-in; `None`: it only waits.
+    pub fn sign_in(&self) -> Option<SignInFault> {
+        match self.rule.effect {
+            Some(FaultEffect::SignIn { outcome }) => Some(outcome),
+            _ => None,
+        }
     }
 }
 

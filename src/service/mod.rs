@@ -42,6 +42,7 @@ pub mod permissions;
 pub mod portal_links;
 pub mod pushed_requests;
 pub mod redirect_check;
+pub mod request_journal;
 pub mod roles;
 pub mod scrape;
 pub mod seed;

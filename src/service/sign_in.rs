@@ -9,7 +9,7 @@ use super::sign_in_interception::{
     Denied, GrantedMembership, SignIn, before_session, before_session_of, before_sign_up, has_to_ask,
 };
 use super::token::lifetime_s;
-use super::{Failure, events, flows, retry_on_conflict};
+use super::{events, faults, flows, retry_on_conflict, Failure};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
@@ -27,7 +27,7 @@ use crate::domain::session::{Session, SessionEnd};
 use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::modular_subject;
 use crate::domain::user::User;
-use crate::runtime::Context;
+use crate::runtime::{Context, current_request};
 use crate::service::authorization_response::{error_url, may_answer};
 use crate::storage::{
     AttemptUpdate, Completion, Joining, SessionChange, SessionClient, SilentSignIn, StoreError,
@@ -102,6 +102,10 @@ pub(super) async fn complete(
     let before = context.store().user_of_email(context.environment_id(), email).await?;
     if let Some((code, text)) = refusal(context, request, email, before.as_ref()) {
         return refuse(context, judged, counted, code, text).await;
+    }
+    if let Some(fired) = faults::on_proof(&context.runtime, email.as_str()).await {
+        let text = format!("the fault {} denies it", fired.id);
+        return refuse(context, judged, counted, ErrorCode::AccessDenied, &text).await;
     }
     let shows_pages = !matches!(proof, Proof::Instant);
     let entry = organization_entry::decide(context, request, email, before.as_ref(), shows_pages).await?;
@@ -452,6 +456,7 @@ async fn refuse(
     if !context.store().update_auth_request(context.environment_id(), judged, counted).await? {
         return Ok(None);
     }
+    current_request::note_error(code.as_str());
     let event =
         SignInEvent::SignInRefused { error: code.as_str().to_owned(), error_description: text.to_owned() };
     flows::note(context, &judged.id, About::status(FlowStatus::Failed), event);
@@ -590,6 +595,7 @@ async fn before_switch(
 /// The session stays where it is, and the application gets an error.
 fn deny_silently(context: &Context, request: &BySession<'_>, Denied(message): Denied) -> SignedIn {
     let text = error_description(&message);
+    current_request::note_error(ErrorCode::AccessDenied.as_str());
     let event = SignInEvent::SignInRefused {
         error: ErrorCode::AccessDenied.as_str().to_owned(),
         error_description: text.clone(),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Failure;
 use crate::domain::ids::grant_of_token_id;
 use crate::domain::token::{AccessTokenClaims, PersonClaims, scope_allows_claim, seconds};
-use crate::runtime::Context;
+use crate::runtime::{Context, current_request};
 use crate::storage::GrantWithSubject;
 
 /// Claims about the person (OpenID Connect Core 1.0 §5.3.2).
@@ -63,6 +63,7 @@ pub async fn check_access_token(
 /// What the bearer of an access token may know about its person.
 pub async fn userinfo(context: &Context, token: &str) -> Result<UserInfo, AccessRefusal> {
     let (claims, found) = check_access_token(context, token).await?;
+    current_request::note_client(&claims.client_id);
     let Some(GrantWithSubject { grant, user, .. }) =
         found.filter(|_| claims.scopes.iter().any(|s| s == "openid"))
     else {

@@ -21,6 +21,8 @@ pub struct NewMail {
     pub kind: &'static str,
     pub is_test_user: bool,
     pub into_inbox: bool,
+    /// Why it is not delivered, where that is known from the start.
+    pub delivery_error: Option<String>,
     /// Subject and bodies as the outbox keeps them, encrypted. `None`: nothing leaves by SMTP.
     pub sealed: Option<Vec<u8>>,
 }
@@ -106,8 +108,8 @@ pub(super) fn insert(batch: &mut Batch, environment_id: &str, mail: &NewMail, no
     if mail.into_inbox {
         let query = sql(
             "INSERT INTO messages (environment_id, id, to_address, to_key, subject, text_body, html_body, code, link, \
-             auth_request_id, kind, recipient_kind, created_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             auth_request_id, kind, recipient_kind, created_at_ms, delivery_error) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(environment_id)
         .bind(&mail.id)
@@ -121,7 +123,8 @@ pub(super) fn insert(batch: &mut Batch, environment_id: &str, mail: &NewMail, no
         .bind(&mail.auth_request_id)
         .bind(mail.kind)
         .bind(if mail.is_test_user { "test_user" } else { "person" })
-        .bind(now_ms);
+        .bind(now_ms)
+        .bind(mail.delivery_error.clone());
         batch.write(query);
     }
     if let Some(sealed) = &mail.sealed {

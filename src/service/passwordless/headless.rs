@@ -18,7 +18,7 @@ use crate::domain::sign_in_event::SignInEvent;
 use crate::mail::MailKind;
 use crate::runtime::Context;
 use crate::service::api::ApiRefusal;
-use crate::service::{flows, retry_on_conflict};
+use crate::service::{faults, flows, retry_on_conflict};
 use crate::storage::AttemptUpdate;
 
 /// An email is on its way.
@@ -134,7 +134,7 @@ async fn verify_code(context: &Context, id: &str, code: &str) -> Result<Proven, 
         }
         note_code(context, &judged, outcome);
         check_code(outcome)?;
-        Ok(Some(proven(context, judged, sent)))
+        proven(context, judged, sent).await.map(Some)
     })
     .await
 }
@@ -162,20 +162,34 @@ async fn verify_link(context: &Context, token: &str, id: Option<&str>) -> Result
         check_link(outcome)?;
         let is_committed =
             context.store().update_auth_request(context.environment_id(), &judged, None).await?;
-        Ok(is_committed.then(|| proven(context, judged, sent)))
+        if !is_committed {
+            return Ok(None);
+        }
+        proven(context, judged, sent).await.map(Some)
     })
     .await
 }
 
-fn proven(context: &Context, request: AuthRequest<Headless>, sent: Credentials) -> Proven {
+async fn proven(
+    context: &Context,
+    request: AuthRequest<Headless>,
+    sent: Credentials,
+) -> Result<Proven, ApiRefusal> {
+    if let Some(fired) = faults::on_proof(&context.runtime, sent.email.as_str()).await {
+        let text = format!("access denied: the fault {} denies it", fired.id);
+        let event =
+            SignInEvent::SignInRefused { error: "access_denied".to_owned(), error_description: text.clone() };
+        flows::note(context, &request.id, About::status(FlowStatus::Failed), event);
+        return Err(ApiRefusal::new(ApiErrorCode::PermissionDenied, text));
+    }
     let about = About::status(FlowStatus::Success).email(sent.email.as_str());
     flows::note(context, &request.id, about, SignInEvent::AddressProven {});
-    Proven {
+    Ok(Proven {
         email: sent.email,
         state: request.origin.state,
         template: request.origin.template,
         passwordless_type: sent.passwordless_type,
-    }
+    })
 }
 
 fn not_found() -> ApiRefusal {

@@ -19,7 +19,7 @@ use crate::domain::source_address::SourceAddress;
 use crate::domain::token::subject_identifier;
 use crate::domain::user::UserSummary;
 use crate::mail::MailKind;
-use crate::runtime::Context;
+use crate::runtime::{Context, current_request};
 use crate::service::organization_entry::NotAMember;
 use crate::service::sessions::{Browser, live_session};
 use crate::service::sign_in::{BySession, Proof, SignedIn, complete, issue_code_silently};
@@ -130,6 +130,7 @@ pub async fn request_of_browser(
         flows::note(context, id, About::default(), SignInEvent::PageRefused {});
         return Err(PasswordlessError::NotYours);
     }
+    current_request::note_client(&request.origin.authorization.client_id);
     Ok(request)
 }
 
@@ -279,7 +280,9 @@ async fn request_by_link(context: &Context, link_token: &str) -> Result<AuthRequ
     let request = context.store().auth_request_by_link(context.environment_id(), &digest).await?;
     // A token of an email that carried no link was never given to anybody.
     let had_link = |r: &AuthRequest| r.credentials().is_some_and(|sent| sent.passwordless_type.has_link());
-    request.filter(had_link).ok_or(PasswordlessError::NotYours)
+    let request = request.filter(had_link).ok_or(PasswordlessError::NotYours)?;
+    current_request::note_client(&request.origin.authorization.client_id);
+    Ok(request)
 }
 
 /// The browser's session, where it may answer a request that asked to choose an account.

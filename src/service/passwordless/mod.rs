@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use hosted::*;
 
-use super::{Failure, flows, outbox, retry_on_conflict};
+use tokio::sync::OnceCell;
+
+use super::{Failure, faults, flows, outbox, retry_on_conflict};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{
     AuthRequest, Closed, CodeForm, CodeOutcome, Credentials, LinkOutcome, Origin, SendRefusal, Stage,
@@ -17,6 +19,7 @@ use crate::domain::auth_request::{
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::email::EmailAddress;
 use crate::domain::environment::Environment;
+use crate::domain::fault::SignInFault;
 use crate::domain::flow::{About, FlowStatus};
 use crate::domain::limits::{FailedAttempts, MailLimit};
 use crate::domain::settings::{Limits, Mode};
@@ -97,7 +100,10 @@ async fn try_send<O: Mailed>(
     let environment = &context.environment;
     let environment_id = context.environment_id();
     let is_source_counted = AtomicBool::new(false);
-    let (draft, email, source, is_source_counted) = (&draft, &email, &source, &is_source_counted);
+    // Once, however often others move the request.
+    let fault = OnceCell::new();
+    let (draft, email, source, is_source_counted, fault) =
+        (&draft, &email, &source, &is_source_counted, &fault);
     retry_on_conflict(|| async move {
         let now_ms = context.now_ms();
         let (request, is_new) = match draft {
@@ -114,8 +120,15 @@ async fn try_send<O: Mailed>(
             Some(email) => request.send(email.clone(), settings, static_code, now_ms)?,
             None => request.resend(settings, static_code, now_ms)?,
         };
+        let fault = fault.get_or_init(|| fault_of(context, &next.id, &recipient)).await;
+        let next =
+            if *fault == Some(SignInFault::Expired) { next.with_expired_credentials(now_ms) } else { next };
         let Some(sent) = next.awaited() else { return Err(SendFailure::NothingSent) };
         let allowed = match check_and_spend(context, sent, now_ms).await {
+            _ if *fault == Some(SignInFault::Limited) => Err(SendFailure::TooManyMails {
+                limit: MailLimit::Address,
+                retry_after_s: environment.limits.mails_window_s,
+            }),
             Ok(budget) if is_source_counted.load(Ordering::Relaxed) || is_test(context, &recipient) => {
                 Ok(budget)
             }
@@ -133,6 +146,7 @@ async fn try_send<O: Mailed>(
         is_source_counted.store(true, Ordering::Relaxed);
         let token = context.secret().link_token(&next.id, sent.generation);
         let mail = compose(context, &next, sent, &token)?;
+        let mail = undelivered_by_fault(context, mail).await;
         let has_link = sent.passwordless_type.has_link();
         let link_digest = has_link.then(|| context.secret().digest(Purpose::LinkToken, &token));
         let budget = budget.as_ref().map(|(budget, until_ms)| (&recipient, budget, *until_ms));
@@ -145,9 +159,32 @@ async fn try_send<O: Mailed>(
         }
         outbox::announce(context, Some(&mail));
         note_sent(context, &next, sent, &mail);
+        if let Some(reason) = mail.delivery_error {
+            let event = SignInEvent::EmailGivenUp { message_id: mail.id, reason };
+            flows::note(context, &next.id, About::default(), event);
+        }
         Ok(Some(next))
     })
     .await
+}
+
+/// What a fault makes of the email that is asked for. A fault that only waits has waited then.
+async fn fault_of(context: &Context, id: &str, recipient: &EmailAddress) -> Option<SignInFault> {
+    let fired = faults::on_send(&context.runtime, recipient.as_str()).await?;
+    let outcome = fired.sign_in();
+    let told = outcome.map(|outcome| outcome.as_str().to_owned());
+    let event = SignInEvent::FaultTriggered { fault: fired.id, outcome: told };
+    flows::note(context, id, About::default().email(recipient.as_str()), event);
+    outcome
+}
+
+/// An email that no SMTP server is asked to take, and that a fault refuses in its place.
+async fn undelivered_by_fault(context: &Context, mail: NewMail) -> NewMail {
+    if mail.sealed.is_some() || mail.is_test_user {
+        return mail;
+    }
+    let refused = faults::on_mail(&context.runtime, &mail.to_address).await;
+    NewMail { delivery_error: refused.map(|refused| refused.to_string()), ..mail }
 }
 
 /// Would anything of this email be good for something, and may the address have one more?
