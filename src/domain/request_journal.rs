@@ -332,13 +332,14 @@ impl RequestLog {
     }
 
     fn count_not_emulated(&mut self, name: &str, request: &RecordedRequest) {
+        let has_room = self.not_emulated.len() < MAX_NOT_EMULATED;
         let known = self.not_emulated.iter_mut().find(|c| c.client_id == request.client_id && c.name == name);
         match known {
             Some(calls) => {
                 calls.times += 1;
                 calls.last_at_ms = request.at_ms;
             }
-            None if self.not_emulated.len() < MAX_NOT_EMULATED => self.not_emulated.push(NotEmulatedCalls {
+            None if has_room => self.not_emulated.push(NotEmulatedCalls {
                 client_id: request.client_id.clone(),
                 name: name.to_owned(),
                 times: 1,

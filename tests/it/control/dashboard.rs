@@ -30,6 +30,7 @@ async fn every_page_answers_and_the_first_shows_the_credentials() {
         "permissions",
         "sessions",
         "flows",
+        "requests",
         "tokens",
         "token-template",
         "webhooks",

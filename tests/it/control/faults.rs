@@ -1,5 +1,6 @@
 //! Breaking things on purpose.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use vestibule::api::pb::scalekit::v1::connections::ListConnectionsRequest;
 
@@ -128,6 +129,120 @@ async fn the_control_api_is_never_broken() {
     assert!(server.http().get(format!("{}/keys", server.url)).send().await.is_err());
     assert_eq!(server.do_control("DELETE", "/faults", Value::Null).await["deleted"], 1);
     assert_eq!(server.get("/keys").await.status, 200);
+}
+
+#[rstest]
+#[tokio::test]
+async fn addresses_cause_outcomes_on_the_pages(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let person = server.person();
+    let page = person.start("ada+vb-expired@example.com").await;
+    let late = person.enter_code(&page, &server.code_for("ada+vb-expired@example.com").await).await;
+    assert!(late.status == 400 && late.body.contains("expired"), "{}", late.body);
+    let link = person.get(&server.link_for("ada+vb-expired@example.com").await).await;
+    assert_eq!(link.status, 410);
+
+    let person = server.person();
+    let page = person.start("ada+vb-limited@example.com").await;
+    assert!(server.mails_to("ada+vb-limited@example.com").await.is_empty());
+    let limited = person.post(&format!("{page}/email"), &[("email", "ada+vb-limited@example.com")]).await;
+    assert_eq!((limited.status, limited.header("retry-after")), (429, "60"), "{}", limited.body);
+
+    server.person().start("Ada+VB-mailfail@example.com").await;
+    let mail = server.mail_to("ada+vb-mailfail@example.com").await;
+    assert_eq!(mail["delivery_error"], "refused by fault vb-mailfail");
+
+    let person = server.person();
+    let denied = person.sign_in_with("ada+vb-denied@example.com", &[]).await;
+    assert_eq!(denied.answer("error").as_deref(), Some("access_denied"));
+    assert!(denied.answer("code").is_none() && denied.header("set-cookie").is_empty());
+
+    let flows = server.do_control("GET", "/flows?email=vb-", Value::Null).await;
+    let whys: Vec<_> =
+        flows["flows"].as_array().unwrap().iter().map(|flow| flow["why"].as_str().unwrap()).collect();
+    assert!(whys.iter().any(|why| why.contains("the fault vb-denied denies it")), "{whys:?}");
+    assert!(whys.iter().any(|why| why.contains("not delivered")), "{whys:?}");
+}
+
+#[tokio::test]
+async fn addresses_cause_outcomes_by_api() {
+    let server = TestServer::start().await;
+    let token = server.client_token().await;
+    let call = async |what: &str, body: Value| {
+        let url = format!("{}/api/v1/passwordless/email/{what}", server.url);
+        let page = server.http().post(url).bearer_auth(&token).json(&body).send().await.unwrap();
+        let page = crate::support::person::Page::of(page).await;
+        (page.status, page.json())
+    };
+    let code = |body: &Value| body["details"][0]["error_code"].clone();
+    let send = async |address: &str| {
+        let magic_link = "http://localhost:3000/verify";
+        call("send", json!({ "email": address, "magiclink_auth_uri": magic_link })).await
+    };
+    let (status, body) = send("ada+vb-limited@example.com").await;
+    assert_eq!((status, code(&body)), (429, "RATE_LIMITED".into()), "{body}");
+    for (address, status, error) in [
+        ("ada+vb-expired@example.com", 400, "AUTH_REQUEST_EXPIRED"),
+        ("ada+vb-denied@example.com", 403, "PERMISSION_DENIED"),
+    ] {
+        let (sent, body) = send(address).await;
+        assert_eq!(sent, 200, "{body}");
+        let proof =
+            json!({ "auth_request_id": body["auth_request_id"], "code": server.code_for(address).await });
+        let (refused, body) = call("verify", proof).await;
+        assert_eq!((refused, code(&body)), (status, error.into()), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_address_is_slow_and_others_are_not() {
+    let server = TestServer::start().await;
+    let (slow, quick) = (server.person(), server.person());
+    let started =
+        tokio::time::timeout(std::time::Duration::from_millis(300), slow.start("ada+vb-slow@example.com"));
+    assert!(started.await.is_err(), "it takes three seconds");
+    quick.start("ada@example.com").await;
+}
+
+#[tokio::test]
+async fn addresses_are_switched_off_by_a_setting_and_on_the_page_of_faults() {
+    let server = TestServer::start().await;
+    let list = server.do_control("GET", "/faults", Value::Null).await;
+    let built_in = list["built_in"].as_array().unwrap();
+    let ids: Vec<_> = built_in.iter().map(|fault| fault["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["vb-expired", "vb-limited", "vb-mailfail", "vb-slow", "vb-denied"]);
+    assert!(built_in.iter().all(|fault| fault["enabled"] == true) && list["faults"] == json!([]));
+    let page = server.get("/dashboard/faults").await.body;
+    assert!(page.contains("*+vb-expired*@*") && page.contains("Turn off"), "{page}");
+    server.post("/dashboard/faults/addresses", &[("addresses", "off")]).await;
+    assert_eq!(server.do_control("GET", "/settings", Value::Null).await["faults"]["addresses"], false);
+    assert!(server.get("/dashboard/faults").await.body.contains("Turn on"));
+    let done = server.person().sign_in_with("ada+vb-denied@example.com", &[]).await;
+    assert!(done.answer("code").is_some(), "{:?}", done.location);
+    server.post("/dashboard/faults/addresses", &[("addresses", "on")]).await;
+    let denied = server.person().sign_in_with("ada+vb-denied@example.com", &[]).await;
+    assert_eq!(denied.answer("error").as_deref(), Some("access_denied"));
+}
+
+#[tokio::test]
+async fn rules_of_ones_own_do_the_same_for_any_address() {
+    let server = TestServer::start().await;
+    let rule = |to: &str, outcome: &str| json!({ "match": { "to": to }, "count": 1, "effect": { "kind": "sign_in", "outcome": outcome } });
+    let made = server.do_control("POST", "/faults", rule("*@acme.test", "denied")).await;
+    let denied = server.person().sign_in_with("jane@acme.test", &[]).await;
+    assert_eq!(denied.answer("error").as_deref(), Some("access_denied"));
+    let told = server.do_control("GET", "/requests?path=/login/{id}/code", Value::Null).await;
+    assert_eq!(
+        (&told["requests"][0]["fault"], &told["requests"][0]["error"]),
+        (&made["id"], &"access_denied".into())
+    );
+    assert!(server.person().sign_in_with("jane@acme.test", &[]).await.answer("code").is_some(), "once");
+    let form = [("to", "*@acme.test"), ("effect", "sign_in_limited"), ("path", "/oauth/token")];
+    assert_eq!(server.post("/dashboard/faults", &form).await.status, 303);
+    server.person().start("bob@acme.test").await;
+    assert!(server.mails_to("bob@acme.test").await.is_empty());
+    let list = server.do_control("GET", "/faults", Value::Null).await;
+    assert_eq!(list["faults"][1]["match"], json!({ "to": "*@acme.test" }), "{list}");
 }
 
 #[tokio::test]

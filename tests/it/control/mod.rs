@@ -9,6 +9,7 @@ mod faults;
 mod flows;
 mod inbox;
 mod lost_updates;
+mod requests;
 mod sign_in;
 mod state;
 mod tokens;
