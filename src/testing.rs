@@ -13,6 +13,7 @@
 //!
 //! It is a thin layer over the control API, which docs/CONTROL.md describes.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::runtime::EnvironmentRegistry;
 use crate::server::{self, Deadlines, Listeners, Listening, ServeError, Stop};
 use crate::service::{backchannel_logout, flows, outbox, webhook_delivery};
 
-/// How long an email or an event may take, unless told otherwise.
+/// How long an email, an event or a request may take, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a helper did not do what it was asked for.
@@ -236,6 +237,59 @@ pub struct Event {
     pub data: Value,
 }
 
+/// A request that an application or a browser made to the environment. Nothing secret is in it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct RecordedRequest {
+    /// What `since` takes.
+    pub id: String,
+    /// `oauth`, `rest`, `grpc`, `page` or `other`.
+    pub kind: String,
+    /// The HTTP method.
+    pub method: String,
+    /// The path below the environment's URL, or `/service/method` of a gRPC call.
+    pub path: String,
+    /// The template of the path, such as `/api/v1/users/{id}`.
+    pub route: Option<String>,
+    /// The client that it is of, where it says so.
+    pub client_id: Option<String>,
+    /// Parameters of query and form. Values that could be secret are `[redacted]`.
+    pub parameters: BTreeMap<String, String>,
+    /// The HTTP status; `None` where the connection ended without a response.
+    pub status: Option<u16>,
+    /// The name of the gRPC status, of a gRPC call.
+    pub grpc_status: Option<String>,
+    /// How many milliseconds it took.
+    pub duration_ms: f64,
+    /// The code of the error that the caller was told, such as `invalid_grant`.
+    pub error: Option<String>,
+    /// The fault rule that was applied.
+    pub fault: Option<String>,
+    /// What it asked for that is not emulated.
+    pub not_emulated: Option<String>,
+}
+
+/// How often an application asked for something that is not emulated.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct NotEmulated {
+    /// The application; `None` where its requests did not say.
+    pub client_id: Option<String>,
+    /// The method of Scalekit's API, or HTTP method and path.
+    pub name: String,
+    /// How often.
+    pub times: u64,
+}
+
+/// Requests, and where the journal stands.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RequestList {
+    /// At most 50, newest first.
+    pub requests: Vec<RecordedRequest>,
+    /// For `since`: what is asked from now on.
+    pub cursor: String,
+    /// What applications asked for that is not emulated.
+    pub not_emulated: Vec<NotEmulated>,
+}
+
 /// Where a browser would be after an instant sign-in.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SignedIn {
@@ -365,6 +419,67 @@ impl Environment {
         let list: Events = self.ask(Method::GET, &format!("/events?{query}"), None).await?.json().await?;
         let newest = list.events.into_iter().next();
         newest.ok_or_else(|| missing(&format!("no {event_type} happened in time")))
+    }
+
+    /// The newest requests to a path, in which `*` stands for any characters, without their secrets.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn requests(&self, path: &str) -> Result<RequestList, TestError> {
+        self.requests_within(path, None, Duration::ZERO).await
+    }
+
+    async fn requests_within(
+        &self,
+        path: &str,
+        since: Option<&str>,
+        wait: Duration,
+    ) -> Result<RequestList, TestError> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("path", path)
+            .append_pair("wait_ms", &wait.as_millis().to_string())
+            .extend_pairs(since.map(|id| ("since", id)))
+            .finish();
+        Ok(self.ask(Method::GET, &format!("/requests?{query}"), None).await?.json().await?)
+    }
+
+    /// The newest request to a path, in which `*` stands for any characters, as soon as there is one. One that was made
+    /// already counts, unless `since` (an id, or a [`RequestList::cursor`]) says that only a newer one does.
+    ///
+    /// # Errors
+    /// `Refused` with 404, and with the last requests, when none came within ten seconds.
+    pub async fn expect_request(
+        &self,
+        path: &str,
+        since: Option<&str>,
+    ) -> Result<RecordedRequest, TestError> {
+        self.expect_request_within(path, since, PATIENCE).await
+    }
+
+    /// The same within this time, at most a minute.
+    ///
+    /// # Errors
+    /// As [`Environment::expect_request`].
+    pub async fn expect_request_within(
+        &self,
+        path: &str,
+        since: Option<&str>,
+        wait: Duration,
+    ) -> Result<RecordedRequest, TestError> {
+        let found = self.requests_within(path, since, wait).await?.requests;
+        if let Some(request) = found.into_iter().next() {
+            return Ok(request);
+        }
+        let last = self.requests("*").await?.requests;
+        let seen = last.iter().take(5).map(|request| {
+            let status =
+                request.status.map_or_else(|| "disconnected".to_owned(), |status| status.to_string());
+            format!("{} {} {status}", request.method, request.path)
+        });
+        let seen = seen.collect::<Vec<_>>().join(", ");
+        let seen = if seen.is_empty() { "none" } else { &seen };
+        let detail = format!("no request to {path} came in time; the last ones: {seen}");
+        Err(TestError::Refused { status: 404, detail, errors: vec![] })
     }
 
     /// Signs an address in for an authorization URL, without email or page. The client has to allow it.

@@ -133,11 +133,11 @@ type Message struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
-// WaitOption narrows what WaitForMessage, WaitForEvent and their kin wait for.
+// WaitOption narrows what WaitForMessage, WaitForEvent, ExpectRequest and their kin wait for.
 type WaitOption func(url.Values)
 
-// Since takes only emails, or events, that are newer than the one with this ID. Without it, an email of an earlier sign-in
-// counts; an [Inbox] cannot give one.
+// Since takes only emails, events or requests that are newer than the one with this ID. Without it, an email of an earlier
+// sign-in counts; an [Inbox] cannot give one. For requests it may be a [RequestList.Cursor].
 func Since(id string) WaitOption {
 	return func(query url.Values) { query.Set("since", id) }
 }

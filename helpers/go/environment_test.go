@@ -170,6 +170,35 @@ func makeOrganization(t *testing.T, env *vestibuletest.Environment, name string)
 	}
 }
 
+func TestExpectRequest(t *testing.T) {
+	t.Parallel()
+	env := vestibuletest.New(t)
+	before, err := env.Requests(ctx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The wait begins before the request is made.
+	waited := make(chan error, 1)
+	var request *vestibuletest.Request
+	go func() {
+		var err error
+		request, err = env.ExpectRequest(ctx, "/oauth/authorize", vestibuletest.Since(before.Cursor), vestibuletest.OfClient(env.ClientID))
+		waited <- err
+	}()
+	openSignIn(t, env, "ada@example.com")
+	if err := <-waited; err != nil {
+		t.Fatal(err)
+	}
+	if request.Status != http.StatusSeeOther || request.Parameters["response_type"] != "code" || request.At.IsZero() || request.Route != "/oauth/authorize" {
+		t.Errorf("request %+v", request)
+	}
+	_, err = env.ExpectRequest(ctx, "/oauth/token", vestibuletest.Within(10*time.Millisecond))
+	wantStatus(t, err, http.StatusNotFound)
+	if !strings.Contains(err.Error(), "GET /oauth/authorize 303") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestWaitEndsWithContext(t *testing.T) {
 	t.Parallel()
 	env := vestibuletest.New(t)

@@ -144,6 +144,57 @@ export interface EventWaitOptions {
   since?: string;
 }
 
+/** A request that an application or a browser made to the environment. Nothing secret is in it. */
+export interface RecordedRequest {
+  /** `req_…`; what `since` takes. */
+  id: string;
+  /** Its `x-request-id`. */
+  request_id: string;
+  /** RFC 3339, by the environment's clock. */
+  at: string;
+  kind: 'oauth' | 'rest' | 'grpc' | 'page' | 'other';
+  method: string;
+  /** The path below the environment's URL, or `/service/method` of a gRPC call. */
+  path: string;
+  /** The template of the path, such as `/api/v1/users/{id}`. */
+  route: string | null;
+  client_id: string | null;
+  /** Parameters of query and form. Values that could be secret are `[redacted]`. */
+  parameters: Record<string, string>;
+  /** How many parameters there were beyond those that are known by name. */
+  other_parameters: number;
+  /** HTTP status; `null` where the connection ended without a response. */
+  status: number | null;
+  /** Name of the gRPC status, of a gRPC call. */
+  grpc_status: string | null;
+  duration_ms: number;
+  /** The code of the error that the caller was told, such as `invalid_grant`. */
+  error: string | null;
+  /** Id of the fault rule that was applied. */
+  fault: string | null;
+  /** What it asked for that is not emulated. */
+  not_emulated: string | null;
+}
+
+/** Which requests. */
+export interface RequestFilter {
+  /** Path or route; `*` stands for any characters. */
+  path?: string;
+  client_id?: string;
+  /** Id of a request, or a `cursor`: only newer ones count. */
+  since?: string;
+}
+
+/** Requests, and where the journal stands. */
+export interface RequestList {
+  /** Newest first, at most 50. */
+  requests: RecordedRequest[];
+  /** For `since`: what is asked from now on. */
+  cursor: string;
+  /** What applications asked for that is not emulated. */
+  not_emulated: { client_id: string | null; name: string; times: number; last_at: string }[];
+}
+
 /** Where a browser would be after an instant sign-in. */
 export interface SignedIn {
   /** The application's callback with `code` and `state`, or with an `error`. */
@@ -178,7 +229,8 @@ export type FaultEffect =
   | { kind: 'connection_reset' }
   | { kind: 'truncated_body'; bytes: number }
   | { kind: 'smtp'; permanent?: boolean }
-  | { kind: 'token'; fault: 'wrong_issuer' | 'bad_signature' | 'expired' | 'unknown_kid' };
+  | { kind: 'token'; fault: 'wrong_issuer' | 'bad_signature' | 'expired' | 'unknown_kid' }
+  | { kind: 'sign_in'; outcome: 'expired' | 'limited' | 'denied' };
 
 /** Requests that match are counted, and some of them go wrong. */
 export interface FaultRule {
@@ -311,6 +363,17 @@ export class Environment {
    * counts, unless `since` says otherwise. Throws with status 404 when none happened in time.
    */
   waitForEvent(type: string, options?: EventWaitOptions): Promise<Event>;
+  /** The newest requests to the environment, without their secrets. */
+  requests(filter?: RequestFilter): Promise<RequestList>;
+  /**
+   * The newest request to a path, as soon as there is one: `expectRequest('/oauth/token')`. `*` stands for any
+   * characters. One that was made already counts, unless `since` says otherwise. Throws with status 404, and with the
+   * last requests, when none came in time: after `timeoutMs` milliseconds, 10000 when left out.
+   */
+  expectRequest(
+    path: string,
+    options?: Omit<RequestFilter, 'path'> & { timeoutMs?: number },
+  ): Promise<RecordedRequest>;
   /**
    * Goes the whole way of an authorization URL for an address, without email or page. Refused with 403 when the
    * client does not allow it: make the environment with `instant_sign_in: true`.

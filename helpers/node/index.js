@@ -10,6 +10,7 @@ const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 40_000;
 const CALL_TIMEOUT_MS = 30_000;
 const MESSAGE_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 10_000;
 // The server waits no longer than this in one call.
 const LONGEST_WAIT_MS = 60_000;
 const READY_POLL_MS = 20;
@@ -247,6 +248,30 @@ export class Environment {
     }
   }
 
+  requests(filter = {}) {
+    return this.#control.call('GET', `/requests?${requestQuery(filter)}`);
+  }
+
+  async expectRequest(path, { timeoutMs = REQUEST_TIMEOUT_MS, ...filter } = {}) {
+    const query = requestQuery({ ...filter, path });
+    query.set('page_size', '1');
+    const deadline = performance.now() + timeoutMs;
+    do {
+      const wait_ms = Math.min(Math.max(0, Math.ceil(deadline - performance.now())), LONGEST_WAIT_MS);
+      query.set('wait_ms', String(wait_ms));
+      const { requests } = await this.#control.call('GET', `/requests?${query}`, undefined, wait_ms);
+      if (requests.length > 0) return requests[0];
+    } while (performance.now() < deadline);
+    const last = (await this.requests()).requests.slice(0, 5);
+    const seen = last.map(({ method, path: asked, status }) => `${method} ${asked} ${status ?? 'disconnected'}`);
+    throw new VestibuleError({
+      status: 404,
+      code: 'not_found',
+      title: 'No request',
+      detail: `no request to ${path} came within ${timeoutMs} ms; the last ones: ${seen.join(', ') || 'none'}`,
+    });
+  }
+
   signIn(email, authorizationUrl) {
     return this.#control.call('POST', '/sign-in', { email, authorization_url: String(authorizationUrl) });
   }
@@ -314,6 +339,11 @@ export class Inbox {
   async nextLink(options) {
     return part(await this.nextMessage(options), 'link');
   }
+}
+
+/** The query for requests; what is undefined is left out. */
+function requestQuery(filter) {
+  return new URLSearchParams(Object.entries(filter).filter(([, value]) => value !== undefined));
 }
 
 /** Code or link of an email. */

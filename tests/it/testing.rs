@@ -76,6 +76,26 @@ async fn an_event_is_waited_for_from_before_it_happens() {
 }
 
 #[tokio::test]
+async fn a_test_expects_the_requests_that_an_application_makes() {
+    let server = Server::start().await.unwrap();
+    let since = server.requests("*").await.unwrap().cursor;
+    let (expected, _) =
+        tokio::join!(server.expect_request("/oauth/authorize", Some(&since)), sign_in(&server));
+    let expected = expected.unwrap();
+    assert_eq!(
+        (expected.status, expected.client_id.as_deref()),
+        (Some(303), Some(server.client_id.as_str()))
+    );
+    assert_eq!(expected.parameters["response_type"], "code");
+    match server.expect_request_within("/oauth/token", None, Duration::from_millis(10)).await {
+        Err(TestError::Refused { status: 404, detail, .. }) => {
+            assert!(detail.contains("GET /oauth/authorize 303"), "{detail}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn time_moves_state_resets_and_refusals_name_the_field() {
     let server = Server::with("instant_sign_in = true\n[passwordless]\ntype = \"LINK_OTP\"").await.unwrap();
     let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();

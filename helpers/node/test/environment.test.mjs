@@ -97,6 +97,31 @@ describe('an environment', { concurrency: true }, () => {
     await assert.rejects(environment.waitForCode('bob@example.com', { timeoutMs: 0 }), { status: 404 });
   });
 
+  it('expects the requests that an application makes', async () => {
+    const environment = await server.newEnvironment({ instant_sign_in: true });
+    const { code } = await environment.signIn(ADA, authorizationUrl(environment));
+    const { cursor } = await environment.requests();
+    // The wait begins before the request is made.
+    const expected = environment.expectRequest('/oauth/token', { since: cursor, client_id: environment.clientId });
+    await exchange(environment, code);
+    const request = await expected;
+    assert.equal(request.status, 200);
+    assert.deepEqual(request.parameters, {
+      grant_type: 'authorization_code',
+      code: '[redacted]',
+      redirect_uri: 'http://localhost:9/callback',
+      client_id: environment.clientId,
+      client_secret: '[redacted]',
+    });
+    assert.deepEqual(await environment.expectRequest('/oauth/*', { timeoutMs: 0 }), request);
+
+    await assert.rejects(environment.expectRequest('/oauth/token', { since: request.id, timeoutMs: 50 }), {
+      name: 'VestibuleError',
+      status: 404,
+      detail: 'no request to /oauth/token came within 50 ms; the last ones: POST /oauth/token 200',
+    });
+  });
+
   it('does not wait in an environment that is gone', async () => {
     const environment = await server.newEnvironment();
     await environment.delete();

@@ -7,6 +7,7 @@ import {
   type FieldError,
   type Inbox,
   type Message,
+  type RecordedRequest,
   type Server,
 } from '@vestibule/testing';
 import { vestibuleFixtures } from '@vestibule/testing/playwright';
@@ -28,6 +29,10 @@ export async function use(): Promise<void> {
   happened.id.concat(happened.data.user.email);
   const { callback_url } = await vestibule.signIn('ada@example.com', new URL(vestibule.url));
   callback_url.concat(code);
+  const { cursor } = await vestibule.requests({ path: '/oauth/*' });
+  const asked: RecordedRequest = await vestibule.expectRequest('/oauth/token', { since: cursor, timeoutMs: 1 });
+  next.concat(asked.parameters.grant_type ?? '');
+  await vestibule.faults.add({ match: { to: '*@acme.test' }, effect: { kind: 'sign_in', outcome: 'denied' } });
   await vestibule.clock.set(new Date());
   const ahead_s: number = (await vestibule.clock.advance(5)).ahead_s;
   ahead_s.toFixed();

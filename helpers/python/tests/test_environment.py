@@ -108,6 +108,30 @@ def test_gives_the_code_of_the_sign_in_that_follows_though_nobody_waits_for_the_
         assert link == environment.wait_for_link(ADA)
 
 
+def test_expects_the_requests_that_an_application_makes(vestibule: Environment) -> None:
+    code = vestibule.sign_in(ADA, authorization_url(vestibule)).code
+    assert code is not None
+    cursor = vestibule.requests()["cursor"]
+    # The wait begins before the request is made.
+    with ThreadPoolExecutor(1) as pool:
+        expected = pool.submit(
+            vestibule.expect_request, "/oauth/token", since=cursor, client_id=vestibule.client_id
+        )
+        exchange(vestibule, code)
+        request = expected.result()
+    assert request["status"] == 200
+    assert request["parameters"]["grant_type"] == "authorization_code"
+    assert request["parameters"]["code"] == request["parameters"]["client_secret"] == "[redacted]"
+    assert vestibule.expect_request("/oauth/*", timeout_s=0) == request
+
+    with pytest.raises(VestibuleError) as late:
+        vestibule.expect_request("/oauth/token", since=request["id"], timeout_s=0.05)
+    assert late.value.status == 404
+    assert late.value.detail == (
+        "no request to /oauth/token came within 0.05 s; the last ones: POST /oauth/token 200"
+    )
+
+
 def test_waits_no_longer_than_it_is_told(vestibule: Environment) -> None:
     Browser(authorization_url(vestibule, ADA))
     first = vestibule.wait_for_message(ADA, timeout_s=0)

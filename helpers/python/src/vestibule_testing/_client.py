@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 CALL_TIMEOUT_S = 30.0
 MESSAGE_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_S = 10.0
 # The server waits no longer than this in one call.
 LONGEST_WAIT_MS = 60_000
 
@@ -100,6 +101,11 @@ class Control:
         except ValueError as error:
             text = answer.decode(errors="replace")[:500]
             raise VestibuleError("Not JSON", f"{method} {url} answered: {text}", status=status) from error
+
+
+def _encoded(query: Mapping[str, str | None]) -> str:
+    """A query without what is None."""
+    return urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
 
 
 def _refusal(status: int, text: str) -> VestibuleError:
@@ -376,6 +382,48 @@ class Environment:
                 after = "" if since is None else f" after {since}"
                 detail = f"no {event_type} happened within {timeout_s:g} s{after}"
                 raise VestibuleError("No event", detail, status=404, code="not_found")
+
+    def requests(
+        self, *, path: str | None = None, client_id: str | None = None, since: str | None = None
+    ) -> dict[str, Any]:
+        """The newest requests to the environment, at most 50, as `requests`, without their secrets.
+
+        `path` may have `*` for any characters. `cursor` is what `since` takes: what is asked from now on. `not_emulated`
+        is what applications asked for that is not emulated.
+        """
+        query = {"path": path, "client_id": client_id, "since": since}
+        found: dict[str, Any] = self._control.call("GET", "/requests?" + _encoded(query))
+        return found
+
+    def expect_request(
+        self,
+        path: str,
+        *,
+        client_id: str | None = None,
+        since: str | None = None,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> dict[str, Any]:
+        """The newest request to a path, as soon as there is one: `expect_request("/oauth/token")`.
+
+        `*` stands for any characters. One that was made already counts, unless `since`, the id of a request or a
+        `cursor`, says that only a newer one does. Raises `VestibuleError` with status 404, and with the last requests,
+        when none came within `timeout_s` seconds.
+        """
+        deadline = time.monotonic() + timeout_s
+        query = {"path": path, "client_id": client_id, "since": since, "page_size": "1"}
+        while True:
+            left_ms = max(0, math.ceil((deadline - time.monotonic()) * 1000))
+            wait_ms = min(left_ms, LONGEST_WAIT_MS)
+            call = "/requests?" + _encoded({**query, "wait_ms": str(wait_ms)})
+            found: _Records = self._control.call("GET", call, wait_s=wait_ms / 1000)["requests"]
+            if found:
+                return found[0]
+            if time.monotonic() >= deadline:
+                break
+        last = self.requests()["requests"][:5]
+        seen = [f"{request['method']} {request['path']} {request['status'] or 'disconnected'}" for request in last]
+        detail = f"no request to {path} came within {timeout_s:g} s; the last ones: {', '.join(seen) or 'none'}"
+        raise VestibuleError("No request", detail, status=404, code="not_found")
 
     def sign_in(self, email: str, authorization_url: str) -> SignedIn:
         """Goes the whole way of an authorization URL for an address, without email or page.

@@ -150,6 +150,47 @@ public final class VestibuleEnvironment implements AutoCloseable {
     return ControlApi.read(events.get(0), Event.class);
   }
 
+  /** The newest requests to a path, in which {@code *} stands for any characters, without their secrets. */
+  public RequestList requests(String path) {
+    return api.call("GET", "/requests?path=" + ControlApi.encode(path), null, RequestList.class);
+  }
+
+  /**
+   * The newest request to a path, in which {@code *} stands for any characters, as soon as there is one, within 10 s. One
+   * that was made already counts.
+   *
+   * @throws VestibuleException with status 404, and with the last requests, when none came in time
+   */
+  public RecordedRequest expectRequest(String path) {
+    return expectRequest(path, Wait.DEFAULT);
+  }
+
+  /**
+   * The newest request to a path, in which {@code *} stands for any characters, as soon as there is one. One that was made
+   * already counts, unless {@link Wait#since} says otherwise.
+   *
+   * @throws VestibuleException with status 404, and with the last requests, when none came in time
+   */
+  public RecordedRequest expectRequest(String path, Wait wait) {
+    String query = "?page_size=1&path=" + ControlApi.encode(path) + "&wait_ms=" + wait.within().toMillis();
+    if (wait.since() != null) {
+      query += "&since=" + ControlApi.encode(wait.since());
+    }
+    JsonNode found = api.call("GET", "/requests" + query, null, wait.within());
+    List<RecordedRequest> requests = ControlApi.read(found, RequestList.class).requests();
+    if (!requests.isEmpty()) {
+      return requests.get(0);
+    }
+    List<String> last =
+        requests("*").requests().stream()
+            .limit(5)
+            .map(request -> request.method() + " " + request.path() + " " + request.status())
+            .toList();
+    String seen = last.isEmpty() ? "none" : String.join(", ", last);
+    String detail = "no request to " + path + " came in time; the last ones: " + seen;
+    throw new VestibuleException(404, "not_found", "No request", detail, List.of());
+  }
+
   /**
    * Signs an address in without an email, for an authorization URL as the application makes it.
    *

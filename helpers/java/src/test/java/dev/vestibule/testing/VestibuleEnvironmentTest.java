@@ -135,6 +135,25 @@ class VestibuleEnvironmentTest {
   }
 
   @Test
+  void expectsRequests(VestibuleEnvironment env) {
+    Wait fromNowOn = Wait.since(env.requests("*"));
+    // The wait begins before the request is made.
+    CompletableFuture<RecordedRequest> expected =
+        CompletableFuture.supplyAsync(() -> env.expectRequest("/oauth/authorize", fromNowOn));
+    openSignIn(env, ADA);
+    RecordedRequest request = expected.join();
+    assertEquals(303, request.status());
+    assertEquals(env.clientId(), request.clientId());
+    assertEquals("code", request.parameters().get("response_type"));
+    assertNotNull(request.at());
+
+    VestibuleException late =
+        assertThrows(VestibuleException.class, () -> env.expectRequest("/oauth/token", AT_ONCE));
+    assertEquals(404, late.status());
+    assertTrue(late.detail().contains("GET /oauth/authorize 303"), late.detail());
+  }
+
+  @Test
   void saysWhenAMailHasNoCode(VestibuleEnvironment env) {
     env.changeSettings(Map.of("passwordless", Map.of("type", "LINK")));
     openSignIn(env, ADA);
