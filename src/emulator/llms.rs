@@ -37,7 +37,8 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
 - Isolated environment for one test: POST {url}/_emulator/v1/environments with {{}}; use its `path_url`, `client_id`, `client_secret`
 - Move time: PUT {url}/_emulator/v1/clock with {{\"advance_s\": 600}}
 - Start clean: POST {url}/_emulator/v1/reset
-- Break something: POST {url}/_emulator/v1/faults
+- Break something: POST {url}/_emulator/v1/faults; without it, sign in with an address that contains +vb-expired, +vb-limited, +vb-mailfail, +vb-slow or +vb-denied
+- What did the application ask for: GET {url}/_emulator/v1/requests?path=/oauth/token&since=CURSOR&wait_ms=10000 (fields `requests`, `cursor`, `not_emulated`; no secrets)
 - Why did a sign-in fail: GET {url}/_emulator/v1/flows?email=ADDRESS, then /flows/ID
 - Users, organizations, applications, sessions: Scalekit's REST API, without a client's token. {url}/_emulator/v1/api/users is /api/v1/users
 - For people: {url}/dashboard
