@@ -186,6 +186,19 @@ fn without_enforcement_any_browser_may_use_the_link() {
 }
 
 #[test]
+fn credentials_that_took_too_long_have_just_expired_and_a_resend_gives_good_ones() {
+    let late = sent().with_expired_credentials(1_000);
+    let expired = late.credentials().unwrap();
+    assert_eq!((expired.validity_s(), expired.expire_at_ms), (300, 1_000));
+    assert_eq!(late.clone().verify_code(true, "", &LIMITS, 1_000).1, CodeOutcome::Expired);
+    assert_eq!(late.clone().verify_link(true, &settings(true), 1_000).1, LinkOutcome::Expired);
+    assert_eq!(late.closed(1_000), None);
+    let resent = late.resend(&settings(true), None, 1_000).unwrap();
+    assert_eq!(resent.verify_code(true, "", &LIMITS, 1_000).1, CodeOutcome::Accepted);
+    assert_eq!(started().with_expired_credentials(1_000), started());
+}
+
+#[test]
 fn resend_makes_new_credentials_only_when_set_so() {
     assert_eq!(sent().resend(&settings(true), None, 1).unwrap().credentials().unwrap().generation, 2);
     assert_eq!(sent().resend(&settings(false), None, 1).unwrap().credentials().unwrap().generation, 1);

@@ -23,13 +23,15 @@ const MAX_PARAMETERS: usize = 16;
 /// Most applications and methods that are told of as not emulated.
 const MAX_NOT_EMULATED: usize = 100;
 
-/// Longest id or name that is kept of a path, in bytes.
-const MAX_PATH_FIELD_BYTES: usize = 64;
+/// Longest id or name that is kept of a stranger's words, in bytes. Codes, tokens and secrets of ours are longer.
+const MAX_ID_BYTES: usize = 40;
 
 /// What is kept of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keep {
     Value,
+    /// An id, and nothing else that was sent in its place, such as a secret.
+    Id,
     /// A URI without what may hold a secret: its query, its fragment, and a password.
     Uri,
     /// An email address, and nothing else that was sent in its place.
@@ -46,13 +48,13 @@ const PARAMETERS: &[(&str, Keep)] = &[
     ("audience", Keep::Value),
     ("choice", Keep::Value),
     ("claims", Keep::Name),
-    ("client_id", Keep::Value),
+    ("client_id", Keep::Id),
     ("client_secret", Keep::Name),
     ("code", Keep::Name),
     ("code_challenge", Keep::Name),
     ("code_challenge_method", Keep::Value),
     ("code_verifier", Keep::Name),
-    ("connection_id", Keep::Value),
+    ("connection_id", Keep::Id),
     ("display", Keep::Value),
     ("domain", Keep::Value),
     ("email", Keep::Address),
@@ -62,7 +64,7 @@ const PARAMETERS: &[(&str, Keep)] = &[
     ("login_hint", Keep::Address),
     ("max_age", Keep::Value),
     ("nonce", Keep::Name),
-    ("organization_id", Keep::Value),
+    ("organization_id", Keep::Id),
     ("page_size", Keep::Value),
     ("page_token", Keep::Name),
     ("post_logout_redirect_uri", Keep::Uri),
@@ -125,6 +127,7 @@ impl RecordedParameters {
         };
         let value = match keep {
             Keep::Value => Some(shortened(value)),
+            Keep::Id => is_id(value).then(|| value.to_owned()),
             Keep::Uri => uri_without_secrets(value),
             Keep::Address => EmailAddress::parse(value).is_ok().then(|| shortened(value)),
             Keep::Name => None,
@@ -159,14 +162,16 @@ pub fn shortened(text: &str) -> String {
     text[..text.floor_char_boundary(MAX_TEXT_BYTES)].to_owned()
 }
 
+/// Can it be an id or a name, and no secret?
+pub fn is_id(text: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:@".contains(&b))
+}
+
 /// A path of the API with the ids and names that it was asked with. What is none keeps its placeholder.
 pub fn filled_path(template: &str, fields: &[(&str, Option<String>)]) -> String {
-    let is_plain = |value: &str| {
-        (1..=MAX_PATH_FIELD_BYTES).contains(&value.len())
-            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:@".contains(&b))
-    };
     let filled = fields.iter().fold(template.to_owned(), |path, (name, value)| match value {
-        Some(value) if PATH_FIELDS.contains(name) && is_plain(value) => {
+        Some(value) if PATH_FIELDS.contains(name) && is_id(value) => {
             path.replace(&format!("{{{name}}}"), value)
         }
         _ => path,
@@ -420,6 +425,7 @@ mod tests {
             ("post_logout_redirect_uri", "https://jane:SECRET-8@app.example.com/"),
             ("login_hint", "SECRET-9"),
             ("password", "SECRET-10"),
+            ("client_id", "SECRET-that-stands-where-the-id-of-its-client-belongs"),
             ("SECRET-11", ""),
             ("Code", "SECRET-12"),
         ] {
@@ -447,7 +453,7 @@ mod tests {
         let template = "/api/v1/organizations/{id}/portal_links/{link_id}";
         let filled = filled_path(template, &id("org_1"));
         assert_eq!(filled, "/api/v1/organizations/org_1/portal_links/{link_id}");
-        for odd in ["", "a b", "a/b", "é", "x".repeat(65).as_str()] {
+        for odd in ["", "a b", "a/b", "é", "x".repeat(41).as_str()] {
             assert_eq!(filled_path(template, &id(odd)), template, "{odd:?}");
         }
         assert_eq!(filled_path("/api/v1/users/{id}", &[("id", None)]), "/api/v1/users/{id}");

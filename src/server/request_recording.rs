@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::api;
 use crate::domain::clock::Clock as _;
-use crate::domain::request_journal::{RecordedParameters, RecordedRequest, RequestKind, shortened};
+use crate::domain::request_journal::{RecordedParameters, RecordedRequest, RequestKind, is_id, shortened};
 use crate::runtime::current_request::RequestNotes;
 use crate::runtime::{EnvironmentRegistry, EnvironmentRuntime, EnvironmentSelector};
 use crate::telemetry::request::{RequestId, shown_path};
@@ -62,13 +62,16 @@ impl Recording {
     /// without one.
     pub fn finish<B>(self, notes: RequestNotes, response: Option<&http::Response<B>>) {
         let Some(environment) = notes.environment.or(self.environment) else { return };
-        let keep = usize::try_from(environment.live().environment.requests_keep).unwrap_or_default();
+        let settings = environment.live().environment.clone();
+        let keep = usize::try_from(settings.requests_keep).unwrap_or_default();
         if keep == 0 {
             return;
         }
         let mut parameters = self.query;
         parameters.extend(notes.parameters);
         let client_id = notes.client_id.or_else(|| parameters.value("client_id").map(str::to_owned));
+        // Where id and secret were mixed up, it is the secret.
+        let client_id = client_id.filter(|id| is_id(id) || settings.client(id).is_some());
         let path = notes.path.or_else(|| notes.route.clone()).unwrap_or(self.path);
         let duration = self.begun.elapsed();
         environment.requests.record(

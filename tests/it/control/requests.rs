@@ -162,6 +162,7 @@ async fn no_secret_gets_into_the_journal() {
         .send()
         .await
         .unwrap();
+    server.post("/oauth/token", &[("grant_type", "client_credentials"), ("client_id", CLIENT_SECRET)]).await;
     let list = server.do_control("GET", "/requests?page_size=200", Value::Null).await;
     assert!(list["requests"].as_array().unwrap().len() > 15, "{list}");
     let mut shown = vec![list.to_string(), server.get("/dashboard/requests").await.body];
