@@ -370,10 +370,7 @@ export class Environment {
    * characters. One that was made already counts, unless `since` says otherwise. Throws with status 404, and with the
    * last requests, when none came in time: after `timeoutMs` milliseconds, 10000 when left out.
    */
-  expectRequest(
-    path: string,
-    options?: Omit<RequestFilter, 'path'> & { timeoutMs?: number },
-  ): Promise<RecordedRequest>;
+  expectRequest(path: string, options?: Omit<RequestFilter, 'path'> & { timeoutMs?: number }): Promise<RecordedRequest>;
   /**
    * Goes the whole way of an authorization URL for an address, without email or page. Refused with 403 when the
    * client does not allow it: make the environment with `instant_sign_in: true`.

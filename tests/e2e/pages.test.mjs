@@ -133,6 +133,7 @@ async function furnish() {
     const query = `send_invitation_email=${email.includes('invited')}`;
     await control('POST', `${path}/users?${query}`, { email, membership });
   }
+  await fetch(`${vestibule.url}/api/v1/organizations/org_1/directories`);
   const { context, page } = await freshPage(browser);
   await signIn(page, 'desk@example.com');
   await context.close();
@@ -218,6 +219,11 @@ Object.assign(pages, {
   'desk-flow': desk('/flows?email=desk@', async (page) => {
     await page.getByRole('link', { name: 'desk@example.com' }).first().click();
     await page.getByText('The code is right.').waitFor();
+  }),
+  'desk-requests': desk('/requests', (page) => page.getByText(/called .*ListDirectories once, which is not emulated/).waitFor()),
+  'desk-request': desk('/requests?path=/oauth/authorize', async (page) => {
+    await page.getByRole('link', { name: 'GET /oauth/authorize' }).first().click();
+    await page.getByRole('button', { name: 'Copy curl' }).waitFor();
   }),
   'desk-tokens': desk('/tokens', async (page) => {
     await page.getByLabel('User').fill('desk@example.com');

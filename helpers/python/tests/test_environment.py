@@ -114,9 +114,7 @@ def test_expects_the_requests_that_an_application_makes(vestibule: Environment) 
     cursor = vestibule.requests()["cursor"]
     # The wait begins before the request is made.
     with ThreadPoolExecutor(1) as pool:
-        expected = pool.submit(
-            vestibule.expect_request, "/oauth/token", since=cursor, client_id=vestibule.client_id
-        )
+        expected = pool.submit(vestibule.expect_request, "/oauth/token", since=cursor, client_id=vestibule.client_id)
         exchange(vestibule, code)
         request = expected.result()
     assert request["status"] == 200
@@ -127,9 +125,7 @@ def test_expects_the_requests_that_an_application_makes(vestibule: Environment) 
     with pytest.raises(VestibuleError) as late:
         vestibule.expect_request("/oauth/token", since=request["id"], timeout_s=0.05)
     assert late.value.status == 404
-    assert late.value.detail == (
-        "no request to /oauth/token came within 0.05 s; the last ones: POST /oauth/token 200"
-    )
+    assert late.value.detail == "no request to /oauth/token came within 0.05 s; the last ones: POST /oauth/token 200"
 
 
 def test_waits_no_longer_than_it_is_told(vestibule: Environment) -> None:

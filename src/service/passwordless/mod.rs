@@ -124,11 +124,7 @@ async fn try_send<O: Mailed>(
         let next =
             if *fault == Some(SignInFault::Expired) { next.with_expired_credentials(now_ms) } else { next };
         let Some(sent) = next.awaited() else { return Err(SendFailure::NothingSent) };
-        let allowed = match check_and_spend(context, sent, now_ms).await {
-            _ if *fault == Some(SignInFault::Limited) => Err(SendFailure::TooManyMails {
-                limit: MailLimit::Address,
-                retry_after_s: environment.limits.mails_window_s,
-            }),
+        let allowed = match check_and_spend(context, sent, *fault, now_ms).await {
             Ok(budget) if is_source_counted.load(Ordering::Relaxed) || is_test(context, &recipient) => {
                 Ok(budget)
             }
@@ -159,10 +155,6 @@ async fn try_send<O: Mailed>(
         }
         outbox::announce(context, Some(&mail));
         note_sent(context, &next, sent, &mail);
-        if let Some(reason) = mail.delivery_error {
-            let event = SignInEvent::EmailGivenUp { message_id: mail.id, reason };
-            flows::note(context, &next.id, About::default(), event);
-        }
         Ok(Some(next))
     })
     .await
@@ -191,8 +183,13 @@ async fn undelivered_by_fault(context: &Context, mail: NewMail) -> NewMail {
 async fn check_and_spend(
     context: &Context,
     sent: &Credentials,
+    fault: Option<SignInFault>,
     now_ms: UnixMs,
 ) -> Result<Option<(MailQuota, UnixMs)>, SendFailure> {
+    if fault == Some(SignInFault::Limited) {
+        let retry_after_s = context.environment.limits.mails_window_s;
+        return Err(SendFailure::TooManyMails { limit: MailLimit::Address, retry_after_s });
+    }
     if !sent.passwordless_type.has_link() {
         let limits = &context.environment.limits;
         let failed = failed_attempts(context, sent).await?;
@@ -320,6 +317,10 @@ fn note_sent<O: Mailed>(context: &Context, request: &AuthRequest<O>, sent: &Cred
     };
     let about = About::status(FlowStatus::Pending).email(&mail.to_address).client(request.origin.client_id());
     flows::note(context, &request.id, about, event);
+    if let Some(reason) = &mail.delivery_error {
+        let event = SignInEvent::EmailGivenUp { message_id: mail.id.clone(), reason: reason.clone() };
+        flows::note(context, &request.id, About::default(), event);
+    }
 }
 
 fn note_suppressed(

@@ -388,8 +388,8 @@ class Environment:
     ) -> dict[str, Any]:
         """The newest requests to the environment, at most 50, as `requests`, without their secrets.
 
-        `path` may have `*` for any characters. `cursor` is what `since` takes: what is asked from now on. `not_emulated`
-        is what applications asked for that is not emulated.
+        `path` may have `*` for any characters. `cursor` is what `since` takes: what is asked from now on.
+        `not_emulated` is what applications asked for that is not emulated.
         """
         query = {"path": path, "client_id": client_id, "since": since}
         found: dict[str, Any] = self._control.call("GET", "/requests?" + _encoded(query))
