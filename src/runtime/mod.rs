@@ -194,7 +194,7 @@ impl EnvironmentRuntime {
             let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
             // A slow reader must not bring an older version back.
             if record.version > live.version {
-                if next.resets != live.resets {
+                if next.resets != live.resets || next.environment.requests_keep == 0 {
                     self.requests.clear();
                 }
                 *live = Arc::new(next);

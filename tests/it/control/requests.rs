@@ -129,7 +129,7 @@ async fn no_secret_gets_into_the_journal() {
     let refreshed =
         server.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]).await.json();
     let access_token = text(&refreshed["access_token"]);
-    secrets.extend([code, link_token, authorization_code].map(|secret| secret));
+    secrets.extend([link_token, authorization_code]);
     for (of, name) in [(&tokens, "refresh_token"), (&tokens, "access_token"), (&tokens, "id_token")] {
         secrets.push(text(&of[name]).to_owned());
     }
@@ -172,6 +172,9 @@ async fn no_secret_gets_into_the_journal() {
     for secret in &secrets {
         assert!(shown.iter().all(|text| !text.contains(secret.as_str())), "{secret} is shown");
     }
+    // Six digits can be a part of any number.
+    let words = shown.iter().flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric()));
+    assert!(!words.into_iter().any(|word| word == code), "{code} is shown");
 }
 
 #[tokio::test]
@@ -294,7 +297,7 @@ async fn as_many_are_kept_as_the_setting_says_and_none_in_production() {
     assert_eq!(paths, ["/compatibility", "/llms.txt"]);
     server.do_control("PATCH", "/settings", json!({ "requests": { "keep": 0 } })).await;
     server.get("/keys").await;
-    assert!(!requests(&server, "").await.iter().any(|request| request["path"] == "/keys"));
+    assert!(requests(&server, "").await.is_empty());
     assert_eq!(
         server.refused("PATCH", "/settings", json!({ "requests": { "keep": 2001 } })).await,
         (400, "requests.keep".to_owned())
