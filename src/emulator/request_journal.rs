@@ -13,9 +13,6 @@ use crate::domain::fault::grpc_name;
 use crate::service::changes::ControlError;
 use crate::service::request_journal::{self, NotEmulatedCalls, RecordedRequest, RequestFilter, number_of};
 
-/// Longest wait for a request, in milliseconds.
-const MAX_WAIT_MS: i64 = 60_000;
-
 /// What stands in the place of a value that is not kept.
 const REDACTED: &str = "[redacted]";
 
@@ -149,8 +146,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
             offset: usize::try_from(page.offset).unwrap_or_default(),
             limit: usize::try_from(page.limit()).unwrap_or_default(),
         };
-        let wait_ms = query.number("wait_ms", 0..=MAX_WAIT_MS)?.unwrap_or_default();
-        Ok((page, filter, Duration::from_millis(wait_ms.unsigned_abs())))
+        Ok((page, filter, query.wait()?.unwrap_or_default()))
     };
     let (page, filter, wait) = read().map_err(refuse)?;
     // Read before the list: a request that comes in between is listed, or newer than the cursor, or both; never neither.

@@ -9,7 +9,7 @@ use super::sign_in_interception::{
     Denied, GrantedMembership, SignIn, before_session, before_session_of, before_sign_up, has_to_ask,
 };
 use super::token::lifetime_s;
-use super::{events, faults, flows, retry_on_conflict, Failure};
+use super::{Failure, events, faults, flows, retry_on_conflict};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::auth_request::{AuthRequest, Hosted};
 use crate::domain::authorization::{AuthorizationRequest, ErrorCode, response_url};
