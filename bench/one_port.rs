@@ -85,6 +85,7 @@ fn servers(folder: &std::path::Path) -> (String, String) {
                 one_port: vec![ours],
                 tls_only: vec![],
                 tls: None,
+                ca_file: None,
                 workers: Some(1),
                 deadlines: Deadlines::default(),
                 shutdown_timeout_s: 1,

@@ -9,8 +9,9 @@ use vestibule::cli::{self, Cli};
 use vestibule::telemetry;
 
 fn main() -> ExitCode {
-    match cli::run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = Cli::try_parse().unwrap_or_else(|error| cli::with_hint(error).exit());
+    match cli::run(cli) {
+        Ok(code) => code,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "vestibule: {}", telemetry::said_once(error.as_ref()));
             ExitCode::FAILURE

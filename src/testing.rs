@@ -173,6 +173,7 @@ async fn run(
         one_port,
         tls_only: vec![],
         tls: None,
+        ca_file: None,
         workers: Some(1),
         deadlines: Deadlines::default(),
         shutdown_timeout_s: 1,

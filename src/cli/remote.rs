@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -187,13 +187,18 @@ fn is_passing(status: StatusCode, is_repeatable: bool) -> bool {
 }
 
 fn http_client(ca_file: Option<&Path>) -> anyhow::Result<reqwest::Client> {
-    let mut builder =
+    let builder =
         reqwest::Client::builder().timeout(ANSWER_WITHIN).redirect(reqwest::redirect::Policy::none());
-    if let Some(path) = ca_file {
-        let pem = std::fs::read(path).with_context(|| format!("--ca-file {}", path.display()))?;
-        builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(&pem).context("--ca-file")?);
-    }
-    Ok(builder.build()?)
+    Ok(trusting(builder, ca_file)?.build()?)
+}
+
+/// Trusts an authority beside the system's.
+pub(super) fn trusting(builder: ClientBuilder, ca_file: Option<&Path>) -> anyhow::Result<ClientBuilder> {
+    let Some(path) = ca_file else { return Ok(builder) };
+    let pem = std::fs::read(path).with_context(|| format!("the authority's file {}", path.display()))?;
+    let authorities = reqwest::Certificate::from_pem_bundle(&pem)
+        .with_context(|| format!("the authority's file {}", path.display()))?;
+    Ok(builder.tls_certs_merge(authorities))
 }
 
 /// Waits as long as the environment says, and else longer from time to time.

@@ -3,34 +3,63 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Config;
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+/// How variables are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EnvFormat {
     Dotenv,
     Shell,
     Json,
 }
 
-/// What an application needs, by the names Scalekit's documentation and examples use.
-///
-/// `trust` are the local authority's files, for the variables that make SDKs trust it.
-pub fn env_variables(config: &Config, trust: Option<&TrustFiles>) -> Vec<(&'static str, String)> {
-    let url = config.environment.public_urls.first().map(|u| u.issuer().to_owned()).unwrap_or_default();
-    let mut variables = vec![("SCALEKIT_ENVIRONMENT_URL", url.clone()), ("SCALEKIT_ENV_URL", url)];
-    if let Some((client_id, secret)) = config.shown_client() {
-        variables.push(("SCALEKIT_CLIENT_ID", client_id.to_owned()));
-        if let Some(secret) = secret {
-            variables.push(("SCALEKIT_CLIENT_SECRET", secret.expose_secret().to_owned()));
+/// Where an application finds its server, and as which client.
+#[derive(Debug, Clone)]
+pub struct ApplicationCredentials {
+    pub environment_url: String,
+    pub client_id: Option<String>,
+    /// `None`: it is known as a hash alone.
+    pub client_secret: Option<SecretString>,
+    /// A client without a secret, for applications that run in a browser.
+    pub spa_client_id: Option<String>,
+}
+
+impl From<&Config> for ApplicationCredentials {
+    fn from(config: &Config) -> Self {
+        let (client_id, client_secret) = config.shown_client().unzip();
+        Self {
+            environment_url: config
+                .environment
+                .public_urls
+                .first()
+                .map(|url| url.issuer().to_owned())
+                .unwrap_or_default(),
+            client_id: client_id.map(str::to_owned),
+            client_secret: client_secret.flatten().cloned(),
+            spa_client_id: config.shown_public_client().map(str::to_owned),
         }
     }
-    if let Some(client_id) = config.shown_public_client() {
-        variables.push(("SCALEKIT_SPA_CLIENT_ID", client_id.to_owned()));
+}
+
+impl ApplicationCredentials {
+    /// By the names that Scalekit's documentation and examples use.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let url = &self.environment_url;
+        let mut variables =
+            vec![("SCALEKIT_ENVIRONMENT_URL", url.clone()), ("SCALEKIT_ENV_URL", url.clone())];
+        if let Some(client_id) = &self.client_id {
+            variables.push(("SCALEKIT_CLIENT_ID", client_id.clone()));
+        }
+        if let Some(secret) = &self.client_secret {
+            variables.push(("SCALEKIT_CLIENT_SECRET", secret.expose_secret().to_owned()));
+        }
+        if let Some(client_id) = &self.spa_client_id {
+            variables.push(("SCALEKIT_SPA_CLIENT_ID", client_id.clone()));
+        }
+        variables
     }
-    variables.extend(trust.into_iter().flat_map(TrustFiles::variables));
-    variables
 }
 
 /// What applications trust to reach this server by TLS.

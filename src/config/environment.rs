@@ -112,6 +112,11 @@ pub(super) fn settings() -> Vec<Facts> {
     ]
 }
 
+/// What an environment is known by, and what it is: they cannot change while the server runs.
+pub(super) fn identity() -> [&'static str; 3] {
+    [MODE.key(), ENVIRONMENT_ID.key(), PUBLIC_URLS.key()]
+}
+
 pub(super) fn flows_section() -> Section {
     Section {
         table: "flows",

@@ -24,10 +24,10 @@ impl From<Problem> for FieldError {
 /// The configuration's layers, kept to make environments from.
 #[derive(Clone)]
 pub struct Layers {
-    source: Source,
+    pub(super) source: Source,
     base: PathBuf,
     /// Can only this machine connect?
-    is_local: bool,
+    pub(super) is_local: bool,
     /// Of the default environment, with the ports really bound.
     pub public_urls: Vec<PublicUrl>,
 }

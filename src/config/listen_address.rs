@@ -20,11 +20,16 @@ impl Default for ListenAddress {
 }
 
 impl ListenAddress {
-    /// Parses `HOST:PORT`; an IPv6 address stands in brackets.
+    /// Parses `HOST:PORT`; an IPv6 address stands in brackets. A port alone is one of `localhost`.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let wrong = "must be HOST:PORT, such as localhost:6870";
-        let (host, port) = text.rsplit_once(':').ok_or(wrong)?;
-        let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        let wrong = "must be HOST:PORT, such as localhost:6870, or a port";
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let (host, port) = match text.rsplit_once(':') {
+            Some(parts) => parts,
+            None if is_number(text) => ("localhost", text),
+            None => return Err(wrong),
+        };
+        let is_number = is_number(port);
         let out_of_range = "must have a port from 0 to 65535";
         let port = port.parse().map_err(|_| if is_number { out_of_range } else { wrong })?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -48,6 +53,22 @@ impl fmt::Display for ListenAddress {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_one_of_localhost() {
+        let address = |text: &str| ListenAddress::parse(text).map(|address| address.to_string());
+        assert_eq!(address("7000"), Ok("localhost:7000".to_owned()));
+        assert_eq!(address("[::1]:7000"), Ok("[::1]:7000".to_owned()));
+        assert!(address("70000").unwrap_err().contains("0 to 65535"));
+        for wrong in ["", ":7000", "localhost", "localhost:", "7000a"] {
+            assert!(address(wrong).unwrap_err().contains("HOST:PORT"), "{wrong}");
         }
     }
 }

@@ -35,6 +35,7 @@ mod tls;
 mod token_template;
 mod tokens;
 mod twins;
+mod update;
 mod webhooks;
 
 use std::net::IpAddr;
@@ -48,7 +49,7 @@ pub use database::Database;
 pub use interceptors::ConfiguredInterceptor;
 pub use layers::{Layers, merge, seed_from_json};
 pub use listen_address::{DEFAULT_PORT, ListenAddress};
-pub use overrides::Overrides;
+pub use overrides::{Overrides, configuration_file};
 pub use problem::{Location, Problem, Problems};
 pub use reference::{example_toml, reference_markdown};
 pub use roles::SeedPermission;
@@ -58,6 +59,7 @@ pub use setting::{Access, Facts, Section, Values, View};
 pub use source::Source;
 pub use telemetry::{LogFormat, LogSettings, MetricsSettings, TraceSettings};
 pub use tls::TlsFiles;
+pub use update::ConfigurationUpdate;
 pub use webhooks::ConfiguredWebhook;
 
 use crate::domain::client::{ClientKind, ClientSecret};

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::listen_address::ListenAddress;
 use super::problem::Location;
 use super::source::Source;
-use super::{database, environment, server};
+use super::{database, environment, server, telemetry};
 
 /// Name of the file looked for in the working directory.
 const DEFAULT_FILE: &str = "vestibule.toml";
@@ -14,6 +15,8 @@ const DEFAULT_FILE: &str = "vestibule.toml";
 pub struct Overrides {
     pub config_file: Option<PathBuf>,
     pub listen: Option<String>,
+    /// Instead of the port of `listen`, wherever that is written.
+    pub port: Option<u16>,
     pub listen_tls: Option<String>,
     pub ephemeral: bool,
     pub ready_file: Option<PathBuf>,
@@ -22,18 +25,25 @@ pub struct Overrides {
     pub public_urls: Vec<String>,
 }
 
+/// The configuration file that is read, and whether somebody named it.
+pub fn configuration_file(overrides: &Overrides, variables: &[(String, String)]) -> (PathBuf, bool) {
+    let named_by_variable =
+        variables.iter().find(|(n, _)| n == "VESTIBULE_CONFIG").map(|(_, v)| PathBuf::from(v));
+    match overrides.config_file.clone().or(named_by_variable) {
+        Some(path) => (path, true),
+        None => (PathBuf::from(DEFAULT_FILE), false),
+    }
+}
+
 impl Source {
     /// The configuration file, variables and flags, and the folder that relative paths are relative to.
     pub fn of(overrides: &Overrides, variables: impl Iterator<Item = (String, String)>) -> (Self, PathBuf) {
         let mut source = Self::default();
         let variables: Vec<(String, String)> = variables.collect();
-        let named_by_variable =
-            variables.iter().find(|(n, _)| n == "VESTIBULE_CONFIG").map(|(_, v)| PathBuf::from(v));
-        let named = overrides.config_file.clone().or(named_by_variable);
-        let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        let (path, is_named) = configuration_file(overrides, &variables);
         match std::fs::read_to_string(&path) {
             Ok(text) => source.add_file(&path, &text),
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => source.problem_at(Location::Unwritten, "", format!("{}: {error}", path.display())),
         }
         source.add_variables(variables.into_iter());
@@ -43,10 +53,43 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Settings for a server that is there for one command: it keeps nothing, takes a free port and writes no more than
+    /// warnings, and what is written about the server that stays is not for it. What flags say holds.
+    pub fn for_one_command(&mut self) {
+        const BY: &str = "vestibule exec";
+        let keys = [
+            server::LISTEN.key(),
+            server::LISTEN_TLS.key(),
+            server::READY_FILE.key(),
+            environment::PUBLIC_URLS.key(),
+            database::URL.key(),
+        ];
+        for key in keys {
+            if !matches!(self.location(key), Some(Location::Flag(_))) {
+                self.remove(key);
+            }
+        }
+        self.add_flag(database::EPHEMERAL.key(), BY, "true");
+        if !self.is_set(server::LISTEN.key()) {
+            self.add_flag(server::LISTEN.key(), BY, "localhost:0");
+        }
+        if !self.is_set(telemetry::LOG_FILTER.key()) {
+            self.add_flag(telemetry::LOG_FILTER.key(), BY, "warn");
+        }
+    }
+}
+
 fn add_flags(source: &mut Source, overrides: &Overrides) {
     let path_text = |p: &PathBuf| p.to_string_lossy().into_owned();
     if let Some(listen) = &overrides.listen {
         source.add_flag(server::LISTEN.key(), "--listen", listen);
+    }
+    if let Some(port) = overrides.port {
+        // What is wrong with the address is said where it is read.
+        let written = source.clone().parsed(&server::LISTEN, ListenAddress::parse).unwrap_or_default();
+        let address = ListenAddress { port, ..written };
+        source.add_flag(server::LISTEN.key(), "--port", address.to_string());
     }
     if let Some(listen) = &overrides.listen_tls {
         source.add_flag(server::LISTEN_TLS.key(), "--listen-tls", listen);
@@ -65,5 +108,50 @@ fn add_flags(source: &mut Source, overrides: &Overrides) {
     }
     if !overrides.public_urls.is_empty() {
         source.add_flag(environment::PUBLIC_URLS.key(), "--public-url", overrides.public_urls.join(","));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Database};
+
+    fn variables() -> impl Iterator<Item = (String, String)> {
+        let all = [
+            ("DATABASE_URL", "postgres://localhost/of-the-application"),
+            ("VESTIBULE_LISTEN", "localhost:7001"),
+            ("VESTIBULE_PUBLIC_URLS", "http://localhost:7001"),
+            ("VESTIBULE_READY_FILE", "ready.json"),
+        ];
+        all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()))
+    }
+
+    #[test]
+    fn the_server_of_a_command_is_its_own_whatever_is_configured() {
+        let (mut source, base) = Source::of(&Overrides::default(), variables());
+        source.for_one_command();
+        let config = Config::read(source, &base).unwrap();
+        assert_eq!(config.listen.to_string(), "localhost:0");
+        assert!(matches!(config.database, Database::Ephemeral));
+        assert!(config.environment.public_urls.is_empty() && config.ready_file.is_none());
+    }
+
+    #[test]
+    fn flags_hold_for_the_server_of_a_command() {
+        let port =
+            Overrides { port: Some(7002), ready_file: Some("own.json".into()), ..Overrides::default() };
+        let (mut source, base) = Source::of(&port, variables());
+        source.for_one_command();
+        let config = Config::read(source, &base).unwrap();
+        assert_eq!(config.listen.to_string(), "localhost:7002");
+        assert_eq!(config.ready_file, Some("own.json".into()));
+    }
+
+    #[test]
+    fn a_port_is_of_the_address_that_is_configured() {
+        let listen = [("VESTIBULE_LISTEN".to_owned(), "127.0.0.1:7001".to_owned())];
+        let port = Overrides { port: Some(7002), ..Overrides::default() };
+        let (source, base) = Source::of(&port, listen.into_iter());
+        assert_eq!(Config::read(source, &base).unwrap().listen.to_string(), "127.0.0.1:7002");
     }
 }

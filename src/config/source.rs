@@ -126,6 +126,22 @@ impl Source {
         }
     }
 
+    /// Settings that are written otherwise in another source, or in one of the two alone.
+    pub(super) fn differences(&self, other: &Self) -> BTreeSet<String> {
+        let differs = |key: &&String| {
+            self.entries.get(*key).map(|e| &e.value) != other.entries.get(*key).map(|e| &e.value)
+        };
+        self.entries.keys().chain(other.entries.keys()).filter(differs).cloned().collect()
+    }
+
+    /// Takes a setting as it is written in another source, or forgets it.
+    pub(super) fn take_from(&mut self, other: &Self, key: &str) {
+        match other.entries.get(key) {
+            Some(entry) => drop(self.entries.insert(key.to_owned(), entry.clone())),
+            None => self.remove(key),
+        }
+    }
+
     /// Forgets a list of tables.
     pub fn remove_tables(&mut self, name: &str) {
         let table = format!("{name}[");

@@ -13,7 +13,7 @@ static LOG_FORMAT: Setting<LogFormat> = Setting::choice(
     "Format of a log line.",
 );
 
-static LOG_FILTER: Setting<&str> = Setting::text(
+pub(super) static LOG_FILTER: Setting<&str> = Setting::text(
     "log.filter",
     // Our own words, and trouble of the libraries.
     "info,actix_server=warn,sqlx=warn,rustls_platform_verifier=off",

@@ -345,7 +345,7 @@ fn text_that_no_system_takes_and_numbers_beyond_their_range_are_refused_in_a_sen
         ),
         (
             "listen = \"localhost\"",
-            "vestibule.toml:1: listen = \"localhost\": must be HOST:PORT, such as localhost:6870",
+            "vestibule.toml:1: listen = \"localhost\": must be HOST:PORT, such as localhost:6870, or a port",
         ),
         (
             "[smtp]\nhost = \"localhost\"\nport = 70000",

@@ -39,7 +39,7 @@ static RETRY_PERCENT: Setting<i64> = Setting::integer(
 )
 .changeable(|e| e.delivery_retry_percent.into());
 
-static ALLOWED_HOSTS: Setting<Option<&[&str]>> = Setting::optional_list(
+pub(super) static ALLOWED_HOSTS: Setting<Option<&[&str]>> = Setting::optional_list(
     "delivery.allowed_hosts",
     &["app.internal"],
     "Hosts that webhooks may be sent to in production mode although they have loopback, private or link-local addresses.",

@@ -184,8 +184,17 @@ pub const NAVIGATION: &[(&str, &str)] = &[
 /// The frame around a page of the dashboard.
 fn layout(context: &Context, title: &str, current: &'static str) -> Layout {
     let environment = context.runtime.name.as_ref().map(|n| n.as_str().to_owned());
+    let saved = context.runtime.server.saved_configuration();
+    let needs_restart = Some(saved.needs_restart.join(", ")).filter(|keys| !keys.is_empty());
+    let problems = saved.problems;
     Layout {
-        navigation: Some(views::Navigation { current, environment, entries: NAVIGATION }),
+        navigation: Some(views::Navigation {
+            current,
+            environment,
+            entries: NAVIGATION,
+            problems,
+            needs_restart,
+        }),
         ..render::layout(context, title)
     }
 }

@@ -30,6 +30,10 @@ pub struct Navigation {
     pub environment: Option<String>,
     /// Addresses and names.
     pub entries: &'static [(&'static str, &'static str)],
+    /// Mistakes of a configuration file that was saved while the server runs.
+    pub problems: Vec<String>,
+    /// Settings of it that need a restart, in a line.
+    pub needs_restart: Option<String>,
 }
 
 #[derive(Template)]

@@ -58,7 +58,7 @@ pub fn how_to_register(context: &Context, address: Address, client_id: &str, uri
         ways.push(format!("On the dashboard:\n\n{dashboard}"));
     }
     let place = match context.runtime.name {
-        None => server.layers.place_of_client(client_id),
+        None => server.layers().place_of_client(client_id),
         Some(_) => ClientPlace::Elsewhere,
     };
     let setting = address.setting();

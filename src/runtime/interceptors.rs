@@ -6,19 +6,35 @@ use crate::domain::clock::UnixMs;
 use crate::domain::ids::{IdKind, stable_id};
 use crate::domain::interceptor::Interceptor;
 use crate::domain::webhook::{WebhookSecret, WebhookSecrets};
-use crate::storage::InterceptorRecord;
+use crate::storage::{InterceptorRecord, Store};
 
 /// What makes of the configured interceptors of the last start those of this one.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct InterceptorSeeds {
+struct InterceptorSeeds {
     pub put: Vec<InterceptorRecord>,
     pub gone: Vec<String>,
 }
 
 impl WebhookSeal<'_> {
+    /// Makes the configured interceptors of an environment those that are stored.
+    pub(super) async fn seed_interceptors(
+        &self,
+        store: &Store,
+        environment_id: &str,
+        configured: &[ConfiguredInterceptor],
+        now_ms: UnixMs,
+    ) -> Result<(), StartError> {
+        let stored = store.template_interceptors(environment_id).await?;
+        let seeds = self.interceptor_seeds(&stored, configured, now_ms)?;
+        if seeds != InterceptorSeeds::default() {
+            store.seed_interceptors(environment_id, &seeds.put, &seeds.gone, now_ms).await?;
+        }
+        Ok(())
+    }
+
     /// Compares what is configured with what was. The id comes from trigger and URL, so that it is the same at every
     /// start; a secret that was made is kept.
-    pub(super) fn interceptor_seeds(
+    fn interceptor_seeds(
         &self,
         stored: &[InterceptorRecord],
         configured: &[ConfiguredInterceptor],

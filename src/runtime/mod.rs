@@ -3,6 +3,7 @@
 //! is for.
 
 mod clients;
+mod configuration;
 mod context;
 pub mod current_request;
 mod growing_ids;
@@ -29,7 +30,7 @@ pub use keys::KeyRing;
 pub use randomness::Randomness;
 pub use registry::{EnvironmentError, EnvironmentRegistry, EnvironmentSelector};
 pub use request_journal::RequestJournal;
-pub use server_state::{Access, SERVER_SECRET, ServerState};
+pub use server_state::{Access, SERVER_SECRET, SavedConfiguration, ServerState};
 pub use start::{Parts, StartError, Started};
 pub use webhooks::WebhookSeal;
 
@@ -172,13 +173,22 @@ impl EnvironmentRuntime {
 
     /// Reads what was changed, here or on another server. `false`: the environment was deleted.
     pub async fn reload(&self) -> Result<bool, StartError> {
+        self.read_again(false).await
+    }
+
+    /// The same where the configuration changed, which the stored version says nothing of.
+    async fn rebuild(&self) -> Result<bool, StartError> {
+        self.read_again(true).await
+    }
+
+    async fn read_again(&self, is_configuration_new: bool) -> Result<bool, StartError> {
         let asked_at = Instant::now();
         let record = self.store().environment_record(&self.id).await?;
         let Some(record) = record else { return Ok(false) };
         let known = self.live();
         // `keys rotate` changes no version.
         self.keys.reload(self.key_chest()).await?;
-        if record.version != known.version {
+        if is_configuration_new || record.version != known.version {
             let secret = server_secret(
                 self.store(),
                 &self.id,
@@ -193,7 +203,7 @@ impl EnvironmentRuntime {
                 EnvironmentSnapshot::new(&self.server, environment, &record, secret, rows, Some(&known))?;
             let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
             // A slow reader must not bring an older version back.
-            if record.version > live.version {
+            if record.version > live.version || is_configuration_new && record.version == live.version {
                 if next.resets != live.resets || next.environment.requests_keep == 0 {
                     self.requests.clear();
                 }
@@ -256,7 +266,7 @@ pub fn changed_environment(
 ) -> Result<Environment, StartError> {
     let changes = server.open_known_settings(&record.settings)?;
     let bare = Value::Object(serde_json::Map::new());
-    let environment = |changes: &Value| server.layers.environment(&record.id, name.cloned(), changes);
+    let environment = |changes: &Value| server.layers().environment(&record.id, name.cloned(), changes);
     let changed = environment(&changes)
         .or_else(|errors: Vec<FieldError>| {
             tracing::error!(

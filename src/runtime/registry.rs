@@ -238,6 +238,6 @@ fn wanted(default: &EnvironmentRuntime, asked: EnvironmentSelector<'_>) -> Optio
     }
     let authority = asked.authority?;
     let name = EnvironmentName::of_authority(authority)?;
-    let urls = &default.server.layers.public_urls;
-    (!urls.iter().any(|u| u.authority().eq_ignore_ascii_case(authority))).then_some(name)
+    let layers = default.server.layers();
+    (!layers.public_urls.iter().any(|u| u.authority().eq_ignore_ascii_case(authority))).then_some(name)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Once, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -46,7 +46,9 @@ impl Access {
 /// What all environments of a process share.
 pub struct ServerState {
     pub store: Store,
-    pub layers: Layers,
+    pub(super) layers: RwLock<Arc<Layers>>,
+    /// What came of the configuration file since the start.
+    pub(super) saved_configuration: RwLock<SavedConfiguration>,
     pub mode: Mode,
     pub machine_clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
@@ -87,7 +89,31 @@ pub struct ServerState {
     pub writing_flows: tokio::sync::Mutex<()>,
 }
 
+/// What is known of a configuration file that was saved while the server runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SavedConfiguration {
+    /// Why it was not applied.
+    pub problems: Vec<String>,
+    /// Settings of it that hold after a restart.
+    pub needs_restart: Vec<String>,
+}
+
 impl ServerState {
+    /// The configuration, as it holds now.
+    pub fn layers(&self) -> Arc<Layers> {
+        self.layers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What came of the configuration file since the start.
+    pub fn saved_configuration(&self) -> SavedConfiguration {
+        self.saved_configuration.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what came of it.
+    pub fn note_saved_configuration(&self, saved: SavedConfiguration) {
+        *self.saved_configuration.write().unwrap_or_else(PoisonError::into_inner) = saved;
+    }
+
     pub fn default_id(&self) -> &str {
         &self.default_id
     }
@@ -120,7 +146,7 @@ impl ServerState {
     /// Changed settings as read, without those that this version does not know.
     pub fn open_known_settings(&self, sealed: &[u8]) -> Result<Value, StartError> {
         let mut settings = self.open_settings(sealed)?;
-        let unknown = self.layers.drop_unknown(&mut settings);
+        let unknown = self.layers().drop_unknown(&mut settings);
         if !unknown.is_empty() {
             tracing::warn!(?unknown, "changed settings that this version does not know are ignored");
         }

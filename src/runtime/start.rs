@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, Once, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock, RwLock};
 
 use secrecy::SecretString;
 use tokio::sync::Notify;
 
-use super::interceptors::InterceptorSeeds;
 use super::keys::{KeyRing, KeyStore};
 use super::server_state::{Access, SERVER_SECRET, SETTINGS, ServerState};
 use super::{ClientSeal, EnvironmentRows, EnvironmentRuntime, WebhookSeal};
@@ -95,11 +94,7 @@ impl Parts {
         self.store.seed(id, &self.seed, self.control.is_off(), now_ms).await?;
         let webhooks = WebhookSeal { at_rest: &at_rest, entropy: &*self.entropy };
         self.store.seed_webhooks(id, &webhooks.seeds(&self.webhooks, now_ms)?).await?;
-        let stored = self.store.template_interceptors(id).await?;
-        let seeds = webhooks.interceptor_seeds(&stored, &self.interceptors, now_ms)?;
-        if seeds != InterceptorSeeds::default() {
-            self.store.seed_interceptors(id, &seeds.put, &seeds.gone, now_ms).await?;
-        }
+        webhooks.seed_interceptors(&self.store, id, &self.interceptors, now_ms).await?;
         let record = self.store.environment_record(id).await?.ok_or(StoreError::Unreadable("environment"))?;
         if at_rest.open(SETTINGS, &record.settings)? != NO_SETTINGS {
             tracing::info!("settings were changed by API; those changes outrank the configuration");
@@ -138,7 +133,8 @@ impl Parts {
             default_id: self.environment.id.clone(),
             mode: self.environment.mode,
             store: self.store,
-            layers: self.layers,
+            layers: RwLock::new(Arc::new(self.layers)),
+            saved_configuration: RwLock::default(),
             machine_clock: self.clock,
             entropy: self.entropy,
             control: self.control,

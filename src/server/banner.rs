@@ -1,13 +1,13 @@
-//! What the server says when it is ready: to people on standard output, to programs in the ready file.
+//! What the server says when it is ready: to people on standard output, to programs in files.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
 
 use secrecy::ExposeSecret as _;
-use serde_json::json;
 
 use super::Addresses;
-use crate::config::application_env::{EnvFormat, env_variables, render_env};
+use super::server_facts::ServerFacts;
+use crate::config::application_env::{ApplicationCredentials, EnvFormat, render_env};
 use crate::config::{Config, DEFAULT_CLIENT_SECRET, Database};
 
 fn environment_url(config: &Config) -> &str {
@@ -53,7 +53,7 @@ pub fn print(config: &Config, addresses: &Addresses) {
     }
     if is_well_known {
         out.push('\n');
-        for line in render_env(EnvFormat::Dotenv, &env_variables(config, None)).lines() {
+        for line in render_env(EnvFormat::Dotenv, &ApplicationCredentials::from(config).variables()).lines() {
             out.push_str(&format!("    {line}\n"));
         }
     }
@@ -69,25 +69,25 @@ fn postgres_of(config: &Config) -> Option<String> {
     Some(format!("PostgreSQL {} on {host}, schema {schema}", database.unwrap_or(url.username())))
 }
 
-/// What the ready file says.
-pub fn for_programs(config: &Config, addresses: &Addresses) -> String {
-    let (client_id, secret) = config.shown_client().unwrap_or_default();
+/// The same for programs.
+pub fn facts(config: &Config, addresses: &Addresses) -> ServerFacts {
+    let credentials = ApplicationCredentials::from(config);
     let texts = |all: &[SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
     let (listen, listen_tls) = (texts(&addresses.listen), texts(&addresses.listen_tls));
-    let ready = json!({
-        "listen": listen.first(),
-        "listen_tls": listen_tls.first(),
-        "addresses": listen,
-        "addresses_tls": listen_tls,
-        "environment_url": environment_url(config),
-        "https_url": config.public_url("https"),
-        "ca_file": addresses.ca_file,
-        "ca_bundle_file": addresses.ca_bundle_file,
-        "client_id": client_id,
-        "client_secret": secret.map(|s| s.expose_secret()),
-        "spa_client_id": config.shown_public_client(),
-        "inbox_url": inbox_url(config),
-        "pid": std::process::id(),
-    });
-    format!("{ready:#}\n")
+    ServerFacts {
+        listen: listen.first().cloned(),
+        listen_tls: listen_tls.first().cloned(),
+        addresses: listen,
+        addresses_tls: listen_tls,
+        environment_url: credentials.environment_url,
+        https_url: config.public_url("https").map(str::to_owned),
+        ca_file: addresses.ca_file.clone(),
+        ca_bundle_file: addresses.ca_bundle_file.clone(),
+        client_id: credentials.client_id,
+        client_secret: credentials.client_secret,
+        spa_client_id: credentials.spa_client_id,
+        inbox_url: inbox_url(config),
+        mode: Some(config.environment.mode.as_str().to_owned()),
+        pid: std::process::id(),
+    }
 }

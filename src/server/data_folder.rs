@@ -9,6 +9,9 @@ use crate::config::Config;
 /// The lock of the folder. Its text names the server that has the folder. It stays when that one ends; the lock on it does not.
 pub(super) const LOCK_FILE: &str = "server.lock";
 
+/// The file by which other commands find the server that runs.
+pub(super) const STATE_FILE: &str = "server.json";
+
 /// Keeps what is in the folder out of the application's repository.
 const GITIGNORE: &str = ".gitignore";
 const IGNORE_ALL: &str = "*\n";
@@ -82,6 +85,7 @@ fn holds_other_things(config: &Config) -> io::Result<bool> {
         let is_ours = name.to_string_lossy().starts_with("vestibule.db")
             || name == "tls"
             || name == LOCK_FILE
+            || name == STATE_FILE
             || Some(name.as_os_str()) == ready_file
             || name == GITIGNORE
                 && std::fs::read_to_string(entry.path()).is_ok_and(|text| text == IGNORE_ALL);
@@ -96,6 +100,27 @@ fn ignore_in_git(folder: &Path) -> io::Result<()> {
     let path = folder.join(GITIGNORE);
     files::create(&path, IGNORE_ALL)?;
     permissions::restrict_file(&path)
+}
+
+/// Makes the folder where there is none.
+pub(super) fn make_where_missing(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    permissions::make_folder(path)?;
+    ignore_in_git(path)
+}
+
+/// Removes a folder that was made here, where nothing is kept in it.
+pub(super) fn remove_unused(path: &Path) {
+    let names = path.read_dir().map(|entries| entries.map(|entry| entry.map(|e| e.file_name())).collect());
+    let names: Vec<_> = names.unwrap_or_default();
+    let is_unused = matches!(&names[..], [Ok(name)] if name == GITIGNORE);
+    let ignore = path.join(GITIGNORE);
+    if is_unused && std::fs::read_to_string(&ignore).is_ok_and(|text| text == IGNORE_ALL) {
+        let _ = std::fs::remove_file(ignore);
+        let _ = std::fs::remove_dir(path);
+    }
 }
 
 /// Makes the files of a folder readable by their owner alone, whoever put them there.

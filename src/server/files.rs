@@ -1,7 +1,8 @@
 //! Files that are there whole or not at all, and that nobody else may read.
 
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
@@ -31,4 +32,35 @@ fn of_the_system(error: io::Error) -> io::Error {
     let source =
         error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>()?.raw_os_error());
     source.map_or(error, io::Error::from_raw_os_error)
+}
+
+/// A file that this process writes. It goes when this is dropped; what another process put in its place stays.
+pub(super) struct OwnFile {
+    path: PathBuf,
+    written: Mutex<Option<String>>,
+}
+
+impl OwnFile {
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path, written: Mutex::default() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn write(&self, text: String) -> io::Result<()> {
+        replace(&self.path, &text)?;
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        Ok(())
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        let written = self.written.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if written.is_some() && std::fs::read_to_string(&self.path).ok() == written {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }

@@ -79,6 +79,11 @@ impl LocalCa {
         Ok(ca)
     }
 
+    /// The authority of a data folder, where there is one; nothing is made or renewed.
+    pub fn existing(data_dir: &Path) -> Option<Self> {
+        Self::exists(data_dir).then(|| Self { folder: data_dir.join("tls") })
+    }
+
     /// Makes the certificate anew, by the same key, where it lacks a name or its time runs out. Names that it had stay:
     /// another command of the same folder may need them.
     fn keep_current(&self, names: &[String], now_ms: UnixMs) -> Result<(), LocalCaError> {

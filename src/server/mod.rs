@@ -1,5 +1,6 @@
 //! The listener: start, banner, background work and graceful stop.
 
+mod authority;
 mod banner;
 mod bridge;
 mod connections;
@@ -17,10 +18,13 @@ mod ready_file;
 mod request_recording;
 mod response_body;
 pub mod routes;
+mod server_facts;
 mod signals;
 mod sockets;
+mod state_file;
 mod tls;
 mod upload;
+mod watched_configuration;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -30,7 +34,7 @@ use std::time::Duration;
 use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
 use actix_web::{App as ActixApp, web};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -38,8 +42,12 @@ pub use data_folder::DataFolderError;
 pub use local_ca::{LocalCa, LocalCaError};
 pub use one_port::Deadlines;
 pub use ready_file::remove_ready_file;
+pub use server_facts::ServerFacts;
+pub use signals::StopRequests;
 pub use sockets::listen;
+pub use state_file::state_file;
 pub use tls::{Tls, TlsError, local_names};
+pub use watched_configuration::WatchedConfiguration;
 
 use crate::api::Grpc;
 use crate::config::{Config, Database};
@@ -58,7 +66,7 @@ use connections::{Connections, Limits, Uptime};
 use folder_lock::FolderLock;
 use one_port::OnePort;
 use ready_file::ReadyFile;
-use signals::Signals;
+use state_file::StateFile;
 
 /// First and longest pause between attempts to start on a database that does not answer.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -194,6 +202,8 @@ pub struct Listeners {
     pub tls_only: Vec<TcpListener>,
     /// `None`: no TLS on either.
     pub tls: Option<TlsAcceptor>,
+    /// The certificate of the local authority, to be given to whoever is to trust it.
+    pub ca_file: Option<PathBuf>,
     pub workers: Option<usize>,
     pub deadlines: Deadlines,
     pub shutdown_timeout_s: u64,
@@ -240,11 +250,13 @@ pub fn listening(registry: EnvironmentRegistry, listeners: Listeners) -> std::io
     let grpc = Grpc::new(registry.clone());
     let served = registry.clone();
     let kept_pages = web::Data::new(crate::dashboard::KeptPages::default());
+    let ca_file = web::Data::new(authority::CaFile(listeners.ca_file));
     let port = OnePort {
         app: move || {
             ActixApp::new()
                 .app_data(web::Data::new(served.clone()))
                 .app_data(kept_pages.clone())
+                .app_data(ca_file.clone())
                 .wrap(from_fn(crate::http::guard::known_host))
                 .wrap(from_fn(crate::http::guard::no_prefetch))
                 .wrap(from_fn(routes::refuse_large_heads))
@@ -281,10 +293,22 @@ pub fn listening(registry: EnvironmentRegistry, listeners: Listeners) -> std::io
     Ok(Listening { server, stop })
 }
 
-/// Runs the server until SIGTERM or SIGINT, then lets requests under way finish. The ready file is there while the server
+/// How a server is run.
+pub struct RunOptions {
+    /// What ends it.
+    pub stop: StopRequests,
+    /// Is told when the server is ready, instead of a banner for people.
+    pub ready: Option<oneshot::Sender<ServerFacts>>,
+    /// Can other commands find it by its data folder?
+    pub has_state_file: bool,
+    /// The configuration that is applied again when its file is saved.
+    pub watched: Option<WatchedConfiguration>,
+}
+
+/// Runs the server until it is told to stop, then lets requests under way finish. The ready file is there while the server
 /// can be used.
-pub async fn serve(config: Config) -> Result<(), ServeError> {
-    let mut signals = Signals::listen()?;
+pub async fn serve(config: Config, options: RunOptions) -> Result<(), ServeError> {
+    let RunOptions { stop: mut signals, ready, has_state_file, watched } = options;
     open_files::raise_limit(&Limits::default());
     let opening = tokio::task::spawn_blocking(move || open_listeners(config));
     let Some(opened) = unless_stopped(&mut signals, opening).await else { return Ok(()) };
@@ -295,6 +319,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         opened = open_store_for(&config, Some(&this_server)) => opened?,
         () = signals.next() => return Ok(()),
     };
+    if matches!(config.database, Database::Sqlite) {
+        state_file::remove_stale(&config.data_dir);
+    }
     let registry = EnvironmentRegistry::default();
     let parts = parts(&config, store.store.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy))?;
 
@@ -304,6 +331,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             one_port,
             tls_only,
             tls: Some(tls.acceptor.clone()),
+            ca_file: tls.local_ca().map(LocalCa::file),
             workers: config.workers,
             deadlines: Deadlines::default(),
             shutdown_timeout_s: config.shutdown_timeout_s,
@@ -318,7 +346,15 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         ca_bundle_file: tls.local_ca().map(LocalCa::bundle_file),
     };
     let ready_file = config.ready_file.clone().map(ReadyFile::at).map(Arc::new);
-    background.spawn(run_provider(parts, registry.clone(), config.clone(), addresses, ready_file.clone()));
+    let announcement = Announcement { addresses, ready_file: ready_file.clone(), ready, has_state_file };
+    background.spawn(run_provider(parts, registry.clone(), config.clone(), announcement));
+    if let Some(watched) = watched {
+        let registry = registry.clone();
+        background.spawn(async move {
+            watched.watch(registry).await;
+            Ok(())
+        });
+    }
     background.spawn(async move {
         // Certificates follow the machine's time, whatever the control API makes of the server's.
         tls.keep_current(Arc::new(SystemClock)).await;
@@ -383,7 +419,10 @@ fn open_listeners(mut config: Config) -> Result<Opened, ServeError> {
 }
 
 /// What a task on another thread gives; `None`: the server is told to stop. The task gets a moment to clean up.
-async fn unless_stopped<T>(signals: &mut Signals, mut task: JoinHandle<T>) -> Option<Result<T, JoinError>> {
+async fn unless_stopped<T>(
+    signals: &mut StopRequests,
+    mut task: JoinHandle<T>,
+) -> Option<Result<T, JoinError>> {
     tokio::select! {
         outcome = &mut task => Some(outcome),
         () = signals.next() => {
@@ -399,6 +438,30 @@ struct Addresses {
     listen_tls: Vec<SocketAddr>,
     ca_file: Option<PathBuf>,
     ca_bundle_file: Option<PathBuf>,
+}
+
+/// Who is told that the server is ready.
+struct Announcement {
+    addresses: Addresses,
+    ready_file: Option<Arc<ReadyFile>>,
+    ready: Option<oneshot::Sender<ServerFacts>>,
+    has_state_file: bool,
+}
+
+impl Announcement {
+    async fn make(self, config: &Config) -> Result<Option<StateFile>, ServeError> {
+        let facts = banner::facts(config, &self.addresses);
+        let state_file = if self.has_state_file { StateFile::write(config, &facts).await } else { None };
+        if let Some(file) = &self.ready_file {
+            file.write(&facts)?;
+        }
+        match self.ready {
+            // Whoever no longer waits for it stops the server.
+            Some(ready) => drop(ready.send(facts)),
+            None => banner::print(config, &self.addresses),
+        }
+        Ok(state_file)
+    }
 }
 
 /// Waits until a background task fails; those that end well are not missed.
@@ -418,16 +481,13 @@ async fn run_provider(
     parts: Parts,
     registry: EnvironmentRegistry,
     config: Config,
-    addresses: Addresses,
-    ready_file: Option<Arc<ReadyFile>>,
+    announcement: Announcement,
 ) -> Result<(), ServeError> {
     let started = start_patiently(&parts).await?;
     let runtime = Arc::new(parts.into_runtime(started)?);
     registry.fill(runtime.clone());
-    if let Some(file) = ready_file {
-        file.write(banner::for_programs(&config, &addresses))?;
-    }
-    banner::print(&config, &addresses);
+    // It goes with this task.
+    let _state_file = announcement.make(&config).await?;
     warn_about_master_key(&config);
     warn_about_smtp(&runtime).await;
     let mut tasks = JoinSet::new();

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use super::{ServeError, files};
+use super::ServeError;
+use super::files::OwnFile;
+use super::server_facts::ServerFacts;
 
 /// Removes what an earlier server left. Whoever waits for the file would read where that one was.
 ///
@@ -20,30 +21,16 @@ pub fn remove_ready_file(path: &Path) -> Result<(), ServeError> {
 }
 
 /// The ready file of this process. It goes when this is dropped.
-pub(super) struct ReadyFile {
-    path: PathBuf,
-    written: Mutex<Option<String>>,
-}
+pub(super) struct ReadyFile(OwnFile);
 
 impl ReadyFile {
     pub(super) fn at(path: PathBuf) -> Self {
-        Self { path, written: Mutex::default() }
+        Self(OwnFile::at(path))
     }
 
-    pub(super) fn write(&self, text: String) -> Result<(), ServeError> {
-        files::replace(&self.path, &text)
-            .map_err(|source| ServeError::ReadyFile { path: self.path.clone(), source })?;
-        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
-        Ok(())
-    }
-}
-
-impl Drop for ReadyFile {
-    fn drop(&mut self) {
-        let written = self.written.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        // Another server may have put its own in the place.
-        if written.is_some() && std::fs::read_to_string(&self.path).ok() == written {
-            let _ = std::fs::remove_file(&self.path);
-        }
+    pub(super) fn write(&self, facts: &ServerFacts) -> Result<(), ServeError> {
+        self.0
+            .write(facts.to_text())
+            .map_err(|source| ServeError::ReadyFile { path: self.0.path().to_owned(), source })
     }
 }

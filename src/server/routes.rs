@@ -9,7 +9,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use tracing::Span;
 
-use super::{health, metrics};
+use super::{authority, health, metrics};
 use crate::api::rest::{self, PathTemplate};
 use crate::api::{not_emulated, openapi};
 use crate::dashboard::{self, inbox};
@@ -81,6 +81,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/_emulator/inbox/{id}/html").get(inbox::message_html).end())
         .service(endpoint("/_emulator").get(dashboard::control_api::show).end())
         .service(endpoint("/_emulator/").get(dashboard::control_api::show).end())
+        .service(endpoint("/_emulator/ca.pem").get(authority::show).end())
         .service(endpoint("/_emulator/v1").get(dashboard::control_api::show).end())
         .service(endpoint("/_emulator/v1/").get(dashboard::control_api::show).end())
         // The control API: Scalekit's own for what that can do, and what only an emulator has.

@@ -1,9 +1,45 @@
-//! The signals that end the server.
+//! What ends the server: signals, or the command that runs it.
+
+use std::io;
+
+use tokio::sync::mpsc;
 
 #[cfg(unix)]
-pub(super) use unix::Signals;
+use unix::Signals;
 #[cfg(windows)]
-pub(super) use windows::Signals;
+use windows::Signals;
+
+/// Requests to stop.
+pub struct StopRequests(Origin);
+
+enum Origin {
+    Signals(Signals),
+    /// Another part of this process.
+    Owner(mpsc::Receiver<()>),
+}
+
+impl StopRequests {
+    /// The signals that service managers and terminals send. From the moment this is made none is missed.
+    pub fn signals() -> io::Result<Self> {
+        Ok(Self(Origin::Signals(Signals::listen()?)))
+    }
+
+    /// Whoever has the sender. Dropping it is a request, too.
+    pub fn by_owner() -> (mpsc::Sender<()>, Self) {
+        let (sender, receiver) = mpsc::channel(1);
+        (sender, Self(Origin::Owner(receiver)))
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        match &mut self.0 {
+            Origin::Signals(signals) => signals.next().await,
+            Origin::Owner(receiver) => {
+                receiver.recv().await;
+            }
+        }
+    }
+}
 
 #[cfg(unix)]
 mod unix {

@@ -23,7 +23,7 @@ pub(super) async fn change_with(
         let mut changes = server.open_known_settings(&record.settings)?;
         edit(&mut changes, &server.clients().open_all(&stored)?)?;
         let environment = server
-            .layers
+            .layers()
             .environment(&record.id, context.runtime.name.clone(), &changes)
             .map_err(ControlError::Invalid)?;
         let now_ms = context.runtime.clock.machine_ms();

@@ -167,7 +167,7 @@ pub async fn create(context: &Context, wanted: CreateEnvironment) -> Result<Envi
     }
     let id = new_id(IdKind::Environment, machine_ms, entropy);
     let environment =
-        server.layers.environment(&id, Some(name.clone()), &settings).map_err(|e| within("settings", e))?;
+        server.layers().environment(&id, Some(name.clone()), &settings).map_err(|e| within("settings", e))?;
     let clients = server.clients().changes(&[], &environment.clients, machine_ms)?;
     take_clients(&mut settings);
     let wanted_seed = seed_from_json(&object_or_nothing(&wanted.seed)).map_err(|e| within("seed", e))?;

@@ -103,7 +103,7 @@ async fn clean(server: &ServerState, record: &EnvironmentRecord) -> Result<u64, 
     let (store, id, machine_ms) = (&server.store, &record.id, server.machine_clock.now_ms());
     // A clock that was set ahead for a test will be set back: what is expired by it alone is left.
     let expired_before_ms = record.clock.now_ms(machine_ms).min(machine_ms) - KEEP_MS;
-    let keep_s = server.layers.flows_keep_s(&server.open_settings(&record.settings)?);
+    let keep_s = server.layers().flows_keep_s(&server.open_settings(&record.settings)?);
     let logged_before_ms = machine_ms - keep_s * 1000;
     let mut rows = 0;
     for _ in 0..BATCHES_PER_PASS {

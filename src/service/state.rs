@@ -110,7 +110,7 @@ pub async fn load_scenario(context: &Context, name: &str) -> Result<(), ControlE
     context
         .runtime
         .server
-        .layers
+        .layers()
         .environment(&context.runtime.id, context.runtime.name.clone(), &wanted)
         .map_err(ControlError::Invalid)?;
     reset(context, Keep::default()).await?;

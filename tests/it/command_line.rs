@@ -295,55 +295,31 @@ fn a_taken_port_is_said_plainly() {
 }
 
 #[test]
-fn env_prints_what_an_application_needs() {
+fn a_port_alone_is_one_of_localhost() {
     let folder = tempfile::tempdir().unwrap();
-    let dotenv = vestibule(folder.path()).args(["env"]).output().unwrap();
-    assert!(
-        text(&dotenv).starts_with("SCALEKIT_ENVIRONMENT_URL=http://localhost:6870\n"),
-        "{}",
-        text(&dotenv)
-    );
-    let shell = vestibule(folder.path()).args(["env", "--format", "shell"]).output().unwrap();
-    assert!(text(&shell).contains("export SCALEKIT_CLIENT_ID='skc_"));
-    let json = vestibule(folder.path()).args(["env", "--format", "json"]).output().unwrap();
-    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(json["SCALEKIT_ENV_URL"], "http://localhost:6870");
-    assert_eq!(json["SCALEKIT_SPA_CLIENT_ID"], "spac_687000000000000001");
-    for variable in
-        ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "SSL_CERT_FILE"]
-    {
-        let file = json[variable].as_str().unwrap();
-        assert!(std::fs::read_to_string(file).unwrap().contains("BEGIN CERTIFICATE"), "{variable}={file}");
-    }
+    // Free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Running::start_at(folder.path(), &port.to_string(), &["--ephemeral"]);
+    assert_eq!(server.url(), format!("http://localhost:{port}"));
+    server.stop();
+    let mut command = vestibule(folder.path());
+    command.args(["--port", &port.to_string(), "--ephemeral", "--ready-file", "ready.json"]);
+    command.env("VESTIBULE_LISTEN", "127.0.0.1:1");
+    let server = Running::of(folder.path(), command);
+    assert_eq!(server.url(), format!("http://127.0.0.1:{port}"), "of the address that is configured");
 }
 
 #[test]
-fn ca_says_which_file_to_trust_and_how_and_the_server_uses_that_authority() {
+fn a_flag_of_another_program_leads_to_the_right_one() {
     let folder = tempfile::tempdir().unwrap();
-    let said = text(&vestibule(folder.path()).args(["ca"]).output().unwrap());
-    let file = said.lines().next().unwrap();
-    assert!(file.ends_with(".vestibule/tls/ca.pem"), "{said}");
-    for words in [
-        "NODE_EXTRA_CA_CERTS=",
-        "REQUESTS_CA_BUNDLE=",
-        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=",
-        "SSL_CERT_FILE=",
-        "keytool",
+    for (arguments, hint) in [
+        (&["--host", "0.0.0.0"][..], "--listen HOST:PORT"),
+        (&["start"], "`vestibule` alone runs the server"),
     ] {
-        assert!(said.contains(words), "{words} is missing in {said}");
+        let refused = vestibule(folder.path()).args(arguments).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused).contains(hint), "{}", text(&refused));
     }
-    let before = std::fs::read_to_string(file).unwrap();
-    // Also when nothing else is kept: who has been told to trust it goes on trusting it.
-    for arguments in [&["--ephemeral"][..], &[]] {
-        let server = Running::start(folder.path(), arguments);
-        assert_eq!(server.ready["ca_file"].as_str().unwrap(), file);
-        server.stop();
-    }
-    assert_eq!(std::fs::read_to_string(file).unwrap(), before);
-    let keeps_nothing = tempfile::tempdir().unwrap();
-    let refused = vestibule(keeps_nothing.path()).args(["ca", "--ephemeral"]).output().unwrap();
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused).contains("ready file"), "{}", text(&refused));
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn the_compose_file_is_for_this_machine_alone_and_brings_no_secret() {
 }
 
 /// Runs the configuration check with the settings that a compose file gives.
-fn check_settings(compose: &str, at_least: usize) {
+pub fn check_settings(compose: &str, at_least: usize) {
     let settings: Vec<(String, String)> = compose
         .lines()
         .map(str::trim)

@@ -274,6 +274,7 @@ impl Starting {
                     one_port: vec![listener],
                     tls_only: vec![],
                     tls: None,
+                    ca_file: None,
                     workers: Some(1),
                     deadlines: Deadlines { start: patience, ..Deadlines::default() },
                     shutdown_timeout_s: 1,

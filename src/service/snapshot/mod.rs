@@ -204,7 +204,7 @@ fn check(context: &Context, document: Value) -> Result<(Checked, Vec<String>), C
         }
         settings.insert("clients".to_owned(), snapshot.clients.into());
     }
-    let layers = &context.runtime.server.layers;
+    let layers = context.runtime.server.layers();
     for unknown in layers.drop_unknown(&mut settings) {
         let is_client = unknown.starts_with("clients[");
         ignored.push(if is_client { unknown } else { format!("settings.{unknown}") });

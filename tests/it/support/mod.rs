@@ -184,6 +184,7 @@ impl TestServer {
                     one_port: vec![listener],
                     tls_only: vec![],
                     tls: Some(tls.acceptor.clone()),
+                    ca_file: tls.local_ca().map(LocalCa::file),
                     workers: Some(2),
                     deadlines,
                     shutdown_timeout_s: 1,
