@@ -13,7 +13,7 @@ use super::exec::Purpose;
 use super::running::{Found, ServerOptions, find};
 use super::{
     Cli, Command, ConfigAction, DevOptions, KeysAction, ServeOptions, Settings, connect, exec, import, init,
-    load, print, print_json, probe, seed, variables,
+    load, mcp, print, print_json, probe, seed, variables,
 };
 use crate::config::{Config, ListenAddress, Location, Overrides, Problem, Source, example_toml};
 use crate::crypto::client_secrets::hash_secret;
@@ -35,6 +35,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Env(options)) => block_on(connect::env(options)),
         Some(Command::Ca(options)) => block_on(connect::ca(options)),
         Some(Command::Open(options)) => block_on(connect::open(options)),
+        Some(Command::Mcp(options)) => block_on(mcp::run(options)),
         Some(Command::Init(options)) => init::run(&options),
         Some(Command::Exec(options)) => return exec::run(options, Purpose::Test),
         Some(Command::Dev(DevOptions { watch, exec })) => {

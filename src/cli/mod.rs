@@ -9,6 +9,7 @@ mod hints;
 mod import;
 mod init;
 mod made_up_names;
+mod mcp;
 mod probe;
 mod progress;
 mod remote;
@@ -31,6 +32,7 @@ pub use exec::{DevOptions, ExecOptions};
 pub use hints::with_hint;
 pub use import::ImportOptions;
 pub use init::{CiService, InitOptions};
+pub use mcp::McpOptions;
 pub use probe::ProbeOptions;
 pub use remote::RemoteOptions;
 pub use running::ServerOptions;
@@ -73,6 +75,8 @@ pub enum Command {
     Exec(ExecOptions),
     /// Run a command beside the server of this folder.
     Dev(DevOptions),
+    /// Give a coding agent the control API of the server that runs, by the Model Context Protocol.
+    Mcp(McpOptions),
     /// List or rotate the signing keys.
     Keys {
         #[command(subcommand)]

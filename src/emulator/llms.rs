@@ -56,7 +56,7 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
 
 `vestibule --ephemeral` serves http://localhost:6870 and keeps nothing; `--listen localhost:0 --ready-file ready.json`
 takes a free port and writes URL and credentials there. `vestibule exec -- COMMAND` runs a command with a server of its own;
-`vestibule env` prints the credentials of the server that runs.
+`vestibule env` prints the credentials of the server that runs; `vestibule mcp` offers the control API as tools (MCP).
 
 ## Credentials
 

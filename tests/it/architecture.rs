@@ -39,6 +39,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sqlx", &["storage"]),
     ("lettre", &["mail"]),
     ("clap", &["cli", "config", "main"]),
+    ("rmcp", &["cli"]),
 ];
 
 pub fn sources(path: &Path, found: &mut Vec<PathBuf>) {
