@@ -1,0 +1,1 @@
+"""Packages of Vestibule: see ../README.md."""
