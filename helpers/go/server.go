@@ -17,7 +17,8 @@ import (
 
 // Options says how to start a server. The zero value will do.
 type Options struct {
-	// Binary is the server's program. Without it, the variable VESTIBULE_BIN counts, then `vestibule` in PATH.
+	// Binary is the server's program. Without it, the variable VESTIBULE_BIN counts, then `vestibule` in PATH, then the
+	// program that npm's package @vestibule-idp/server or PyPI's vestibule-idp put below this folder or one above it.
 	Binary string
 	// Args are further arguments, such as "--config", "vestibule.toml".
 	Args []string
@@ -49,7 +50,7 @@ type Server struct {
 //
 // Errors: no such binary, a server that ends at once (with its log), or one that does not answer in time.
 func Start(ctx context.Context, options Options) (*Server, error) {
-	binary, err := findBinary(options.Binary)
+	binary, err := findProgram(options.Binary)
 	if err != nil {
 		return nil, err
 	}
@@ -119,20 +120,6 @@ func (s *Server) Default() *Environment {
 }
 
 func (s *Server) api() api { return api{base: s.URL, token: s.token} }
-
-func findBinary(binary string) (string, error) {
-	if binary == "" {
-		binary = os.Getenv("VESTIBULE_BIN")
-	}
-	if binary == "" {
-		binary = "vestibule"
-	}
-	path, err := exec.LookPath(binary)
-	if err != nil {
-		return "", fmt.Errorf("vestibule: no server binary: set Options.Binary or VESTIBULE_BIN, or put vestibule into PATH: %w", err)
-	}
-	return path, nil
-}
 
 // serverEnvironment leaves out everything that could configure the server.
 func serverEnvironment() []string {

@@ -37,7 +37,10 @@ export class VestibuleError extends Error {
 
 /** How to start a server. */
 export interface StartOptions {
-  /** Path or name of the server's binary. Default: `VESTIBULE_BIN`, or else `vestibule` from `PATH`. */
+  /**
+   * Path or name of the server's program. Default: `VESTIBULE_BIN`, or else the program of `@vestibule-idp/server`,
+   * or else `vestibule` from `PATH`.
+   */
   binary?: string;
   /** More arguments, such as `['--config', 'vestibule.toml']`. */
   args?: string[];

@@ -3,6 +3,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { findProgram } from '@vestibule-idp/server';
 
 // Types and descriptions of everything that is exported are in index.d.ts.
 
@@ -15,6 +16,9 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const LONGEST_WAIT_MS = 60_000;
 const READY_POLL_MS = 20;
 const LOG_TAIL_CHARACTERS = 4_000;
+const NO_PROGRAM =
+  'No vestibule program was found. Install one with `npm install --save-dev @vestibule-idp/server` or ' +
+  '`pip install vestibule-idp`, or set VESTIBULE_BIN to the path of one.';
 
 export class VestibuleError extends Error {
   constructor({ status = 0, code = null, title, detail, errors = [], cause }) {
@@ -429,7 +433,9 @@ class ServerProcess {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       if (end !== undefined) {
-        const detail = end.error ? end.error.message : `it ended with ${end.code ?? end.signal}\n${this.#logTail()}`;
+        const detail = end.error
+          ? notStarted(end.error)
+          : `it ended with ${end.code ?? end.signal}\n${this.#logTail()}`;
         this.#forget();
         throw new VestibuleError({ title: 'The server did not start', detail, cause: end.error });
       }
@@ -496,6 +502,11 @@ class ServerProcess {
   }
 }
 
+/** Why a program could not be started. */
+function notStarted(error) {
+  return error.code === 'ENOENT' && error.path === 'vestibule' ? NO_PROGRAM : error.message;
+}
+
 /** The environment of this process without what would configure a server: it is meant for other servers. */
 function inherited() {
   return Object.fromEntries(
@@ -504,7 +515,9 @@ function inherited() {
 }
 
 export async function startServer({ binary, args = [], env = {}, timeoutMs = START_TIMEOUT_MS } = {}) {
-  const child = new ServerProcess(binary ?? (process.env.VESTIBULE_BIN || 'vestibule'), args, env);
+  // The program that came with this package, before one in PATH that may have another version.
+  const program = binary ?? (process.env.VESTIBULE_BIN || findProgram() || 'vestibule');
+  const child = new ServerProcess(program, args, env);
   const ready = await child.ready(timeoutMs);
   const view = { name: null, client_id: ready.client_id, client_secret: ready.client_secret };
   return new Server(new Control(ready.environment_url, env.VESTIBULE_CONTROL__TOKEN), view, child);

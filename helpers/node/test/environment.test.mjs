@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { VestibuleError, attach, startServer } from '@vestibule/testing';
+import { VestibuleError, attach, startServer } from '@vestibule-idp/testing';
 import { Browser, authorizationUrl, claims, exchange } from './support/browser.mjs';
 
 const ADA = 'ada@example.com';

@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { startServer } from '@vestibule/testing';
-import { vestibuleFixtures } from '@vestibule/testing/playwright';
+import { startServer } from '@vestibule-idp/testing';
+import { vestibuleFixtures } from '@vestibule-idp/testing/playwright';
 
 describe('the Playwright fixtures', { concurrency: true }, () => {
   const skip = existsSync('/usr/bin/chromium') ? false : 'there is no /usr/bin/chromium';

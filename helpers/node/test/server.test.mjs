@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { VestibuleError, attach, startServer } from '@vestibule/testing';
+import { VestibuleError, attach, startServer } from '@vestibule-idp/testing';
 
 const run = promisify(execFile);
 const FOLDER = fileURLToPath(new URL('..', import.meta.url));
@@ -61,7 +61,7 @@ describe('a server', { concurrency: true }, () => {
 
   it('is not configured by the variables of the test run', async () => {
     const code = `
-      import { startServer } from '@vestibule/testing';
+      import { startServer } from '@vestibule-idp/testing';
       const server = await startServer();
       console.log((await server.settings.get()).passwordless.validity_s);
       await server.stop();`;
@@ -87,6 +87,19 @@ describe('a server', { concurrency: true }, () => {
     await assert.rejects(startServer({ env: { VESTIBULE_NO_SUCH_SETTING: '1' } }), /no_such_setting/i);
   });
 
+  it('says how to get a program where there is none', async () => {
+    const code = `
+      import { startServer } from '@vestibule-idp/testing';
+      await startServer().catch((error) => console.log(error.message));`;
+    const { stdout } = await runModule(code, { VESTIBULE_BIN: '', PATH: '/nonexistent' });
+    assert.equal(
+      stdout,
+      'The server did not start: No vestibule program was found. Install one with ' +
+        '`npm install --save-dev @vestibule-idp/server` or `pip install vestibule-idp`, or set VESTIBULE_BIN to the ' +
+        'path of one.\n',
+    );
+  });
+
   it('is given up when it is never ready', async (t) => {
     const binary = await standIn(t, 'setInterval(() => {}, 1000);');
     await assert.rejects(startServer({ binary, timeoutMs: 200 }), /not ready within 200 ms/);
@@ -96,7 +109,7 @@ describe('a server', { concurrency: true }, () => {
     const folder = await mkdtemp(join(tmpdir(), 'vestibule-test-'));
     t.after(() => rm(folder, { recursive: true }));
     const code = `
-      import { startServer } from '@vestibule/testing';
+      import { startServer } from '@vestibule-idp/testing';
       const server = await startServer();
       await server.newEnvironment();
       console.log(server.url);`;

@@ -9,8 +9,8 @@ import {
   type Message,
   type RecordedRequest,
   type Server,
-} from '@vestibule/testing';
-import { vestibuleFixtures } from '@vestibule/testing/playwright';
+} from '@vestibule-idp/testing';
+import { vestibuleFixtures } from '@vestibule-idp/testing/playwright';
 
 export async function use(): Promise<void> {
   await using server: Server = await startServer({ binary: 'vestibule', args: [], env: { RUST_LOG: 'info' } });

@@ -81,6 +81,17 @@ def test_says_why_it_does_not_start(tmp_path: Path) -> None:
         start_server(binary=tmp_path / "nowhere" / "vestibule")
 
 
+def test_says_how_to_get_a_program_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VESTIBULE_BIN")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(VestibuleError) as missing:
+        start_server()
+    assert missing.value.detail == (
+        "No vestibule program was found. Install one with `npm install --save-dev @vestibule-idp/server` or "
+        "`pip install vestibule-idp`, or set VESTIBULE_BIN to the path of one."
+    )
+
+
 def test_is_given_up_when_it_is_never_ready(tmp_path: Path) -> None:
     binary = stand_in(tmp_path, "import signal\nsignal.pause()")
     with pytest.raises(VestibuleError, match="not ready within 0.2 s"):

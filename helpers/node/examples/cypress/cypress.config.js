@@ -1,4 +1,4 @@
-import { startServer } from '@vestibule/testing';
+import { startServer } from '@vestibule-idp/testing';
 import { startApp } from '../app.js';
 
 /** @type {Cypress.ConfigOptions} */

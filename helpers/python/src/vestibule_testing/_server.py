@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -19,6 +21,10 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 40.0
 READY_POLL_S = 0.02
 LOG_TAIL_CHARACTERS = 4_000
+NO_PROGRAM = (
+    "No vestibule program was found. Install one with `npm install --save-dev @vestibule-idp/server` or "
+    "`pip install vestibule-idp`, or set VESTIBULE_BIN to the path of one."
+)
 
 
 class Server(Environment):
@@ -89,17 +95,35 @@ def start_server(
     and with what the server said, when it does not start.
 
     Args:
-        binary: Path or name of the server's binary. Default: `VESTIBULE_BIN`, or else `vestibule` from `PATH`.
+        binary: Path or name of the server's program. Default: `VESTIBULE_BIN`, or else the program of the package
+            `vestibule-idp`, or else `vestibule` from `PATH`.
         args: More arguments, such as `["--config", "vestibule.toml"]`.
         env: More environment variables. Those of this process are inherited, except `VESTIBULE_*` and
             `DATABASE_URL`, which would configure the server.
         timeout_s: Seconds that the start may take.
     """
     env = env or {}
-    process = _Process(os.fspath(binary or os.environ.get("VESTIBULE_BIN") or "vestibule"), args, env)
+    process = _Process(os.fspath(binary or _find_program()), args, env)
     ready = process.ready(timeout_s)
     view = {"name": None, "client_id": ready["client_id"], "client_secret": ready["client_secret"]}
     return Server(Control(ready["environment_url"], env.get("VESTIBULE_CONTROL__TOKEN")), view, process)
+
+
+def _find_program() -> str:
+    # The program that came with this package, before one in PATH that may have another version.
+    found = os.environ.get("VESTIBULE_BIN") or _installed_program() or shutil.which("vestibule")
+    if found is None:
+        raise VestibuleError("The server did not start", NO_PROGRAM)
+    return found
+
+
+def _installed_program() -> str | None:
+    """The program of the package `vestibule-idp`, wherever it is installed."""
+    try:
+        files = importlib.metadata.files("vestibule-idp") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((str(file.locate()) for file in files if file.name in ("vestibule", "vestibule.exe")), None)
 
 
 def attach(url: str, *, token: str | None = None) -> Server:

@@ -40,17 +40,17 @@ public final class Vestibule implements AutoCloseable {
    * Starts a server of its own on a free port of the loopback interface. It keeps nothing, and ends at the latest with
    * this JVM, unless that is killed.
    *
-   * <p>The binary is the one in the variable {@code VESTIBULE_BIN}, else {@code vestibule} in {@code PATH}. It sees
-   * only {@code PATH}, {@code HOME} and the variables for temporary folders, so that settings of the machine do not
-   * change tests. It reads a {@code vestibule.toml} in the working directory, as always.
+   * <p>The program is the one in the variable {@code VESTIBULE_BIN}, else {@code vestibule} in {@code PATH}, else the one
+   * of npm's package {@code @vestibule-idp/server} or PyPI's {@code vestibule-idp} in the working directory or one above
+   * it. It sees only {@code PATH}, {@code HOME} and the variables for temporary folders, so that settings of the machine
+   * do not change tests. It reads a {@code vestibule.toml} in the working directory, as always.
    *
    * @param arguments further arguments, such as {@code "--config", "vestibule.toml"}
    * @throws VestibuleException when there is no binary, or the server ends at once (with its log) or does not answer
    *     within 30 s
    */
   public static Vestibule start(String... arguments) {
-    String variable = System.getenv("VESTIBULE_BIN");
-    return start(Path.of(variable == null || variable.isEmpty() ? "vestibule" : variable), arguments);
+    return start(new ProgramFinder(System.getenv(), Path.of("")).find(), arguments);
   }
 
   /**
@@ -67,7 +67,7 @@ public final class Vestibule implements AutoCloseable {
       return start(binary, folder, arguments);
     } catch (IOException e) {
       throw new VestibuleException(
-          binary + " could not be started; set VESTIBULE_BIN or put vestibule into PATH: " + e.getMessage(), e);
+          binary + " could not be started: " + e.getMessage(), e);
     } finally {
       // Nobody reads it once the server answers, and a JVM that is killed could not delete it later.
       delete(folder);
