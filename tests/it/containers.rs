@@ -38,7 +38,7 @@ fn the_dockerfile_copies_all_that_the_program_is_made_of() {
             assert!(is_copied(path), "{path}, which {source:?} includes, is not copied");
         }
     }
-    for path in ["build.rs", "proto", "migrations", "templates", "static"] {
+    for path in ["build.rs", "build", "proto", "migrations", "templates", "static"] {
         assert!(is_copied(path), "{path} is not copied");
     }
     let manifest = read("Cargo.toml");
@@ -61,6 +61,8 @@ fn the_snippet_of_the_documentation_is_of_the_compose_file_and_starts() {
 #[test]
 fn the_settings_of_the_compose_file_have_no_mistake() {
     check_settings(&read("docker-compose.yml"), 7);
+    check_settings(&read("packaging/compose/tests.yml"), 6);
+    check_settings(&read("packaging/compose/app.yml"), 4);
 }
 
 /// A value as compose sees it once `.env` has what the file asks for.
@@ -72,11 +74,20 @@ fn given(value: &str) -> String {
 }
 
 #[test]
-fn the_compose_file_is_for_this_machine_alone_and_brings_no_secret() {
-    let compose = read("docker-compose.yml");
-    let ports: Vec<&str> =
-        compose.split("ports: [\"").skip(1).map(|p| p.split('"').next().unwrap()).collect();
-    assert_eq!(ports.len(), 2);
+fn compose_files_are_for_this_machine_alone_and_bring_no_secret() {
+    check_compose_file("docker-compose.yml", 2);
+    check_compose_file("packaging/compose/tests.yml", 1);
+    check_compose_file("packaging/compose/app.yml", 2);
+}
+
+fn check_compose_file(name: &str, open_ports: usize) {
+    let compose = read(name);
+    let ports: Vec<&str> = compose
+        .split("ports: [\"")
+        .skip(1)
+        .flat_map(|p| p.split(']').next().unwrap().split("\", \""))
+        .collect();
+    assert_eq!(ports.len(), open_ports, "{ports:?}");
     assert!(ports.iter().all(|port| port.starts_with("127.0.0.1:")), "{ports:?}");
     for line in compose
         .lines()
