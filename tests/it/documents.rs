@@ -10,7 +10,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -18,10 +18,12 @@ const DOCUMENTS: [&str; 11] = [
     "docs/ARCHITECTURE.md",
     "docs/COMPATIBILITY.md",
     "docs/CONTROL.md",
+    "docs/INSTALL.md",
     "docs/OPERATIONS.md",
     "docs/RELIABILITY.md",
     "docs/SECURITY.md",
     "docs/STANDARDS.md",
+    "packaging/README.md",
 ];
 
 #[test]
