@@ -23,6 +23,7 @@ USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 6870
-ENV VESTIBULE_LISTEN=0.0.0.0:6870 VESTIBULE_DATA_DIR=/data
-HEALTHCHECK --interval=5s --timeout=6s --start-period=5s CMD ["vestibule", "healthcheck", "--url", "http://127.0.0.1:6870"]
+ENV VESTIBULE_LISTEN=0.0.0.0:6870 VESTIBULE_DATA_DIR=/data \
+    VESTIBULE_GENERATE_CREDENTIALS=true VESTIBULE_ISSUER=from_host
+HEALTHCHECK --interval=5s --timeout=6s --start-period=5s CMD ["vestibule", "healthcheck"]
 ENTRYPOINT ["vestibule"]

@@ -71,7 +71,11 @@ fn serve(options: ServeOptions) -> anyhow::Result<()> {
     if let Some(path) = source.ready_file() {
         server::remove_ready_file(&path)?;
     }
+    source.generate_credentials(&SystemEntropy);
     let config = Config::read(source, &base)?;
+    if watched.is_some() && config.generated.is_any() {
+        anyhow::bail!("--watch cannot keep credentials that are made at each start: set client_secret and control.token, or leave --watch out");
+    }
     let telemetry = telemetry::init(&config.log, config.traces.as_ref())?;
     // The server's own threads run requests; this runtime waits for signals and does background work.
     let system = actix_web::rt::System::new();
@@ -86,7 +90,7 @@ fn serve(options: ServeOptions) -> anyhow::Result<()> {
 
 /// Says what is wrong with the configuration.
 fn check(settings: Settings, json: bool) -> anyhow::Result<()> {
-    let checked = Config::load(&Overrides::from(settings), variables());
+    let checked = Config::load(&Overrides::from(settings), variables(), &SystemEntropy);
     if json {
         let problems = checked.as_ref().err().map(|problems| problems.0.as_slice()).unwrap_or_default();
         print_json(&json!({ "problems": problems.iter().map(problem_view).collect::<Vec<_>>() }))?;

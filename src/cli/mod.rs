@@ -25,6 +25,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 
 use crate::config::{Config, Overrides};
+use crate::crypto::entropy::SystemEntropy;
 use crate::service::housekeeping::KEYS_PUBLISHED_WITHIN_S;
 pub use commands::run;
 pub use connect::{CaOptions, EnvOptions, OpenOptions};
@@ -204,7 +205,7 @@ impl From<Settings> for Overrides {
 
 /// The configuration with these flags.
 fn load(settings: Settings) -> anyhow::Result<Config> {
-    Ok(Config::load(&Overrides::from(settings), variables())?)
+    Ok(Config::load(&Overrides::from(settings), variables(), &SystemEntropy)?)
 }
 
 /// The process's environment variables, those alone that are text.

@@ -149,6 +149,7 @@ fn facts_of(url: &str, environment: &Value, clients: &Value) -> ServerFacts {
         ca_bundle_file: None,
         client_id: text(&environment["client_id"]),
         client_secret: text(&environment["client_secret"]).map(SecretString::from),
+        control_token: None,
         spa_client_id: public.and_then(|client| text(&client["id"])),
         mode: None,
         pid: 0,

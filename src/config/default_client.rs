@@ -11,13 +11,13 @@ use crate::domain::redirect_uri::RedirectPattern;
 use crate::domain::settings::{Branding, Mode};
 use crate::domain::signing_algorithm::SigningAlgorithm;
 
-static CLIENT_ID: Setting<Option<&str>> = Setting::optional_text(
+pub(super) static CLIENT_ID: Setting<Option<&str>> = Setting::optional_text(
     "client_id",
     DEFAULT_CLIENT_ID,
     "Id of the default web client, for when no [[clients]] are listed; meant to be set as VESTIBULE_CLIENT_ID.",
 );
 
-static CLIENT_SECRET: Setting<Option<&str>> = Setting::optional_text(
+pub(super) static CLIENT_SECRET: Setting<Option<&str>> = Setting::optional_text(
     "client_secret",
     "test_…",
     "Its secret. The default pair is the same on every machine and accepted on loopback in development only; everywhere else a secret needs 16 characters or more.",
@@ -51,7 +51,12 @@ pub(super) fn settings() -> Vec<Facts> {
     ]
 }
 
-/// The client that the settings describe, and beside the well-known one a public one. None where others are listed and
+/// Is its id or its secret set?
+pub(super) fn is_written(source: &Source) -> bool {
+    source.is_set(CLIENT_ID.key()) || source.is_set(CLIENT_SECRET.key())
+}
+
+/// The client that the settings describe, and beside the one that nobody described a public one. None where others are listed and
 /// none is described.
 pub(super) fn read(
     source: &mut Source,
@@ -60,9 +65,9 @@ pub(super) fn read(
     branding: &Branding,
     is_only: bool,
 ) -> Vec<Client> {
-    let is_well_known = is_only && !source.is_set(CLIENT_ID.key()) && !source.is_set(CLIENT_SECRET.key());
+    let is_default = is_only && (!is_written(source) || source.is_generated(CLIENT_ID.key()));
     let web = read_web(source, mode, rules, branding, is_only);
-    let public = web.as_ref().filter(|_| is_well_known).map(|web| Client {
+    let public = web.as_ref().filter(|_| is_default).map(|web| Client {
         client_id: DEFAULT_SPA_CLIENT_ID.to_owned(),
         kind: ClientKind::Spa,
         ..web.clone()

@@ -14,7 +14,7 @@ use crate::domain::public_url::PublicUrl;
 use crate::domain::request_journal::MAX_KEPT;
 use crate::domain::settings::{LoginHintMode, LogoutConfirm, Mode};
 
-static MODE: Setting<Mode> = Setting::choice(
+pub(super) static MODE: Setting<Mode> = Setting::choice(
     "mode",
     &[(Mode::Development.as_str(), Mode::Development), (Mode::Production.as_str(), Mode::Production)],
     Mode::Development,
@@ -29,6 +29,13 @@ pub(super) static PUBLIC_URLS: Setting<Option<&[&str]>> = Setting::optional_list
     "public_urls",
     &["http://localhost:6870"],
     "URLs under which browsers and applications reach the server. Issuer, emails and redirects are built from these alone; the request's Host chooses among them, and an unknown Host gets the first. A sign-in keeps the URL it began under as its issuer, whichever one the application calls later. While a client has the well-known secret, a name of public DNS that is not among them is refused (421). Default: localhost, 127.0.0.1 and [::1] with the port really bound, by http and https.",
+);
+
+static ISSUER: Setting<bool> = Setting::choice(
+    "issuer",
+    &[("public_urls", false), ("from_host", true)],
+    false,
+    "`from_host`: in development, and where no public_urls are set, the request's Host makes the URL, as long as it is an address of a private network, a name without a dot or one of a private zone such as `.localhost` and `.internal`. It is for containers, whose port on the outside nobody knows beforehand; the image has it so. A sign-in keeps the URL it began under. `public_urls`: those alone.",
 );
 
 static STRICT_REDIRECTS: Setting<bool> = Setting::boolean(
@@ -105,6 +112,7 @@ pub(super) fn settings() -> Vec<Facts> {
         MODE.facts(),
         ENVIRONMENT_ID.facts(),
         PUBLIC_URLS.facts(),
+        ISSUER.facts(),
         STRICT_REDIRECTS.facts(),
         LOGIN_HINT.facts(),
         DEMO.facts(),
@@ -158,10 +166,12 @@ pub(super) fn read(source: &mut Source, base: &Path, is_local: bool) -> Environm
     let mode = source.choice(&MODE);
     let passwordless = passwordless::read(source);
     let branding = branding::read(source, base);
+    let public_urls = source.parsed_list(&PUBLIC_URLS, PublicUrl::parse);
     Environment {
         id: source.text(&ENVIRONMENT_ID),
         name: None,
-        public_urls: source.parsed_list(&PUBLIC_URLS, PublicUrl::parse),
+        issuer_from_host: source.choice(&ISSUER) && mode == Mode::Development && public_urls.is_empty(),
+        public_urls,
         strict_redirects: source.boolean(&STRICT_REDIRECTS),
         login_hint: source.choice(&LOGIN_HINT),
         clients: clients::read(source, mode, is_local, &branding),

@@ -16,7 +16,7 @@ pub(super) fn check(source: &mut Source, config: &Config) {
                  (VESTIBULE_CONTROL__TOKEN), or switch them off (VESTIBULE_CONTROL__ENABLED=false)",
             );
         }
-        if exposed && config.environment.public_urls.is_empty() {
+        if exposed && config.environment.public_urls.is_empty() && !config.environment.issuer_from_host {
             source.problem(
                 environment::PUBLIC_URLS.key(),
                 "is missing: say under which URLs users and applications reach this server \

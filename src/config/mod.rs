@@ -11,6 +11,7 @@ mod environment;
 mod exposure;
 mod files;
 mod interceptors;
+mod generated;
 mod layers;
 mod limits;
 mod listen_address;
@@ -47,6 +48,7 @@ use secrecy::SecretString;
 pub use control::ControlSettings;
 pub use database::Database;
 pub use interceptors::ConfiguredInterceptor;
+pub use generated::Generated;
 pub use layers::{Layers, merge, seed_from_json};
 pub use listen_address::{DEFAULT_PORT, ListenAddress};
 pub use overrides::{Overrides, configuration_file};
@@ -63,6 +65,7 @@ pub use update::ConfigurationUpdate;
 pub use webhooks::ConfiguredWebhook;
 
 use crate::domain::client::{ClientKind, ClientSecret};
+use crate::domain::entropy::Entropy;
 use crate::domain::environment::Environment;
 use crate::domain::public_url::PublicUrl;
 use crate::domain::settings::Mode;
@@ -82,8 +85,13 @@ const TOP_LEVEL: &str = "The server, its environment, and the client that needs 
 /// Every setting, by section, in the order of the documentation.
 pub fn sections() -> &'static [Section] {
     static SECTIONS: LazyLock<Vec<Section>> = LazyLock::new(|| {
-        let top_level =
-            [server::settings(), database::settings(), environment::settings(), default_client::settings()];
+        let top_level = [
+            server::settings(),
+            database::settings(),
+            environment::settings(),
+            default_client::settings(),
+            generated::settings(),
+        ];
         vec![
             Section { table: "", is_list: false, about: TOP_LEVEL, settings: top_level.concat() },
             database::section(),
@@ -162,6 +170,8 @@ pub struct Config {
     /// Interceptors to exist from the start.
     pub interceptors: Vec<ConfiguredInterceptor>,
     pub control: ControlSettings,
+    /// What was made at the start, and only the banner can tell.
+    pub generated: Generated,
     pub log: LogSettings,
     pub metrics: MetricsSettings,
     /// `None`: no traces.
@@ -178,8 +188,10 @@ impl Config {
     pub fn load(
         overrides: &Overrides,
         variables: impl Iterator<Item = (String, String)>,
+        entropy: &dyn Entropy,
     ) -> Result<Self, Problems> {
-        let (source, base) = Source::of(overrides, variables);
+        let (mut source, base) = Source::of(overrides, variables);
+        source.generate_credentials(entropy);
         Self::read(source, &base)
     }
 
@@ -270,6 +282,7 @@ fn read(source: &mut Source, base: &Path) -> Config {
         webhook_allowed_hosts: webhooks::read_allowed_hosts(source),
         webhooks: webhooks::read(source, environment.mode),
         interceptors: interceptors::read(source, environment.mode),
+        generated: generated::of(source),
         log: telemetry::read_log(source),
         metrics: telemetry::read_metrics(source, is_open, control.token.as_ref()),
         control,

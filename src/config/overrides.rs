@@ -1,11 +1,15 @@
 //! The layers in their order: configuration file, variables, command line.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::listen_address::ListenAddress;
 use super::problem::Location;
 use super::source::Source;
 use super::{database, environment, server, telemetry};
+
+/// The variable by which hosting platforms say where a container has to listen.
+const PORT_VARIABLE: &str = "PORT";
 
 /// Name of the file looked for in the working directory.
 const DEFAULT_FILE: &str = "vestibule.toml";
@@ -46,7 +50,11 @@ impl Source {
             Err(error) if !is_named && error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => source.problem_at(Location::Unwritten, "", format!("{}: {error}", path.display())),
         }
+        let port = variables.iter().find(|(name, _)| name == PORT_VARIABLE).map(|(_, port)| port.clone());
         source.add_variables(variables.into_iter());
+        if let Some(port) = port {
+            add_port(&mut source, &port);
+        }
         add_flags(&mut source, overrides);
         let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         (source, base)
@@ -77,6 +85,19 @@ impl Source {
         if !self.is_set(telemetry::LOG_FILTER.key()) {
             self.add_flag(telemetry::LOG_FILTER.key(), BY, "warn");
         }
+    }
+}
+
+/// The port that a hosting platform chose counts where all interfaces are listened on, as in the container image. On
+/// anybody's own machine `PORT` is meant for the application.
+fn add_port(source: &mut Source, port: &str) {
+    let written = source.written_text(server::LISTEN.key());
+    let listen = written.and_then(|text| ListenAddress::parse(&text).ok());
+    let is_any = |listen: &ListenAddress| listen.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+    if let Some(listen) = listen.filter(is_any) {
+        // Not as a number: a mistake is to be told as one of PORT.
+        let host = if listen.host.contains(':') { format!("[{}]", listen.host) } else { listen.host };
+        source.add_variable(server::LISTEN.key(), PORT_VARIABLE, format!("{host}:{port}"));
     }
 }
 

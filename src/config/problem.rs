@@ -12,6 +12,8 @@ pub enum Location {
     },
     Variable(String),
     Flag(&'static str),
+    /// Made at the start.
+    Generated,
     /// The control API.
     Api,
     /// Nobody wrote it: a default, or something missing.
@@ -24,7 +26,7 @@ impl fmt::Display for Location {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) => f.write_str(name),
             Self::Flag(name) => f.write_str(name),
-            Self::Api | Self::Unwritten => Ok(()),
+            Self::Api | Self::Generated | Self::Unwritten => Ok(()),
         }
     }
 }
@@ -43,7 +45,7 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.location {
-            Location::Api | Location::Unwritten => {}
+            Location::Api | Location::Generated | Location::Unwritten => {}
             written => write!(f, "{written}: ")?,
         }
         match &self.value {

@@ -13,7 +13,7 @@ use crate::domain::source_address::TrustedProxies;
 pub(super) static LISTEN: Setting<&str> = Setting::text(
     "listen",
     "localhost:6870",
-    "HOST:PORT to listen on, or a port of localhost; port 0 takes a free one. `localhost` is 127.0.0.1 and [::1], whichever of them the machine has. An address that other machines can reach requires your own credentials, a control token and public_urls.",
+    "HOST:PORT to listen on, or a port of localhost; port 0 takes a free one. `localhost` is 127.0.0.1 and [::1], whichever of them the machine has. An address that other machines can reach requires your own credentials, a control token and public_urls. Where it is all interfaces (0.0.0.0 or [::]), the variable PORT, which hosting platforms set, says the port.",
 );
 
 pub(super) static LISTEN_TLS: Setting<Option<&str>> = Setting::optional_text(

@@ -168,8 +168,23 @@ impl Source {
         }
     }
 
+    /// Sets what a variable without our prefix says.
+    pub(super) fn add_variable(&mut self, key: &str, name: &str, value: String) {
+        self.set(key, Value::Text(value), Location::Variable(name.to_owned()));
+    }
+
     pub fn add_flag(&mut self, key: &str, flag: &'static str, value: impl Into<String>) {
         self.set(key, Value::Text(value.into()), Location::Flag(flag));
+    }
+
+    /// Sets what was made at the start.
+    pub(super) fn generate(&mut self, key: &str, value: String) {
+        self.set(key, Value::Text(value), Location::Generated);
+    }
+
+    /// Was this made at the start?
+    pub(super) fn is_generated(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|e| e.location == Location::Generated)
     }
 
     fn set(&mut self, key: &str, value: Value, location: Location) {
@@ -185,7 +200,7 @@ impl Source {
         self.entries
             .get(key)
             .map(|e| &e.location)
-            .filter(|l| !matches!(l, Location::Api | Location::Unwritten))
+            .filter(|l| !matches!(l, Location::Api | Location::Generated | Location::Unwritten))
     }
 
     /// How many tables `[[name]]` there are.

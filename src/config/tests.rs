@@ -1,7 +1,11 @@
 use std::path::Path;
 
+use secrecy::ExposeSecret as _;
+
 use super::*;
+use crate::crypto::entropy::SystemEntropy;
 use crate::domain::client::ClientKind;
+use crate::domain::environment_name::EnvironmentName;
 use crate::domain::settings::PasswordlessType;
 
 fn load_with(toml: &str, variables: &[(&str, &str)]) -> Result<Config, Problems> {
@@ -49,7 +53,7 @@ fn variables_win_over_the_file() {
 fn flags_win_over_variables() {
     let overrides = Overrides { listen: Some("127.0.0.1:0".into()), ephemeral: true, ..Overrides::default() };
     let variables = [("VESTIBULE_LISTEN", "127.0.0.1:1")].map(|(n, v)| (n.to_owned(), v.to_owned()));
-    let config = Config::load(&overrides, variables.into_iter()).unwrap();
+    let config = Config::load(&overrides, variables.into_iter(), &SystemEntropy).unwrap();
     assert_eq!(config.listen.port, 0);
     assert!(matches!(config.database, Database::Ephemeral));
 }
@@ -376,4 +380,102 @@ fn secrets_do_not_show_in_debug_output() {
         ],
     );
     assert!(!format!("{:?}", config.unwrap()).contains("sesame"));
+}
+
+fn load_with_variables(variables: &[(&str, &str)]) -> Result<Config, Problems> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::load(&Overrides::default(), variables, &SystemEntropy)
+}
+
+#[test]
+fn port_is_that_of_the_hosting_platform_where_all_interfaces_are_listened_on() {
+    let image = [
+        ("VESTIBULE_LISTEN", "0.0.0.0:6870"),
+        ("VESTIBULE_GENERATE_CREDENTIALS", "true"),
+        ("VESTIBULE_ISSUER", "from_host"),
+    ];
+    let listen = |more: &[(&str, &str)]| {
+        load_with_variables(&[image.as_slice(), more].concat()).map(|config| config.listen.to_string())
+    };
+    assert_eq!(listen(&[]).unwrap(), "0.0.0.0:6870");
+    assert_eq!(listen(&[("PORT", "8080")]).unwrap(), "0.0.0.0:8080");
+    assert_eq!(listen(&[("PORT", "8080"), ("VESTIBULE_LISTEN", "[::]:6870")]).unwrap(), "[::]:8080");
+    let wrong = listen(&[("PORT", "http")]).unwrap_err().to_string();
+    assert!(wrong.contains("PORT: listen = \"0.0.0.0:http\": must be HOST:PORT"), "{wrong}");
+    // On anybody's own machine it is the application's.
+    assert_eq!(load_with_variables(&[("PORT", "3000")]).unwrap().listen.to_string(), "localhost:6870");
+}
+
+#[test]
+fn credentials_are_made_where_none_are_set() {
+    let exposed = [
+        ("VESTIBULE_LISTEN", "0.0.0.0:6870"),
+        ("VESTIBULE_GENERATE_CREDENTIALS", "true"),
+        ("VESTIBULE_ISSUER", "from_host"),
+    ];
+    let with = |more: &[(&str, &str)]| load_with_variables(&[exposed.as_slice(), more].concat());
+    let secret_of = |config: &Config| config.shown_client().unwrap().1.unwrap().expose_secret().to_owned();
+    let config = with(&[]).unwrap();
+    assert!(config.generated.client_secret && config.generated.control_token);
+    assert_eq!(config.shown_client().unwrap().0, DEFAULT_CLIENT_ID);
+    assert_eq!(config.shown_public_client(), Some(DEFAULT_SPA_CLIENT_ID));
+    assert_ne!(secret_of(&config), secret_of(&with(&[]).unwrap()), "new ones at each start");
+    assert!(secret_of(&config).len() > 40);
+
+    let token = ("VESTIBULE_CONTROL__TOKEN", "a token of our own");
+    let config = with(&[token]).unwrap();
+    assert!(config.generated.client_secret && !config.generated.control_token);
+    let own = [("VESTIBULE_CLIENT_ID", "skc_1"), ("VESTIBULE_CLIENT_SECRET", "a secret of our own")];
+    let config = with(&own).unwrap();
+    assert!(!config.generated.client_secret && config.generated.control_token);
+    assert_eq!(secret_of(&config), "a secret of our own");
+    // Half of a pair is a mistake still.
+    assert!(with(&own[1..]).is_err());
+    let production = with(&[("VESTIBULE_MODE", "production")]).unwrap_err().to_string();
+    assert!(production.contains("client_secret"), "{production}");
+}
+
+#[test]
+fn the_host_of_a_request_is_the_issuer_where_that_is_wanted_and_it_is_of_a_private_network() {
+    let mut config = load("issuer = \"from_host\"").unwrap();
+    config.settle_public_urls(6870, None);
+    let environment = config.environment;
+    for (host, url) in [
+        ("localhost:32768", "http://localhost:32768"),
+        ("192.168.0.9:32768", "http://192.168.0.9:32768"),
+        ("vestibule:6870", "http://vestibule:6870"),
+        ("host.docker.internal", "http://host.docker.internal"),
+        // A stranger may own such names and addresses.
+        ("vestibule.example", "http://localhost:6870"),
+        ("203.0.113.7:80", "http://localhost:6870"),
+        ("localhost/a", "http://localhost:6870"),
+        ("user@localhost", "http://localhost:6870"),
+    ] {
+        assert_eq!(environment.public_url_for(false, Some(host)).issuer(), url, "{host}");
+        assert!(environment.is_issuer(url), "{host}");
+    }
+    assert_eq!(environment.public_url_for(true, Some("localhost:32768")).issuer(), "https://localhost:32768");
+    assert!(!environment.is_issuer("http://vestibule.example"));
+    assert!(!environment.is_issuer("http://localhost:32768/e/a"));
+
+    let isolated = Environment { name: EnvironmentName::parse("a"), ..environment };
+    for (host, url) in [
+        ("localhost:32768", "http://localhost:32768/e/a"),
+        ("a.localhost:32768", "http://a.localhost:32768"),
+        ("vestibule:6870", "http://vestibule:6870/e/a"),
+    ] {
+        let asked = isolated.public_url_for(false, Some(host));
+        assert_eq!(asked.issuer(), url);
+        assert!(isolated.is_issuer(url), "{url}");
+        assert_eq!(isolated.urls_seen_from(&asked)[0].issuer(), url);
+    }
+    assert!(!isolated.is_issuer("http://localhost:32768"));
+
+    // Where URLs are set, and in production mode, they alone count.
+    let set = load("issuer = \"from_host\"\npublic_urls = [\"http://localhost:1\"]").unwrap();
+    assert!(!set.environment.issuer_from_host);
+    let production = "mode = \"production\"\nissuer = \"from_host\"\npublic_urls = [\"https://id.example.com\"]\n\
+                      [smtp]\nhost = \"smtp.example.com\"";
+    let client = "\n[[clients]]\nclient_id = \"skc_1\"\nclient_secret = \"a secret of our own\"\n";
+    assert!(!load(&format!("{production}{client}")).unwrap().environment.issuer_from_host);
 }

@@ -9,7 +9,7 @@ use crate::service::environments::{EnvironmentView, view};
 
 /// `GET /dashboard`
 pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
-    let shown = view(&context.environment, None);
+    let shown = view(&context.environment, &context.public_url, None);
     let url = context.issuer().to_owned();
     let id = shown.client_id.clone().unwrap_or_default();
     let secret = shown.client_secret.clone();

@@ -21,6 +21,7 @@ fn environment() -> Environment {
         id: "env_1".into(),
         mode: Mode::Development,
         public_urls: vec![PublicUrl::parse("http://localhost:6870").unwrap()],
+        issuer_from_host: false,
         strict_redirects: true,
         clients: vec![Client {
             client_id: "skc_1".into(),

@@ -3,7 +3,8 @@
 //! which testers make while it runs; every use case receives the one it works in.
 
 use super::client::Client;
-use super::environment_name::EnvironmentName;
+use super::environment_name::{EnvironmentName, urls_of};
+use super::host::{host_of, is_private};
 use super::public_url::{FALLBACK_URL, PublicUrl};
 use super::settings::{
     Branding, Limits, LoginHintMode, LogoutConfirm, MailFrom, ManagementSettings, Mode, PasswordlessSettings,
@@ -22,8 +23,12 @@ pub struct Environment {
     pub name: Option<EnvironmentName>,
     pub mode: Mode,
     /// Base URLs under which this environment is reached, without a trailing slash. The first is the default.
-    /// Issuers, links and redirects are built from these alone, never from a request's own words.
+    /// Issuers, links and redirects are built from these alone, and from a request's own words only where
+    /// `issuer_from_host` says so.
     pub public_urls: Vec<PublicUrl>,
+    /// May the `Host` of a request make a URL that is not among them, as long as it is one of one's own networks? For
+    /// containers, whose port on the outside is known to nobody when they start.
+    pub issuer_from_host: bool,
     /// In development mode, refuse loopback `http` redirect URIs that are not registered.
     pub strict_redirects: bool,
     pub clients: Vec<Client>,
@@ -66,12 +71,17 @@ impl Environment {
 
     /// Is this one of the environment's issuers? Any of its URLs is; tokens of all of them are its own.
     pub fn is_issuer(&self, issuer: &str) -> bool {
+        let is_of_host = |url: PublicUrl| {
+            self.urls_of_host(url.is_secure(), url.authority()).iter().any(|u| u.issuer() == issuer)
+        };
         self.public_urls.iter().any(|u| u.issuer() == issuer)
+            || PublicUrl::parse(issuer).is_ok_and(is_of_host)
     }
 
     /// The public URL a request belongs to: the one whose host and port it names, preferring its scheme,
-    /// else the first one configured. `authority` is the request's `Host`; it chooses, it never adds.
-    pub fn public_url_for(&self, secure: bool, authority: Option<&str>) -> &PublicUrl {
+    /// else the first one configured. `authority` is the request's `Host`; it chooses, and adds only where
+    /// `issuer_from_host` says so.
+    pub fn public_url_for(&self, secure: bool, authority: Option<&str>) -> PublicUrl {
         let wanted = authority.map(str::to_ascii_lowercase);
         let mut named = self.public_urls.iter().filter(|u| Some(u.authority()) == wanted.as_deref());
         let scheme = if secure { "https" } else { "http" };
@@ -80,7 +90,33 @@ impl Environment {
             .chain(first)
             .find(|u| u.scheme() == scheme)
             .or(first)
-            .or(self.public_urls.first())
-            .unwrap_or(&FALLBACK_URL)
+            .cloned()
+            .or_else(|| self.urls_of_host(secure, authority?).into_iter().next())
+            .or_else(|| self.public_urls.first().cloned())
+            .unwrap_or_else(|| FALLBACK_URL.clone())
+    }
+
+    /// The URLs to show to whoever asked under this one.
+    pub fn urls_seen_from(&self, asked: &PublicUrl) -> Vec<PublicUrl> {
+        let mut urls = self.urls_of_host(asked.is_secure(), asked.authority());
+        urls.extend(self.public_urls.iter().filter(|url| !urls.contains(url)).cloned().collect::<Vec<_>>());
+        urls
+    }
+
+    /// The URLs that a request's `Host` makes, where it may.
+    fn urls_of_host(&self, secure: bool, authority: &str) -> Vec<PublicUrl> {
+        if !self.issuer_from_host || !is_private(&host_of(authority)) {
+            return vec![];
+        }
+        let scheme = if secure { "https" } else { "http" };
+        let url = PublicUrl::parse(&format!("{scheme}://{authority}"));
+        let Some(url) = url.ok().filter(|url| url.path().is_empty()) else { return vec![] };
+        match &self.name {
+            Some(name) if EnvironmentName::of_authority(authority).as_ref() != Some(name) => {
+                // By path first: that is how the request came.
+                urls_of(name, &[url]).into_iter().rev().collect()
+            }
+            _ => vec![url],
+        }
     }
 }

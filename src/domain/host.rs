@@ -33,6 +33,16 @@ pub fn can_be_rebound(host: &str) -> bool {
         && !PRIVATE_ZONES.iter().any(|zone| host.ends_with(zone))
 }
 
+/// Is it a name or address that leads nowhere beyond one's own networks? A link to it in an email cannot lead to a stranger
+/// who forged the `Host` of a request.
+pub fn is_private(host: &str) -> bool {
+    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        Err(_) => !host.is_empty() && !can_be_rebound(host),
+    }
+}
+
 /// Scheme, host and port of a URL or of an `Origin` header (RFC 6454 §4), default ports filled in. `None` for the
 /// opaque origin, `null`.
 pub fn origin_of(url: &str) -> Option<url::Origin> {
@@ -56,6 +66,32 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(host_of(authority), host, "{authority:?}");
+        }
+    }
+
+    #[test]
+    fn only_names_and_addresses_of_ones_own_networks_are_private() {
+        for host in [
+            "localhost",
+            "a.localhost",
+            "vestibule",
+            "host.docker.internal",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.17.0.2",
+            "192.168.0.9",
+            "169.254.1.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(is_private(host), "{host}");
+        }
+        for host in
+            ["", "vestibule.example", "0.0.0.0", "203.0.113.7", "::", "2001:db8::1", "::ffff:203.0.113.7"]
+        {
+            assert!(!is_private(host), "{host}");
         }
     }
 

@@ -86,7 +86,7 @@ pub async fn delete(Control(context): Control, name: web::Path<String>) -> Answe
 /// The environment that this request is in: URLs, credentials, settings.
 #[utoipa::path(get, path = "/_emulator/v1/environment", tag = "environments", responses((status = 200, body = EnvironmentView)))]
 pub async fn current(Control(context): Control) -> Answer {
-    Ok(json(&environments::view(&context.environment, None)))
+    Ok(json(&environments::view(&context.environment, &context.public_url, None)))
 }
 
 /// The settings as they hold now.

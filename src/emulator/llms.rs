@@ -10,7 +10,7 @@ use crate::service::environments::view;
 pub async fn show(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let url = context.issuer();
     let may_control = guard::control(&request, &context).is_ok();
-    let shown = view(&context.environment, None);
+    let shown = view(&context.environment, &context.public_url, None);
     let credentials = match (may_control, shown.client_id, shown.client_secret) {
         (true, Some(id), Some(secret)) => {
             let public = context.environment.first_public_client().map_or_else(String::new, |client| {

@@ -147,7 +147,7 @@ impl EnvironmentRegistry {
     pub fn context_of(&self, runtime: Arc<EnvironmentRuntime>, asked: EnvironmentSelector<'_>) -> Context {
         current_request::note(|notes| notes.environment = Some(runtime.clone()));
         let live = runtime.live();
-        let public_url = live.environment.public_url_for(asked.over_tls, asked.authority).clone();
+        let public_url = live.environment.public_url_for(asked.over_tls, asked.authority);
         if asked.authority.is_some_and(|a| !a.eq_ignore_ascii_case(public_url.authority())) {
             tracing::debug!(
                 host = asked.authority,

@@ -18,11 +18,12 @@ fn inbox_url(config: &Config) -> Option<String> {
     config.control.enabled.then(|| format!("{}/_emulator/inbox", environment_url(config)))
 }
 
-/// A short banner. Only the well-known secret is printed; a secret of one's own stays where it was put.
+/// A short banner. Only secrets that are nobody's own are printed: the well-known one, and those made at the start.
 pub fn print(config: &Config, addresses: &Addresses) {
     let (client_id, secret) = config.shown_client().unwrap_or_default();
     let is_well_known = secret.is_some_and(|s| s.expose_secret() == DEFAULT_CLIENT_SECRET);
-    let secret = if is_well_known { DEFAULT_CLIENT_SECRET } else { "(as configured)" };
+    let is_shown = is_well_known || config.generated.client_secret;
+    let secret = secret.filter(|_| is_shown).map_or("(as configured)", |s| s.expose_secret());
     let listened: Vec<String> = addresses.listen.iter().map(ToString::to_string).collect();
     let mut out = format!(
         "\n  Vestibule {} on {}\n\n    environment URL  {}\n    client id        {client_id}\n    client secret    {secret}\n",
@@ -32,6 +33,12 @@ pub fn print(config: &Config, addresses: &Addresses) {
     );
     if let Some(client_id) = config.shown_public_client() {
         out.push_str(&format!("    public client    {client_id} (no secret, PKCE: for apps in a browser)\n"));
+    }
+    if let Some(token) = config.control.token.as_ref().filter(|_| config.generated.control_token) {
+        out.push_str(&format!(
+            "    control token    {} (the password of the dashboard)\n",
+            token.expose_secret()
+        ));
     }
     if let Some(url) = inbox_url(config) {
         out.push_str(&format!("    dashboard        {}/dashboard\n", environment_url(config)));
@@ -51,7 +58,7 @@ pub fn print(config: &Config, addresses: &Addresses) {
     if let Some(database) = postgres_of(config) {
         out.push_str(&format!("    database         {database}\n"));
     }
-    if is_well_known {
+    if is_shown {
         out.push('\n');
         for line in render_env(EnvFormat::Dotenv, &ApplicationCredentials::from(config).variables()).lines() {
             out.push_str(&format!("    {line}\n"));
@@ -85,6 +92,7 @@ pub fn facts(config: &Config, addresses: &Addresses) -> ServerFacts {
         ca_bundle_file: addresses.ca_bundle_file.clone(),
         client_id: credentials.client_id,
         client_secret: credentials.client_secret,
+        control_token: config.control.token.clone().filter(|_| config.generated.control_token),
         spa_client_id: credentials.spa_client_id,
         inbox_url: inbox_url(config),
         mode: Some(config.environment.mode.as_str().to_owned()),

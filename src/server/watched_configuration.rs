@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::task::spawn_blocking;
 
-use crate::config::{Config, ConfigurationUpdate, Overrides, configuration_file};
+use crate::config::{Config, ConfigurationUpdate, Overrides, Source, configuration_file};
 use crate::crypto::entropy::SystemEntropy;
 use crate::domain::ids::{IdKind, many_ids};
 use crate::runtime::{EnvironmentRegistry, SavedConfiguration, StartError};
@@ -59,7 +59,8 @@ impl WatchedConfiguration {
         let server = default.server.clone();
         let (watched, layers) = (self.clone(), server.layers());
         let update = spawn_blocking(move || {
-            let later = Config::load(&watched.overrides, watched.variables.iter().cloned())?;
+            let (source, base) = Source::of(&watched.overrides, watched.variables.iter().cloned());
+            let later = Config::read(source, &base)?;
             layers.updated(&later)
         });
         let path = self.path.display();

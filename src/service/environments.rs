@@ -63,8 +63,9 @@ const MAX_ENVIRONMENTS: i64 = 10_000;
 pub const PAGE: usize = 200;
 const PAGE_ROWS: i64 = 200;
 
-pub fn view(environment: &Environment, created_at_ms: Option<i64>) -> EnvironmentView {
-    let urls = &environment.public_urls;
+/// An environment as it is shown to whoever asked under this URL.
+pub fn view(environment: &Environment, asked: &PublicUrl, created_at_ms: Option<i64>) -> EnvironmentView {
+    let urls = environment.urls_seen_from(asked);
     let first = urls.first().map(|u| u.issuer().to_owned()).unwrap_or_default();
     let by_path = urls.iter().find(|u| !u.path().is_empty()).map(|u| u.issuer().to_owned());
     let shown = environment.clients.iter().find(|c| !c.is_public()).or(environment.clients.first());
@@ -89,7 +90,7 @@ pub async fn list(context: &Context, after: &str, part: &str) -> Result<Vec<Envi
     if after.is_empty()
         && let Some(default) = context.registry.get()
     {
-        found.push(view(&default.live().environment, None));
+        found.push(view(&default.live().environment, &context.public_url, None));
     }
     let (server, store) = (&context.runtime.server, context.store());
     let records = store.environment_records(after, part, PAGE_ROWS).await?;
@@ -101,7 +102,7 @@ pub async fn list(context: &Context, after: &str, part: &str) -> Result<Vec<Envi
         let name = record.name.as_deref().and_then(EnvironmentName::parse);
         let clients = clients.get(&record.id).map(Vec::as_slice).unwrap_or_default();
         let environment = changed_environment(server, name.as_ref(), record, clients)?;
-        found.push(view(&environment, Some(record.created_at_ms)));
+        found.push(view(&environment, &context.public_url, Some(record.created_at_ms)));
     }
     Ok(found)
 }
@@ -129,7 +130,7 @@ pub async fn show(context: &Context, name: &str) -> Result<EnvironmentView, Cont
     let record =
         context.store().environment_named(name.as_str()).await?.ok_or_else(|| unknown(name.as_str()))?;
     let runtime = open(context, &name).await?;
-    Ok(view(&runtime.live().environment, Some(record.created_at_ms)))
+    Ok(view(&runtime.live().environment, &context.public_url, Some(record.created_at_ms)))
 }
 
 /// Makes an environment. It signs with the keys of the default one, under an issuer of its own.
@@ -205,7 +206,7 @@ pub async fn create(context: &Context, wanted: CreateEnvironment) -> Result<Envi
         context.registry.forget(&name);
         return Err(refused);
     }
-    Ok(view(&runtime.live().environment, Some(record.created_at_ms)))
+    Ok(view(&runtime.live().environment, &context.public_url, Some(record.created_at_ms)))
 }
 
 fn object_or_nothing(value: &Value) -> Value {

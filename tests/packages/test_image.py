@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import select
+import socket
+import socketserver
 import subprocess
+import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +23,7 @@ from package.project import PACKAGING, ROOT, VERSION, Target
 from sign_in import signed_in_address
 from vestibule_testing import attach
 
+PORT = "46870"
 TOKEN = "a-token-that-is-long-enough-for-this"
 SECRET = "a-secret-that-is-long-enough-for-this"
 
@@ -48,42 +55,79 @@ def in_root(root: Path, *command: str, **variables: str) -> list[str]:
 
 
 @contextmanager
-def started(root: Path, **variables: str) -> Iterator[str]:
-    """The URL of a server that runs as the image does."""
+def started(root: Path, **variables: str) -> Iterator[None]:
+    """A server that runs as the image does, on this port: the image's own may be taken on this machine."""
     with subprocess.Popen(
-        in_root(root, "/usr/local/bin/vestibule", VESTIBULE_READY_FILE="/tmp/ready.json", **variables),
+        in_root(root, "/usr/local/bin/vestibule", VESTIBULE_READY_FILE="/tmp/ready.json", PORT=PORT, **variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     ) as server:
         try:
             wait_for(root / "tmp/ready.json", lambda: server.poll() is None)
-            yield "http://localhost:" + variables["VESTIBULE_LISTEN"].rsplit(":", 1)[1]
+            yield
         finally:
             server.terminate()
             output, _ = server.communicate(timeout=30)
+            (root / "tmp/output").write_text(output)
         assert server.returncode == 0, output
 
 
+@contextmanager
+def mapped_port() -> Iterator[str]:
+    """The URL of a port that a container engine would choose, which leads to the server's."""
+
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", int(PORT))) as inside:
+                ends = {self.request: inside, inside: self.request}
+                while True:
+                    for end in select.select(list(ends), [], [])[0]:
+                        data = end.recv(65536)
+                        if not data:
+                            return
+                        ends[end].sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Forward) as outside:
+        outside.daemon_threads = True
+        threading.Thread(target=outside.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield f"http://localhost:{outside.server_address[1]}"
+        outside.shutdown()
+
+
 def test_the_image_signs_in_without_root_and_is_healthy(root: Path) -> None:
-    variables = {
-        # The image's own port may be taken on this machine.
-        "VESTIBULE_LISTEN": "0.0.0.0:46870",
-        "VESTIBULE_PUBLIC_URLS": "http://localhost:46870",
-        "VESTIBULE_CLIENT_SECRET": SECRET,
+    own = {
+        "VESTIBULE_PUBLIC_URLS": f"http://localhost:{PORT}",
         "VESTIBULE_CLIENT_ID": "skc_1000000000000000001",
+        "VESTIBULE_CLIENT_SECRET": SECRET,
         "VESTIBULE_CONTROL__TOKEN": TOKEN,
     }
-    with started(root, **variables) as url:
-        server = attach(url, token=TOKEN)
+    with started(root, **own):
+        server = attach(f"http://localhost:{PORT}", token=TOKEN)
+        assert server.client_id == "skc_1000000000000000001"
         assert signed_in_address(server.new_environment(instant_sign_in=True)) == "ada@example.com"
         healthcheck = re.search(r"CMD \[(.*)\]", instructions()["HEALTHCHECK"])
         assert healthcheck is not None
-        command = [word.strip(' "') for word in healthcheck[1].split(",")]
-        here = [word.replace(":6870", ":46870") for word in command]
-        subprocess.run(in_root(root, "/usr/local/bin/" + here[0], *here[1:]), check=True, timeout=30)
+        name, *arguments = [word.strip(' "') for word in healthcheck[1].split(",")]
+        command = in_root(root, f"/usr/local/bin/{name}", *arguments, PORT=PORT, **own)
+        subprocess.run(command, check=True, timeout=30)
     kept = list((root / "data").iterdir())
     assert kept and all(path.stat().st_uid == USER for path in kept)
+    assert SECRET not in (root / "tmp/output").read_text()
+
+
+def test_without_any_setting_the_image_prints_credentials_and_serves_a_port_that_it_does_not_know(root: Path) -> None:
+    with started(root), mapped_port() as url:
+        ready = json.loads((root / "tmp/ready.json").read_text())
+        assert ready["client_secret"] != "test_vestibule_local_development_secret_do_not_deploy_6870"
+        server = attach(url, token=ready["control_token"])
+        environment = server.new_environment(instant_sign_in=True)
+        assert environment.url.startswith(f"{url}/e/")
+        assert signed_in_address(environment) == "ada@example.com"
+        with urllib.request.urlopen(f"{url}/.well-known/openid-configuration", timeout=30) as response:
+            assert json.load(response)["issuer"] == url
+    output = (root / "tmp/output").read_text()
+    assert ready["client_secret"] in output and ready["control_token"] in output
 
 
 def test_the_image_holds_the_program_and_what_it_needs_alone(root: Path) -> None:
