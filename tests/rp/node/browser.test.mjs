@@ -15,8 +15,9 @@ let browser;
 /** The application: everything it does is the library's. */
 const page = (script) => `<!doctype html><html lang="en"><title>Application</title><link rel="icon" href="data:,">
 <script src="/oidc-client-ts.min.js"></script><script>
+const authority = ${JSON.stringify(vestibule.url)};
 const manager = new oidc.UserManager({
-  authority: ${JSON.stringify(vestibule.url)}, client_id: 'single-page', redirect_uri: location.origin + '/callback',
+  authority, client_id: 'single-page', redirect_uri: location.origin + '/callback',
   silent_redirect_uri: location.origin + '/silent', post_logout_redirect_uri: location.origin + '/bye',
   scope: new URLSearchParams(location.search).get('scope') ?? 'openid profile email', loadUserInfo: true, automaticSilentRenew: false,
 });
