@@ -1,4 +1,4 @@
-// Scalekit's Node SDK, unmodified, on plain http. The snippet of the README is the first test.
+// Scalekit's Node SDK, unmodified, on plain http.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ScalekitClient } from '@scalekit-sdk/node';

@@ -7,10 +7,11 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+/** The program under test. */
 export const binary = process.env.VESTIBULE_BIN ?? fileURLToPath(new URL('../../../target/debug/vestibule', import.meta.url));
 
 /** What the caller's shell or CI sets for a server of its own is not for these. */
-const environment = Object.fromEntries(
+export const environment = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('VESTIBULE_')),
 );
 
