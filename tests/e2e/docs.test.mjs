@@ -71,6 +71,8 @@ async function follow(name, server, app) {
       set[variable] = value.replace(DEFAULT_URL, server.url);
     } else if (command === 'vestibule') {
       await startsWithoutArguments();
+    } else if (command === 'vestibule --version') {
+      assert.match((await run(binary, ['--version'])).stdout, /^vestibule \d+\.\d+\.\d+/);
     } else if (command.startsWith('npm install ')) {
       const { dependencies } = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8'));
       assert.ok(dependencies[command.slice('npm install '.length)], command);
@@ -120,6 +122,10 @@ for (const name of ['README.md', 'docs/QUICKSTART.md']) {
     assert.equal(await follow(name, vestibule, app), 'Hello, ada@example.com');
   });
 }
+
+test('docs/INSTALL.md leads to a server that runs', async () => {
+  await follow('docs/INSTALL.md', vestibule);
+});
 
 test('the samples for Node sign a user in, read codes, move time, break things and receive webhooks', async () => {
   await vestibule.moveClock(61);

@@ -80,6 +80,21 @@ fn a_server_that_ends_after_it_listened_fails_the_step_and_says_why() {
 }
 
 #[test]
+fn the_documentation_names_every_input_and_output() {
+    let action = std::fs::read_to_string(root().join("action.yml")).unwrap();
+    let document = std::fs::read_to_string(root().join("docs/CI.md")).unwrap();
+    let (inputs, rest) = action.split_once("\noutputs:\n").unwrap();
+    let (outputs, _) = rest.split_once("\nruns:\n").unwrap();
+    let names = |part: &str| -> Vec<String> {
+        let lines = part.lines().filter(|l| l.starts_with("  ") && !l.starts_with("    "));
+        lines.filter_map(|l| Some(l.trim().strip_suffix(':')?.to_owned())).collect()
+    };
+    for name in names(inputs.split_once("\ninputs:\n").unwrap().1).into_iter().chain(names(outputs)) {
+        assert!(document.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn the_action_hands_every_input_to_the_step() {
     let action = std::fs::read_to_string(root().join("action.yml")).unwrap();
     let script = std::fs::read_to_string(root().join("scripts/action-start")).unwrap();

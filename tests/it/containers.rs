@@ -48,14 +48,8 @@ fn the_dockerfile_copies_all_that_the_program_is_made_of() {
 }
 
 #[test]
-fn the_snippet_of_the_documentation_is_of_the_compose_file_and_starts() {
-    let document = read("docs/CONTROL.md");
-    let snippet = document.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
-    let compose = read("docker-compose.yml");
-    for line in snippet.lines() {
-        assert!(compose.lines().any(|l| l == line), "{line}");
-    }
-    check_settings(snippet, 4);
+fn the_settings_of_the_compose_recipe_have_no_mistake() {
+    check_settings(&read("docs/ci/compose.yml"), 6);
 }
 
 #[test]

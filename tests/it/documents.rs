@@ -10,27 +10,77 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-const DOCUMENTS: [&str; 13] = [
-    "README.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "docs/ARCHITECTURE.md",
-    "docs/COMPATIBILITY.md",
-    "docs/CONTROL.md",
-    "docs/INSTALL.md",
-    "docs/OPERATIONS.md",
-    "docs/RELIABILITY.md",
-    "docs/SECURITY.md",
-    "docs/STANDARDS.md",
-    "packaging/README.md",
-];
+/// Every chapter of the book, and the documents beside it.
+fn documents() -> Vec<String> {
+    let elsewhere = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "packaging/README.md"];
+    let mut chapters: Vec<String> = std::fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".md"))
+        .map(|name| format!("docs/{name}"))
+        .collect();
+    chapters.sort();
+    elsewhere.map(str::to_owned).into_iter().chain(chapters).collect()
+}
+
+/// Where the links of a text lead: `[text](target)`.
+fn links(text: &str) -> Vec<&str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect()
+}
+
+/// The anchors of a document, as forges and mdBook make them of its headings.
+fn anchors(text: &str) -> Vec<String> {
+    let mut is_code = false;
+    let mut anchors = vec![];
+    for line in text.lines() {
+        is_code ^= line.trim_start().starts_with("```");
+        if is_code || !line.starts_with('#') {
+            continue;
+        }
+        let heading = line.trim_start_matches('#').trim().to_lowercase();
+        let is_kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+        anchors.push(heading.chars().filter(is_kept).map(|c| if c == ' ' { '-' } else { c }).collect());
+    }
+    anchors
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let mut followed = 0;
+    for document in documents() {
+        let text = read(&document);
+        let folder = root().join(&document).parent().unwrap().to_owned();
+        for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { root().join(&document) } else { folder.join(file) };
+            assert!(target.exists(), "{document} links to {link}");
+            if !anchor.is_empty() {
+                let there = anchors(&std::fs::read_to_string(&target).unwrap());
+                assert!(there.iter().any(|a| a == anchor), "{document} links to {link}: {there:?}");
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 80, "{followed}");
+}
+
+#[test]
+fn every_chapter_is_in_the_book_once() {
+    let summary = read("docs/SUMMARY.md");
+    let mut listed: Vec<String> = links(&summary).into_iter().map(|name| format!("docs/{name}")).collect();
+    listed.sort();
+    let chapters: Vec<String> = documents()
+        .into_iter()
+        .filter(|name| name.starts_with("docs/") && name != "docs/SUMMARY.md")
+        .collect();
+    assert_eq!(listed, chapters);
+}
 
 #[test]
 fn every_test_that_a_document_names_exists() {
     let mut named = 0;
-    for document in DOCUMENTS {
-        let text = read(document);
+    for document in documents() {
+        let text = read(&document);
         let words: Vec<&str> = text.split('`').collect();
         // `file` `test`, with nothing between them but a space.
         for at in (1..words.len().saturating_sub(2)).step_by(2) {
@@ -50,12 +100,12 @@ fn every_test_that_a_document_names_exists() {
 
 #[test]
 fn every_file_that_a_document_names_exists() {
-    for document in DOCUMENTS {
-        for word in read(document).split(['`', '(', ')', ' ', ',', '\n']) {
-            let names_a_file =
-                ["docs/", "tests/", "scripts/", "./scripts/", "src/"].iter().any(|p| word.starts_with(p));
+    for document in documents() {
+        for word in read(&document).split(['`', '(', ')', ' ', ',', '\n']) {
+            let folders = ["docs/", "tests/", "scripts/", "./scripts/", "src/", "helpers/"];
+            let names_a_file = folders.iter().any(|folder| word.starts_with(folder));
             if names_a_file && !word.ends_with('/') {
-                assert!(root().join(word.trim_end_matches('.')).exists(), "{document} names {word}");
+                assert!(root().join(word.trim_end_matches(['.', ':'])).exists(), "{document} names {word}");
             }
         }
     }
@@ -126,9 +176,12 @@ fn every_part_of_the_tests_that_a_document_names_is_one_that_ci_runs() {
     let test = read("scripts/test");
     let all = test.split("parts=(").find(|t| t.starts_with("lint")).unwrap().split(')').next().unwrap();
     let mut named = 0;
-    for file in ["docs/SECURITY.md", "docs/COMPATIBILITY.md"] {
-        for rest in read(file).split("./scripts/test ").skip(1) {
+    for file in documents() {
+        for rest in read(&file).split("./scripts/test ").skip(1) {
             let part: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            if part.is_empty() {
+                continue;
+            }
             assert!(all.split(' ').any(|p| p == part), "{file}: {part}");
             named += 1;
         }

@@ -57,6 +57,7 @@ mod rest_description;
 mod roles;
 mod roles_storage;
 mod running_server;
+mod samples;
 mod seed_and_import;
 mod sessions;
 mod sign_in_storage;
