@@ -17,15 +17,16 @@ const OWN_FIELDS: [&str; 6] = [
     "instant_sign_in",
 ];
 
-/// Adds an application, in the words of `[[clients]]`: with an id and a secret of your own. They are made when left out.
+/// Creates an application, with the fields of `[[clients]]`, an ID and a secret of your own. They are generated when
+/// left out.
 #[utoipa::path(post, path = "/_emulator/v1/clients", tag = "clients", request_body(content = Object, description = "Fields of a client."),
     responses((status = 201, body = ClientView), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(fields): Body<Value>) -> Answer {
     Ok(created(&clients::create(&context, fields).await.map_err(refuse)?))
 }
 
-/// Changes of an application what Scalekit's API has no fields for: secrets of your own, pushed authorization requests,
-/// the algorithm of ID tokens, `instant_sign_in`. The response has every field of `[[clients]]`, secrets included.
+/// Changes the fields of an application that Scalekit's API does not have: secrets of your own, pushed authorization
+/// requests, the algorithm of ID tokens, `instant_sign_in`. The response has every field of `[[clients]]`, with secrets.
 #[utoipa::path(patch, path = "/_emulator/v1/clients/{client_id}", tag = "clients", params(("client_id" = String, Path)),
     request_body(content = Object, description = "`client_secret`, `client_secrets`, `client_secret_argon2`, \
         `require_pushed_authorization_requests`, `id_token_signed_response_alg` or `instant_sign_in`, in the words of \

@@ -46,13 +46,13 @@ impl ClockInput {
     }
 }
 
-/// The environment's time.
+/// Returns the environment's time.
 #[utoipa::path(get, path = "/_emulator/v1/clock", tag = "clock", responses((status = 200, body = ClockView)))]
 pub async fn show(Control(context): Control) -> Answer {
     Ok(json(&clock::show(&context)))
 }
 
-/// Sets, moves, freezes or resumes the clock, for everything and on all servers.
+/// Sets, advances, freezes or resumes the clock, on all servers.
 #[utoipa::path(put, path = "/_emulator/v1/clock", tag = "clock", request_body = ClockInput,
     responses((status = 200, body = ClockView), (status = 400, body = super::ProblemDocument)))]
 pub async fn change(Control(context): Control, Body(input): Body<ClockInput>) -> Answer {
@@ -67,7 +67,7 @@ pub async fn change(Control(context): Control, Body(input): Body<ClockInput>) ->
     Ok(json(&clock::change(&context, change).await.map_err(refuse)?))
 }
 
-/// Back to real time.
+/// Returns the clock to real time.
 #[utoipa::path(delete, path = "/_emulator/v1/clock", tag = "clock", responses((status = 200, body = ClockView)))]
 pub async fn reset(Control(context): Control) -> Answer {
     Ok(json(&clock::reset(&context).await.map_err(refuse)?))

@@ -35,7 +35,7 @@ pub struct EnvironmentList {
     pub environments: Vec<EnvironmentView>,
 }
 
-/// The default environment and the isolated ones, by name.
+/// Lists the default environment and the isolated ones, by name.
 #[utoipa::path(get, path = "/_emulator/v1/environments", tag = "environments",
     params(("after" = Option<String>, Query, description = "Only names after this one."),
         ("q" = Option<String>, Query, description = "Only isolated ones whose name contains this.")),
@@ -47,7 +47,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
     Ok(json(&EnvironmentList { environments }))
 }
 
-/// Makes an isolated environment, with credentials of its own.
+/// Creates an isolated environment, with credentials of its own.
 #[utoipa::path(post, path = "/_emulator/v1/environments", tag = "environments", request_body = Option<EnvironmentInput>,
     responses((status = 201, body = EnvironmentView), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(input): Body<EnvironmentInput>) -> Answer {
@@ -68,7 +68,7 @@ pub async fn delete_all(Control(context): Control) -> Answer {
     Ok(json(&Deleted { deleted: environments::delete_all(&context).await.map_err(refuse)? }))
 }
 
-/// One isolated environment.
+/// Returns one isolated environment.
 #[utoipa::path(get, path = "/_emulator/v1/environments/{name}", tag = "environments",
     params(("name" = String, Path)), responses((status = 200, body = EnvironmentView), (status = 404, body = ProblemDocument)))]
 pub async fn show(Control(context): Control, name: web::Path<String>) -> Answer {
@@ -83,19 +83,19 @@ pub async fn delete(Control(context): Control, name: web::Path<String>) -> Answe
     Ok(no_content())
 }
 
-/// The environment that this request is in: URLs, credentials, settings.
+/// Returns the environment of this request: URLs, credentials, settings.
 #[utoipa::path(get, path = "/_emulator/v1/environment", tag = "environments", responses((status = 200, body = EnvironmentView)))]
 pub async fn current(Control(context): Control) -> Answer {
     Ok(json(&environments::view(&context.environment, &context.public_url, None)))
 }
 
-/// The settings as they hold now.
+/// Returns the current settings.
 #[utoipa::path(get, path = "/_emulator/v1/settings", tag = "settings", responses((status = 200, body = Settings)))]
 pub async fn show_settings(Control(context): Control) -> Answer {
     Ok(json(&Settings::from(&*context.environment)))
 }
 
-/// Changes settings: those that are named, by the rules of the configuration. `null` goes back to the configured one.
+/// Changes the given settings. `null` returns to the configured value.
 #[utoipa::path(patch, path = "/_emulator/v1/settings", tag = "settings", request_body(content = Object, description = "Any part of the settings."),
     responses((status = 200, body = Settings), (status = 400, body = ProblemDocument)))]
 pub async fn change_settings(Control(context): Control, Body(patch): Body<Value>) -> Answer {
@@ -108,7 +108,7 @@ pub struct RedirectChecks {
     pub checks: Vec<RedirectCheck>,
 }
 
-/// Would this URL be allowed as a redirect, here, in development and in production, and why?
+/// Checks whether a URL is allowed as a redirect here, in development and in production, and says why.
 #[utoipa::path(get, path = "/_emulator/v1/redirects/check", tag = "settings",
     params(("url" = String, Query), ("client_id" = Option<String>, Query)),
     responses((status = 200, body = RedirectChecks), (status = 400, body = ProblemDocument)))]

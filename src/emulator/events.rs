@@ -59,7 +59,8 @@ fn view(context: &Context, event: &Event) -> Value {
     serde_json::to_value(event.payload(context.environment_id())).unwrap_or_default()
 }
 
-/// Events, newest first; with `wait_ms`, not before there is one or the time is over. `cursor` says where the list stands: take it before a change, and `since` it only what that change caused counts.
+/// Lists events, newest first. With `wait_ms`, waits until there is one. Pass the `cursor` of an earlier response as
+/// `since` to get only newer events.
 #[utoipa::path(get, path = "/_emulator/v1/events", tag = "events",
     params(("type" = Option<String>, Query, description = "Only events of this type, such as `organization.created`."),
         ("organization_id" = Option<String>, Query, description = "Only events of this organization."),
@@ -83,8 +84,8 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
     Ok(json(&EventList { events, next_page_token, cursor: cursor.max(newest) }))
 }
 
-/// Events as they happen, as server-sent events: `event: event`, the event as webhooks tell it in `data`. Goes on after
-/// `since`, or after the `Last-Event-ID` that browsers send when they connect again.
+/// Sends events as they happen, as server-sent events: `event: event`, with the body of a webhook in `data`.
+/// Continues after `since`, or after the `Last-Event-ID` that browsers send when they reconnect.
 #[utoipa::path(get, path = "/_emulator/v1/events/stream", tag = "events",
     params(("type" = Option<String>, Query, description = "Only events of this type."),
         ("organization_id" = Option<String>, Query, description = "Only events of this organization."),

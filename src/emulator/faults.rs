@@ -61,7 +61,7 @@ pub struct FaultList {
     pub built_in: Vec<BuiltInFaultView>,
 }
 
-/// The rules with their counts, and the built-in ones.
+/// Lists the rules with their counts, and the built-in ones.
 #[utoipa::path(get, path = "/_emulator/v1/faults", tag = "faults", responses((status = 200, body = FaultList)))]
 pub async fn list(Control(context): Control) -> Answer {
     let found = faults::list(&context).await.map_err(|failure| refuse(failure.into()))?;
@@ -72,7 +72,7 @@ pub async fn list(Control(context): Control) -> Answer {
     }))
 }
 
-/// Adds a rule. Answers that it touches carry `x-vestibule-fault` with its id.
+/// Creates a rule. Responses that it affects have its ID in `x-vestibule-fault`.
 #[utoipa::path(post, path = "/_emulator/v1/faults", tag = "faults", request_body = FaultRule,
     responses((status = 201, body = FaultView), (status = 400, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(rule): Body<FaultRule>) -> Answer {

@@ -93,7 +93,7 @@ pub struct FlowDetail {
     pub steps: Vec<StepView>,
 }
 
-/// Sign-ins, newest first.
+/// Lists sign-ins, newest first.
 #[utoipa::path(get, path = "/_emulator/v1/flows", tag = "flows",
     params(("email" = Option<String>, Query, description = "An address or a part of one."), ("client_id" = Option<String>, Query),
         ("status" = Option<String>, Query, description = "INITIATED, PENDING, SUCCESS or FAILED; several with commas."),
@@ -121,7 +121,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
     Ok(json(&FlowList { flows: rows.into_iter().map(FlowView::from).collect(), total, next_page_token }))
 }
 
-/// One sign-in with its timeline.
+/// Returns one sign-in with its timeline.
 #[utoipa::path(get, path = "/_emulator/v1/flows/{id}", tag = "flows", params(("id" = String, Path)),
     responses((status = 200, body = FlowDetail), (status = 404, body = ProblemDocument)))]
 pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {

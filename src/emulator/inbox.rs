@@ -95,7 +95,8 @@ fn failed(failure: crate::service::Failure) -> actix_web::Error {
     refuse(failure.into())
 }
 
-/// Emails, newest first; with `wait_ms`, not before there is one or the time is over. `cursor` says where the inbox stands: take it before a sign-in, and `since` it only that sign-in's emails count.
+/// Lists emails, newest first. With `wait_ms`, waits until there is one. Pass the `cursor` of an earlier response as
+/// `since` to get only newer emails.
 #[utoipa::path(get, path = "/_emulator/v1/messages", tag = "inbox",
     params(("to" = Option<String>, Query, description = "Only emails to this address."),
         ("auth_request_id" = Option<String>, Query, description = "Only emails of this sign-in."),
@@ -135,7 +136,8 @@ async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, actix
     Ok(newest.into_iter().next().map_or_else(|| BEGINNING.to_owned(), |m| m.id))
 }
 
-/// The newest email, as soon as there is one. One that is there already counts: where the address may have received one before, ask for newer ones with `since`, or for those of one sign-in with `auth_request_id`.
+/// Returns the newest email, and waits for one if there is none. An email that is there already counts: if the
+/// address may have received one before, pass `since` or `auth_request_id`.
 #[utoipa::path(get, path = "/_emulator/v1/messages/latest", tag = "inbox",
     params(("to" = Option<String>, Query, description = "To this address."),
         ("auth_request_id" = Option<String>, Query, description = "Of this sign-in."),
@@ -165,14 +167,14 @@ async fn find(context: &Context, id: &str) -> Result<InboxMessage, actix_web::Er
     found.ok_or_else(|| refuse(ControlError::NotFound(format!("there is no email {id}"))))
 }
 
-/// One email.
+/// Returns one email.
 #[utoipa::path(get, path = "/_emulator/v1/messages/{id}", tag = "inbox", params(("id" = String, Path)),
     responses((status = 200, body = MessageView), (status = 404, body = ProblemDocument)))]
 pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {
     Ok(json(&MessageView::from(find(&context, &id).await?)))
 }
 
-/// The HTML part of an email, to look at.
+/// Returns the HTML part of an email.
 #[utoipa::path(get, path = "/_emulator/v1/messages/{id}/html", tag = "inbox", params(("id" = String, Path)),
     responses((status = 200, body = String, content_type = "text/html"), (status = 404, body = ProblemDocument)))]
 pub async fn html(Control(context): Control, id: web::Path<String>) -> Answer {
@@ -184,7 +186,7 @@ pub async fn html(Control(context): Control, id: web::Path<String>) -> Answer {
         .body(message.html_body))
 }
 
-/// The source of an email, as an SMTP server would receive it.
+/// Returns the source of an email, as an SMTP server receives it.
 #[utoipa::path(get, path = "/_emulator/v1/messages/{id}/raw", tag = "inbox", params(("id" = String, Path)),
     responses((status = 200, body = String, content_type = "message/rfc822"), (status = 404, body = ProblemDocument)))]
 pub async fn raw(Control(context): Control, id: web::Path<String>) -> Answer {
@@ -205,7 +207,7 @@ pub async fn raw(Control(context): Control, id: web::Path<String>) -> Answer {
         .body(bytes))
 }
 
-/// Empties the inbox, or deletes what one address received.
+/// Deletes all emails, or those to one address.
 #[utoipa::path(delete, path = "/_emulator/v1/messages", tag = "inbox",
     params(("to" = Option<String>, Query, description = "Only emails to this address.")),
     responses((status = 200, body = Deleted), (status = 400, body = ProblemDocument)))]
@@ -224,8 +226,8 @@ pub async fn delete_one(Control(context): Control, id: web::Path<String>) -> Ans
     Err(refuse(ControlError::NotFound(format!("there is no email {id}"))))
 }
 
-/// Emails as they come, as server-sent events: `event: message`, the email as JSON in `data`. Goes on after `since`, or
-/// after the `Last-Event-ID` that browsers send when they connect again.
+/// Sends emails as they arrive, as server-sent events: `event: message`, with the email as JSON in `data`. Continues
+/// after `since`, or after the `Last-Event-ID` that browsers send when they reconnect.
 #[utoipa::path(get, path = "/_emulator/v1/messages/events", tag = "inbox",
     params(("to" = Option<String>, Query, description = "Only emails to this address."),
         ("auth_request_id" = Option<String>, Query, description = "Only emails of this sign-in."),

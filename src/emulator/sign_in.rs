@@ -21,8 +21,8 @@ pub struct SignInInput {
     pub parameters: BTreeMap<String, String>,
 }
 
-/// Goes the whole way of an authorization request for an address, and tells where the browser would be now. The
-/// client has to allow it (`instant_sign_in`).
+/// Completes an authorization request for an email address and returns the callback URL. The client must allow it
+/// (`instant_sign_in`).
 #[utoipa::path(post, path = "/_emulator/v1/sign-in", tag = "sign-in", request_body = SignInInput,
     responses((status = 200, body = InstantSignIn), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument)))]
 pub async fn sign_in(Control(context): Control, Body(input): Body<SignInInput>) -> Answer {

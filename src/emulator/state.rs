@@ -25,7 +25,8 @@ pub enum Kept {
     Faults,
 }
 
-/// Back to the seed: users as seeded, nobody signed in, no email, no log; settings, clock and faults as at the start.
+/// Returns to the start: users as seeded, nobody signed in, no email, no log; settings, clock and faults as at the
+/// start.
 #[utoipa::path(post, path = "/_emulator/v1/reset", tag = "state", request_body = Option<ResetInput>,
     responses((status = 204), (status = 400, body = ProblemDocument)))]
 pub async fn reset(Control(context): Control, Body(input): Body<ResetInput>) -> Answer {
@@ -38,7 +39,7 @@ pub async fn reset(Control(context): Control, Body(input): Body<ResetInput>) -> 
     Ok(no_content())
 }
 
-/// The whole state as one document. It holds private keys.
+/// Returns the whole state as one document. It contains private keys.
 #[utoipa::path(get, path = "/_emulator/v1/snapshot", tag = "state", responses((status = 200, body = Snapshot)))]
 pub async fn snapshot(Control(context): Control) -> Answer {
     Ok(json(&snapshot::snapshot(&context).await.map_err(refuse)?))
@@ -51,7 +52,7 @@ pub struct Restored {
     pub ignored: Vec<String>,
 }
 
-/// Replaces the whole state by a snapshot's, of this server or of another, on either database.
+/// Replaces the whole state with a snapshot, of this server or another, on either database.
 #[utoipa::path(put, path = "/_emulator/v1/snapshot", tag = "state", request_body = Snapshot,
     responses((status = 200, body = Restored), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn restore(Control(context): Control, Body(document): Body<Value>) -> Answer {
@@ -65,7 +66,7 @@ pub struct Seeded {
     pub organizations: usize,
 }
 
-/// Adds users, organizations, roles and permissions in the words of the configuration. Resets go back to them too.
+/// Adds users, organizations, roles and permissions, named as in the configuration. Resets return to them too.
 #[utoipa::path(post, path = "/_emulator/v1/seed", tag = "state",
     request_body(content = Object, description = "`users`, `organizations`, `roles` and `permissions`."),
     params(("until_reset" = Option<bool>, Query, description = "Let the next reset forget them.")),
@@ -81,13 +82,13 @@ pub struct ScenarioList {
     pub scenarios: Vec<String>,
 }
 
-/// Names of the scenarios in the configured folder.
+/// Lists the scenarios in the configured folder.
 #[utoipa::path(get, path = "/_emulator/v1/scenarios", tag = "state", responses((status = 200, body = ScenarioList)))]
 pub async fn scenarios(Control(context): Control) -> Answer {
     Ok(json(&ScenarioList { scenarios: state::scenarios(&context).await }))
 }
 
-/// Resets the environment and makes it what the scenario says.
+/// Resets the environment and loads a scenario.
 #[utoipa::path(post, path = "/_emulator/v1/scenarios/{name}/load", tag = "state", params(("name" = String, Path)),
     responses((status = 204), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn load_scenario(Control(context): Control, name: web::Path<String>) -> Answer {

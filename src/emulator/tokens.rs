@@ -31,7 +31,7 @@ pub struct MintInput {
     pub id_token_lifetime_s: Option<i64>,
 }
 
-/// Tokens for a user, as if that user had just signed in. They introspect, refresh and can be revoked like any.
+/// Issues tokens for a user, as if that user had just signed in. They can be introspected, refreshed and revoked.
 #[utoipa::path(post, path = "/_emulator/v1/tokens", tag = "tokens", request_body = MintInput,
     responses((status = 200, body = crate::service::token::TokenResponse), (status = 400, body = ProblemDocument)))]
 pub async fn mint(Control(context): Control, Body(input): Body<MintInput>) -> Answer {
@@ -58,7 +58,7 @@ pub struct DecodeInput {
     pub client_id: Option<String>,
 }
 
-/// What any token says, and whether this environment would accept it now, check by check.
+/// Decodes a token and says, check by check, whether this environment accepts it.
 #[utoipa::path(post, path = "/_emulator/v1/tokens/decode", tag = "tokens", request_body = DecodeInput,
     responses((status = 200, body = DecodedToken), (status = 400, body = ProblemDocument)))]
 pub async fn decode(Control(context): Control, Body(input): Body<DecodeInput>) -> Answer {

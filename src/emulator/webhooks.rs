@@ -28,27 +28,27 @@ pub struct Replayed {
     pub replayed: u64,
 }
 
-/// The webhook endpoints, with their secrets.
+/// Lists the webhook endpoints, with their secrets.
 #[utoipa::path(get, path = "/_emulator/v1/webhooks", tag = "webhooks", responses((status = 200, body = WebhookList)))]
 pub async fn list(Control(context): Control) -> Answer {
     Ok(json(&WebhookList { webhooks: webhooks::list(&context).await.map_err(refuse)? }))
 }
 
-/// Creates an endpoint. Events that happen from now on are sent to it.
+/// Creates an endpoint. It receives the events that happen from now on.
 #[utoipa::path(post, path = "/_emulator/v1/webhooks", tag = "webhooks", request_body = CreateWebhook,
     responses((status = 201, body = WebhookView), (status = 400, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(wanted): Body<CreateWebhook>) -> Answer {
     Ok(created(&webhooks::create(&context, wanted).await.map_err(refuse)?))
 }
 
-/// An endpoint, with its secret.
+/// Returns an endpoint, with its secret.
 #[utoipa::path(get, path = "/_emulator/v1/webhooks/{id}", tag = "webhooks", params(("id" = String, Path)),
     responses((status = 200, body = WebhookView), (status = 404, body = ProblemDocument)))]
 pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {
     Ok(json(&webhooks::get(&context, &id).await.map_err(refuse)?))
 }
 
-/// Changes an endpoint; what is left out stays.
+/// Changes the given fields of an endpoint.
 #[utoipa::path(patch, path = "/_emulator/v1/webhooks/{id}", tag = "webhooks", params(("id" = String, Path)),
     request_body = ChangeWebhook,
     responses((status = 200, body = WebhookView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
@@ -60,7 +60,7 @@ pub async fn change(
     Ok(json(&webhooks::change(&context, &id, &change).await.map_err(refuse)?))
 }
 
-/// Deletes an endpoint. What waits for it is not sent any more.
+/// Deletes an endpoint. Deliveries that wait for it are dropped.
 #[utoipa::path(delete, path = "/_emulator/v1/webhooks/{id}", tag = "webhooks", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDocument)))]
 pub async fn delete(Control(context): Control, id: web::Path<String>) -> Answer {
@@ -68,7 +68,7 @@ pub async fn delete(Control(context): Control, id: web::Path<String>) -> Answer 
     Ok(no_content())
 }
 
-/// Gives an endpoint a new secret. Until the overlap is over, deliveries carry a signature by the old one too.
+/// Creates a new secret for an endpoint. Until the overlap is over, deliveries are signed with the old one too.
 #[utoipa::path(post, path = "/_emulator/v1/webhooks/{id}/rotate-secret", tag = "webhooks", params(("id" = String, Path)),
     request_body = RotateSecret,
     responses((status = 200, body = WebhookView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
@@ -80,7 +80,7 @@ pub async fn rotate_secret(
     Ok(json(&webhooks::rotate_secret(&context, &id, &wanted).await.map_err(refuse)?))
 }
 
-/// Sends an endpoint an event that never happened.
+/// Sends a sample event to an endpoint.
 #[utoipa::path(post, path = "/_emulator/v1/webhooks/{id}/test", tag = "webhooks", params(("id" = String, Path)),
     request_body = SendTestEvent,
     responses((status = 201, body = DeliveryView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
@@ -92,7 +92,7 @@ pub async fn send_test_event(
     Ok(created(&webhooks::send_test_event(&context, &id, &wanted).await.map_err(refuse)?))
 }
 
-/// What was sent to an endpoint, with every attempt and its response, the newest first.
+/// Lists deliveries to an endpoint, newest first, with every attempt and its response.
 #[utoipa::path(get, path = "/_emulator/v1/webhooks/{id}/deliveries", tag = "webhooks",
     params(("id" = String, Path),
         ("status" = Option<String>, Query, description = "`QUEUED`, `RETRYING`, `SUCCESS` or `FAILED`."),
