@@ -15,19 +15,19 @@ pub struct FaultRule {
     /// Which requests. Without it, all of them.
     #[serde(default, rename = "match")]
     pub matches: FaultMatch,
-    /// The first matching request that goes wrong, counted from 1.
+    /// The first matching request that fails, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nth: Option<u64>,
-    /// How many go wrong before the rule rests.
+    /// How many requests fail. Without it, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// The share of matching requests that go wrong, from 0 to 1.
+    /// The probability that a matching request fails, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
-    /// Milliseconds to wait first.
+    /// Delay in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
-    /// What happens then. Without it, only the waiting.
+    /// What happens to them. Without it, they are only delayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<FaultEffect>,
 }

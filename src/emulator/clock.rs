@@ -15,11 +15,11 @@ const MAX_ADVANCE_S: i64 = 315_360_000;
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClockInput {
-    /// Be this time now, RFC 3339.
+    /// The time to set, RFC 3339.
     pub now: Option<String>,
-    /// Seconds to move on; back, when negative. At most ten years.
+    /// Seconds to advance; negative moves back. At most ten years.
     pub advance_s: Option<i64>,
-    /// Stand still, or run on from where it stood.
+    /// `true` freezes the clock, `false` resumes it.
     pub frozen: Option<bool>,
     /// Date tokens by this clock even where it is ahead of real time. Most clients refuse such tokens.
     pub date_tokens_ahead: Option<bool>,

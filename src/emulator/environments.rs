@@ -15,18 +15,18 @@ use crate::service::settings::{self, Settings};
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnvironmentInput {
-    /// Part of its host name; made up when left out.
+    /// Its name, part of the host name; generated when left out.
     pub name: Option<String>,
-    /// Over the configured settings, in the words of the configuration, `clients` included.
+    /// Settings that differ from the server's, named as in the configuration, `clients` included.
     #[schema(value_type = Object)]
     pub settings: Value,
-    /// `users` and `organizations`, in the words of the configuration.
+    /// `users` and `organizations`, named as in the configuration.
     #[schema(value_type = Object)]
     pub seed: Value,
     pub clock: ClockInput,
-    /// Callbacks of the client that is made.
+    /// Callbacks of the client that is created.
     pub redirect_uris: Vec<String>,
-    /// May the control API sign users in for that client without an email?
+    /// Allows instant sign-in to the client that is created.
     pub instant_sign_in: bool,
 }
 

@@ -64,7 +64,7 @@ fn view(context: &Context, event: &Event) -> Value {
 #[utoipa::path(get, path = "/_emulator/v1/events", tag = "events",
     params(("type" = Option<String>, Query, description = "Only events of this type, such as `organization.created`."),
         ("organization_id" = Option<String>, Query, description = "Only events of this organization."),
-        ("since" = Option<String>, Query, description = "Only events newer than this one, by its id, or than this cursor."),
+        ("since" = Option<String>, Query, description = "Only events newer than this one (its ID) or this cursor."),
         ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait for an event, at most 60000."),
         ("page_size" = Option<i64>, Query), ("page_token" = Option<String>, Query)),
     responses((status = 200, body = EventList), (status = 400, body = ProblemDocument)))]
@@ -89,7 +89,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
 #[utoipa::path(get, path = "/_emulator/v1/events/stream", tag = "events",
     params(("type" = Option<String>, Query, description = "Only events of this type."),
         ("organization_id" = Option<String>, Query, description = "Only events of this organization."),
-        ("since" = Option<String>, Query, description = "First those newer than this event, by its id, or than this cursor.")),
+        ("since" = Option<String>, Query, description = "Starts after this event (its ID) or this cursor.")),
     responses((status = 200, body = String, content_type = "text/event-stream"), (status = 400, body = ProblemDocument)))]
 pub async fn stream(request: HttpRequest, Control(context): Control) -> Answer {
     let mut filter = Query::of(&request)

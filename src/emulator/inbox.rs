@@ -100,7 +100,7 @@ fn failed(failure: crate::service::Failure) -> actix_web::Error {
 #[utoipa::path(get, path = "/_emulator/v1/messages", tag = "inbox",
     params(("to" = Option<String>, Query, description = "Only emails to this address."),
         ("auth_request_id" = Option<String>, Query, description = "Only emails of this sign-in."),
-        ("since" = Option<String>, Query, description = "Only emails newer than this one, by its id, or than this cursor."),
+        ("since" = Option<String>, Query, description = "Only emails newer than this one (its ID) or this cursor."),
         ("q" = Option<String>, Query, description = "Part of subject, text, code or address."),
         ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait for an email, at most 60000."),
         ("page_size" = Option<i64>, Query), ("page_token" = Option<String>, Query)),
@@ -141,7 +141,7 @@ async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, actix
 #[utoipa::path(get, path = "/_emulator/v1/messages/latest", tag = "inbox",
     params(("to" = Option<String>, Query, description = "To this address."),
         ("auth_request_id" = Option<String>, Query, description = "Of this sign-in."),
-        ("since" = Option<String>, Query, description = "Newer than this email, by its id, or than this cursor."),
+        ("since" = Option<String>, Query, description = "Newer than this email (its ID) or this cursor."),
         ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait, at most 60000; 10000 when left out.")),
     responses((status = 200, body = MessageView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn latest(request: HttpRequest, Control(context): Control) -> Answer {
@@ -231,7 +231,7 @@ pub async fn delete_one(Control(context): Control, id: web::Path<String>) -> Ans
 #[utoipa::path(get, path = "/_emulator/v1/messages/events", tag = "inbox",
     params(("to" = Option<String>, Query, description = "Only emails to this address."),
         ("auth_request_id" = Option<String>, Query, description = "Only emails of this sign-in."),
-        ("since" = Option<String>, Query, description = "First those newer than this email, by its id, or than this cursor.")),
+        ("since" = Option<String>, Query, description = "Starts after this email (its ID) or this cursor.")),
     responses((status = 200, body = String, content_type = "text/event-stream"), (status = 400, body = ProblemDocument)))]
 pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
     let mut filter = Query::of(&request)

@@ -14,7 +14,7 @@ use crate::service::instant_sign_in::{self, InstantSignIn};
 #[serde(deny_unknown_fields)]
 pub struct SignInInput {
     pub email: String,
-    /// The URL that the application would send the browser to, as an SDK makes it.
+    /// The authorization URL that the application sends the browser to.
     pub authorization_url: Option<String>,
     /// Instead of the URL, its parameters: `client_id`, `redirect_uri`, `scope`, `state`, `nonce`, `code_challenge` …
     #[serde(default)]

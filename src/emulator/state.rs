@@ -69,7 +69,7 @@ pub struct Seeded {
 /// Adds users, organizations, roles and permissions, named as in the configuration. Resets return to them too.
 #[utoipa::path(post, path = "/_emulator/v1/seed", tag = "state",
     request_body(content = Object, description = "`users`, `organizations`, `roles` and `permissions`."),
-    params(("until_reset" = Option<bool>, Query, description = "Let the next reset forget them.")),
+    params(("until_reset" = Option<bool>, Query, description = "Adds them until the next reset only.")),
     responses((status = 200, body = Seeded), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn seed(request: HttpRequest, Control(context): Control, Body(value): Body<Value>) -> Answer {
     let until_reset = Query::of(&request).and_then(|q| q.boolean("until_reset")).map_err(refuse)?;

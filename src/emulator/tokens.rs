@@ -21,7 +21,7 @@ pub struct MintInput {
     pub nonce: Option<String>,
     /// Id or external id.
     pub organization_id: Option<String>,
-    /// Laid over the claims of access and ID token.
+    /// Added to the claims of access and ID token; replaces those of the same name.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub claims: Map<String, Value>,

@@ -30,7 +30,7 @@ pub struct MintTokens {
     pub scope: Vec<String>,
     pub nonce: Option<String>,
     pub organization_id: Option<String>,
-    /// Laid over the claims of access and ID token.
+    /// Added to the claims of access and ID token; replaces those of the same name.
     pub claims: Map<String, Value>,
     pub access_token_lifetime_s: Option<i64>,
     pub id_token_lifetime_s: Option<i64>,

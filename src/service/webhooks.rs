@@ -90,7 +90,7 @@ pub struct SendTestEvent {
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replay {
-    /// One delivery, by its event, whatever its status is.
+    /// One delivery, by its event, whatever its status.
     pub event_id: Option<String>,
     /// Without `event_id`: those of this status; `FAILED` when left out.
     pub status: Option<String>,

@@ -20,7 +20,7 @@ const EXPIRED_AGO_S: i64 = 3600;
 /// What testers want different about tokens.
 #[derive(Debug, Clone, Default)]
 pub struct TokenOverrides {
-    /// Laid over the claims of access and ID token.
+    /// Added to the claims of access and ID token; replaces those of the same name.
     pub claims: serde_json::Map<String, Value>,
     pub access_token_lifetime_s: Option<i64>,
     pub id_token_lifetime_s: Option<i64>,
