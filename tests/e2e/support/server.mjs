@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** The program under test. */
 export const binary = process.env.VESTIBULE_BIN ?? fileURLToPath(new URL('../../../target/debug/vestibule', import.meta.url));
 
 /** What the caller's shell or CI sets for a server of its own is not for these. */
