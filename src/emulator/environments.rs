@@ -110,7 +110,8 @@ pub struct RedirectChecks {
 
 /// Checks whether a URL is allowed as a redirect here, in development and in production, and says why.
 #[utoipa::path(get, path = "/_emulator/v1/redirects/check", tag = "settings",
-    params(("url" = String, Query), ("client_id" = Option<String>, Query)),
+    params(("url" = String, Query, description = "The URL to check."),
+        ("client_id" = Option<String>, Query, description = "For this application; for all when left out.")),
     responses((status = 200, body = RedirectChecks), (status = 400, body = ProblemDocument)))]
 pub async fn check_redirect(request: HttpRequest, Control(context): Control) -> Answer {
     let query = Query::of(&request).map_err(refuse)?;

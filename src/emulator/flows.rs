@@ -95,7 +95,8 @@ pub struct FlowDetail {
 
 /// Lists sign-ins, newest first.
 #[utoipa::path(get, path = "/_emulator/v1/flows", tag = "flows",
-    params(("email" = Option<String>, Query, description = "An address or a part of one."), ("client_id" = Option<String>, Query),
+    params(("email" = Option<String>, Query, description = "An address or a part of one."),
+        ("client_id" = Option<String>, Query, description = "Only sign-ins to this application."),
         ("status" = Option<String>, Query, description = "INITIATED, PENDING, SUCCESS or FAILED; several with commas."),
         ("page_size" = Option<i64>, Query), ("page_token" = Option<String>, Query)),
     responses((status = 200, body = FlowList), (status = 400, body = ProblemDocument)))]

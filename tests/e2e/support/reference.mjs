@@ -34,14 +34,22 @@ const REPLACED = {
 };
 const MAX_TEXT = 160;
 
+/** Parameters that many calls have, and that the document does not explain. */
+const COMMON = {
+  page_size: 'How many entries a page has.',
+  page_token: '`next_page_token` of the page before.',
+};
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
+
 const oneLine = (text = '') => text.split(/\s+/).join(' ').trim();
 const cell = (text) => oneLine(text).replaceAll('|', '\\|');
 
 /** Every call as a section, by tag. `examples` is a map from `METHOD /path` to what was sent and received. */
 export function referenceMarkdown(api, examples, serverUrl) {
-  const operations = Object.entries(api.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({
+  const operations = Object.entries(api.paths).flatMap(([path, methods]) => METHODS.filter((method) => methods[method]).map((method) => ({
     name: `${method.toUpperCase()} ${path.slice(CONTROL.length)}`,
-    operation,
+    operation: methods[method],
   })));
   const unknown = [...new Set(operations.flatMap(({ operation }) => operation.tags))].filter((tag) => !(tag in TITLES));
   if (unknown.length) throw new Error(`tags without a title: ${unknown}`);
@@ -57,7 +65,7 @@ function section(api, { name, operation }, example, serverUrl) {
   const parts = [`### \`${name}\``, oneLine(operation.summary)];
   if (operation.description) parts.push(oneLine(operation.description));
   const query = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query');
-  if (query.length) parts.push(table('query', query.map((one) => [one.name, typeOf(api, one.schema), one.required, one.description])));
+  if (query.length) parts.push(table('query', query.map((one) => [one.name, typeOf(api, one.schema), one.required, one.description ?? COMMON[one.name]])));
   const body = operation.requestBody;
   if (body) parts.push(bodyText(api, body));
   parts.push(['```sh', curl(name, example, serverUrl), '```'].join('\n'), result(example, serverUrl));
@@ -67,7 +75,10 @@ function section(api, { name, operation }, example, serverUrl) {
 function bodyText(api, body) {
   const schema = resolve(api, body.content['application/json'].schema);
   const fields = Object.entries(schema.properties ?? {});
-  if (!fields.length) return `The body has: ${oneLine(body.description ?? schema.description).replace(/\.$/, '')}, named as in [Configuration](CONFIGURATION.md).`;
+  if (!fields.length) {
+    const what = oneLine(body.description ?? schema.description).replace(/\.$/, '').replace(/^Fields/, 'the fields').replace(/^Any/, 'any');
+    return `The body has ${what}, named as in [Configuration](CONFIGURATION.md).`;
+  }
   const required = schema.required ?? [];
   return table('body', fields.map(([field, about]) => [field, typeOf(api, about), required.includes(field), about.description ?? describe(api, about)]));
 }
