@@ -1,5 +1,5 @@
 import { expect, test as base } from '@playwright/test';
-import { vestibuleFixtures } from '@vestibule/testing/playwright';
+import { vestibuleFixtures } from '@vestibule-idp/testing/playwright';
 
 const test = vestibuleFixtures(base);
 

@@ -119,6 +119,17 @@ def test_shell_scripts_have_no_mistake_that_shellcheck_finds() -> None:
     run("shellcheck", *scripts, *sorted((ROOT / "scripts").glob("action-*")), cwd=ROOT)
 
 
+def test_the_samples_for_testcontainers_have_no_mistake_of_syntax() -> None:
+    samples = ROOT / "packaging/testcontainers"
+    run("node", "--check", samples / "start.mjs", cwd=ROOT)
+    compile((samples / "start.py").read_text(), "start.py", "exec")
+    assert run("gofmt", "-l", samples, cwd=ROOT) == ""
+    if shutil.which("javac") is None:
+        pytest.skip("a JDK is not installed")
+    # It stops before it looks for the classes.
+    run("javac", "-proc:none", "-XDshould-stop.ifNoError=PARSE", samples / "StartTest.java", cwd=ROOT)
+
+
 def test_the_repository_is_named_alike_everywhere() -> None:
     for path in ("packaging/install.sh", "packaging/homebrew/vestibule.rb", "packaging/image/Dockerfile"):
         named = set(re.findall(r"https://github\.com/[\w-]+/[\w-]+", (ROOT / path).read_text()))
