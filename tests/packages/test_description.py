@@ -115,7 +115,8 @@ def test_workflows_have_no_mistake_that_actionlint_finds(tmp_path: Path) -> None
 def test_shell_scripts_have_no_mistake_that_shellcheck_finds() -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed")
-    scripts = [ROOT / "packaging/install.sh", ROOT / "scripts/package", ROOT / "tests/packages/run"]
+    names = ["packaging/install.sh", "scripts/newest-sdks", "scripts/package", "tests/packages/run"]
+    scripts = [ROOT / name for name in names]
     run("shellcheck", *scripts, *sorted((ROOT / "scripts").glob("action-*")), cwd=ROOT)
 
 
