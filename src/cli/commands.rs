@@ -74,7 +74,9 @@ fn serve(options: ServeOptions) -> anyhow::Result<()> {
     source.generate_credentials(&SystemEntropy);
     let config = Config::read(source, &base)?;
     if watched.is_some() && config.generated.is_any() {
-        anyhow::bail!("--watch cannot keep credentials that are made at each start: set client_secret and control.token, or leave --watch out");
+        anyhow::bail!(
+            "--watch cannot keep credentials that are made at each start: set client_secret and control.token, or leave --watch out"
+        );
     }
     let telemetry = telemetry::init(&config.log, config.traces.as_ref())?;
     // The server's own threads run requests; this runtime waits for signals and does background work.

@@ -28,7 +28,12 @@ pub struct ServerFacts {
     #[serde(default, serialize_with = "exposed", deserialize_with = "secret")]
     pub client_secret: Option<SecretString>,
     /// Where the server made it itself.
-    #[serde(default, serialize_with = "exposed", deserialize_with = "secret", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "exposed",
+        deserialize_with = "secret",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub control_token: Option<SecretString>,
     pub spa_client_id: Option<String>,
     /// `None`: the control API is off.

@@ -27,10 +27,7 @@ async fn a_reset_goes_back_to_the_seed_and_to_nothing_else(
     let users = server.do_control("GET", "/api/users", Value::Null).await;
     assert_eq!(users["users"].as_array().unwrap().len(), 1);
     assert_eq!(
-        (
-            &users["users"][0]["user_profile"]["name"],
-            &users["users"][0]["memberships"][0]["organization_id"]
-        ),
+        (&users["users"][0]["user_profile"]["name"], &users["users"][0]["memberships"][0]["organization_id"]),
         (&"Jane".into(), &"org_100000000000001".into())
     );
     assert!(
