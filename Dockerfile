@@ -9,6 +9,7 @@ COPY proto proto
 COPY migrations migrations
 COPY static static
 COPY templates templates
+COPY locales locales
 COPY docs/COMPATIBILITY.md docs/COMPATIBILITY.md
 # Integration tests and benchmarks are named by Cargo.toml but not built here.
 RUN mkdir -p tests/it bench/compare && touch tests/it/main.rs bench/compare/main.rs bench/one_port.rs bench/control.rs

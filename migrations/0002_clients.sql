@@ -19,6 +19,8 @@ CREATE TABLE clients (
     instant_sign_in BIGINT NOT NULL CHECK (instant_sign_in IN (0, 1)),
     -- An object: what Scalekit's API keeps with it beside that.
     api_json TEXT NOT NULL DEFAULT '{}',
+    -- An object: what its sign-in pages and emails have of their own.
+    branding_json TEXT NOT NULL DEFAULT '{}',
     created_at_ms BIGINT NOT NULL,
     updated_at_ms BIGINT NOT NULL,
     PRIMARY KEY (environment_id, id)

@@ -15,6 +15,7 @@
 //! - `runtime`: what a running server shares, an environment at work, a request's view of it.
 //! - `config`, `storage`, `mail`, `crypto`, `telemetry`: settings and the outside world. SQL is in `storage`
 //!   alone.
+//! - `locales`: what users read, in every language.
 //! - `domain`: pure rules; time and randomness are arguments.
 //!
 //! `docs/ARCHITECTURE.md` walks through one sign-in.
@@ -37,6 +38,8 @@ pub mod domain;
 pub mod emulator;
 #[doc(hidden)]
 pub mod http;
+#[doc(hidden)]
+pub mod locales;
 #[doc(hidden)]
 pub mod mail;
 #[doc(hidden)]

@@ -1,5 +1,5 @@
-// Sign-in works without this file. With it: pasted codes lose their spaces and words, "Resend" counts
-// down, the waiting tab continues by itself, and a link opened where the sign-in started needs no click.
+// Sign-in works without this file. With it: typed and pasted codes lose what is no digit, the cell to be typed into is
+// marked, "Resend" counts down, the waiting tab continues by itself, and a link opened where the sign-in started needs no click.
 (function () {
   'use strict';
 
@@ -10,6 +10,8 @@
   // A form of this page was submitted: its response decides where to go, not the status that is polled.
   var leaving = false;
 
+  // What is true only where this file runs.
+  each('[data-with-script]', function (element) { element.hidden = false; });
   each('[data-submitting]', function (text) { text.textContent = text.getAttribute('data-submitting'); });
   each('form[data-submit-now]', function (form) { form.submit(); });
 
@@ -24,20 +26,52 @@
     window.addEventListener('pageshow', function () { sent_at_ms = 0; leaving = false; });
   });
 
-  each('[data-pin] input', function (input) {
+  // Full-width and Arabic digits too: each of these rows begins at a multiple of 16.
+  function asciiDigits(text) {
+    return text.replace(/[\uff10-\uff19\u0660-\u0669\u06f0-\u06f9]/g, function (digit) {
+      return String(digit.charCodeAt(0) & 15);
+    });
+  }
+
+  each('[data-pin]', function (pin) {
+    var input = pin.querySelector('input');
+    var cells = pin.querySelectorAll('.boxes span');
+    var length = input.maxLength;
+    var before = input.value.length;
+
+    function markCell() {
+      var at = document.activeElement === input ? Math.min(input.selectionStart, length - 1) : -1;
+      Array.prototype.forEach.call(cells, function (cell, i) { cell.classList.toggle('active', i === at); });
+    }
+
+    function clean() {
+      var digits = asciiDigits(input.value).replace(/\D/g, '').slice(0, length);
+      if (digits !== input.value) { input.value = digits; }
+      var isComplete = digits.length === length && before < length;
+      before = digits.length;
+      markCell();
+      if (isComplete && pin.hasAttribute('data-submit-on-last-digit') && input.form.requestSubmit) {
+        input.form.requestSubmit();
+      }
+    }
+
     // Before maxlength cuts: "Acme 24: your code is 123 456" must leave 123456.
     input.addEventListener('paste', function (event) {
-      var text = (event.clipboardData || window.clipboardData).getData('text');
-      var whole = new RegExp('(?:^|\\D)(\\d(?:[ \\u00a0-]?\\d){' + (input.maxLength - 1) + '})(?!\\d)').exec(text);
-      var digits = (whole ? whole[1] : text).replace(/\D/g, '').slice(0, input.maxLength);
+      var text = asciiDigits((event.clipboardData || window.clipboardData).getData('text'));
+      var whole = new RegExp('(?:^|\\D)(\\d(?:[\\s\\u2010-\\u2015\\u2212-]?\\d){' + (length - 1) + '})(?!\\d)').exec(text);
+      var digits = (whole ? whole[1] : text).replace(/\D/g, '').slice(0, length);
       if (!digits) { return; }
       event.preventDefault();
       input.value = digits;
+      clean();
     });
-    input.addEventListener('input', function () {
-      var digits = input.value.replace(/\D/g, '');
-      if (digits !== input.value) { input.value = digits; }
-    });
+    // While an input method composes, the text is its own.
+    input.addEventListener('input', function (event) { if (!event.isComposing) { clean(); } });
+    input.addEventListener('compositionend', clean);
+    ['focus', 'blur'].forEach(function (name) { input.addEventListener(name, markCell); });
+    document.addEventListener('selectionchange', markCell);
+    pin.classList.add('marked');
+    markCell();
   });
 
   each('[data-resend-after-s]', function (button) {

@@ -1,7 +1,10 @@
 //! `[[clients]]`: the applications that the configuration registers.
 
+use std::path::Path;
+
 use secrecy::SecretString;
 
+use super::branding;
 use super::default_client;
 use super::secrets::SecretRules;
 use super::setting::{Pairs, Section, Setting};
@@ -153,7 +156,10 @@ pub(super) fn section() -> Section {
             SCOPES.facts(),
             GRANT_TYPES.facts(),
             CUSTOM_CLAIMS.facts(),
-        ],
+        ]
+        .into_iter()
+        .chain(branding::client_settings())
+        .collect(),
     }
 }
 
@@ -165,13 +171,19 @@ enum KindName {
 }
 
 /// The default clients, or those that are listed.
-pub(super) fn read(source: &mut Source, mode: Mode, is_local: bool, branding: &Branding) -> Vec<Client> {
+pub(super) fn read(
+    source: &mut Source,
+    base: &Path,
+    mode: Mode,
+    is_local: bool,
+    branding: &Branding,
+) -> Vec<Client> {
     let count = source.tables("clients");
     let is_guarded = !is_local || mode == Mode::Production;
     let rules = if is_guarded { SecretRules::HardToGuess } else { SecretRules::Any };
     let mut clients = default_client::read(source, mode, rules, branding, count == 0);
     for index in 0..count {
-        if let Some(client) = read_client(source, index, mode, rules, branding) {
+        if let Some(client) = read_client(source, base, index, mode, rules, branding) {
             if clients.iter().any(|c| c.client_id == client.client_id) {
                 source.problem(CLIENT_ID.at(index).key(), "is used by another client already");
             }
@@ -186,6 +198,7 @@ pub(super) fn read(source: &mut Source, mode: Mode, is_local: bool, branding: &B
 
 fn read_client(
     source: &mut Source,
+    base: &Path,
     index: usize,
     mode: Mode,
     rules: SecretRules,
@@ -222,6 +235,7 @@ fn read_client(
             grant_types: source.optional_list(&GRANT_TYPES.at(index)),
             custom_claims: source.optional_table(&CUSTOM_CLAIMS.at(index)).into_iter().collect(),
         },
+        branding: branding::read_client(source, base, index),
         kind,
         client_id: client_id?,
     })

@@ -8,7 +8,7 @@ use super::source::Source;
 use super::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SPA_CLIENT_ID};
 use crate::domain::client::{Client, ClientApiSettings, ClientKind, ClientSecret};
 use crate::domain::redirect_uri::RedirectPattern;
-use crate::domain::settings::{Branding, Mode};
+use crate::domain::settings::{Branding, ClientBranding, Mode};
 use crate::domain::signing_algorithm::SigningAlgorithm;
 
 pub(super) static CLIENT_ID: Setting<Option<&str>> = Setting::optional_text(
@@ -113,6 +113,7 @@ fn read_web(
         access_token_lifetime_s: None,
         instant_sign_in: source.boolean(&INSTANT_SIGN_IN),
         api: ClientApiSettings::default(),
+        branding: ClientBranding::default(),
     })
 }
 

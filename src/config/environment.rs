@@ -6,7 +6,7 @@ use std::path::Path;
 use super::setting::{Facts, Section, Setting};
 use super::source::Source;
 use super::{
-    branding, clients, limits, management, passwordless, sessions, test_users, token_template, tokens,
+    branding, clients, limits, management, pages, passwordless, sessions, test_users, token_template, tokens,
     webhooks,
 };
 use crate::domain::environment::{DEFAULT_ENVIRONMENT_ID, Environment};
@@ -174,7 +174,7 @@ pub(super) fn read(source: &mut Source, base: &Path, is_local: bool) -> Environm
         public_urls,
         strict_redirects: source.boolean(&STRICT_REDIRECTS),
         login_hint: source.choice(&LOGIN_HINT),
-        clients: clients::read(source, mode, is_local, &branding),
+        clients: clients::read(source, base, mode, is_local, &branding),
         test_users: test_users::read(source, mode, &passwordless),
         tokens: tokens::read(source),
         token_template: token_template::read(source),
@@ -191,6 +191,7 @@ pub(super) fn read(source: &mut Source, base: &Path, is_local: bool) -> Environm
         delivery_retry_percent: webhooks::read_retry_percent(source),
         mode,
         passwordless,
+        pages: pages::read(source),
         branding,
     }
 }

@@ -62,6 +62,7 @@ fn another_value(setting: &Facts) -> Value {
         "passwordless.connection_id" => "conn_1",
         "test_users.static_code" => "999999",
         "branding.accent_color" => "#000000",
+        "branding.terms_url" | "branding.privacy_url" => "https://example.com/other",
         "branding.support_email" | "mail.from_address" => "jane@example.com",
         "token_template.claims" => "user.email",
         _ => "another",

@@ -17,6 +17,7 @@ mod limits;
 mod listen_address;
 mod management;
 mod overrides;
+mod pages;
 mod passwordless;
 mod problem;
 mod reader;
@@ -110,6 +111,7 @@ pub fn sections() -> &'static [Section] {
             environment::faults_section(),
             tls::section(),
             branding::section(),
+            pages::section(),
             branding::mail_section(),
             smtp::section(),
             control::section(),

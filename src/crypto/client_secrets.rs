@@ -198,6 +198,7 @@ mod tests {
             access_token_lifetime_s: None,
             instant_sign_in: false,
             api: Default::default(),
+            branding: Default::default(),
         }
     }
 

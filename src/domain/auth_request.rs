@@ -515,6 +515,21 @@ impl<O: Origin> AuthRequest<O> {
     }
 }
 
+/// Longest code that is looked at, in characters; codes are shorter.
+const MAX_TYPED_CODE: usize = 64;
+
+/// A code as users type and paste it: in groups with spaces or dashes between, with invisible characters that came along,
+/// and with the digits of any script.
+pub fn typed_code(text: &str) -> String {
+    let is_between = |c: char| {
+        let category = CodePointMapData::<GeneralCategory>::new().get(c);
+        let is_dash = category == GeneralCategory::DashPunctuation || c == '\u{2212}';
+        is_dash || category == GeneralCategory::Format || c.is_whitespace()
+    };
+    let code: String = text.chars().filter(|c| !is_between(*c)).take(MAX_TYPED_CODE).collect();
+    ascii_digits(&code)
+}
+
 /// A code as keyboards of other scripts type it, with the digits of ours: Unicode's decimal digits stand in runs of ten,
 /// each beginning with its zero.
 pub fn ascii_digits(code: &str) -> String {

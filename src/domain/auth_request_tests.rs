@@ -43,6 +43,7 @@ fn started() -> AuthRequest {
             code_challenge: None,
             organization_id: None,
             claims: RequestedClaims::default(),
+            language: None,
         },
         browser_digest: "browser".into(),
         issuer: "http://localhost:6870".into(),
@@ -465,6 +466,16 @@ fn digits_of_all_scripts_are_the_digits_they_are() {
         assert_eq!(ascii_digits(typed), "048213", "{typed}");
     }
     assert_eq!(ascii_digits("1a\u{b2}\u{2460}\u{4e00}"), "1a\u{b2}\u{2460}\u{4e00}", "no decimal digits");
+}
+
+#[test]
+fn what_stands_between_the_digits_of_a_typed_code_is_left_out() {
+    for typed in ["048213", " 048 213\n", "048-213", "048\u{2013}213", "048\u{a0}213", "\u{200e}０４８\u{3000}２１３"] {
+        assert_eq!(typed_code(typed), "048213", "{typed:?}");
+    }
+    assert_eq!(typed_code("12a4 56"), "12a456", "a mistake stays one");
+    assert_eq!(typed_code(" - "), "");
+    assert_eq!(typed_code(&"1".repeat(1000)).len(), 64);
 }
 
 #[test]

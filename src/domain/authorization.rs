@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::client::Client;
 use super::client::check_redirect_uri;
 use super::environment::Environment;
+use super::language::Language;
 use super::pkce::CodeChallenge;
 
 /// Scopes with a meaning here; others are accepted and dropped (OpenID Connect Core 1.0 §3.1.2.1).
@@ -35,6 +36,9 @@ pub struct AuthorizationRequest {
     pub organization_id: Option<String>,
     #[serde(default)]
     pub claims: RequestedClaims,
+    /// Of pages and emails: what `ui_locales` asked for and, once pages are shown, else what the browser did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
 }
 
 /// `prompt`, reduced to what it makes the pages do. `consent` is accepted and means nothing here.
@@ -241,9 +245,10 @@ fn parse_rest(
     let one = |name| params.one(name).map_err(|e| invalid(e.to_string()));
     let owned = |name| one(name).map(|v| v.map(str::to_owned));
     // Read before anything is judged, so that a repeated parameter is refused whatever its value.
-    for name in ["ui_locales", "acr_values", "display", "domain", "domain_hint", "registration"] {
+    for name in ["acr_values", "display", "domain", "domain_hint", "registration"] {
         one(name)?;
     }
+    let ui_locales = one("ui_locales")?;
     check_response(one("response_type")?, one("response_mode")?)?;
     for (name, code) in [
         ("request", ErrorCode::RequestNotSupported),
@@ -268,6 +273,7 @@ fn parse_rest(
         code_challenge: parse_challenge(client, one("code_challenge")?, one("code_challenge_method")?)?,
         organization_id: owned("organization_id")?,
         claims: parse_claims(one("claims")?)?,
+        language: ui_locales.and_then(Language::of_ui_locales),
     })
 }
 

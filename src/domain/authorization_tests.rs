@@ -6,6 +6,7 @@ use crate::domain::redirect_uri::RedirectPattern;
 
 fn environment() -> Environment {
     use crate::domain::email::EmailAddress;
+    use crate::domain::language::Language;
     use crate::domain::public_url::PublicUrl;
     use crate::domain::settings::*;
     use crate::domain::token_template::TokenTemplate;
@@ -39,6 +40,7 @@ fn environment() -> Environment {
             access_token_lifetime_s: None,
             instant_sign_in: false,
             api: Default::default(),
+            branding: Default::default(),
         }],
         passwordless: PasswordlessSettings {
             enabled: true,
@@ -74,12 +76,8 @@ fn environment() -> Environment {
             failed_attempts_per_address: None,
             auth_request_lifetime_s: 3600,
         },
-        branding: Branding {
-            name: "A".into(),
-            logo_path: None,
-            accent_color: "#000000".into(),
-            support_email: None,
-        },
+        branding: Branding { name: "A".into(), ..Branding::default() },
+        pages: PageSettings { language: Language::En, submit_on_last_digit: false },
         mail_from: MailFrom { name: "A".into(), address: EmailAddress::parse("a@example.com").unwrap() },
     }
 }

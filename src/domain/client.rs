@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::redirect_uri::{RedirectPattern, parse_loopback};
-use super::settings::Mode;
+use super::settings::{ClientBranding, Mode};
 use super::signing_algorithm::SigningAlgorithm;
 
 /// An application that may ask for tokens.
@@ -35,6 +35,8 @@ pub struct Client {
     /// The control API may sign users in for this client without an email.
     pub instant_sign_in: bool,
     pub api: ClientApiSettings,
+    /// What its sign-in pages and emails have of their own.
+    pub branding: ClientBranding,
 }
 
 /// What Scalekit's API keeps with an application beside what sign-in needs.
@@ -67,6 +69,12 @@ pub enum ClientKind {
     Spa,
     /// Public native application: PKCE, loopback redirect on any port (RFC 8252 §7.3).
     Native,
+}
+
+/// The root of a web address: the page that the application at its callback begins with.
+pub fn web_root(uri: &str) -> Option<String> {
+    let url = url::Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    url.join("/").ok().map(String::from)
 }
 
 /// Where the configuration file speaks of a client.
@@ -120,19 +128,21 @@ impl Client {
         self.backchannel_logout_uri.iter().chain(more).map(String::as_str)
     }
 
+    /// Has it anything of its own to be recognized by?
+    pub fn has_branding(&self) -> bool {
+        self.branding != ClientBranding::default()
+    }
+
     /// A page of the application for people who have signed out of it: its first post-logout address, else where its
     /// sign-ins begin, else the root of its first web callback.
     pub fn home_url(&self) -> Option<String> {
         let exact = |uris: &[RedirectPattern]| {
             uris.iter().find(|uri| !uri.is_wildcard()).map(|uri| uri.as_str().to_owned())
         };
-        let root = || {
-            let callback = url::Url::parse(&exact(&self.redirect_uris)?).ok()?;
-            matches!(callback.scheme(), "http" | "https").then(|| callback.join("/").ok()).flatten()
-        };
+        let root = || web_root(&exact(&self.redirect_uris)?);
         exact(&self.post_logout_redirect_uris)
             .or_else(|| self.initiate_login_uri.clone())
-            .or_else(|| root().map(String::from))
+            .or_else(root)
     }
 
     /// Must an authorization request of this client carry a code challenge (RFC 7636)?

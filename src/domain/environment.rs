@@ -7,8 +7,8 @@ use super::environment_name::{EnvironmentName, urls_of};
 use super::host::{host_of, is_private};
 use super::public_url::{FALLBACK_URL, PublicUrl};
 use super::settings::{
-    Branding, Limits, LoginHintMode, LogoutConfirm, MailFrom, ManagementSettings, Mode, PasswordlessSettings,
-    SessionSettings, TestUsers, TokenSettings,
+    Branding, Limits, LoginHintMode, LogoutConfirm, MailFrom, ManagementSettings, Mode, PageSettings,
+    PasswordlessSettings, SessionSettings, TestUsers, TokenSettings,
 };
 use super::token_template::TokenTemplate;
 
@@ -41,6 +41,7 @@ pub struct Environment {
     pub management: ManagementSettings,
     pub limits: Limits,
     pub branding: Branding,
+    pub pages: PageSettings,
     /// Sender of every email.
     pub mail_from: MailFrom,
     /// Makes ids, codes, links and token ids repeatable.
@@ -62,6 +63,14 @@ impl Environment {
     /// The client with this id, when it is registered here.
     pub fn client(&self, client_id: &str) -> Option<&Client> {
         self.clients.iter().find(|c| c.client_id == client_id)
+    }
+
+    /// What users see of this client: its own branding over the environment's.
+    pub fn branding_of(&self, client_id: &str) -> Branding {
+        match self.client(client_id) {
+            Some(client) => self.branding.with(&client.branding),
+            None => self.branding.clone(),
+        }
     }
 
     /// The public client that applications without a secret are pointed to.

@@ -139,6 +139,7 @@ pub(crate) mod tests {
                 code_challenge: None,
                 organization_id: None,
                 claims: RequestedClaims::default(),
+                language: None,
             },
             issuer: "http://localhost:6870".into(),
             user_id: "usr_1".into(),

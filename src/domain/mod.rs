@@ -23,6 +23,7 @@ pub mod ids;
 pub mod interceptor;
 pub mod interceptor_request;
 pub mod json;
+pub mod language;
 pub mod limits;
 pub mod logout_token;
 pub mod membership;

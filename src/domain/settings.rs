@@ -1,6 +1,10 @@
 //! What configuration decides about an environment, by subject.
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use super::email::EmailAddress;
+use super::language::Language;
 
 /// How strict the environment is: Scalekit's two kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +25,7 @@ impl Mode {
 }
 
 /// What the email carries: Scalekit's dashboard switch "Magic link & OTP".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum PasswordlessType {
     #[serde(rename = "OTP")]
     Otp,
@@ -184,15 +188,104 @@ impl ExistingEmail {
     }
 }
 
-/// What people see of the environment's owner.
+/// What users see of the environment's owner.
 #[derive(Debug, Clone)]
 pub struct Branding {
     pub name: String,
-    /// A file, served by ourselves so that pages make no third-party request.
-    pub logo_path: Option<std::path::PathBuf>,
+    pub logo: Option<Logo>,
     /// CSS colour `#rrggbb` of buttons and links.
     pub accent_color: String,
     pub support_email: Option<String>,
+    pub terms_url: Option<String>,
+    pub privacy_url: Option<String>,
+    pub theme: Theme,
+}
+
+impl Default for Branding {
+    fn default() -> Self {
+        Self {
+            name: "Vestibule".to_owned(),
+            logo: None,
+            accent_color: "#3f4a8a".to_owned(),
+            support_email: None,
+            terms_url: None,
+            privacy_url: None,
+            theme: Theme::Auto,
+        }
+    }
+}
+
+impl Branding {
+    /// The branding with what an application has of its own.
+    #[must_use]
+    pub fn with(&self, own: &ClientBranding) -> Self {
+        Self {
+            name: self.name.clone(),
+            logo: own.logo.clone().map(Logo::DataUrl).or_else(|| self.logo.clone()),
+            accent_color: own.accent_color.clone().unwrap_or_else(|| self.accent_color.clone()),
+            support_email: own.support_email.clone().or_else(|| self.support_email.clone()),
+            terms_url: own.terms_url.clone().or_else(|| self.terms_url.clone()),
+            privacy_url: own.privacy_url.clone().or_else(|| self.privacy_url.clone()),
+            theme: own.theme.unwrap_or(self.theme),
+        }
+    }
+}
+
+/// A logo, served by ourselves so that pages make no third-party request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Logo {
+    File(std::path::PathBuf),
+    /// The picture itself, as a `data:` URL.
+    DataUrl(String),
+}
+
+/// Light or dark pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Theme {
+    /// As the user's device is set.
+    #[default]
+    Auto,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+}
+
+/// What an application has of its own; the environment's branding holds for the rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ClientBranding {
+    /// The picture itself, as a `data:` URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logo: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accent_color: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub support_email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terms_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privacy_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub theme: Option<Theme>,
+}
+
+/// How the sign-in pages behave.
+#[derive(Debug, Clone)]
+pub struct PageSettings {
+    /// Where neither application nor browser asked for one that is there; and of emails that no browser asked for.
+    pub language: Language,
+    /// Submit the code form with its last digit.
+    pub submit_on_last_digit: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rust_embed::RustEmbed;
 
-use super::brand;
+use super::{brand, params};
+use crate::domain::settings::{Branding, Logo};
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
+use crate::runtime::Context;
 use crate::service::files;
 
 /// Largest logo.
@@ -64,35 +67,71 @@ fn media_type(name: &str) -> &'static str {
     }
 }
 
+/// What the query of a brand's file names: the branding of one application, or the environment's.
+fn branding_of(request: &HttpRequest, context: &Context) -> Branding {
+    let query = params::query(request).unwrap_or_default();
+    match query.one("client_id") {
+        Ok(Some(client_id)) => context.environment.branding_of(client_id),
+        _ => context.environment.branding.clone(),
+    }
+}
+
 /// `GET /assets/brand.css`: the configured colour, in the shades that stay readable.
-pub async fn brand_css(Ctx(context): Ctx) -> HttpResponse {
+pub async fn brand_css(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/css; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
-        .body(brand::brand_css(&context.environment.branding.accent_color))
+        .body(brand::brand_css(&branding_of(&request, &context).accent_color))
 }
 
-/// `GET /assets/logo`: the configured file.
+/// `GET /assets/logo`: the configured picture.
 pub async fn logo(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
-    let Some(path) = &context.environment.branding.logo_path else {
-        return super::not_emulated::answer(request).await;
+    match branding_of(&request, &context).logo {
+        Some(logo) => picture(&logo).await,
+        None => super::not_emulated::answer(request).await,
+    }
+}
+
+/// `GET /assets/icon`: what browsers show beside a page's title, the logo or else the mark in the brand's colour.
+pub async fn brand_icon(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
+    let branding = branding_of(&request, &context);
+    match &branding.logo {
+        Some(logo) => picture(logo).await,
+        None => HttpResponse::Ok()
+            .content_type("image/svg+xml")
+            .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
+            .body(brand::mark(&branding.accent_color)),
+    }
+}
+
+async fn picture(logo: &Logo) -> HttpResponse {
+    let read = match logo {
+        Logo::File(path) => match files::read(path, MAX_LOGO_BYTES).await {
+            Ok(bytes) => Some((media_type(&path.to_string_lossy()).to_owned(), bytes)),
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "the logo cannot be read");
+                None
+            }
+        },
+        Logo::DataUrl(url) => of_data_url(url),
     };
-    match files::read(path, MAX_LOGO_BYTES).await {
-        Ok(bytes) => HttpResponse::Ok()
-            .content_type(media_type(&path.to_string_lossy()))
+    match read {
+        Some((media_type, bytes)) => HttpResponse::Ok()
+            .content_type(media_type)
             .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
             // An SVG may carry scripts; here it can run none.
             .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .body(bytes),
-        Err(error) => {
-            tracing::error!(path = %path.display(), %error, "the logo cannot be read");
-            Problem::new(
-                actix_web::http::StatusCode::NOT_FOUND,
-                "not_found",
-                "No logo",
-                "The logo cannot be read.",
-            )
-            .json()
+        None => {
+            let text = "The logo cannot be read.";
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "No logo", text).json()
         }
     }
+}
+
+/// Media type and bytes of a `data:` URL; the configuration lets pictures in alone.
+fn of_data_url(url: &str) -> Option<(String, Vec<u8>)> {
+    let (media_type, encoded) = url.strip_prefix("data:")?.split_once(";base64,")?;
+    Some((media_type.to_owned(), STANDARD.decode(encoded).ok()?))
 }

@@ -10,7 +10,18 @@ pub fn brand_css(accent: &str) -> String {
     // Dark mode lightens the fill before it looks for a text colour, or a dark brand would sink into the card.
     let light = shades(colour, INK, LIGHT_GROUND, WHITE);
     let dark = shades(colour.nearest(WHITE, |c| c.contrast(DARK_CARD) >= 3.0), WHITE, DARK_CARD, DARK_CARD);
-    format!(":root{{{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n")
+    format!(
+        ":root{{{light}}}\n@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}\n\
+         :root[data-theme=dark]{{{dark}}}\n"
+    )
+}
+
+/// The mark of whoever has no logo, in the configured colour.
+pub fn mark(accent: &str) -> String {
+    let colour = Rgb::parse(accent).unwrap_or(DEFAULT_ACCENT).css();
+    format!(
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path fill="{colour}" d="M6 29V14a10 10 0 0 1 20 0v15z"/><path fill="#fbe9c6" d="M11 29V14a5 5 0 0 1 10 0v15z"/></svg>"##
+    )
 }
 
 /// The variables for one colour scheme: `fill` is moved `toward` black or white only as far as readers need.
@@ -101,6 +112,12 @@ mod tests {
                 assert!(value("--brand-edge").contrast(card) >= 3.0, "{accent:?}: {css}");
             }
         }
+    }
+
+    #[test]
+    fn the_mark_has_the_accent_colour_and_nothing_else_of_what_was_configured() {
+        assert!(mark("#123456").contains("fill=\"#123456\""));
+        assert_eq!(mark("\"/><script>"), mark("#3f4a8a"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::ids::{IdKind, handle_id};
 use crate::domain::interceptor_request::Caller;
+use crate::domain::language::Language;
 use crate::domain::settings::Mode;
 use crate::domain::source_address::SourceAddress;
 use crate::runtime::Context;
@@ -42,6 +43,7 @@ pub fn browser(request: &HttpRequest, context: &Context) -> Browser {
         source: ip_address.map(SourceAddress::from),
         ip_address,
         user_agent: user_agent(request),
+        language: language(request),
         is_embedded: is_embedded(request, context),
     }
 }
@@ -53,6 +55,12 @@ pub fn caller(request: &HttpRequest, context: &Context) -> Caller {
 
 fn user_agent(request: &HttpRequest) -> Option<String> {
     request.headers().get("user-agent").and_then(|v| v.to_str().ok()).map(str::to_owned)
+}
+
+/// What the browser asks for of the languages that are there.
+pub fn language(request: &HttpRequest) -> Option<Language> {
+    let accepted = request.headers().get("accept-language").and_then(|v| v.to_str().ok())?;
+    Language::of_accept_language(accepted)
 }
 
 /// Where the request comes from.

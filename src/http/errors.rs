@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::{render, views};
 use crate::domain::field_error::FieldError;
+use crate::domain::language::Language;
 use crate::runtime::{EnvironmentError, current_request};
 use crate::service::{Failure, NOT_TEXT};
 use crate::telemetry::request::RequestId;
@@ -44,6 +45,8 @@ pub struct Problem {
     pub message: String,
     pub details: Vec<(String, String)>,
     pub how_to: Option<String>,
+    /// Of heading and message.
+    pub language: Language,
 }
 
 impl std::fmt::Display for Problem {
@@ -59,7 +62,21 @@ impl Problem {
         heading: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self { status, code, heading, message: message.into(), details: vec![], how_to: None }
+        Self {
+            status,
+            code,
+            heading,
+            message: message.into(),
+            details: vec![],
+            how_to: None,
+            language: Language::En,
+        }
+    }
+
+    /// Heading and message are in this language.
+    pub fn in_language(mut self, language: Language) -> Self {
+        self.language = language;
+        self
     }
 
     pub fn with_detail(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -178,7 +195,7 @@ impl Problem {
             details.push(("Request".to_owned(), id.to_string()));
         }
         let view = views::Error {
-            layout: render::layout_of_request(request, self.heading),
+            layout: render::layout_of_request(request, self.language, self.heading),
             status: self.status.as_u16(),
             heading: self.heading.to_owned(),
             message: self.message.clone(),

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::errors::{Problem, is_control, wants_page};
 use super::{render, views};
+use crate::domain::language::Language;
 use crate::runtime::current_request;
 use crate::service::api::COMPATIBILITY_PATH;
 use crate::telemetry::request::shown_path;
@@ -23,7 +24,7 @@ pub async fn answer(request: HttpRequest) -> HttpResponse {
     current_request::note(|notes| notes.not_emulated = Some(format!("{method} {shown}")));
     if wants_page(&request) {
         let view = views::NotEmulated {
-            layout: render::layout_of_request(&request, "Not emulated"),
+            layout: render::layout_of_request(&request, Language::En, "Not emulated"),
             method: method.to_owned(),
             path: path.to_owned(),
             compatibility: COMPATIBILITY_PATH.to_owned(),

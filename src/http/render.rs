@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::selector::{InEnvironment, selector};
 use super::views::Layout;
+use crate::domain::language::Language;
 use crate::domain::settings::Branding;
 use crate::runtime::{Context, EnvironmentRegistry};
 
@@ -66,37 +67,57 @@ fn policy(forms: FormsLead<'_>) -> String {
     )
 }
 
-/// The frame around a page.
+/// The frame around a page of ours, in English: dashboard, inbox, and what goes wrong before anybody is known.
 pub fn layout(context: &Context, title: &str) -> Layout {
-    let Branding { name, logo_path, support_email, .. } = &context.environment.branding;
-    let has_inbox = !context.runtime.server.control.is_off();
-    Layout {
-        title: title.to_owned(),
-        base: context.public_url.path().to_owned(),
-        brand_name: name.clone(),
-        has_logo: logo_path.is_some(),
-        support_email: support_email.clone(),
-        notice: has_inbox.then(|| super::texts::DEVELOPMENT_NOTICE.to_owned()),
-        demo: context.environment.demo,
-        navigation: None,
+    with_environment(context, &context.environment.branding, Language::En, title)
+}
+
+/// The frame around a page that users see, in their language and the branding of the application they use, where it is known.
+pub fn user_layout(
+    context: &Context,
+    language: Language,
+    client_id: Option<&str>,
+    title: impl Into<String>,
+) -> Layout {
+    let environment = &context.environment;
+    let own = client_id.filter(|id| environment.client(id).is_some_and(|client| client.has_branding()));
+    match own {
+        None => with_environment(context, &environment.branding, language, title),
+        Some(client_id) => Layout {
+            brand_query: format!("?client_id={}", super::path_segment(client_id)),
+            ..with_environment(context, &environment.branding_of(client_id), language, title)
+        },
     }
 }
 
+fn with_environment(
+    context: &Context,
+    branding: &Branding,
+    language: Language,
+    title: impl Into<String>,
+) -> Layout {
+    let has_inbox = !context.runtime.server.control.is_off();
+    Layout {
+        notice: has_inbox.then(|| super::texts::DEVELOPMENT_NOTICE.to_owned()),
+        demo: context.environment.demo,
+        ..Layout::new(branding, language, context.public_url.path(), title)
+    }
+}
+
+/// The language of a page that belongs to no sign-in: what the application or else the browser asks for.
+pub fn language(context: &Context, request: &HttpRequest, ui_locales: Option<&str>) -> Language {
+    ui_locales
+        .and_then(Language::of_ui_locales)
+        .or_else(|| super::cookies::language(request))
+        .unwrap_or(context.environment.pages.language)
+}
+
 /// The frame around a page that may be shown before the provider has started, or outside of any environment.
-pub fn layout_of_request(request: &HttpRequest, title: &str) -> Layout {
+pub fn layout_of_request(request: &HttpRequest, language: Language, title: &str) -> Layout {
     let registry = request.app_data::<web::Data<EnvironmentRegistry>>();
     let name = request.extensions().get::<InEnvironment>().cloned();
     match registry.and_then(|p| p.context_now(selector(request, name.as_ref()))) {
-        Some(context) => layout(&context, title),
-        None => Layout {
-            title: title.to_owned(),
-            base: String::new(),
-            brand_name: "Vestibule".to_owned(),
-            has_logo: false,
-            support_email: None,
-            notice: None,
-            demo: false,
-            navigation: None,
-        },
+        Some(context) => user_layout(&context, language, None, title),
+        None => Layout::new(&Branding::default(), language, "", title),
     }
 }

@@ -3,22 +3,77 @@
 use askama::Template;
 
 use super::texts;
+use crate::domain::language::Language;
+use crate::domain::settings::{Branding, Theme};
+use crate::locales::{self, PageTexts};
 
 /// The frame around every page.
 #[derive(Debug, Clone)]
 pub struct Layout {
     pub title: String,
+    /// Language tag of the page.
+    pub language: &'static str,
+    pub texts: &'static PageTexts,
     /// What stands before every path of ours: the environment's prefix.
     pub base: String,
     pub brand_name: String,
     pub has_logo: bool,
     pub support_email: Option<String>,
+    pub terms_url: Option<String>,
+    pub privacy_url: Option<String>,
+    /// CSS colour of the brand.
+    pub accent_color: String,
+    /// `auto`, `light` or `dark`.
+    pub theme: &'static str,
+    /// Query of the brand's files, where they are those of one application: `?client_id=skc_1`.
+    pub brand_query: String,
     /// A quiet line that says this is no place for real people.
     pub notice: Option<String>,
     /// Say that this is a demonstration.
     pub demo: bool,
     /// A page of the dashboard, with its navigation.
     pub navigation: Option<Navigation>,
+}
+
+impl Layout {
+    /// A frame in this branding and language, and nothing else yet. `base` is the environment's prefix.
+    pub fn new(branding: &Branding, language: Language, base: &str, title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            language: language.tag(),
+            texts: &locales::texts(language).pages,
+            base: base.to_owned(),
+            brand_name: branding.name.clone(),
+            has_logo: branding.logo.is_some(),
+            support_email: branding.support_email.clone(),
+            terms_url: branding.terms_url.clone(),
+            privacy_url: branding.privacy_url.clone(),
+            accent_color: branding.accent_color.clone(),
+            theme: branding.theme.as_str(),
+            brand_query: String::new(),
+            notice: None,
+            demo: false,
+            navigation: None,
+        }
+    }
+
+    /// What browsers prepare themselves for.
+    pub fn color_scheme(&self) -> &'static str {
+        if self.theme == Theme::Auto.as_str() { "light dark" } else { self.theme }
+    }
+
+    /// Does the title say already whose page it is?
+    pub fn title_has_brand(&self) -> bool {
+        self.title.contains(&self.brand_name)
+    }
+}
+
+/// The way back to an application.
+#[derive(Debug, Clone)]
+pub struct ReturnLink {
+    /// "Return to Acme", in the language of the page.
+    pub text: String,
+    pub url: String,
 }
 
 /// Where in the dashboard a page is.

@@ -5,7 +5,9 @@ use askama::Template;
 use super::render::{Accent, RenderError, RenderedMail, in_words, is_mailable_link, support_email};
 use super::single_line;
 use crate::domain::email::EmailAddress;
+use crate::domain::language::Language;
 use crate::domain::settings::Branding;
+use crate::locales::{self, EmailTexts, fill};
 
 /// Everything an invitation is made of.
 pub struct InvitationContent<'a> {
@@ -15,6 +17,7 @@ pub struct InvitationContent<'a> {
     /// Who invites.
     pub inviter: Option<&'a str>,
     pub branding: &'a Branding,
+    pub language: Language,
     /// Where the user accepts: an absolute URL.
     pub link: &'a str,
     /// How long the link lives, in seconds.
@@ -29,39 +32,46 @@ pub fn render_invitation(content: &InvitationContent<'_>) -> Result<RenderedMail
     if !is_mailable_link(content.link) {
         return Err(RenderError::Link);
     }
+    let texts = &locales::texts(content.language).email;
     let organization = single_line(content.organization);
     let app_name = single_line(&content.branding.name);
+    let names = [("organization", organization.as_str()), ("app", app_name.as_str())];
     let inviter = content.inviter.map(single_line).filter(|inviter| !inviter.is_empty());
-    let words = Words {
-        organization: &organization,
-        app_name: &app_name,
-        inviter: inviter.as_deref(),
-        to: &content.to.to_unicode(),
-        link: content.link,
-        expiry: &in_words(content.valid_for_s),
+    let invited = match &inviter {
+        Some(inviter) => fill(&texts.invited_by, &[names[0], names[1], ("inviter", inviter.as_str())]),
+        None => fill(&texts.invited, &names),
     };
-    let subject = format!("You have been invited to {organization} in {app_name}");
+    let words = Words {
+        heading: fill(&texts.heading_invitation, &names),
+        invited,
+        link: content.link,
+        expires: fill(&texts.expires_link, &[("time", &in_words(texts, content.valid_for_s))]),
+        reason: fill(&texts.reason_invitation, &[("to", &content.to.to_unicode())]),
+    };
+    let subject = fill(&texts.subject_invitation, &names);
     let accent = Accent::new(&content.branding.accent_color);
     let support_email = support_email(content.branding);
-    let support_email = support_email.as_deref();
-    let text = TextPart { words: &words, support_email }.render()?;
-    let html = HtmlPart { words: &words, subject: &subject, accent: &accent, support_email }.render()?;
+    let (language, support_email) = (content.language.tag(), support_email.as_deref());
+    let text = TextPart { texts, words: &words, support_email }.render()?;
+    let html =
+        HtmlPart { texts, words: &words, subject: &subject, language, accent: &accent, support_email }
+            .render()?;
     Ok(RenderedMail { subject, text, html })
 }
 
 /// What both parts say.
 struct Words<'a> {
-    organization: &'a str,
-    app_name: &'a str,
-    inviter: Option<&'a str>,
-    to: &'a str,
+    heading: String,
+    invited: String,
     link: &'a str,
-    expiry: &'a str,
+    expires: String,
+    reason: String,
 }
 
 #[derive(Template)]
 #[template(path = "mail/invitation.txt")]
 struct TextPart<'a> {
+    texts: &'a EmailTexts,
     words: &'a Words<'a>,
     support_email: Option<&'a str>,
 }
@@ -69,8 +79,10 @@ struct TextPart<'a> {
 #[derive(Template)]
 #[template(path = "mail/invitation.html")]
 struct HtmlPart<'a> {
+    texts: &'a EmailTexts,
     words: &'a Words<'a>,
     subject: &'a str,
+    language: &'a str,
     accent: &'a Accent,
     support_email: Option<&'a str>,
 }
@@ -90,10 +102,10 @@ mod tests {
             inviter,
             branding: &Branding {
                 name: "Widgets".into(),
-                logo_path: None,
-                accent_color: "#4f46e5".into(),
                 support_email: Some("help@widgets.example".into()),
+                ..Branding::default()
             },
+            language: Language::En,
             link,
             valid_for_s: 15 * 86_400,
         })

@@ -6,8 +6,10 @@ use url::Url;
 
 use super::single_line;
 use crate::domain::email::EmailAddress;
+use crate::domain::language::Language;
 use crate::domain::settings::Branding;
 use crate::domain::uri_scheme;
+use crate::locales::{self, EmailTexts, fill};
 
 /// What an email is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,7 @@ pub struct MailContent<'a> {
     /// What the person signs in to. Falls back to the branding's name when empty.
     pub app_name: &'a str,
     pub branding: &'a Branding,
+    pub language: Language,
     /// ASCII letters and digits.
     pub code: Option<&'a str>,
     /// Absolute URL, carried over letter by letter.
@@ -93,31 +96,48 @@ pub fn render(content: &MailContent<'_>) -> Result<RenderedMail, RenderError> {
         return Err(RenderError::Link);
     }
 
+    let texts = &locales::texts(content.language).email;
     let app_name = app_name(content);
-    let user_name = content.variable("user_name");
-    let expiry = in_words(content.valid_for_s);
+    let words = words(content, texts, &app_name);
+    let subject = subject(content, texts, &app_name);
     let accent = Accent::new(&content.branding.accent_color);
-    let subject = subject(content.kind, content.code, &app_name);
     let support_email = support_email(content.branding);
-    let words = Words {
-        action: action(content.kind),
-        noun: noun(content.kind),
-        app_name: &app_name,
-        user_name: user_name.as_deref(),
-        to: &content.to.to_unicode(),
+    let (language, support_email) = (content.language.tag(), support_email.as_deref());
+    let text = TextPart { texts, words: &words, support_email }.render()?;
+    let html =
+        HtmlPart { texts, words: &words, subject: &subject, language, accent: &accent, support_email }
+            .render()?;
+    Ok(RenderedMail { subject, text, html })
+}
+
+/// The sentences of both parts.
+fn words<'a>(content: &MailContent<'a>, texts: &'static EmailTexts, app_name: &str) -> Words<'a> {
+    let is_sign_up = content.kind == MailKind::SignUp;
+    let (introduction, reason) = match (is_sign_up, content.code) {
+        (false, Some(_)) => (&texts.code_sign_in, &texts.reason_sign_in),
+        (false, None) => (&texts.link_sign_in, &texts.reason_sign_in),
+        (true, Some(_)) => (&texts.code_sign_up, &texts.reason_sign_up),
+        (true, None) => (&texts.link_sign_up, &texts.reason_sign_up),
+    };
+    let hello = match content.variable("user_name") {
+        Some(name) => fill(&texts.hello_name, &[("name", &name)]),
+        None => texts.hello.clone(),
+    };
+    let expires = match (content.code, content.link) {
+        (Some(_), Some(_)) => &texts.expires_both,
+        (Some(_), None) => &texts.expires_code,
+        (None, _) => &texts.expires_link,
+    };
+    let to = content.to.to_unicode();
+    Words {
+        heading: heading(content.kind, texts, app_name),
+        greeting: format!("{hello} {}", fill(introduction, &[("app", app_name)])),
         code: content.code,
         link: content.link,
-        credential: match (content.code, content.link) {
-            (Some(_), Some(_)) => "code or link",
-            (Some(_), None) => "code",
-            (None, _) => "link",
-        },
-        expiry: &expiry,
-    };
-    let support_email = support_email.as_deref();
-    let text = TextPart { words: &words, support_email }.render()?;
-    let html = HtmlPart { words: &words, subject: &subject, accent: &accent, support_email }.render()?;
-    Ok(RenderedMail { subject, text, html })
+        button: if is_sign_up { &texts.button_sign_up } else { &texts.button_sign_in },
+        expires: fill(expires, &[("time", &in_words(texts, content.valid_for_s))]),
+        reason: fill(reason, &[("to", &to), ("app", app_name)]),
+    }
 }
 
 impl MailContent<'_> {
@@ -138,28 +158,17 @@ pub(super) fn support_email(branding: &Branding) -> Option<String> {
     branding.support_email.as_deref().map(single_line).filter(|s| !s.is_empty())
 }
 
-fn action(kind: MailKind) -> &'static str {
-    match kind {
-        MailKind::SignIn => "Sign in to",
-        MailKind::SignUp => "Sign up for",
-        MailKind::Invitation => "Accept an invitation to",
-    }
-}
-
-fn noun(kind: MailKind) -> &'static str {
-    match kind {
-        MailKind::SignIn => "sign-in",
-        MailKind::SignUp => "sign-up",
-        MailKind::Invitation => "invitation",
-    }
+fn heading(kind: MailKind, texts: &EmailTexts, app_name: &str) -> String {
+    let text = if kind == MailKind::SignUp { &texts.heading_sign_up } else { &texts.heading_sign_in };
+    fill(text, &[("app", app_name)])
 }
 
 /// The code stands in the subject, so that a notification is enough to read it.
-fn subject(kind: MailKind, code: Option<&str>, app_name: &str) -> String {
-    match code {
-        Some(code) => format!("{code} is your {app_name} {} code", noun(kind)),
-        None => format!("{} {app_name}", action(kind)),
-    }
+fn subject(content: &MailContent<'_>, texts: &EmailTexts, app_name: &str) -> String {
+    let Some(code) = content.code else { return heading(content.kind, texts, app_name) };
+    let is_sign_up = content.kind == MailKind::SignUp;
+    let text = if is_sign_up { &texts.subject_code_sign_up } else { &texts.subject_code_sign_in };
+    fill(text, &[("code", code), ("app", app_name)])
 }
 
 /// A link that stays one line of text and cannot run script in an email client. Custom schemes are allowed: apps
@@ -171,16 +180,19 @@ pub(super) fn is_mailable_link(link: &str) -> bool {
 
 /// A duration as people say it: whole minutes from one minute on, and whole days from two days on, rounded down so that no
 /// email promises too much.
-pub(super) fn in_words(duration_s: i64) -> String {
-    let counted = |n: i64, unit: &str| if n == 1 { format!("1 {unit}") } else { format!("{n} {unit}s") };
+pub(super) fn in_words(texts: &EmailTexts, duration_s: i64) -> String {
+    let seconds = |n| locales::count(&texts.second_one, &texts.second_other, n);
+    let minutes = |n| locales::count(&texts.minute_one, &texts.minute_other, n);
+    let hours = |n| locales::count(&texts.hour_one, &texts.hour_other, n);
     let duration_s = duration_s.max(1);
-    let (hours, minutes) = (duration_s / 3600, duration_s % 3600 / 60);
-    match (hours, minutes) {
-        (48.., _) => counted(hours / 24, "day"),
-        (0, 0) => counted(duration_s, "second"),
-        (0, _) => counted(minutes, "minute"),
-        (_, 0) => counted(hours, "hour"),
-        _ => format!("{} and {}", counted(hours, "hour"), counted(minutes, "minute")),
+    match (duration_s / 3600, duration_s % 3600 / 60) {
+        (whole @ 48.., _) => locales::count(&texts.day_one, &texts.day_other, whole / 24),
+        (0, 0) => seconds(duration_s),
+        (0, rest) => minutes(rest),
+        (whole, 0) => hours(whole),
+        (whole, rest) => {
+            fill(&texts.duration_and, &[("hours", &hours(whole)), ("minutes", &minutes(rest))])
+        }
     }
 }
 
@@ -216,21 +228,19 @@ impl Accent {
 
 /// What both parts say.
 struct Words<'a> {
-    action: &'a str,
-    noun: &'a str,
-    app_name: &'a str,
-    user_name: Option<&'a str>,
-    to: &'a str,
+    heading: String,
+    greeting: String,
     code: Option<&'a str>,
     link: Option<&'a str>,
-    /// What not to share.
-    credential: &'a str,
-    expiry: &'a str,
+    button: &'a str,
+    expires: String,
+    reason: String,
 }
 
 #[derive(Template)]
 #[template(path = "mail/credentials.txt")]
 struct TextPart<'a> {
+    texts: &'a EmailTexts,
     words: &'a Words<'a>,
     support_email: Option<&'a str>,
 }
@@ -238,8 +248,10 @@ struct TextPart<'a> {
 #[derive(Template)]
 #[template(path = "mail/credentials.html")]
 struct HtmlPart<'a> {
+    texts: &'a EmailTexts,
     words: &'a Words<'a>,
     subject: &'a str,
+    language: &'a str,
     accent: &'a Accent,
     support_email: Option<&'a str>,
 }
@@ -255,9 +267,8 @@ mod tests {
     fn branding() -> Branding {
         Branding {
             name: "Acme".into(),
-            logo_path: None,
-            accent_color: "#4f46e5".into(),
             support_email: Some("help@acme.example".into()),
+            ..Branding::default()
         }
     }
 
@@ -268,6 +279,7 @@ mod tests {
             to: &to,
             app_name: "Acme",
             branding: &branding,
+            language: Language::En,
             code: Some(CODE),
             link: Some(LINK),
             valid_for_s: 300,
@@ -364,6 +376,7 @@ Need help? Contact help@acme.example
             to: &to,
             app_name: hostile,
             branding: &branding,
+            language: Language::En,
             code: Some(CODE),
             link: Some("https://app.example/cb?a='\"<b>&link_token=x"),
             valid_for_s: 300,
@@ -396,6 +409,7 @@ Need help? Contact help@acme.example
             to: &to,
             app_name: " ",
             branding: &branding,
+            language: Language::En,
             code: Some(CODE),
             link: None,
             valid_for_s: 60,
@@ -424,6 +438,7 @@ Need help? Contact help@acme.example
                 to: &to,
                 app_name: "Acme",
                 branding: &branding,
+                language: Language::En,
                 code: Some(code),
                 link: None,
                 valid_for_s: 300,
@@ -442,6 +457,19 @@ Need help? Contact help@acme.example
         }
         for link in [LINK, "myapp://login/callback?link_token=x_l"] {
             assert!(is_mailable_link(link), "{link:?}");
+        }
+    }
+
+    #[test]
+    fn a_mail_is_written_in_the_language_of_its_reader() {
+        let mail = mail_with(|c| c.language = Language::De).unwrap();
+        assert_eq!(mail.subject, "482913 ist Ihr Anmeldecode für Acme");
+        assert!(mail.text.starts_with("Guten Tag, hier ist Ihr Anmeldecode für Acme:"), "{}", mail.text);
+        assert!(mail.html.contains("lang=\"de\"") && mail.html.contains("5 Minuten"), "{}", mail.html);
+        let mail = mail_with(|c| (c.language, c.kind) = (Language::Es, MailKind::SignUp)).unwrap();
+        assert_eq!(mail.subject, "482913 es tu código para registrarte en Acme");
+        for part in [&mail.text, &mail.html] {
+            assert!(part.contains("5 minutos") && !part.contains("Expires"), "{part}");
         }
     }
 
@@ -466,7 +494,7 @@ Need help? Contact help@acme.example
             (5400, "1 hour and 30 minutes"),
             (7260, "2 hours and 1 minute"),
         ] {
-            assert_eq!(in_words(duration_s), words, "{duration_s}");
+            assert_eq!(in_words(&locales::texts(Language::En).email, duration_s), words, "{duration_s}");
         }
     }
 

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::registration::{Address, how_to_register};
 use super::{repeat_as_get, unreadable, url_with};
 use crate::domain::authorization::Parameters;
+use crate::domain::language::Language;
 use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::render::{self, FormsLead};
@@ -13,7 +14,9 @@ use crate::runtime::Context;
 
 use super::views;
 use crate::http::params::{self, Form};
-use crate::http::{cookies, guard, see_other, texts};
+use crate::http::views::ReturnLink;
+use crate::http::{cookies, guard, see_other};
+use crate::locales::{self, fill};
 use crate::service::end_session::{AfterLogout, Logout, end_confirmed, end_session};
 
 /// `GET /oidc/logout` (OpenID Connect RP-Initiated Logout 1.0 §2).
@@ -25,7 +28,7 @@ pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let browser = cookies::browser(&request, &context);
     let mut response = match end_session(&context, &params, &browser).await {
         Ok(Logout::Confirm { email, app_name, location }) => {
-            return ask(&context, &params, email, app_name, location.as_deref());
+            return ask(&request, &context, &params, email, app_name, location.as_deref());
         }
         Ok(Logout::Repeated(name)) => {
             let text = "The application sent a parameter more than once. Nothing has changed: you're still signed in.";
@@ -33,7 +36,7 @@ pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
                 .with_detail("Parameter", name)
                 .page(&request);
         }
-        Ok(Logout::SignedOut(after)) => signed_out(&request, &context, after),
+        Ok(Logout::SignedOut(after)) => signed_out(&request, &context, &params, after),
         Err(failure) => return Problem::failure(&failure).page(&request),
     };
     if browser.session_cookie.is_some() {
@@ -66,14 +69,17 @@ pub async fn confirm(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) 
 
 /// The page that asks before anything ends.
 fn ask(
+    request: &HttpRequest,
     context: &Context,
     params: &Parameters,
     email: String,
     app_name: Option<String>,
     location: Option<&str>,
 ) -> HttpResponse {
+    let language = language(request, context, params);
+    let title = locales::texts(language).pages.title_sign_out.as_str();
     let view = views::SignOut {
-        layout: render::layout(context, texts::TITLE_SIGN_OUT),
+        layout: render::user_layout(context, language, client_id(params), title),
         action: context.path("/oidc/logout/confirm"),
         parameters: params.pairs().to_vec(),
         email,
@@ -83,15 +89,40 @@ fn ask(
     render::page_with_forms(StatusCode::OK, &view, forms)
 }
 
-fn signed_out(request: &HttpRequest, context: &Context, after: AfterLogout) -> HttpResponse {
-    let problem =
-        |text: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_request", texts::TITLE_SIGNED_OUT, text);
+/// The language that the application, or else the browser, asks for.
+fn language(request: &HttpRequest, context: &Context, params: &Parameters) -> Language {
+    render::language(context, request, params.one("ui_locales").ok().flatten())
+}
+
+fn client_id(params: &Parameters) -> Option<&str> {
+    params.one("client_id").ok().flatten()
+}
+
+fn signed_out(
+    request: &HttpRequest,
+    context: &Context,
+    params: &Parameters,
+    after: AfterLogout,
+) -> HttpResponse {
+    // What is wrong is for those who build the application to read.
+    let heading = locales::texts(Language::En).pages.title_signed_out.as_str();
+    let problem = |text: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_request", heading, text);
     match after {
         AfterLogout::Redirect { location } => see_other(&location),
         AfterLogout::Page { application } => {
+            let language = language(request, context, params);
+            let texts = &locales::texts(language).pages;
             let view = views::SignedOut {
-                layout: render::layout(context, texts::TITLE_SIGNED_OUT),
-                application: application.map(|(name, url)| views::ApplicationLink { name, url }),
+                layout: render::user_layout(
+                    context,
+                    language,
+                    client_id(params),
+                    texts.title_signed_out.as_str(),
+                ),
+                way_back: application.map(|(name, url)| ReturnLink {
+                    text: fill(&texts.return_to, &[("app", &name)]),
+                    url,
+                }),
             };
             render::page(StatusCode::OK, &view)
         }

@@ -5,6 +5,7 @@ use actix_web::http::header;
 use serde_json::json;
 
 use crate::domain::authorization::SUPPORTED_SCOPES;
+use crate::domain::language::Language;
 use crate::domain::signing_algorithm::SigningAlgorithm;
 use crate::http::context::Ctx;
 
@@ -53,7 +54,7 @@ pub async fn discovery(Ctx(context): Ctx) -> HttpResponse {
         "authorization_response_iss_parameter_supported": true,
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
-        "ui_locales_supported": ["en"],
+        "ui_locales_supported": Language::ALL.map(Language::tag),
         "display_values_supported": ["page"],
     }))
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::http::texts;
-use crate::http::views::Layout;
+use crate::http::views::{Layout, ReturnLink};
 
 /// Asks before a session ends.
 #[derive(Template)]
@@ -23,12 +23,5 @@ pub struct SignOut {
 #[template(path = "pages/signed_out.html")]
 pub struct SignedOut {
     pub layout: Layout,
-    pub application: Option<ApplicationLink>,
-}
-
-/// The way back to an application.
-#[derive(Debug, Clone)]
-pub struct ApplicationLink {
-    pub name: String,
-    pub url: String,
+    pub way_back: Option<ReturnLink>,
 }

@@ -6,10 +6,10 @@ use actix_web::http::StatusCode;
 use crate::domain::auth_request::{AuthRequest, Stage};
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::UnixMs;
-use crate::domain::email::EmailAddress;
+use crate::domain::email::{EmailAddress, EmailError};
 use crate::domain::limits::MailLimit;
 use crate::domain::settings::Mode;
-use crate::http::texts;
+use crate::locales::{self, PageTexts};
 use crate::runtime::Context;
 
 /// Longest wait that a page speaks of: a day.
@@ -115,39 +115,86 @@ impl FormError {
 
     /// What the page says, as far as the error still holds and belongs to the page that the request's state calls for.
     /// `typed` is the address that was refused.
-    pub fn said(self, context: &Context, request: &AuthRequest, typed: Option<String>) -> Said {
+    pub fn said(
+        self,
+        context: &Context,
+        request: &AuthRequest,
+        texts: &PageTexts,
+        typed: Option<String>,
+    ) -> Said {
         let asks_for_code = request.awaited().is_some_and(|sent| sent.passwordless_type.has_code());
         match self {
             Self::InvalidEmail if request.stage == Stage::AwaitingEmail => {
                 let text = typed.clone().unwrap_or_default();
                 match EmailAddress::parse(&text) {
                     Err(error) => {
-                        Said { typed, ..Said::error(StatusCode::BAD_REQUEST, texts::email_error(error)) }
+                        Said { typed, ..Said::error(StatusCode::BAD_REQUEST, email_error(texts, error)) }
                     }
                     Ok(_) => Said { typed, ..Said::default() },
                 }
             }
             Self::EmailRateLimited { limit, until_ms } => {
                 let is_development = context.environment.mode == Mode::Development;
-                let text = |wait_s| texts::too_many_emails(limit, wait_s, is_development);
+                let text = |wait_s| too_many_emails(texts, limit, wait_s, is_development);
                 Said { typed, ..Said::wait(context.now_ms(), until_ms, text) }
             }
-            Self::CodeMissing if asks_for_code => Said::error(StatusCode::BAD_REQUEST, texts::CODE_MISSING),
+            Self::CodeMissing if asks_for_code => Said::error(StatusCode::BAD_REQUEST, &texts.code_missing),
             Self::WrongCode if asks_for_code => {
                 let left = request.attempts_left(&context.environment.limits, context.now_ms());
-                Said::error(StatusCode::BAD_REQUEST, texts::wrong_code(left))
+                Said::error(StatusCode::BAD_REQUEST, wrong_code(texts, left))
             }
             Self::CodeExpired if asks_for_code && request.credentials_expired(context.now_ms()) => {
-                Said::error(StatusCode::BAD_REQUEST, texts::CODE_EXPIRED)
+                Said::error(StatusCode::BAD_REQUEST, &texts.code_expired)
             }
             Self::AddressRateLimited { until_ms } => {
                 let has_link = context.environment.passwordless.passwordless_type.has_link();
-                let text = |_| texts::address_rate_limited(has_link).to_owned();
+                let text =
+                    if has_link { &texts.address_rate_limited_link } else { &texts.address_rate_limited };
+                let text = |_| text.clone();
                 Said { typed, ..Said::wait(context.now_ms(), until_ms, text) }
             }
             Self::InvalidEmail | Self::CodeMissing | Self::WrongCode | Self::CodeExpired => Said::default(),
         }
     }
+}
+
+/// Why an address was refused, and what to do.
+fn email_error(texts: &PageTexts, error: EmailError) -> &str {
+    match error {
+        EmailError::Empty => &texts.email_empty,
+        EmailError::TooLong => &texts.email_too_long,
+        EmailError::Invalid => &texts.email_invalid,
+    }
+}
+
+/// A wrong code, with what is left.
+fn wrong_code(texts: &PageTexts, attempts_left: usize) -> String {
+    match i64::try_from(attempts_left).unwrap_or(i64::MAX) {
+        // Only while the limit is being lowered: the sign-in is closed with the last attempt.
+        0 => texts.too_many_codes.clone(),
+        left => locales::count(&texts.wrong_code_one, &texts.wrong_code_other, left),
+    }
+}
+
+/// A limit of emails, with how long to wait, and in development how to lift it, which is told those who build.
+fn too_many_emails(
+    texts: &PageTexts,
+    limit: MailLimit,
+    retry_after_s: i64,
+    is_development: bool,
+) -> String {
+    let what = match limit {
+        MailLimit::Address => &texts.emails_to_address,
+        MailLimit::Source | MailLimit::Total => &texts.emails_requested,
+    };
+    let wait = locales::count(&texts.try_again_one, &texts.try_again_other, retry_after_s);
+    let setting = limit.setting();
+    let lift = if is_development {
+        format!(" In development, {setting} = 0 lifts this limit.")
+    } else {
+        String::new()
+    };
+    format!("{what} {wait}{lift}")
 }
 
 #[cfg(test)]

@@ -10,8 +10,10 @@ use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::Form;
 use crate::http::render::{self, FormsLead, page, page_with_forms};
-use crate::http::texts;
 use crate::http::{cookies, see_other};
+use crate::http::texts;
+use crate::locales::{self, fill};
+use crate::runtime::Context;
 use crate::service::invitations::{self, AcceptResult, INVITATION_PATH};
 
 /// `GET /invite/{token}`.
@@ -22,16 +24,20 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, token: web::Path<Stri
                 Some(redirect_uri) => FormsLead::ToApplication { redirect_uri },
                 None => FormsLead::Home,
             };
+            let language = render::language(&context, &request, None);
+            let texts = &locales::texts(language).pages;
+            let names = [("organization", offer.organization.as_str()), ("email", offer.email.as_str())];
             let view = views::Invitation {
-                layout: render::layout(&context, texts::TITLE_INVITATION),
+                layout: render::user_layout(&context, language, None, fill(&texts.title_join, &names)),
                 action: context.path(&format!("{INVITATION_PATH}{token}")),
-                organization: offer.organization.clone(),
-                email: offer.email.clone(),
-                inviter: offer.inviter_email.clone(),
+                invited: match &offer.inviter_email {
+                    Some(inviter) => fill(&texts.invited_by, &[names[0], names[1], ("inviter", inviter.as_str())]),
+                    None => fill(&texts.invited, &names),
+                },
             };
             page_with_forms(StatusCode::OK, &view, forms)
         }
-        Ok(None) => expired(&request),
+        Ok(None) => expired(&context, &request),
         Err(failure) => Problem::failure(&failure).page(&request),
     }
 }
@@ -49,7 +55,7 @@ pub async fn accept(
     let browser = cookies::browser(&request, &context);
     let accepted = match invitations::accept(&context, &token, &browser).await {
         Ok(AcceptResult::Accepted(accepted)) => accepted,
-        Ok(AcceptResult::Expired) => return expired(&request),
+        Ok(AcceptResult::Expired) => return expired(&context, &request),
         Ok(AcceptResult::Denied(message)) => {
             let heading = texts::TITLE_DENIED;
             return Problem::new(StatusCode::FORBIDDEN, "access_denied", heading, message).page(&request);
@@ -59,15 +65,20 @@ pub async fn accept(
     let mut response = match &accepted.offer.initiate_login_uri {
         Some(location) => see_other(location),
         None => {
-            let layout = render::layout(&context, texts::TITLE_JOINED);
-            page(StatusCode::OK, &views::Joined { layout, organization: accepted.offer.organization })
+            let language = render::language(&context, &request, None);
+            let texts = &locales::texts(language).pages;
+            let layout = render::user_layout(&context, language, None, texts.title_joined.as_str());
+            let text = fill(&texts.joined_text, &[("organization", accepted.offer.organization.as_str())]);
+            page(StatusCode::OK, &views::Joined { layout, text })
         }
     };
     let _ = response.add_cookie(&cookies::session_cookie(&context, accepted.session_cookie));
     response
 }
 
-fn expired(request: &HttpRequest) -> HttpResponse {
-    let text = texts::INVITATION_EXPIRED_TEXT;
-    Problem::new(StatusCode::GONE, "link_expired", texts::TITLE_INVITATION_EXPIRED, text).page(request)
+fn expired(context: &Context, request: &HttpRequest) -> HttpResponse {
+    let language = render::language(context, request, None);
+    let texts = &locales::texts(language).pages;
+    let (heading, text) = (&texts.title_invitation_expired, &texts.invitation_expired_text);
+    Problem::new(StatusCode::GONE, "link_expired", heading, text).in_language(language).page(request)
 }

@@ -5,8 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::form_error::{FormError, Said};
-use super::views::{self, OrganizationButton};
-use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, Stage};
+use super::sign_in_frame::SignInFrame;
+use super::views::{self, OrganizationButton, OtherWay};
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, Stage, typed_code};
 use crate::domain::authorization::{Parameters, Prompt};
 use crate::domain::clock::rfc3339;
 use crate::domain::flow::About;
@@ -18,8 +19,8 @@ use crate::http::denied::denied_page;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form, ParamsError};
 use crate::http::render::{self, FormsLead, page, page_with_forms};
-use crate::http::texts;
 use crate::http::{cookies, guard, path_segment, see_other};
+use crate::locales::{self, PageTexts, fill};
 use crate::runtime::{Context, current_request};
 use crate::service::authorize::{self, named_address};
 use crate::service::choose_organization::{self, ChoiceResult, Chosen, Offer};
@@ -45,7 +46,7 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
     let auth_request = match passwordless::request_of_browser(&context, &browser, &id).await {
         Ok(found) => found,
         Err(PasswordlessError::Failure(failure)) => return Problem::failure(&failure).page(&request),
-        Err(_) => return lost(&context, &id).await.unwrap_or_else(|| not_yours().page(&request)),
+        Err(_) => return lost(&context, &request, &id).await,
     };
     let query = params::query(&request).unwrap_or_default();
     let asked_for = |account: &str| query.one("account") == Ok(Some(account));
@@ -67,11 +68,15 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
         }
     }
     let said = match FormError::of_query(&query) {
-        Some(error) => error.said(&context, &auth_request, cookies::typed_email(&request, &context)),
+        Some(error) => {
+            let texts = SignInFrame::new(&context, &auth_request).texts;
+            error.said(&context, &auth_request, texts, cookies::typed_email(&request, &context))
+        }
         None => {
             let is_sent_again = matches!(query.one("sent"), Ok(Some("again")));
             let resent = auth_request.credentials().filter(|_| is_sent_again);
-            let notice = resent.map(|sent| texts::resent(sent.passwordless_type).to_owned());
+            let texts = SignInFrame::new(&context, &auth_request).texts;
+            let notice = resent.map(|sent| notice_of_resend(texts, sent.passwordless_type).to_owned());
             Said { notice, ..Said::default() }
         }
     };
@@ -79,11 +84,12 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>
 }
 
 fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) -> HttpResponse {
+    let frame = SignInFrame::new(context, auth_request);
     let view = views::ChooseAccount {
-        layout: render::layout(context, texts::TITLE_CHOOSE_ACCOUNT),
+        layout: frame.layout(frame.texts.title_choose_account.as_str()),
         action: path_of(context, &auth_request.id, "/account"),
-        email: email.to_owned(),
-        app_name: app_name(&context.environment, auth_request).to_owned(),
+        continue_as: fill(&frame.texts.continue_as, &[("email", email)]),
+        continue_to: frame.with_app(&frame.texts.continue_to),
     };
     let redirect_uri = &auth_request.origin.authorization.redirect_uri;
     page_with_forms(StatusCode::OK, &view, FormsLead::ToApplication { redirect_uri })
@@ -91,15 +97,20 @@ fn choose_account(context: &Context, auth_request: &AuthRequest, email: &str) ->
 
 fn organization_page(context: &Context, auth_request: &AuthRequest, offer: Offer) -> HttpResponse {
     note_page(context, auth_request, SignInPage::OrganizationChooser);
+    let frame = SignInFrame::new(context, auth_request);
+    let texts = frame.texts;
     let options = offer.choice.options.into_iter().filter(|_| !offer.is_decided).map(|option| {
-        OrganizationButton { id: option.id, name: option.display_name, joins: option.tie != Tie::Member }
+        let joins = option.tie != Tie::Member;
+        let name = option.display_name;
+        let text = if joins { fill(&texts.join_button, &[("organization", &name)]) } else { name };
+        OrganizationButton { id: option.id, text, joins }
     });
     let view = views::ChooseOrganization {
-        layout: render::layout(context, texts::TITLE_CHOOSE_ORGANIZATION),
+        layout: frame.layout(texts.title_choose_organization.as_str()),
         action: path_of(context, &auth_request.id, "/organization"),
         restart_action: path_of(context, &auth_request.id, "/restart"),
         email: offer.email.to_unicode(),
-        app_name: app_name(&context.environment, auth_request).to_owned(),
+        continue_to: frame.with_app(&texts.continue_to),
         organizations: options.collect(),
         may_create: offer.choice.may_create && !offer.is_decided,
         may_continue: offer.is_decided,
@@ -124,12 +135,16 @@ fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
 
 fn open_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
     match auth_request.awaited() {
+        Some(sent) if auth_request.credentials_expired(context.now_ms()) => {
+            note_page(context, auth_request, form_of(sent));
+            resend_page(context, auth_request, sent, said)
+        }
         Some(sent) if sent.passwordless_type.has_code() => {
-            note_page(context, auth_request, SignInPage::CodeForm);
+            note_page(context, auth_request, form_of(sent));
             code_page(context, auth_request, sent, said)
         }
         Some(sent) => {
-            note_page(context, auth_request, SignInPage::CheckEmail);
+            note_page(context, auth_request, form_of(sent));
             check_mail_page(context, auth_request, sent, said)
         }
         None => {
@@ -139,20 +154,23 @@ fn open_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpR
     }
 }
 
+fn form_of(sent: &Credentials) -> SignInPage {
+    if sent.passwordless_type.has_code() { SignInPage::CodeForm } else { SignInPage::CheckEmail }
+}
+
 fn note_page(context: &Context, auth_request: &AuthRequest, page: SignInPage) {
     flows::note(context, &auth_request.id, About::default(), SignInEvent::PageShown { page });
 }
 
 fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
-    let sign_up = auth_request.origin.authorization.prompt == Prompt::Create;
+    let frame = SignInFrame::new(context, auth_request);
+    let texts = frame.texts;
+    let is_sign_up = auth_request.origin.authorization.prompt == Prompt::Create;
     let passwordless_type = context.environment.passwordless.passwordless_type;
-    let (title, intro) = if sign_up {
-        (texts::TITLE_SIGN_UP, texts::sign_up_intro(passwordless_type))
-    } else {
-        (texts::TITLE_SIGN_IN, texts::sign_in_intro(passwordless_type))
-    };
+    let title = if is_sign_up { texts.title_sign_up.clone() } else { frame.with_app(&texts.title_sign_in) };
+    let layout = frame.layout(title);
+    let names_app = app_name(&context.environment, auth_request) != layout.brand_name;
     let view = views::SignIn {
-        layout: render::layout(context, title),
         action: path_of(context, &auth_request.id, "/email"),
         email: said
             .typed
@@ -160,16 +178,57 @@ fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
             .or_else(|| named_address(context, &auth_request.origin.authorization))
             .unwrap_or_default(),
         error: said.error,
-        app_name: app_name(&context.environment, auth_request).to_owned(),
-        intro,
+        intro: if is_sign_up {
+            sign_up_intro(texts, passwordless_type)
+        } else {
+            sign_in_intro(texts, passwordless_type)
+        },
+        continue_to: (is_sign_up && names_app).then(|| frame.with_app(&texts.continue_to)),
+        other_way: other_way(context, texts, &auth_request.id, is_sign_up),
+        layout,
     };
     page(said.status, &view)
 }
 
+/// To sign up instead of in, where that is allowed, or the other way round.
+fn other_way(context: &Context, texts: &'static PageTexts, id: &str, is_sign_up: bool) -> Option<OtherWay> {
+    if is_sign_up {
+        let url = path_of(context, id, "/sign-in");
+        return Some(OtherWay { question: &texts.have_account, text: &texts.sign_in, url });
+    }
+    let url = path_of(context, id, "/sign-up");
+    let is_allowed = context.environment.passwordless.sign_up_allowed;
+    is_allowed.then(|| OtherWay { question: &texts.new_here, text: &texts.create_account, url })
+}
+
+/// What the address form promises.
+fn sign_in_intro(texts: &'static PageTexts, passwordless_type: PasswordlessType) -> &'static str {
+    match passwordless_type {
+        PasswordlessType::Otp => &texts.sign_in_intro_code,
+        PasswordlessType::Link => &texts.sign_in_intro_link,
+        PasswordlessType::LinkOtp => &texts.sign_in_intro_both,
+    }
+}
+
+/// The same of a sign-up.
+fn sign_up_intro(texts: &'static PageTexts, passwordless_type: PasswordlessType) -> &'static str {
+    match passwordless_type {
+        PasswordlessType::Otp => &texts.sign_up_intro_code,
+        PasswordlessType::Link => &texts.sign_up_intro_link,
+        PasswordlessType::LinkOtp => &texts.sign_up_intro_both,
+    }
+}
+
+/// A newer email was sent.
+fn notice_of_resend(texts: &'static PageTexts, passwordless_type: PasswordlessType) -> &'static str {
+    if passwordless_type.has_code() { &texts.code_resent } else { &texts.link_resent }
+}
+
 fn code_page(context: &Context, auth_request: &AuthRequest, sent: &Credentials, said: Said) -> HttpResponse {
     let id = &auth_request.id;
+    let frame = SignInFrame::new(context, auth_request);
     let view = views::EnterCode {
-        layout: render::layout(context, texts::TITLE_CODE),
+        layout: frame.layout(frame.texts.title_code.as_str()),
         action: path_of(context, id, "/code"),
         resend_action: path_of(context, id, "/resend"),
         restart_action: path_of(context, id, "/restart"),
@@ -180,10 +239,38 @@ fn code_page(context: &Context, auth_request: &AuthRequest, sent: &Credentials, 
         code_length: sent.code_length(),
         resend_after_s: resend_after_s(context, sent),
         also_link: sent.passwordless_type.has_link(),
+        submit_on_last_digit: context.environment.pages.submit_on_last_digit,
         demo_code: passwordless::demo_code(context, auth_request),
     };
     let redirect_uri = &auth_request.origin.authorization.redirect_uri;
     page_with_forms(said.status, &view, FormsLead::ToApplication { redirect_uri })
+}
+
+/// What was mailed has expired, and the sign-in has not.
+fn resend_page(
+    context: &Context,
+    auth_request: &AuthRequest,
+    sent: &Credentials,
+    said: Said,
+) -> HttpResponse {
+    let id = &auth_request.id;
+    let frame = SignInFrame::new(context, auth_request);
+    let texts = frame.texts;
+    let (title, error, button) = if sent.passwordless_type.has_code() {
+        (&texts.title_code_expired, &texts.code_expired, &texts.resend_code)
+    } else {
+        (&texts.title_link_expired, &texts.link_expired, &texts.resend_link)
+    };
+    let view = views::Resend {
+        layout: frame.layout(title.as_str()),
+        email: sent.email.to_unicode(),
+        error: said.error.unwrap_or_else(|| error.clone()),
+        resend_action: path_of(context, id, "/resend"),
+        restart_action: path_of(context, id, "/restart"),
+        status_url: path_of(context, id, "/status"),
+        button: button.as_str(),
+    };
+    page(said.status, &view)
 }
 
 fn check_mail_page(
@@ -193,8 +280,9 @@ fn check_mail_page(
     said: Said,
 ) -> HttpResponse {
     let id = &auth_request.id;
+    let frame = SignInFrame::new(context, auth_request);
     let view = views::CheckMail {
-        layout: render::layout(context, texts::TITLE_CHECK_EMAIL),
+        layout: frame.layout(frame.texts.title_check_email.as_str()),
         email: sent.email.to_unicode(),
         resend_action: path_of(context, id, "/resend"),
         restart_action: path_of(context, id, "/restart"),
@@ -216,36 +304,32 @@ fn resend_after_s(context: &Context, sent: &Credentials) -> i64 {
 }
 
 fn closed_page(context: &Context, auth_request: &AuthRequest, closed: Closed) -> HttpResponse {
+    let frame = SignInFrame::new(context, auth_request);
+    let texts = frame.texts;
     let restart_action = path_of(context, &auth_request.id, "/restart");
     let sent = auth_request.credentials().map(|sent| sent.passwordless_type);
     match closed {
-        Closed::Expired => page(
-            StatusCode::GONE,
-            &views::Expired {
-                layout: render::layout(context, texts::expired(sent)),
-                restart_action: Some(restart_action),
-            },
-        ),
-        Closed::TooManyAttempts => page(
-            StatusCode::TOO_MANY_REQUESTS,
-            &views::TooManyAttempts {
-                layout: render::layout(context, texts::TITLE_TOO_MANY),
-                restart_action,
-            },
-        ),
-        Closed::Completed => page(
-            StatusCode::OK,
-            &views::Done {
-                layout: render::layout(context, texts::TITLE_DONE),
-                // A link opens a tab of its own.
-                text: if sent.is_some_and(PasswordlessType::has_link) {
-                    texts::DONE_ELSEWHERE_TEXT
-                } else {
-                    texts::DONE_TEXT
-                },
-                app_name: app_name(&context.environment, auth_request).to_owned(),
-            },
-        ),
+        Closed::Expired => {
+            let title = match sent {
+                None => &texts.title_sign_in_expired,
+                Some(sent) if sent.has_code() => &texts.title_code_expired,
+                Some(_) => &texts.title_link_expired,
+            };
+            let layout = frame.layout(title.as_str());
+            let restart_action = Some(restart_action);
+            page(StatusCode::GONE, &views::Expired { layout, restart_action, way_back: None })
+        }
+        Closed::TooManyAttempts => {
+            let layout = frame.layout(texts.title_too_many.as_str());
+            page(StatusCode::TOO_MANY_REQUESTS, &views::TooManyAttempts { layout, restart_action })
+        }
+        Closed::Completed => {
+            let layout = frame.layout(texts.title_done.as_str());
+            // A link opens a tab of its own.
+            let is_elsewhere = sent.is_some_and(PasswordlessType::has_link);
+            let text: &str = if is_elsewhere { &texts.done_elsewhere } else { &texts.done_text };
+            page(StatusCode::OK, &views::Done { layout, text, way_back: frame.way_back() })
+        }
     }
 }
 
@@ -274,14 +358,15 @@ fn refused_with(context: &Context, id: &str, error: FormError) -> HttpResponse {
     see_other(&url_of(context, id, &error.query()))
 }
 
-fn not_yours() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", texts::LOST_HEADING, texts::LOST_TEXT)
-}
-
-/// A sign-in that this browser lost goes back to where its application starts one by `initiate_login_uri` (OpenID Connect Core 1.0, section 4).
-async fn lost(context: &Context, id: &str) -> Option<HttpResponse> {
-    let uri = passwordless::initiate_login_uri(context, id).await.ok()??;
-    Some(see_other(&uri))
+/// A sign-in that this browser lost goes back to where its application starts one by `initiate_login_uri` (OpenID Connect
+/// Core 1.0, section 4). Without one the page says nothing about it, not even whether it exists.
+async fn lost(context: &Context, request: &HttpRequest, id: &str) -> HttpResponse {
+    if let Ok(Some(uri)) = passwordless::initiate_login_uri(context, id).await {
+        return see_other(&uri);
+    }
+    let language = render::language(context, request, None);
+    let title = locales::texts(language).pages.title_lost.as_str();
+    page(StatusCode::NOT_FOUND, &views::Lost { layout: render::user_layout(context, language, None, title) })
 }
 
 /// `POST /login/{id}/email`: send.
@@ -322,9 +407,7 @@ pub async fn code(
         Err(response) => return response,
     };
     let browser = cookies::browser(&request, &context);
-    // People type codes as they read them, in groups.
-    let typed = params.one("code").ok().flatten().unwrap_or_default();
-    let code: String = typed.chars().filter(|c| !c.is_whitespace() && *c != '-').take(64).collect();
+    let code = typed_code(params.one("code").ok().flatten().unwrap_or_default());
     if code.is_empty() {
         return refused_with(&context, &id, FormError::CodeMissing);
     }
@@ -366,6 +449,24 @@ pub async fn restart(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Stri
     match authorize::restart(&context, &browser, &id).await {
         Ok(new_id) => see_other(&url_of(&context, &new_id, "")),
         Err(refusal) => refused(&request, &context, &id, &refusal),
+    }
+}
+
+/// `GET /login/{id}/sign-up`: the link of the address form to whoever is new.
+pub async fn to_sign_up(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    switch(&request, &context, &id, Prompt::Create).await
+}
+
+/// `GET /login/{id}/sign-in`: the link of the sign-up form to whoever is not.
+pub async fn to_sign_in(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
+    switch(&request, &context, &id, Prompt::Login).await
+}
+
+async fn switch(request: &HttpRequest, context: &Context, id: &str, prompt: Prompt) -> HttpResponse {
+    let browser = cookies::browser(request, context);
+    match authorize::switch(context, &browser, id, prompt).await {
+        Ok(new_id) => see_other(&url_of(context, &new_id, "")),
+        Err(refusal) => refused(request, context, id, &refusal),
     }
 }
 

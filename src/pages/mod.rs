@@ -5,6 +5,7 @@ pub mod invitation;
 pub mod link;
 pub mod login;
 pub mod portal;
+mod sign_in_frame;
 pub mod views;
 
 use actix_web::HttpResponse;

@@ -1,9 +1,9 @@
-//! What each page shows. The templates hold the markup, `texts` the words.
+//! What each page shows. The templates hold the markup, `locales/` the texts.
 
 use askama::Template;
 
 use crate::http::texts;
-use crate::http::views::Layout;
+use crate::http::views::{Layout, ReturnLink};
 
 /// The address form, to sign in or to sign up.
 #[derive(Template)]
@@ -13,8 +13,17 @@ pub struct SignIn {
     pub action: String,
     pub email: String,
     pub error: Option<String>,
-    pub app_name: String,
     pub intro: &'static str,
+    /// Where it leads, where the title does not say it.
+    pub continue_to: Option<String>,
+    pub other_way: Option<OtherWay>,
+}
+
+/// From sign-in to sign-up, or the other way round.
+pub struct OtherWay {
+    pub question: &'static str,
+    pub text: &'static str,
+    pub url: String,
 }
 
 /// The code form.
@@ -33,8 +42,23 @@ pub struct EnterCode {
     /// Seconds until the resend button is offered; the server enforces its own limit.
     pub resend_after_s: i64,
     pub also_link: bool,
+    /// The script submits the form with its last digit.
+    pub submit_on_last_digit: bool,
     /// Shown in a demonstration, which needs no email.
     pub demo_code: Option<String>,
+}
+
+/// What users see whose code or link has expired while their sign-in has not: the one thing to do is to send again.
+#[derive(Template)]
+#[template(path = "pages/resend.html")]
+pub struct Resend {
+    pub layout: Layout,
+    pub email: String,
+    pub error: String,
+    pub resend_action: String,
+    pub restart_action: String,
+    pub status_url: String,
+    pub button: &'static str,
 }
 
 /// What people see while only a link was mailed.
@@ -62,14 +86,14 @@ pub struct LinkLanding {
     pub link_token: String,
     /// The script presses the button: this is the browser that started.
     pub auto: bool,
-    pub app_name: String,
+    pub continue_to: String,
 }
 
 #[derive(Template)]
 #[template(path = "pages/wrong_browser.html")]
 pub struct WrongBrowser {
     pub layout: Layout,
-    pub app_name: String,
+    pub way_back: Option<ReturnLink>,
 }
 
 #[derive(Template)]
@@ -85,6 +109,8 @@ pub struct Expired {
     pub layout: Layout,
     /// `None` where this browser did not start the sign-in.
     pub restart_action: Option<String>,
+    /// Where there is nothing to restart.
+    pub way_back: Option<ReturnLink>,
 }
 
 #[derive(Template)]
@@ -92,7 +118,7 @@ pub struct Expired {
 pub struct Done {
     pub layout: Layout,
     pub text: &'static str,
-    pub app_name: String,
+    pub way_back: Option<ReturnLink>,
 }
 
 #[derive(Template)]
@@ -100,8 +126,8 @@ pub struct Done {
 pub struct ChooseAccount {
     pub layout: Layout,
     pub action: String,
-    pub email: String,
-    pub app_name: String,
+    pub continue_as: String,
+    pub continue_to: String,
 }
 
 /// Where a user chooses the organization to enter.
@@ -112,7 +138,7 @@ pub struct ChooseOrganization {
     pub action: String,
     pub restart_action: String,
     pub email: String,
-    pub app_name: String,
+    pub continue_to: String,
     pub organizations: Vec<OrganizationButton>,
     /// May the user make one?
     pub may_create: bool,
@@ -123,7 +149,8 @@ pub struct ChooseOrganization {
 /// An organization to choose.
 pub struct OrganizationButton {
     pub id: String,
-    pub name: String,
+    /// Its name, or that the user would join it.
+    pub text: String,
     /// The user is not a member yet.
     pub joins: bool,
 }
@@ -144,10 +171,8 @@ pub struct Portal {
 pub struct Invitation {
     pub layout: Layout,
     pub action: String,
-    pub organization: String,
-    /// Whom it was sent to.
-    pub email: String,
-    pub inviter: Option<String>,
+    /// By whom and to what.
+    pub invited: String,
 }
 
 /// An invitation was accepted, and no application says where to go on.
@@ -155,23 +180,32 @@ pub struct Invitation {
 #[template(path = "pages/joined.html")]
 pub struct Joined {
     pub layout: Layout,
-    pub organization: String,
+    pub text: String,
+}
+
+/// A sign-in that this browser did not start, or lost.
+#[derive(Template)]
+#[template(path = "pages/lost.html")]
+pub struct Lost {
+    pub layout: Layout,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::language::Language;
+    use crate::domain::settings::Branding;
 
     fn layout() -> Layout {
-        Layout {
-            title: "T".into(),
-            base: "/e/a".into(),
-            demo: false,
-            navigation: None,
-            brand_name: "Acme <&> Co".into(),
-            has_logo: false,
+        let branding = Branding {
+            name: "Acme <&> Co".into(),
             support_email: Some("help@example.com".into()),
+            terms_url: Some("https://acme.example/terms?a=1&b=2".into()),
+            ..Branding::default()
+        };
+        Layout {
             notice: Some("Development server".into()),
+            ..Layout::new(&branding, Language::En, "/e/a", "T")
         }
     }
 
@@ -188,6 +222,7 @@ mod tests {
             code_length: 6,
             resend_after_s: 30,
             also_link: true,
+            submit_on_last_digit: false,
             demo_code: None,
         }
         .render()
@@ -200,8 +235,13 @@ mod tests {
             action: "/login/x/email".into(),
             email: email.into(),
             error: Some("Wrong".into()),
-            app_name: "App".into(),
             intro: "Enter your email.",
+            continue_to: None,
+            other_way: Some(OtherWay {
+                question: "New here?",
+                text: "Create an account",
+                url: "/login/x/sign-up".into(),
+            }),
         }
         .render()
         .unwrap()
@@ -227,14 +267,14 @@ mod tests {
 
     fn organizations(name: &str) -> String {
         let button =
-            |id: &str, name: &str, joins| OrganizationButton { id: id.into(), name: name.into(), joins };
+            |id: &str, text: &str, joins| OrganizationButton { id: id.into(), text: text.into(), joins };
         ChooseOrganization {
             layout: layout(),
             action: "/login/x/organization".into(),
             restart_action: "/login/x/restart".into(),
             email: "jane@example.com".into(),
-            app_name: "App".into(),
-            organizations: vec![button("org_1", name, false), button("org_2", "Beta", true)],
+            continue_to: "Continue to App".into(),
+            organizations: vec![button("org_1", name, false), button("org_2", "Join Beta", true)],
             may_create: true,
         }
         .render()
@@ -253,6 +293,30 @@ mod tests {
         for page in [sign_in("\"><script>x</script>"), code_page("<script>x</script>@y"), hostile] {
             assert!(!page.contains("<script>x"), "{page}");
         }
+    }
+
+    #[test]
+    fn a_page_says_its_language_its_theme_and_whose_it_is() {
+        let branding = Branding { theme: crate::domain::settings::Theme::Dark, ..Branding::default() };
+        let page = Done {
+            layout: Layout {
+                brand_query: "?client_id=skc_1".into(),
+                ..Layout::new(&branding, Language::De, "", "Sie sind angemeldet")
+            },
+            text: "Fertig.",
+            way_back: Some(ReturnLink { text: "Zurück zu Acme".into(), url: "https://acme.example/".into() }),
+        };
+        let page = page.render().unwrap();
+        for expected in [
+            r#"<html lang="de" data-theme="dark">"#,
+            r#"<meta name="color-scheme" content="dark">"#,
+            r##"<meta name="theme-color" content="#3f4a8a">"##,
+            r#"href="/assets/icon?client_id=skc_1""#,
+            r#"<a class="button main" href="https://acme.example/">Zurück zu Acme</a>"#,
+        ] {
+            assert!(page.contains(expected), "{expected} in {page}");
+        }
+        assert!(sign_in("").contains("https://acme.example/terms?a=1&#38;b=2"), "{}", sign_in(""));
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl ClientSeal<'_> {
             // Production signs nobody in without a proof, whatever was allowed before.
             instant_sign_in: record.instant_sign_in && self.mode == Mode::Development,
             api: serde_json::from_str(&record.api_json).map_err(|_| unreadable())?,
+            branding: serde_json::from_str(&record.branding_json).map_err(|_| unreadable())?,
         })
     }
 
@@ -146,6 +147,8 @@ impl ClientSeal<'_> {
             access_token_lifetime_s: client.access_token_lifetime_s,
             instant_sign_in: client.instant_sign_in,
             api_json: serde_json::to_string(&client.api).map_err(|_| StoreError::Unreadable("client"))?,
+            branding_json: serde_json::to_string(&client.branding)
+                .map_err(|_| StoreError::Unreadable("client"))?,
         })
     }
 

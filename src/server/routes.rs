@@ -62,6 +62,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .service(endpoint("/code").post(login::code).shown_at("/login/{id}").end())
                 .service(endpoint("/resend").post(login::resend).shown_at("/login/{id}").end())
                 .service(endpoint("/restart").post(login::restart).shown_at("/login/{id}").end())
+                .service(endpoint("/sign-in").get_with_effects(login::to_sign_in).end())
+                .service(endpoint("/sign-up").get_with_effects(login::to_sign_up).end())
                 .service(endpoint("/account").post(login::account).shown_at("/login/{id}").end())
                 .service(endpoint("/organization").post(login::organization).shown_at("/login/{id}").end()),
         )
@@ -69,6 +71,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/magicLink/{id}").get_with_effects(portal::open).end())
         .service(endpoint("/assets/brand.css").get(assets::brand_css).end())
         .service(endpoint("/assets/logo").get(assets::logo).end())
+        .service(endpoint("/assets/icon").get(assets::brand_icon).end())
         .service(endpoint("/assets/{file}").get(assets::file).end())
         // Browsers ask for it unasked.
         .service(endpoint("/favicon.ico").get(assets::icon).end())

@@ -230,8 +230,9 @@ pub(super) async fn start(
     let sends_at_once = context.environment.login_hint == LoginHintMode::Send
         && request.prompt != Prompt::SelectAccount
         && !browser.is_embedded;
+    let language = request.language.or(browser.language);
     let origin = Hosted {
-        authorization: request,
+        authorization: AuthorizationRequest { language, ..request },
         browser_digest: context.secret().digest(Purpose::BrowserCookie, cookie),
         issuer: context.issuer().to_owned(),
     };
@@ -255,8 +256,28 @@ pub async fn restart(
     browser: &Browser,
     id: &str,
 ) -> Result<String, passwordless::PasswordlessError> {
-    let request = passwordless::request_of_browser(context, browser, id).await?;
-    let authorization = AuthorizationRequest { login_hint: None, ..request.origin.authorization };
+    start_over(context, browser, id, None).await
+}
+
+/// Starts over to sign up instead of in, or the other way round.
+pub async fn switch(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+    prompt: Prompt,
+) -> Result<String, passwordless::PasswordlessError> {
+    start_over(context, browser, id, Some(prompt)).await
+}
+
+async fn start_over(
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+    prompt: Option<Prompt>,
+) -> Result<String, passwordless::PasswordlessError> {
+    let asked = passwordless::request_of_browser(context, browser, id).await?.origin.authorization;
+    let prompt = prompt.unwrap_or(asked.prompt);
+    let authorization = AuthorizationRequest { login_hint: None, prompt, ..asked };
     match start(context, authorization, browser).await? {
         Authorized::ShowPages { auth_request_id, .. } => Ok(auth_request_id),
         Authorized::Redirect { location } | Authorized::Denied { location, .. } => Ok(location),

@@ -13,6 +13,7 @@ use crate::config::merge;
 use crate::domain::client::{Client, ClientApiSettings, ClientKind, ClientSecret};
 use crate::domain::entropy::Entropy;
 use crate::domain::field_error::FieldError;
+use crate::domain::settings::ClientBranding;
 use crate::runtime::Context;
 use crate::storage::StoreError;
 
@@ -44,6 +45,8 @@ pub struct ClientView {
     pub instant_sign_in: bool,
     #[serde(flatten)]
     pub api: ClientApiSettings,
+    #[serde(flatten)]
+    pub branding: ClientBranding,
 }
 
 impl From<&Client> for ClientView {
@@ -84,6 +87,7 @@ impl From<&Client> for ClientView {
             access_token_lifetime_s: client.access_token_lifetime_s,
             instant_sign_in: client.instant_sign_in,
             api: client.api.clone(),
+            branding: client.branding.clone(),
         }
     }
 }

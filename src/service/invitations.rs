@@ -97,6 +97,7 @@ pub(super) fn compose(
         organization: &membership.organization_name,
         inviter: invitation.inviter_email.as_deref(),
         branding: &context.environment.branding,
+        language: context.environment.pages.language,
         link: &link,
         // Rounded up: it was made a moment ago.
         valid_for_s: (invitation.expires_at_ms - context.now_ms() + 999) / 1000,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::Failure;
 use crate::crypto::server_secret::Purpose;
 use crate::domain::ids::{IdKind, handle_id};
+use crate::domain::language::Language;
 use crate::domain::session::{Device, MAX_USER_AGENT, Session};
 use crate::domain::source_address::SourceAddress;
 use crate::domain::user::UserSummary;
@@ -26,6 +27,8 @@ pub struct Browser {
     pub ip_address: Option<IpAddr>,
     /// `User-Agent`.
     pub user_agent: Option<String>,
+    /// What `Accept-Language` asks for of what is there.
+    pub language: Option<Language>,
     /// The request is for a part of some page, as an image, and nobody went here (Fetch Metadata).
     pub is_embedded: bool,
 }

@@ -87,6 +87,7 @@ pub async fn mint(context: &Context, wanted: MintTokens) -> Result<TokenResponse
         code_challenge: None,
         organization_id: wanted.organization_id,
         claims: RequestedClaims::default(),
+        language: None,
     };
     let overrides = TokenOverrides {
         claims: wanted.claims,

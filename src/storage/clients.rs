@@ -39,6 +39,8 @@ pub struct ClientRecord {
     pub instant_sign_in: bool,
     /// What Scalekit's API keeps with it, as an object.
     pub api_json: String,
+    /// What its pages and emails have of their own, as an object.
+    pub branding_json: String,
     /// Oldest first.
     pub secrets: Vec<ClientSecretRecord>,
 }
@@ -113,6 +115,7 @@ row! {
         access_token_lifetime_s: Option<i64>,
         instant_sign_in: i64,
         api_json: String,
+        branding_json: String,
         secret_id: Option<String>,
         hash: Option<String>,
         sealed: Option<Vec<u8>>,
@@ -173,6 +176,7 @@ impl TryFrom<Row> for ClientRecord {
             access_token_lifetime_s: row.access_token_lifetime_s,
             instant_sign_in: row.instant_sign_in != 0,
             api_json: row.api_json,
+            branding_json: row.branding_json,
         })
     }
 }
@@ -184,7 +188,7 @@ impl Store {
             "SELECT c.id, c.version, c.position, c.kind, c.name, c.redirect_uris_json, c.post_logout_redirect_uris_json, \
              c.initiate_login_uri, c.backchannel_logout_uri, c.enforce_pkce, \
              c.require_pushed_authorization_requests, c.id_token_signed_response_alg, c.access_token_lifetime_s, \
-             c.instant_sign_in, c.api_json, s.id AS secret_id, s.hash, s.sealed, s.suffix FROM clients c \
+             c.instant_sign_in, c.api_json, c.branding_json, s.id AS secret_id, s.hash, s.sealed, s.suffix FROM clients c \
              LEFT JOIN client_secrets s ON s.environment_id = c.environment_id AND s.client_id = c.id \
              AND s.status = 'ACTIVE' WHERE c.environment_id = $1 ORDER BY c.position, c.id, s.id",
         )
@@ -237,7 +241,7 @@ impl Store {
             "SELECT c.environment_id, c.id, c.version, c.position, c.kind, c.name, c.redirect_uris_json, \
              c.post_logout_redirect_uris_json, c.initiate_login_uri, c.backchannel_logout_uri, c.enforce_pkce, \
              c.require_pushed_authorization_requests, c.id_token_signed_response_alg, c.access_token_lifetime_s, \
-             c.instant_sign_in, c.api_json, s.id AS secret_id, s.hash, s.sealed, s.suffix FROM environments e \
+             c.instant_sign_in, c.api_json, c.branding_json, s.id AS secret_id, s.hash, s.sealed, s.suffix FROM environments e \
              JOIN clients c ON c.environment_id = e.id \
              LEFT JOIN client_secrets s ON s.environment_id = c.environment_id AND s.client_id = c.id \
              AND s.status = 'ACTIVE' WHERE e.name >= $1 AND e.name <= $2 AND ($3 = '' OR e.name LIKE $3 ESCAPE '~') \
@@ -369,8 +373,9 @@ fn inserting(environment_id: &str, client: &ClientRecord, now_ms: UnixMs) -> Res
     let query = sql("INSERT INTO clients (environment_id, id, position, kind, name, redirect_uris_json, \
          post_logout_redirect_uris_json, initiate_login_uri, backchannel_logout_uri, enforce_pkce, \
          require_pushed_authorization_requests, id_token_signed_response_alg, access_token_lifetime_s, \
-         instant_sign_in, api_json, created_at_ms, updated_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16) ON CONFLICT DO NOTHING");
+         instant_sign_in, api_json, branding_json, created_at_ms, updated_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17) \
+         ON CONFLICT DO NOTHING");
     bind_fields(query, environment_id, client, now_ms)
 }
 
@@ -385,11 +390,12 @@ fn updating(
          redirect_uris_json = $6, post_logout_redirect_uris_json = $7, initiate_login_uri = $8, \
          backchannel_logout_uri = $9, enforce_pkce = $10, require_pushed_authorization_requests = $11, \
          id_token_signed_response_alg = $12, access_token_lifetime_s = $13, instant_sign_in = $14, \
-         api_json = $15, updated_at_ms = $16 WHERE environment_id = $1 AND id = $2 AND version = $17");
+         api_json = $15, branding_json = $16, updated_at_ms = $17 WHERE environment_id = $1 AND id = $2 \
+         AND version = $18");
     Ok(bind_fields(query, environment_id, client, now_ms)?.bind(version))
 }
 
-/// Binds a client to $1 to $16, with the names that the statements above give them.
+/// Binds a client to $1 to $17, with the names that the statements above give them.
 fn bind_fields(
     query: Statement,
     environment_id: &str,
@@ -413,6 +419,7 @@ fn bind_fields(
         .bind(client.access_token_lifetime_s)
         .bind(i64::from(client.instant_sign_in))
         .bind(&client.api_json)
+        .bind(&client.branding_json)
         .bind(now_ms))
 }
 
@@ -459,10 +466,11 @@ pub(super) async fn reset(tx: &mut Transaction, environment_id: &str) -> Result<
         "INSERT INTO clients (environment_id, id, position, kind, name, redirect_uris_json, \
          post_logout_redirect_uris_json, initiate_login_uri, backchannel_logout_uri, enforce_pkce, \
          require_pushed_authorization_requests, id_token_signed_response_alg, access_token_lifetime_s, \
-         instant_sign_in, api_json, created_at_ms, updated_at_ms) SELECT $1, id, position, kind, name, redirect_uris_json, \
+         instant_sign_in, api_json, branding_json, created_at_ms, updated_at_ms) \
+         SELECT $1, id, position, kind, name, redirect_uris_json, \
          post_logout_redirect_uris_json, initiate_login_uri, backchannel_logout_uri, enforce_pkce, \
          require_pushed_authorization_requests, id_token_signed_response_alg, access_token_lifetime_s, \
-         instant_sign_in, api_json, created_at_ms, updated_at_ms FROM clients WHERE environment_id = $2",
+         instant_sign_in, api_json, branding_json, created_at_ms, updated_at_ms FROM clients WHERE environment_id = $2",
         "INSERT INTO client_secrets (environment_id, client_id, id, hash, sealed, suffix, status, created_at_ms) \
          SELECT $1, client_id, id, hash, sealed, suffix, status, created_at_ms FROM client_secrets \
          WHERE environment_id = $2",

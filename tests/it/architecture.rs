@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["service"],
     &["runtime"],
     &["config", "storage", "mail", "crypto", "telemetry"],
+    &["locales"],
     &["domain"],
 ];
 

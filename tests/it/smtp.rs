@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use vestibule::domain::email::EmailAddress;
+use vestibule::domain::language::Language;
 use vestibule::domain::settings::{Branding, MailFrom};
 use vestibule::mail::{
     DeliveryError, Encryption, Envelope, MailContent, MailKind, RenderedMail, SmtpMailer, SmtpSettings,
@@ -137,15 +138,15 @@ fn mailer(settings: &SmtpSettings) -> SmtpMailer {
 fn rendered() -> RenderedMail {
     let branding = Branding {
         name: "Büro & Söhne".into(),
-        logo_path: None,
         accent_color: "#4f46e5".into(),
-        support_email: None,
+        ..Branding::default()
     };
     render(&MailContent {
         kind: MailKind::SignIn,
         to: &EmailAddress::parse(TO).unwrap(),
         app_name: &branding.name,
         branding: &branding,
+        language: Language::En,
         code: Some(CODE),
         link: Some(LINK),
         valid_for_s: 300,

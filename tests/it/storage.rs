@@ -55,6 +55,7 @@ fn client(id: &str) -> ClientRecord {
         access_token_lifetime_s: Some(60),
         instant_sign_in: false,
         api_json: "{}".into(),
+        branding_json: r##"{"accent_color":"#000000"}"##.into(),
         secrets: vec![
             ClientSecretRecord {
                 id: "sks_1".into(),
@@ -450,6 +451,7 @@ pub(crate) fn grant(id: &str, user_id: &str, session_id: &str) -> Grant {
             code_challenge: None,
             organization_id: None,
             claims: RequestedClaims::default(),
+            language: None,
         },
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::api_error::{ApiError, ApiErrorCode};
-use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, LinkOutcome, ascii_digits};
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, LinkOutcome, typed_code};
 use crate::domain::client::Client;
 use crate::domain::email::EmailAddress;
 use crate::domain::flow::{About, FlowStatus};
@@ -114,7 +114,7 @@ fn sent_of(request: &AuthRequest<Headless>) -> Result<Sent, ApiRefusal> {
 }
 
 async fn verify_code(context: &Context, id: &str, code: &str) -> Result<Proven, ApiRefusal> {
-    let code = &ascii_digits(code);
+    let code = &typed_code(code);
     let digest = guess_digest(context, id, code);
     retry_on_conflict(|| async {
         let found = context.store().auth_request::<Headless>(context.environment_id(), id).await?;

@@ -6,12 +6,14 @@ use super::{
 };
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::auth_request::{
-    AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome, Stage, ascii_digits,
+    AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome, Stage, typed_code,
 };
 use crate::domain::authorization::{ErrorCode, Prompt};
+use crate::domain::client::{Client, web_root};
 use crate::domain::email::{EmailAddress, EmailError};
 use crate::domain::environment::Environment;
 use crate::domain::flow::{About, FlowStatus};
+use crate::domain::language::Language;
 use crate::domain::limits::MailLimit;
 use crate::domain::session::Session;
 use crate::domain::sign_in_event::{LinkRefusal, SignInEvent};
@@ -85,6 +87,10 @@ impl Mailed for Hosted {
 
     fn client_id(&self) -> &str {
         &self.authorization.client_id
+    }
+
+    fn language(&self) -> Option<Language> {
+        self.authorization.language
     }
 
     fn link(&self, link_token: &str) -> Option<String> {
@@ -182,7 +188,7 @@ pub async fn verify_code(
     id: &str,
     code: &str,
 ) -> Result<CodeResult, PasswordlessError> {
-    let code = &ascii_digits(code);
+    let code = &typed_code(code);
     retry_on_conflict(|| async {
         let request = request_of_browser(context, browser, id).await?;
         // Where an organization is to be chosen, the code was used already.
@@ -367,6 +373,13 @@ pub fn demo_code(context: &Context, request: &AuthRequest) -> Option<String> {
 pub fn demo_link(context: &Context, request: &AuthRequest) -> Option<String> {
     let sent = request.credentials().filter(|_| context.environment.demo)?;
     request.origin.link(&context.secret().link_token(&request.id, sent.generation))
+}
+
+/// A page of the application that asked, for users who are done here.
+pub fn application_url(environment: &Environment, request: &AuthRequest) -> Option<String> {
+    let authorization = &request.origin.authorization;
+    let client = environment.client(&authorization.client_id);
+    client.and_then(Client::home_url).or_else(|| web_root(&authorization.redirect_uri))
 }
 
 /// What people call the application that asked.

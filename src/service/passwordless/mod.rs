@@ -21,6 +21,7 @@ use crate::domain::email::EmailAddress;
 use crate::domain::environment::Environment;
 use crate::domain::fault::SignInFault;
 use crate::domain::flow::{About, FlowStatus};
+use crate::domain::language::Language;
 use crate::domain::limits::{FailedAttempts, MailLimit};
 use crate::domain::settings::{Limits, Mode};
 use crate::domain::sign_in_event::{EmailRoute, LinkRefusal, SignInEvent};
@@ -83,6 +84,11 @@ trait Mailed: Origin + StoredOrigin {
 
     /// `None`: the application gave no page for links.
     fn link(&self, link_token: &str) -> Option<String>;
+
+    /// `None`: nobody asked for one that is there.
+    fn language(&self) -> Option<Language> {
+        None
+    }
 
     fn template_variables(&self) -> &[(String, String)] {
         &[]
@@ -278,11 +284,13 @@ fn compose<O: Mailed>(
     let code = sent.passwordless_type.has_code().then(|| expected_code(context, &request.id, sent));
     let link = request.origin.link(link_token).filter(|_| sent.passwordless_type.has_link());
     let kind = request.origin.kind();
+    let client_id = request.origin.client_id();
     let rendered = mail::render(&MailContent {
         kind,
         to,
-        app_name: name_of_client(environment, request.origin.client_id()),
-        branding: &environment.branding,
+        app_name: name_of_client(environment, client_id),
+        branding: &environment.branding_of(client_id),
+        language: request.origin.language().unwrap_or(environment.pages.language),
         code: code.as_deref(),
         link: link.as_deref(),
         valid_for_s: sent.validity_s(),

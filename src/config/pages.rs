@@ -1,0 +1,41 @@
+//! `[pages]`: how the sign-in pages behave.
+
+use super::setting::{Section, Setting};
+use super::source::Source;
+use crate::domain::language::Language;
+use crate::domain::settings::PageSettings;
+
+static LANGUAGE: Setting<Language> = Setting::choice(
+    "pages.language",
+    &[
+        (Language::En.tag(), Language::En),
+        (Language::De.tag(), Language::De),
+        (Language::Es.tag(), Language::Es),
+    ],
+    Language::En,
+    "Language of pages and emails where neither `ui_locales` of the application nor `Accept-Language` of the browser names one that is there, and of emails that no browser asked for.",
+)
+.changeable(|e| e.pages.language.tag().into());
+
+static SUBMIT_ON_LAST_DIGIT: Setting<bool> = Setting::boolean(
+    "pages.submit_on_last_digit",
+    false,
+    "Submit the code form with its last digit. Tests that type the code and then press Continue need it off.",
+)
+.changeable(|e| e.pages.submit_on_last_digit.into());
+
+pub(super) fn section() -> Section {
+    Section {
+        table: "pages",
+        is_list: false,
+        about: "How the sign-in pages behave.",
+        settings: vec![LANGUAGE.facts(), SUBMIT_ON_LAST_DIGIT.facts()],
+    }
+}
+
+pub(super) fn read(source: &mut Source) -> PageSettings {
+    PageSettings {
+        language: source.choice(&LANGUAGE),
+        submit_on_last_digit: source.boolean(&SUBMIT_ON_LAST_DIGIT),
+    }
+}
