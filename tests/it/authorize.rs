@@ -251,7 +251,7 @@ async fn login_hint_may_fill_the_form_instead_of_sending() {
     let server = TestServer::with("login_hint = \"prefill\"").await;
     let person = server.person();
     let page = person.get(&person.start("jane@example.com").await).await;
-    assert_eq!(page.heading(), "Sign in");
+    assert_eq!(page.heading(), "Sign in to Vestibule");
     assert!(page.body.contains("value=\"jane@example.com\""));
     assert!(server.mails_to("jane@example.com").await.is_empty());
 }
@@ -261,7 +261,7 @@ async fn a_hint_that_is_no_address_fills_the_form() {
     let server = TestServer::start().await;
     let person = server.person();
     let page = person.get(&person.start("not an address").await).await;
-    assert_eq!((page.status, page.heading().as_str()), (200, "Sign in"));
+    assert_eq!((page.status, page.heading().as_str()), (200, "Sign in to Vestibule"));
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn after_five_wrong_codes_nothing_is_sent_or_judged_and_the_person_starts_
     assert_eq!(person.get(&link).await.heading(), "Too many incorrect codes");
     let again = person.post(&format!("{sign_in}/restart"), &[]).await;
     let page = person.get(&again.location.unwrap()).await;
-    assert_eq!(page.heading(), "Sign in");
+    assert_eq!(page.heading(), "Sign in to Vestibule");
 }
 
 #[rstest]
@@ -173,7 +173,7 @@ async fn an_address_gets_two_mails_a_minute_sends_and_resends_together(
     // The limit is the address's, however it is spelt and whoever asks.
     let other = server.person();
     let page = other.get(&other.start("JANE@example.com").await).await;
-    assert_eq!(page.heading(), "Sign in");
+    assert_eq!(page.heading(), "Sign in to Vestibule");
     let sign_ins = join_all((0..10).map(|_| other.start("bob@example.com"))).await;
     assert_eq!(sign_ins.len(), 10);
     assert_eq!(server.mails_to("bob@example.com").await.len(), 2);
@@ -258,7 +258,7 @@ async fn not_you_starts_over_with_an_empty_form() {
     assert!(person.get(&sign_in).await.body.contains("Not you?"));
     let again = person.post(&format!("{sign_in}/restart"), &[]).await.location.unwrap();
     let page = person.get(&again).await;
-    assert_eq!(page.heading(), "Sign in");
+    assert_eq!(page.heading(), "Sign in to Vestibule");
     assert!(!page.body.contains("jane@example.com"));
     assert_eq!(person.post(&format!("{again}/email"), &[("email", "bob@example.com")]).await.status, 303);
     let code = server.code_for("bob@example.com").await;

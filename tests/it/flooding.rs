@@ -75,7 +75,7 @@ async fn who_is_held_back_is_told_when_to_come_back() {
     server.person().start("ada@example.com").await;
     let person = server.person();
     let sign_in = person.start("jane@example.com").await;
-    assert_eq!(person.get(&sign_in).await.heading(), "Sign in");
+    assert_eq!(person.get(&sign_in).await.heading(), "Sign in to Vestibule");
     let page = person.post(&format!("{sign_in}/email"), &[("email", "jane@example.com")]).await;
     assert_eq!((page.status, page.header("retry-after")), (429, "60"));
     assert!(page.alert().contains("limits.mails_per_source = 0"), "{}", page.alert());

@@ -31,6 +31,7 @@ mod forms;
 mod fuzz;
 mod grpc;
 mod headless;
+mod hosted_pages;
 mod housekeeping;
 mod inbox;
 mod init;

@@ -119,7 +119,7 @@ async fn select_account_offers_the_session_or_another_address() {
     assert_eq!(page.heading(), "Choose an account");
     assert!(page.body.contains("jane@example.com"));
     let other = person.post(&format!("{sign_in}/account"), &[("choice", "other")]).await;
-    assert_eq!(person.get(&other.location.unwrap()).await.heading(), "Sign in");
+    assert_eq!(person.get(&other.location.unwrap()).await.heading(), "Sign in to Vestibule");
     let same = person.post(&format!("{sign_in}/account"), &[("choice", "continue")]).await;
     assert!(same.answer("code").is_some());
 }
