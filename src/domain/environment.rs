@@ -65,10 +65,12 @@ impl Environment {
         self.clients.iter().find(|c| c.client_id == client_id)
     }
 
-    /// What users see of this client: its own branding over the environment's.
+    /// What users see of this client: its name and branding, where it has one of its own, over the environment's.
     pub fn branding_of(&self, client_id: &str) -> Branding {
-        match self.client(client_id) {
-            Some(client) => self.branding.with(&client.branding),
+        match self.client(client_id).filter(|client| client.has_branding()) {
+            Some(client) => {
+                Branding { name: client.name.clone(), ..self.branding.with(&client.branding) }
+            }
             None => self.branding.clone(),
         }
     }

@@ -216,7 +216,7 @@ impl Default for Branding {
 }
 
 impl Branding {
-    /// The branding with what an application has of its own.
+    /// The branding with what an application has of its own beside its name.
     #[must_use]
     pub fn with(&self, own: &ClientBranding) -> Self {
         Self {

@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::selector::{InEnvironment, selector};
 use super::views::Layout;
+use crate::domain::client::Client;
 use crate::domain::language::Language;
 use crate::domain::settings::Branding;
 use crate::runtime::{Context, EnvironmentRegistry};
@@ -80,7 +81,7 @@ pub fn user_layout(
     title: impl Into<String>,
 ) -> Layout {
     let environment = &context.environment;
-    let own = client_id.filter(|id| environment.client(id).is_some_and(|client| client.has_branding()));
+    let own = client_id.filter(|id| environment.client(id).is_some_and(Client::has_branding));
     match own {
         None => with_environment(context, &environment.branding, language, title),
         Some(client_id) => Layout {

@@ -102,7 +102,7 @@ fn organization_page(context: &Context, auth_request: &AuthRequest, offer: Offer
     let options = offer.choice.options.into_iter().filter(|_| !offer.is_decided).map(|option| {
         let joins = option.tie != Tie::Member;
         let name = option.display_name;
-        let text = if joins { fill(&texts.join_button, &[("organization", &name)]) } else { name };
+        let text = if joins { fill(&texts.join_button, &[("organization", name.as_str())]) } else { name };
         OrganizationButton { id: option.id, text, joins }
     });
     let view = views::ChooseOrganization {

@@ -126,6 +126,8 @@ async fn each_application_has_its_own_name_colour_theme_and_links() {
     let shop = person.get(&person.start_with(SHOP).await).await;
     let bank = person.get(&person.start_with(BANK).await).await;
     assert_eq!((shop.heading(), bank.heading()), ("Sign in to Shop".into(), "Sign in to Bank".into()));
+    let brand = |page: &Page| found(page, "header.brand", None).concat();
+    assert_eq!((brand(&shop), brand(&bank)), ("Acme".into(), "Bank".into()));
     assert!(shop.body.contains("help@acme.example") && !shop.body.contains("terms"), "{}", shop.body);
     for expected in
         ["data-theme=\"dark\"", "help@bank.example", "href=\"https://bank.example.com/terms\"", "/privacy"]
