@@ -116,6 +116,7 @@ pub(super) fn settings() -> Vec<Facts> {
         STRICT_REDIRECTS.facts(),
         LOGIN_HINT.facts(),
         DEMO.facts(),
+        pages::DEV_BAR.facts(),
         DETERMINISTIC_SEED.facts(),
     ]
 }

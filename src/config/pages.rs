@@ -24,6 +24,13 @@ static SUBMIT_ON_LAST_DIGIT: Setting<bool> = Setting::boolean(
 )
 .changeable(|e| e.pages.submit_on_last_digit.into());
 
+pub(super) static DEV_BAR: Setting<bool> = Setting::boolean(
+    "dev_bar",
+    true,
+    "In development mode, show the code on the code page, with buttons to copy it and to fill it in. Only where the control API needs no token, and a script reads it from the inbox: the page itself does not hold it.",
+)
+.changeable(|e| e.pages.dev_bar.into());
+
 pub(super) fn section() -> Section {
     Section {
         table: "pages",
@@ -37,5 +44,6 @@ pub(super) fn read(source: &mut Source) -> PageSettings {
     PageSettings {
         language: source.choice(&LANGUAGE),
         submit_on_last_digit: source.boolean(&SUBMIT_ON_LAST_DIGIT),
+        dev_bar: source.boolean(&DEV_BAR),
     }
 }

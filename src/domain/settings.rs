@@ -286,6 +286,8 @@ pub struct PageSettings {
     pub language: Language,
     /// Submit the code form with its last digit.
     pub submit_on_last_digit: bool,
+    /// In development, show the code on the code page to whoever may read the inbox.
+    pub dev_bar: bool,
 }
 
 #[derive(Debug, Clone)]

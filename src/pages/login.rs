@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::form_error::{FormError, Said};
 use super::sign_in_frame::SignInFrame;
-use super::views::{self, OrganizationButton, OtherWay};
+use super::views::{self, DevBar, OrganizationButton, OtherWay};
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, Stage, typed_code};
 use crate::domain::authorization::{Parameters, Prompt};
 use crate::domain::clock::rfc3339;
 use crate::domain::flow::About;
 use crate::domain::organization_choice::Tie;
-use crate::domain::settings::PasswordlessType;
+use crate::domain::settings::{Mode, PasswordlessType};
 use crate::domain::sign_in_event::{SignInEvent, SignInPage};
 use crate::http::context::Ctx;
 use crate::http::denied::denied_page;
@@ -241,9 +241,24 @@ fn code_page(context: &Context, auth_request: &AuthRequest, sent: &Credentials, 
         also_link: sent.passwordless_type.has_link(),
         submit_on_last_digit: context.environment.pages.submit_on_last_digit,
         demo_code: passwordless::demo_code(context, auth_request),
+        dev_bar: dev_bar(context, auth_request),
     };
     let redirect_uri = &auth_request.origin.authorization.redirect_uri;
     page_with_forms(said.status, &view, FormsLead::ToApplication { redirect_uri })
+}
+
+/// In development, where anybody may read the inbox.
+fn dev_bar(context: &Context, auth_request: &AuthRequest) -> Option<DevBar> {
+    let environment = &context.environment;
+    let is_shown = environment.mode == Mode::Development
+        && environment.pages.dev_bar
+        && !environment.demo
+        && context.runtime.server.control.is_open();
+    let query = format!("auth_request_id={}&wait_ms=0", path_segment(&auth_request.id));
+    is_shown.then(|| DevBar {
+        message_url: context.path(&format!("/_emulator/v1/messages/latest?{query}")),
+        inbox_url: context.path("/_emulator/inbox"),
+    })
 }
 
 /// What was mailed has expired, and the sign-in has not.

@@ -46,6 +46,14 @@ pub struct EnterCode {
     pub submit_on_last_digit: bool,
     /// Shown in a demonstration, which needs no email.
     pub demo_code: Option<String>,
+    pub dev_bar: Option<DevBar>,
+}
+
+/// In development: where a script finds the code that was mailed.
+pub struct DevBar {
+    /// Address of the newest email of this sign-in.
+    pub message_url: String,
+    pub inbox_url: String,
 }
 
 /// What users see whose code or link has expired while their sign-in has not: the one thing to do is to send again.
@@ -224,6 +232,7 @@ mod tests {
             also_link: true,
             submit_on_last_digit: false,
             demo_code: None,
+            dev_bar: Some(DevBar { message_url: "/m?a=x&b=y".into(), inbox_url: "/inbox".into() }),
         }
         .render()
         .unwrap()

@@ -41,6 +41,11 @@ impl Access {
     pub fn is_off(&self) -> bool {
         matches!(self, Self::Off)
     }
+
+    /// May anybody who can connect?
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
 }
 
 /// What all environments of a process share.

@@ -68,6 +68,20 @@ test('a full-width code that was filled in is a code', async () => {
   await context.close();
 });
 
+test('in development the code is filled in by a press, and the inbox is a press away', async () => {
+  const { context, page, faults } = await freshPage(browser);
+  const address = newAddress();
+  await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: address }));
+  await page.getByRole('button', { name: 'Fill in' }).click();
+  assert.equal(await field(page).inputValue(), (await vestibule.mailTo(address)).code);
+  const [inbox] = await Promise.all([context.waitForEvent('page'), page.getByRole('link', { name: 'Open inbox' }).click()]);
+  await inbox.getByRole('heading', { name: 'Inbox' }).waitFor();
+  await page.getByRole('button', { name: 'Continue', exact: true }).click();
+  await page.waitForURL(`${application.callback}**`);
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
 test('the last digit submits the form where that is set', async () => {
   const eager = await startVestibule('[pages]\nsubmit_on_last_digit = true\n');
   const { context, page } = await freshPage(browser);

@@ -250,6 +250,23 @@ async fn the_form_is_submitted_with_its_last_digit_only_where_that_is_set() {
 }
 
 #[tokio::test]
+async fn in_development_the_code_page_says_where_its_code_is_but_does_not_hold_it() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let page = person.get(&person.start("jane@example.com").await).await;
+    let code = server.code_for("jane@example.com").await;
+    let message = found(&page, "[data-dev-bar]", Some("data-dev-bar")).concat();
+    assert_eq!(server.get(&message).await.json()["code"], code);
+    assert!(!page.body.contains(&code), "{}", page.body);
+    for setting in ["dev_bar = false\n", "demo = true\n", "[control]\ntoken = \"sixteen characters\"\n"] {
+        let server = TestServer::with(setting).await;
+        let person = server.person();
+        let page = person.get(&person.start("jane@example.com").await).await;
+        assert!(!page.body.contains("dev-bar"), "{setting}: {}", page.body);
+    }
+}
+
+#[tokio::test]
 async fn the_api_takes_codes_as_users_type_them() {
     let server = TestServer::start().await;
     let url = format!("{}/api/v1/passwordless/email", server.url);
