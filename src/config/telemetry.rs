@@ -17,7 +17,7 @@ pub(super) static LOG_FILTER: Setting<&str> = Setting::text(
     "log.filter",
     // Our own words, and trouble of the libraries.
     "info,actix_server=warn,sqlx=warn,rustls_platform_verifier=off",
-    "Level, or levels by module: `warn,vestibule=debug`.",
+    "Level, or levels by module: `warn,vestibule=debug`. In development every email is a line of `vestibule::email`; `info,vestibule::email=off` leaves these out.",
 );
 
 static METRICS_ENABLED: Setting<bool> =

@@ -77,10 +77,15 @@ pub(super) fn prepare(context: &Context, draft: Draft<'_>) -> Result<NewMail, Fa
     })
 }
 
-/// Wakes those who wait for emails, once one was stored.
+/// Wakes those who wait for emails, once one was stored. In development the log says what is in it, so that nobody has to look
+/// elsewhere.
 pub(super) fn announce(context: &Context, mail: Option<&NewMail>) {
     let Some(mail) = mail else { return };
     context.runtime.mail.notify_waiters();
+    if context.environment.mode == Mode::Development {
+        let credentials = [&mail.code, &mail.link].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ");
+        tracing::info!(target: "vestibule::email", "✉ {} {credentials}", mail.to_address);
+    }
     if mail.sealed.is_some() {
         context.runtime.server.outbox_filled.notify_one();
     }
