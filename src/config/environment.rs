@@ -117,6 +117,7 @@ pub(super) fn settings() -> Vec<Facts> {
         LOGIN_HINT.facts(),
         DEMO.facts(),
         pages::DEV_BAR.facts(),
+        pages::ACCOUNT_PICKER.facts(),
         DETERMINISTIC_SEED.facts(),
     ]
 }

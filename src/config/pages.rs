@@ -31,6 +31,13 @@ pub(super) static DEV_BAR: Setting<bool> = Setting::boolean(
 )
 .changeable(|e| e.pages.dev_bar.into());
 
+pub(super) static ACCOUNT_PICKER: Setting<bool> = Setting::boolean(
+    "account_picker",
+    true,
+    "In development mode, offer accounts beside the address form, which a press signs in as if the address had been typed. Only where the control API needs no token, and not in isolated environments; a script reads them.",
+)
+.changeable(|e| e.pages.account_picker.into());
+
 pub(super) fn section() -> Section {
     Section {
         table: "pages",
@@ -45,5 +52,6 @@ pub(super) fn read(source: &mut Source) -> PageSettings {
         language: source.choice(&LANGUAGE),
         submit_on_last_digit: source.boolean(&SUBMIT_ON_LAST_DIGIT),
         dev_bar: source.boolean(&DEV_BAR),
+        account_picker: source.boolean(&ACCOUNT_PICKER),
     }
 }

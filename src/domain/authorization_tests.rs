@@ -77,7 +77,12 @@ fn environment() -> Environment {
             auth_request_lifetime_s: 3600,
         },
         branding: Branding { name: "A".into(), ..Branding::default() },
-        pages: PageSettings { language: Language::En, submit_on_last_digit: false, dev_bar: false },
+        pages: PageSettings {
+            language: Language::En,
+            submit_on_last_digit: false,
+            dev_bar: false,
+            account_picker: false,
+        },
         mail_from: MailFrom { name: "A".into(), address: EmailAddress::parse("a@example.com").unwrap() },
     }
 }

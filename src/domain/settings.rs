@@ -288,6 +288,8 @@ pub struct PageSettings {
     pub submit_on_last_digit: bool,
     /// In development, show the code on the code page to whoever may read the inbox.
     pub dev_bar: bool,
+    /// In development, offer the accounts there are beside the address form.
+    pub account_picker: bool,
 }
 
 #[derive(Debug, Clone)]

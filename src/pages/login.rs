@@ -185,6 +185,7 @@ fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
         },
         continue_to: (is_sign_up && names_app).then(|| frame.with_app(&texts.continue_to)),
         other_way: other_way(context, texts, &auth_request.id, is_sign_up),
+        accounts_url: accounts_url(context).filter(|_| !is_sign_up),
         layout,
     };
     page(said.status, &view)
@@ -247,13 +248,23 @@ fn code_page(context: &Context, auth_request: &AuthRequest, sent: &Credentials, 
     page_with_forms(said.status, &view, FormsLead::ToApplication { redirect_uri })
 }
 
+/// May these pages show what the control API shows to everybody? Not in a demonstration, which strangers look at.
+fn is_open_development(context: &Context) -> bool {
+    context.environment.mode == Mode::Development
+        && !context.environment.demo
+        && context.runtime.server.control.is_open()
+}
+
+/// Where the first accounts are listed; isolated environments have those of some test alone.
+fn accounts_url(context: &Context) -> Option<String> {
+    let environment = &context.environment;
+    let is_shown = environment.pages.account_picker && environment.name.is_none() && is_open_development(context);
+    is_shown.then(|| context.path("/_emulator/v1/api/users?page_size=5"))
+}
+
 /// In development, where anybody may read the inbox.
 fn dev_bar(context: &Context, auth_request: &AuthRequest) -> Option<DevBar> {
-    let environment = &context.environment;
-    let is_shown = environment.mode == Mode::Development
-        && environment.pages.dev_bar
-        && !environment.demo
-        && context.runtime.server.control.is_open();
+    let is_shown = context.environment.pages.dev_bar && is_open_development(context);
     let query = format!("auth_request_id={}&wait_ms=0", path_segment(&auth_request.id));
     is_shown.then(|| DevBar {
         message_url: context.path(&format!("/_emulator/v1/messages/latest?{query}")),

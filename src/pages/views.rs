@@ -17,6 +17,8 @@ pub struct SignIn {
     /// Where it leads, where the title does not say it.
     pub continue_to: Option<String>,
     pub other_way: Option<OtherWay>,
+    /// In development: where a script finds the accounts to offer.
+    pub accounts_url: Option<String>,
 }
 
 /// From sign-in to sign-up, or the other way round.
@@ -251,6 +253,7 @@ mod tests {
                 text: "Create an account",
                 url: "/login/x/sign-up".into(),
             }),
+            accounts_url: Some("/accounts".into()),
         }
         .render()
         .unwrap()

@@ -82,6 +82,22 @@ test('in development the code is filled in by a press, and the inbox is a press 
   await context.close();
 });
 
+test('in development an account is a press away, and its button is no Continue', async () => {
+  const own = await startVestibule('[[organizations]]\ndisplay_name = "Acme"\nexternal_id = "acme"\n[[users]]\nemail = "admin@acme.example"\norganizations = ["acme"]\n');
+  const { context, page, faults } = await freshPage(browser);
+  await page.goto(own.authorizeUrl(application.callback));
+  const account = page.getByRole('group', { name: 'Accounts' }).getByRole('button');
+  assert.match(await account.textContent(), /admin@acme\.example.*Acme/);
+  assert.equal(await page.getByRole('button', { name: 'Continue' }).count(), 1);
+  await account.click();
+  await field(page).fill((await own.mailTo('admin@acme.example')).code);
+  await page.getByRole('button', { name: 'Continue', exact: true }).click();
+  await page.waitForURL(`${application.callback}**`);
+  assert.deepEqual(faults, []);
+  await context.close();
+  await own.stop();
+});
+
 test('the last digit submits the form where that is set', async () => {
   const eager = await startVestibule('[pages]\nsubmit_on_last_digit = true\n');
   const { context, page } = await freshPage(browser);

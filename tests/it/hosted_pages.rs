@@ -267,6 +267,23 @@ async fn in_development_the_code_page_says_where_its_code_is_but_does_not_hold_i
 }
 
 #[tokio::test]
+async fn in_development_the_address_form_says_where_accounts_are_but_names_nobody() {
+    let server = TestServer::start().await;
+    server.person().sign_in("jane@example.com").await;
+    let person = server.person();
+    let page = person.get(&person.start_with(&[]).await).await;
+    let accounts = found(&page, "[data-accounts-url]", Some("data-accounts-url")).concat();
+    assert_eq!(server.get(&accounts).await.json()["users"][0]["email"], "jane@example.com");
+    assert!(!page.body.contains("jane@example.com"), "{}", page.body);
+    for setting in ["account_picker = false\n", "demo = true\n", "[control]\ntoken = \"sixteen characters\"\n"] {
+        let server = TestServer::with(setting).await;
+        let person = server.person();
+        let page = person.get(&person.start_with(&[]).await).await;
+        assert!(!page.body.contains("accounts"), "{setting}: {}", page.body);
+    }
+}
+
+#[tokio::test]
 async fn the_api_takes_codes_as_users_type_them() {
     let server = TestServer::start().await;
     let url = format!("{}/api/v1/passwordless/email", server.url);
