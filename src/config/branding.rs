@@ -232,8 +232,8 @@ fn read_client_logo(source: &mut Source, base: &Path, index: usize) -> Option<St
 
 fn data_url(path: &Path) -> Result<String, String> {
     let media_type = logo_type(path).ok_or("must be an svg, png, jpg or webp file")?;
-    let length = std::fs::metadata(path).map_err(|_| "there is no such file")?.len();
-    if length > MAX_CLIENT_LOGO {
+    let file = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
+    if file.ok_or("there is no such file")?.len() > MAX_CLIENT_LOGO {
         return Err(format!("is larger than {MAX_CLIENT_LOGO} bytes"));
     }
     let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;

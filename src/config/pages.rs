@@ -34,7 +34,7 @@ pub(super) static DEV_BAR: Setting<bool> = Setting::boolean(
 pub(super) static ACCOUNT_PICKER: Setting<bool> = Setting::boolean(
     "account_picker",
     true,
-    "In development mode, offer accounts beside the address form, which a press signs in as if the address had been typed. Only where the control API needs no token, and not in isolated environments; a script reads them.",
+    "In development mode, offer accounts beside the address form, which a press signs in as if the address had been typed, or at once where the application has instant_sign_in. Only where the control API needs no token, and not in isolated environments; a script reads them.",
 )
 .changeable(|e| e.pages.account_picker.into());
 

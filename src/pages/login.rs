@@ -4,15 +4,16 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
+use super::development::{accounts_url, dev_bar, sign_in_picked, signs_in_at_once};
 use super::form_error::{FormError, Said};
 use super::sign_in_frame::SignInFrame;
-use super::views::{self, DevBar, OrganizationButton, OtherWay};
+use super::views::{self, OrganizationButton, OtherWay};
 use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Credentials, Stage, typed_code};
 use crate::domain::authorization::{Parameters, Prompt};
 use crate::domain::clock::rfc3339;
 use crate::domain::flow::About;
 use crate::domain::organization_choice::Tie;
-use crate::domain::settings::{Mode, PasswordlessType};
+use crate::domain::settings::PasswordlessType;
 use crate::domain::sign_in_event::{SignInEvent, SignInPage};
 use crate::http::context::Ctx;
 use crate::http::denied::denied_page;
@@ -186,9 +187,15 @@ fn email_page(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
         continue_to: (is_sign_up && names_app).then(|| frame.with_app(&texts.continue_to)),
         other_way: other_way(context, texts, &auth_request.id, is_sign_up),
         accounts_url: accounts_url(context).filter(|_| !is_sign_up),
+        signs_in_at_once: signs_in_at_once(context, auth_request),
         layout,
     };
-    page(said.status, &view)
+    let forms = if view.signs_in_at_once {
+        FormsLead::ToApplication { redirect_uri: &auth_request.origin.authorization.redirect_uri }
+    } else {
+        FormsLead::Home
+    };
+    page_with_forms(said.status, &view, forms)
 }
 
 /// To sign up instead of in, where that is allowed, or the other way round.
@@ -246,30 +253,6 @@ fn code_page(context: &Context, auth_request: &AuthRequest, sent: &Credentials, 
     };
     let redirect_uri = &auth_request.origin.authorization.redirect_uri;
     page_with_forms(said.status, &view, FormsLead::ToApplication { redirect_uri })
-}
-
-/// May these pages show what the control API shows to everybody? Not in a demonstration, which strangers look at.
-fn is_open_development(context: &Context) -> bool {
-    context.environment.mode == Mode::Development
-        && !context.environment.demo
-        && context.runtime.server.control.is_open()
-}
-
-/// Where the first accounts are listed; isolated environments have those of some test alone.
-fn accounts_url(context: &Context) -> Option<String> {
-    let environment = &context.environment;
-    let is_shown = environment.pages.account_picker && environment.name.is_none() && is_open_development(context);
-    is_shown.then(|| context.path("/_emulator/v1/api/users?page_size=5"))
-}
-
-/// In development, where anybody may read the inbox.
-fn dev_bar(context: &Context, auth_request: &AuthRequest) -> Option<DevBar> {
-    let is_shown = context.environment.pages.dev_bar && is_open_development(context);
-    let query = format!("auth_request_id={}&wait_ms=0", path_segment(&auth_request.id));
-    is_shown.then(|| DevBar {
-        message_url: context.path(&format!("/_emulator/v1/messages/latest?{query}")),
-        inbox_url: context.path("/_emulator/inbox"),
-    })
 }
 
 /// What was mailed has expired, and the sign-in has not.
@@ -408,6 +391,13 @@ pub async fn email(
     };
     let browser = cookies::browser(&request, &context);
     let typed = params.one("email").ok().flatten().unwrap_or_default();
+    if params.one("picked") == Ok(Some("true")) {
+        match sign_in_picked(&context, &browser, &id, typed).await {
+            Ok(Some(done)) => return signed_in(&context, done),
+            Ok(None) => {}
+            Err(refusal) => return refused(&request, &context, &id, &refusal),
+        }
+    }
     match passwordless::send(&context, &browser, &id, typed).await {
         Ok(()) => see_other(&url_of(&context, &id, "")),
         Err(refusal) => {

@@ -1,5 +1,6 @@
 //! Pages that people see. Forms work without JavaScript.
 
+mod development;
 mod form_error;
 pub mod invitation;
 pub mod link;

@@ -19,6 +19,8 @@ pub struct SignIn {
     pub other_way: Option<OtherWay>,
     /// In development: where a script finds the accounts to offer.
     pub accounts_url: Option<String>,
+    /// Picking one of them needs no email.
+    pub signs_in_at_once: bool,
 }
 
 /// From sign-in to sign-up, or the other way round.
@@ -254,6 +256,7 @@ mod tests {
                 url: "/login/x/sign-up".into(),
             }),
             accounts_url: Some("/accounts".into()),
+            signs_in_at_once: false,
         }
         .render()
         .unwrap()

@@ -284,6 +284,29 @@ async fn in_development_the_address_form_says_where_accounts_are_but_names_nobod
 }
 
 #[tokio::test]
+async fn an_account_that_is_picked_signs_in_at_once_only_where_its_application_allows_that() {
+    for (settings, is_at_once) in [
+        ("instant_sign_in = true\n", true),
+        ("", false),
+        ("instant_sign_in = true\naccount_picker = false\n", false),
+        ("instant_sign_in = true\n[control]\ntoken = \"sixteen characters\"\n", false),
+    ] {
+        let server = TestServer::with(settings).await;
+        let person = server.person();
+        let sign_in = person.start_with(&[]).await;
+        let page = person.get(&sign_in).await;
+        assert_eq!(page.body.contains("data-signs-in-at-once"), is_at_once, "{settings}");
+        let form = [("email", "jane@example.com"), ("picked", "true")];
+        let sent = person.send(&format!("{sign_in}/email"), &form).await;
+        assert_eq!(sent.answer("code").is_some(), is_at_once, "{settings}: {:?}", sent.location);
+        // Another site's page cannot press it.
+        let url = format!("{sign_in}/email");
+        let foreign = person.browser.post(url).header("origin", "https://evil.example").form(&form);
+        assert_eq!(foreign.send().await.unwrap().status(), 403, "{settings}");
+    }
+}
+
+#[tokio::test]
 async fn the_api_takes_codes_as_users_type_them() {
     let server = TestServer::start().await;
     let url = format!("{}/api/v1/passwordless/email", server.url);
