@@ -86,7 +86,7 @@ test('in development an account is a press away, and its button is no Continue',
   const own = await startVestibule('[[organizations]]\ndisplay_name = "Acme"\nexternal_id = "acme"\n[[users]]\nemail = "admin@acme.example"\norganizations = ["acme"]\n');
   const { context, page, faults } = await freshPage(browser);
   await page.goto(own.authorizeUrl(application.callback));
-  const account = page.getByRole('group', { name: 'Accounts' }).getByRole('button');
+  const account = page.getByRole('complementary', { name: 'Accounts' }).getByRole('button');
   assert.match(await account.textContent(), /admin@acme\.example.*Acme/);
   assert.equal(await page.getByRole('button', { name: 'Continue' }).count(), 1);
   await account.click();
