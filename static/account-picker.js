@@ -36,7 +36,7 @@
     // Published tests look for their button by this word.
     if (/continue/i.test(button.textContent)) { return; }
     picker.querySelector('div').appendChild(button);
-    picker.hidden = false;
+    picker.classList.add('ready');
   }
 
   fetch(picker.getAttribute('data-accounts-url'), { credentials: 'same-origin', cache: 'no-store' })

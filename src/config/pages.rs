@@ -13,7 +13,7 @@ static LANGUAGE: Setting<Language> = Setting::choice(
         (Language::Es.tag(), Language::Es),
     ],
     Language::En,
-    "Language of pages and emails where neither `ui_locales` of the application nor `Accept-Language` of the browser names one that is there, and of emails that no browser asked for.",
+    "Language of pages and emails where neither `ui_locales` of the application nor `Accept-Language` of the browser names one of these, and of emails that no browser asked for.",
 )
 .changeable(|e| e.pages.language.tag().into());
 
@@ -27,14 +27,14 @@ static SUBMIT_ON_LAST_DIGIT: Setting<bool> = Setting::boolean(
 pub(super) static DEV_BAR: Setting<bool> = Setting::boolean(
     "dev_bar",
     true,
-    "In development mode, show the code on the code page, with buttons to copy it and to fill it in. Only where the control API needs no token, and a script reads it from the inbox: the page itself does not hold it.",
+    "In development mode, show the code on the code page, with buttons to copy it and to fill it in. Only where the control API needs no token: a script reads it from the inbox, and the page itself does not hold it.",
 )
 .changeable(|e| e.pages.dev_bar.into());
 
 pub(super) static ACCOUNT_PICKER: Setting<bool> = Setting::boolean(
     "account_picker",
     true,
-    "In development mode, offer accounts beside the address form, which a press signs in as if the address had been typed, or at once where the application has instant_sign_in. Only where the control API needs no token, and not in isolated environments; a script reads them.",
+    "In development mode, offer accounts beside the address form: one click continues as if the address had been typed, or signs in at once where the application has instant_sign_in. Only where the control API needs no token, and not in isolated environments.",
 )
 .changeable(|e| e.pages.account_picker.into());
 

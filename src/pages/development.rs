@@ -32,7 +32,7 @@ pub fn dev_bar(context: &Context, auth_request: &AuthRequest) -> Option<DevBar> 
 pub fn accounts_url(context: &Context) -> Option<String> {
     let environment = &context.environment;
     let is_shown = environment.pages.account_picker && environment.name.is_none() && is_open(context);
-    is_shown.then(|| context.path("/_emulator/v1/api/users?page_size=5"))
+    is_shown.then(|| context.path("/_emulator/v1/api/users?page_size=4"))
 }
 
 /// Does picking an account sign it in at once, as the control API may for this application?

@@ -135,28 +135,20 @@ fn show_state(context: &Context, auth_request: &AuthRequest, said: Said) -> Http
 }
 
 fn open_page(context: &Context, auth_request: &AuthRequest, said: Said) -> HttpResponse {
-    match auth_request.awaited() {
-        Some(sent) if auth_request.credentials_expired(context.now_ms()) => {
-            note_page(context, auth_request, form_of(sent));
-            resend_page(context, auth_request, sent, said)
-        }
-        Some(sent) if sent.passwordless_type.has_code() => {
-            note_page(context, auth_request, form_of(sent));
-            code_page(context, auth_request, sent, said)
-        }
-        Some(sent) => {
-            note_page(context, auth_request, form_of(sent));
-            check_mail_page(context, auth_request, sent, said)
-        }
-        None => {
-            note_page(context, auth_request, SignInPage::AddressForm);
-            email_page(context, auth_request, said)
-        }
+    let Some(sent) = auth_request.awaited() else {
+        note_page(context, auth_request, SignInPage::AddressForm);
+        return email_page(context, auth_request, said);
+    };
+    let has_code = sent.passwordless_type.has_code();
+    let shown = if has_code { SignInPage::CodeForm } else { SignInPage::CheckEmail };
+    note_page(context, auth_request, shown);
+    if auth_request.credentials_expired(context.now_ms()) {
+        resend_page(context, auth_request, sent, said)
+    } else if has_code {
+        code_page(context, auth_request, sent, said)
+    } else {
+        check_mail_page(context, auth_request, sent, said)
     }
-}
-
-fn form_of(sent: &Credentials) -> SignInPage {
-    if sent.passwordless_type.has_code() { SignInPage::CodeForm } else { SignInPage::CheckEmail }
 }
 
 fn note_page(context: &Context, auth_request: &AuthRequest, page: SignInPage) {
