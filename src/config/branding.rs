@@ -47,9 +47,12 @@ static SUPPORT_EMAIL: Setting<Option<&str>> =
     Setting::optional_text("branding.support_email", "help@example.com", "Shown where users get stuck.")
         .changeable(|e| e.branding.support_email.clone().into());
 
-static TERMS_URL: Setting<Option<&str>> =
-    Setting::optional_text("branding.terms_url", "https://example.com/terms", "Linked below every sign-in page.")
-        .changeable(|e| e.branding.terms_url.clone().into());
+static TERMS_URL: Setting<Option<&str>> = Setting::optional_text(
+    "branding.terms_url",
+    "https://example.com/terms",
+    "Linked below every sign-in page.",
+)
+.changeable(|e| e.branding.terms_url.clone().into());
 
 static PRIVACY_URL: Setting<Option<&str>> = Setting::optional_text(
     "branding.privacy_url",

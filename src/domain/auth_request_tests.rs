@@ -470,7 +470,9 @@ fn digits_of_all_scripts_are_the_digits_they_are() {
 
 #[test]
 fn what_stands_between_the_digits_of_a_typed_code_is_left_out() {
-    for typed in ["048213", " 048 213\n", "048-213", "048\u{2013}213", "048\u{a0}213", "\u{200e}０４８\u{3000}２１３"] {
+    for typed in
+        ["048213", " 048 213\n", "048-213", "048\u{2013}213", "048\u{a0}213", "\u{200e}０４８\u{3000}２１３"]
+    {
         assert_eq!(typed_code(typed), "048213", "{typed:?}");
     }
     assert_eq!(typed_code("12a4 56"), "12a456", "a mistake stays one");

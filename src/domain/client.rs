@@ -140,9 +140,7 @@ impl Client {
             uris.iter().find(|uri| !uri.is_wildcard()).map(|uri| uri.as_str().to_owned())
         };
         let root = || web_root(&exact(&self.redirect_uris)?);
-        exact(&self.post_logout_redirect_uris)
-            .or_else(|| self.initiate_login_uri.clone())
-            .or_else(root)
+        exact(&self.post_logout_redirect_uris).or_else(|| self.initiate_login_uri.clone()).or_else(root)
     }
 
     /// Must an authorization request of this client carry a code challenge (RFC 7636)?

@@ -68,9 +68,7 @@ impl Environment {
     /// What users see of this client: its name and branding, where it has one of its own, over the environment's.
     pub fn branding_of(&self, client_id: &str) -> Branding {
         match self.client(client_id).filter(|client| client.has_branding()) {
-            Some(client) => {
-                Branding { name: client.name.clone(), ..self.branding.with(&client.branding) }
-            }
+            Some(client) => Branding { name: client.name.clone(), ..self.branding.with(&client.branding) },
             None => self.branding.clone(),
         }
     }

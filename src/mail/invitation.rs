@@ -53,9 +53,8 @@ pub fn render_invitation(content: &InvitationContent<'_>) -> Result<RenderedMail
     let support_email = support_email(content.branding);
     let (language, support_email) = (content.language.tag(), support_email.as_deref());
     let text = TextPart { texts, words: &words, support_email }.render()?;
-    let html =
-        HtmlPart { texts, words: &words, subject: &subject, language, accent: &accent, support_email }
-            .render()?;
+    let html = HtmlPart { texts, words: &words, subject: &subject, language, accent: &accent, support_email }
+        .render()?;
     Ok(RenderedMail { subject, text, html })
 }
 

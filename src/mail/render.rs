@@ -104,9 +104,8 @@ pub fn render(content: &MailContent<'_>) -> Result<RenderedMail, RenderError> {
     let support_email = support_email(content.branding);
     let (language, support_email) = (content.language.tag(), support_email.as_deref());
     let text = TextPart { texts, words: &words, support_email }.render()?;
-    let html =
-        HtmlPart { texts, words: &words, subject: &subject, language, accent: &accent, support_email }
-            .render()?;
+    let html = HtmlPart { texts, words: &words, subject: &subject, language, accent: &accent, support_email }
+        .render()?;
     Ok(RenderedMail { subject, text, html })
 }
 
@@ -190,9 +189,7 @@ pub(super) fn in_words(texts: &EmailTexts, duration_s: i64) -> String {
         (0, 0) => seconds(duration_s),
         (0, rest) => minutes(rest),
         (whole, 0) => hours(whole),
-        (whole, rest) => {
-            fill(&texts.duration_and, &[("hours", &hours(whole)), ("minutes", &minutes(rest))])
-        }
+        (whole, rest) => fill(&texts.duration_and, &[("hours", &hours(whole)), ("minutes", &minutes(rest))]),
     }
 }
 

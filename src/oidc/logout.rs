@@ -119,10 +119,8 @@ fn signed_out(
                     client_id(params),
                     texts.title_signed_out.as_str(),
                 ),
-                way_back: application.map(|(name, url)| ReturnLink {
-                    text: fill(&texts.return_to, &[("app", &name)]),
-                    url,
-                }),
+                way_back: application
+                    .map(|(name, url)| ReturnLink { text: fill(&texts.return_to, &[("app", &name)]), url }),
             };
             render::page(StatusCode::OK, &view)
         }

@@ -177,12 +177,7 @@ fn wrong_code(texts: &PageTexts, attempts_left: usize) -> String {
 }
 
 /// A limit of emails, with how long to wait, and in development how to lift it, which is told those who build.
-fn too_many_emails(
-    texts: &PageTexts,
-    limit: MailLimit,
-    retry_after_s: i64,
-    is_development: bool,
-) -> String {
+fn too_many_emails(texts: &PageTexts, limit: MailLimit, retry_after_s: i64, is_development: bool) -> String {
     let what = match limit {
         MailLimit::Address => &texts.emails_to_address,
         MailLimit::Source | MailLimit::Total => &texts.emails_requested,

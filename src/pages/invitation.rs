@@ -31,7 +31,9 @@ pub async fn show(request: HttpRequest, Ctx(context): Ctx, token: web::Path<Stri
                 layout: render::user_layout(&context, language, None, fill(&texts.title_join, &names)),
                 action: context.path(&format!("{INVITATION_PATH}{token}")),
                 invited: match &offer.inviter_email {
-                    Some(inviter) => fill(&texts.invited_by, &[names[0], names[1], ("inviter", inviter.as_str())]),
+                    Some(inviter) => {
+                        fill(&texts.invited_by, &[names[0], names[1], ("inviter", inviter.as_str())])
+                    }
                     None => fill(&texts.invited, &names),
                 },
             };

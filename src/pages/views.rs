@@ -319,7 +319,9 @@ mod tests {
                 ..Layout::new(&branding, Language::De, "", "Sie sind angemeldet")
             },
             text: "Fertig.",
-            way_back: Some(ReturnLink { text: "Zurück zu Acme".into(), url: "https://acme.example/".into() }),
+            way_back: Some(ReturnLink {
+                text: "Zurück zu Acme".into(), url: "https://acme.example/".into()
+            }),
         };
         let page = page.render().unwrap();
         for expected in [

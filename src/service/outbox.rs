@@ -83,7 +83,8 @@ pub(super) fn announce(context: &Context, mail: Option<&NewMail>) {
     let Some(mail) = mail else { return };
     context.runtime.mail.notify_waiters();
     if context.environment.mode == Mode::Development {
-        let credentials: Vec<&str> = [&mail.code, &mail.link].into_iter().flatten().map(String::as_str).collect();
+        let credentials: Vec<&str> =
+            [&mail.code, &mail.link].into_iter().flatten().map(String::as_str).collect();
         tracing::info!(target: "vestibule::email", "✉ {} {}", mail.to_address, credentials.join(" "));
     }
     if mail.sealed.is_some() {

@@ -136,11 +136,8 @@ fn mailer(settings: &SmtpSettings) -> SmtpMailer {
 }
 
 fn rendered() -> RenderedMail {
-    let branding = Branding {
-        name: "Büro & Söhne".into(),
-        accent_color: "#4f46e5".into(),
-        ..Branding::default()
-    };
+    let branding =
+        Branding { name: "Büro & Söhne".into(), accent_color: "#4f46e5".into(), ..Branding::default() };
     render(&MailContent {
         kind: MailKind::SignIn,
         to: &EmailAddress::parse(TO).unwrap(),

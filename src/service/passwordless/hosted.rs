@@ -5,9 +5,7 @@ use super::{
     note_code, note_link_used, static_code, try_send,
 };
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
-use crate::domain::auth_request::{
-    AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome, Stage, typed_code,
-};
+use crate::domain::auth_request::{AuthRequest, Closed, CodeOutcome, Hosted, LinkOutcome, Stage, typed_code};
 use crate::domain::authorization::{ErrorCode, Prompt};
 use crate::domain::client::{Client, web_root};
 use crate::domain::email::{EmailAddress, EmailError};
