@@ -29,6 +29,11 @@ pub enum SignInEvent {
         error_description: String,
         redirect_uri: String,
     },
+    /// A callback that had been refused was registered from the page that said so.
+    RedirectUriAllowed {
+        client_id: String,
+        redirect_uri: String,
+    },
     /// The application's server asked for a sign-in by API.
     PasswordlessRequested {
         client_id: String,
@@ -290,6 +295,7 @@ impl SignInEvent {
         match self {
             Self::AuthorizeAccepted { .. }
             | Self::AuthorizeRefused { .. }
+            | Self::RedirectUriAllowed { .. }
             | Self::PasswordlessRequested { .. } => "authorize",
             Self::PageShown { .. } | Self::PageRefused {} => "page",
             Self::EmailSent { .. }
@@ -318,6 +324,7 @@ impl SignInEvent {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::AuthorizeAccepted { .. }
+            | Self::RedirectUriAllowed { .. }
             | Self::PasswordlessRequested { .. }
             | Self::EmailSent { .. }
             | Self::CodeAccepted {}

@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{render, views};
+use super::render::{self, FormsLead};
+use super::views;
+pub use super::views::Remedy;
 use crate::domain::field_error::FieldError;
 use crate::domain::language::Language;
 use crate::runtime::{EnvironmentError, current_request};
@@ -45,6 +47,8 @@ pub struct Problem {
     pub message: String,
     pub details: Vec<(String, String)>,
     pub how_to: Option<String>,
+    /// What a press puts right.
+    pub remedy: Option<Remedy>,
     /// Of heading and message.
     pub language: Language,
 }
@@ -69,6 +73,7 @@ impl Problem {
             message: message.into(),
             details: vec![],
             how_to: None,
+            remedy: None,
             language: Language::En,
         }
     }
@@ -81,6 +86,12 @@ impl Problem {
 
     pub fn with_detail(mut self, name: &str, value: impl Into<String>) -> Self {
         self.details.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A button on the page; programs are not offered it.
+    pub fn with_remedy(mut self, remedy: Option<Remedy>) -> Self {
+        self.remedy = remedy;
         self
     }
 
@@ -201,8 +212,14 @@ impl Problem {
             message: self.message.clone(),
             details,
             how_to: self.how_to.clone(),
+            remedy: self.remedy.clone(),
         };
-        render::page(self.status, &view)
+        match &self.remedy {
+            Some(Remedy { leads_to: redirect_uri, .. }) => {
+                render::page_with_forms(self.status, &view, FormsLead::ToApplication { redirect_uri })
+            }
+            None => render::page(self.status, &view),
+        }
     }
 }
 

@@ -16,6 +16,9 @@ pub fn text_of(event: &SignInEvent) -> String {
         E::AuthorizeRefused { error: None, error_description, .. } => {
             format!("Refused with a page: {error_description}.")
         }
+        E::RedirectUriAllowed { client_id, redirect_uri } => {
+            format!("{redirect_uri} was registered for {client_id} from the page that had refused it.")
+        }
         E::PasswordlessRequested { .. } => "The application's server asked for a sign-in.".to_owned(),
         E::PageShown { page } => format!("The person saw {}.", page_text(*page)),
         E::PageRefused {} => {

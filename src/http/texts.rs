@@ -22,6 +22,7 @@ pub const FEATURE_SSO: &str = "Single sign-on";
 pub const FEATURE_DIRECTORY_SYNC: &str = "Directory sync";
 pub const FEATURE_DOMAIN_VERIFICATION: &str = "Domain verification";
 pub const FEATURE_SESSION_POLICY: &str = "Session policy";
+pub const ALLOW_REDIRECT_URI: &str = "Allow this URL for this application";
 pub const HOW_TO: &str = "How to fix this";
 pub const LISTS_EMULATED: &str = "lists what it emulates.";
 pub const DEVELOPMENT_NOTICE: &str = "Development server";

@@ -102,6 +102,17 @@ pub struct Error {
     pub details: Vec<(String, String)>,
     /// Text of several lines, some of them to copy.
     pub how_to: Option<String>,
+    pub remedy: Option<Remedy>,
+}
+
+/// A form that puts an error right.
+#[derive(Debug, Clone)]
+pub struct Remedy {
+    pub action: String,
+    pub parameters: Vec<(String, String)>,
+    pub button: &'static str,
+    /// The application's address that the browser may be sent on to.
+    pub leads_to: String,
 }
 
 #[derive(Template)]

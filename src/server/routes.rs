@@ -33,6 +33,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .post(oidc::authorize::post)
                 .end(),
         )
+        .service(
+            endpoint("/oauth/authorize/allow")
+                .post(oidc::authorize::allow)
+                .shown_at("/oauth/authorize")
+                .end(),
+        )
         .service(endpoint("/oauth/par").cross_origin().post(oidc::par::post).end())
         .service(endpoint("/oauth/token").cross_origin().post(oidc::token::post).end())
         .service(endpoint("/oauth/introspect").cross_origin().post(oidc::introspection::introspect).end())

@@ -9,11 +9,14 @@ use utoipa::ToSchema;
 
 use super::changed_settings::change_with;
 use super::changes::ControlError;
+use super::flows;
 use crate::config::merge;
 use crate::domain::client::{Client, ClientApiSettings, ClientKind, ClientSecret};
 use crate::domain::entropy::Entropy;
 use crate::domain::field_error::FieldError;
+use crate::domain::flow::{About, FlowStatus};
 use crate::domain::settings::ClientBranding;
+use crate::domain::sign_in_event::SignInEvent;
 use crate::runtime::Context;
 use crate::storage::StoreError;
 
@@ -171,6 +174,31 @@ pub async fn change(context: &Context, client_id: &str, patch: &Value) -> Result
     })
     .await?;
     view_of(context, client_id)
+}
+
+/// Registers a callback from the page that refused it. The log of sign-ins says so.
+pub async fn allow_redirect_uri(
+    context: &Context,
+    client_id: &str,
+    redirect_uri: &str,
+) -> Result<(), ControlError> {
+    edit(context, client_id, |clients| {
+        let client =
+            clients.iter_mut().find(|c| c.get("client_id").and_then(Value::as_str) == Some(client_id));
+        let client = client.ok_or_else(|| unknown(client_id))?;
+        let mut uris = client.get("redirect_uris").and_then(Value::as_array).cloned().unwrap_or_default();
+        if !uris.iter().any(|uri| uri == redirect_uri) {
+            uris.push(redirect_uri.into());
+        }
+        merge(client, &json!({ "redirect_uris": uris }));
+        Ok(())
+    })
+    .await?;
+    let (client_id, redirect_uri) = (client_id.to_owned(), redirect_uri.to_owned());
+    let about = About::status(FlowStatus::Initiated).client(client_id.as_str());
+    let event = SignInEvent::RedirectUriAllowed { client_id, redirect_uri };
+    flows::note(context, &flows::new_flow_id(context), about, event);
+    Ok(())
 }
 
 pub async fn delete(context: &Context, client_id: &str) -> Result<(), ControlError> {

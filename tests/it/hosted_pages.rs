@@ -134,7 +134,8 @@ async fn each_application_has_its_own_name_colour_theme_and_links() {
     {
         assert!(bank.body.contains(expected), "{expected}: {}", bank.body);
     }
-    for (page, colour, is_there) in [(&shop, "#3f4a8a", true), (&bank, "#aa0000", true), (&shop, "#aa0000", false)]
+    for (page, colour, is_there) in
+        [(&shop, "#3f4a8a", true), (&bank, "#aa0000", true), (&shop, "#aa0000", false)]
     {
         let sheets = found(page, "link[rel=stylesheet]", Some("href"));
         let brand = sheets.iter().find(|href| href.contains("brand.css")).unwrap();
@@ -163,9 +164,10 @@ async fn the_control_api_gives_an_application_a_logo_but_names_no_file_of_this_m
     assert_eq!(icon.body, picture);
 
     let long = format!("data:image/png;base64,{}", STANDARD.encode(vec![0; 65 * 1024]));
-    for refused in ["/etc/logo.svg", "logo.svg", "data:text/html;base64,PGI+", "https://x.example/a.png", long.as_str()] {
-        let (status, field) =
-            server.refused("PATCH", "/clients/skc_own", json!({ "logo": refused })).await;
+    for refused in
+        ["/etc/logo.svg", "logo.svg", "data:text/html;base64,PGI+", "https://x.example/a.png", long.as_str()]
+    {
+        let (status, field) = server.refused("PATCH", "/clients/skc_own", json!({ "logo": refused })).await;
         assert_eq!((status, field.as_str()), (400, "logo"), "{refused:.40}");
     }
     for (field, value) in [("accent_color", "red"), ("terms_url", "javascript:alert(1)"), ("theme", "blue")] {
@@ -275,7 +277,9 @@ async fn in_development_the_address_form_says_where_accounts_are_but_names_nobod
     let accounts = found(&page, "[data-accounts-url]", Some("data-accounts-url")).concat();
     assert_eq!(server.get(&accounts).await.json()["users"][0]["email"], "jane@example.com");
     assert!(!page.body.contains("jane@example.com"), "{}", page.body);
-    for setting in ["account_picker = false\n", "demo = true\n", "[control]\ntoken = \"sixteen characters\"\n"] {
+    for setting in
+        ["account_picker = false\n", "demo = true\n", "[control]\ntoken = \"sixteen characters\"\n"]
+    {
         let server = TestServer::with(setting).await;
         let person = server.person();
         let page = person.get(&person.start_with(&[]).await).await;
@@ -306,13 +310,67 @@ async fn an_account_that_is_picked_signs_in_at_once_only_where_its_application_a
     }
 }
 
+/// The form of a page, as a press on its one button sends it.
+fn form_of(page: &Page) -> (String, Vec<(String, String)>) {
+    let names = found(page, "form input[type=hidden]", Some("name"));
+    let values = found(page, "form input[type=hidden]", Some("value"));
+    (found(page, "form", Some("action")).concat(), names.into_iter().zip(values).collect())
+}
+
+#[tokio::test]
+async fn in_development_a_press_allows_a_callback_that_was_refused_and_the_sign_in_goes_on() {
+    const NEW: &[(&str, &str)] =
+        &[("redirect_uri", "https://new.example.com/callback"), ("login_hint", "jane@example.com")];
+    let server = TestServer::start().await;
+    let person = server.person();
+    let page = person.authorize(NEW).await;
+    assert_eq!(submit_buttons(&page), ["Allow this URL for this application"]);
+    let (action, fields) = form_of(&page);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    // Another site's page cannot press it.
+    let url = format!("{}{action}", server.url);
+    let foreign = person.browser.post(url).header("origin", "https://evil.example").form(&fields);
+    assert_eq!(foreign.send().await.unwrap().status(), 403);
+    assert_eq!(person.authorize(NEW).await.status, 400);
+
+    let allowed = person.send(&action, &fields).await;
+    let started = person.get(&allowed.location.unwrap()).await;
+    let sign_in = started.location.unwrap();
+    let back = person.enter_code(&sign_in, &server.code_for("jane@example.com").await).await;
+    assert!(back.location.unwrap().starts_with("https://new.example.com/callback?"));
+    let log = server.get("/_emulator/v1/flows").await.json();
+    let kinds: Vec<&Value> = log["flows"].as_array().unwrap().iter().map(|flow| &flow["why_type"]).collect();
+    assert!(kinds.contains(&&json!("redirect_uri_allowed")), "{log}");
+}
+
+#[tokio::test]
+async fn nobody_else_allows_a_callback() {
+    const NEW: &[(&str, &str)] = &[("redirect_uri", "https://new.example.com/callback")];
+    for setting in
+        ["demo = true\n", "[control]\ntoken = \"sixteen characters\"\n", "[control]\nenabled = false\n"]
+    {
+        let server = TestServer::with(setting).await;
+        let person = server.person();
+        let page = person.authorize(NEW).await;
+        assert_eq!(submit_buttons(&page).len(), 0, "{setting}: {}", page.body);
+        let fields = [NEW[0], ("client_id", crate::support::CLIENT_ID)];
+        assert_eq!(person.send("/oauth/authorize/allow", &fields).await.status, 403, "{setting}");
+        assert_eq!(person.authorize(NEW).await.status, 400, "{setting}");
+    }
+    // What no application may register is not offered.
+    let server = TestServer::start().await;
+    let page = server.person().authorize(&[("redirect_uri", "javascript:alert(1)")]).await;
+    assert_eq!((page.status, submit_buttons(&page).len()), (400, 0), "{}", page.body);
+}
+
 #[tokio::test]
 async fn the_api_takes_codes_as_users_type_them() {
     let server = TestServer::start().await;
     let url = format!("{}/api/v1/passwordless/email", server.url);
     for between in [" ", "-", "\u{2013}", "\u{a0}"] {
         let token = server.client_token().await;
-        let ask = json!({ "email": "jane@example.com", "magiclink_auth_uri": "https://app.example.com/link" });
+        let ask =
+            json!({ "email": "jane@example.com", "magiclink_auth_uri": "https://app.example.com/link" });
         let call = |what: &str, body: Value| {
             server.http().post(format!("{url}/{what}")).bearer_auth(&token).json(&body).send()
         };
@@ -329,7 +387,8 @@ async fn the_api_takes_codes_as_users_type_them() {
 async fn hosted_pages_are_light() {
     let server = TestServer::with(TWO_APPLICATIONS).await;
     let person = server.person();
-    let page = person.get(&person.start_with(&[BANK, &[("login_hint", "j@example.com")]].concat()).await).await;
+    let page =
+        person.get(&person.start_with(&[BANK, &[("login_hint", "j@example.com")]].concat()).await).await;
     let mut bytes = page.body.len();
     for (selector, attribute) in [("link[href]", "href"), ("script[src]", "src"), ("img[src]", "src")] {
         for address in found(&page, selector, Some(attribute)) {
