@@ -37,6 +37,8 @@
     var input = pin.querySelector('input');
     var cells = pin.querySelectorAll('.boxes span');
     var length = input.maxLength;
+    // What is typed or filled in may have spaces and dashes, which are taken out before anything is cut.
+    input.maxLength = 64;
     var before = input.value.length;
 
     function markCell() {

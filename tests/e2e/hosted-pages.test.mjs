@@ -60,11 +60,14 @@ for (const [name, spell] of Object.entries({
   });
 }
 
-test('a full-width code that was filled in is a code', async () => {
+test('a code that was filled in with full-width digits, spaces or dashes is a code', async () => {
   const { context, page } = await freshPage(browser);
   await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: newAddress() }));
-  await field(page).fill('\uff11\uff12\uff13\uff14\uff15\uff16');
-  assert.equal(await field(page).inputValue(), '123456');
+  for (const filled of ['\uff11\uff12\uff13\uff14\uff15\uff16', '123 456', '12-34-56', '123 456 789']) {
+    await field(page).fill('');
+    await page.keyboard.insertText(filled);
+    assert.equal(await field(page).inputValue(), '123456');
+  }
   await context.close();
 });
 
