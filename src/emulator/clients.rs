@@ -8,13 +8,19 @@ use crate::service::changes::ControlError;
 use crate::service::clients::{self, ClientView};
 
 /// Fields of `[[clients]]` that Scalekit's API does not have.
-const OWN_FIELDS: [&str; 6] = [
+const OWN_FIELDS: [&str; 12] = [
     "client_secret",
     "client_secrets",
     "client_secret_argon2",
     "require_pushed_authorization_requests",
     "id_token_signed_response_alg",
     "instant_sign_in",
+    "logo",
+    "accent_color",
+    "support_email",
+    "terms_url",
+    "privacy_url",
+    "theme",
 ];
 
 /// Creates an application, with the fields of `[[clients]]`, an ID and a secret of your own. They are generated when
@@ -26,11 +32,11 @@ pub async fn create(Control(context): Control, Body(fields): Body<Value>) -> Ans
 }
 
 /// Changes the fields of an application that Scalekit's API does not have: secrets of your own, pushed authorization
-/// requests, the algorithm of ID tokens, `instant_sign_in`. The response has every field of `[[clients]]`, with secrets.
+/// requests, the algorithm of ID tokens, `instant_sign_in`, logo, colour and theme. The response has every field of `[[clients]]`, with secrets.
 #[utoipa::path(patch, path = "/_emulator/v1/clients/{client_id}", tag = "clients", params(("client_id" = String, Path)),
     request_body(content = Object, description = "`client_secret`, `client_secrets`, `client_secret_argon2`, \
-        `require_pushed_authorization_requests`, `id_token_signed_response_alg` or `instant_sign_in`, in the words of \
-        `[[clients]]`."),
+        `require_pushed_authorization_requests`, `id_token_signed_response_alg`, `instant_sign_in`, `logo`, \
+        `accent_color`, `support_email`, `terms_url`, `privacy_url` or `theme`, in the words of `[[clients]]`."),
     responses((status = 200, body = ClientView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn change(Control(context): Control, id: web::Path<String>, Body(patch): Body<Value>) -> Answer {
     let is_foreign = |name: &&String| !OWN_FIELDS.contains(&name.as_str());

@@ -144,7 +144,8 @@ impl FormError {
                 Said::error(StatusCode::BAD_REQUEST, wrong_code(texts, left))
             }
             Self::CodeExpired if asks_for_code && request.credentials_expired(context.now_ms()) => {
-                Said::error(StatusCode::BAD_REQUEST, &texts.code_expired)
+                // The page is about nothing else.
+                Said { status: StatusCode::BAD_REQUEST, ..Said::default() }
             }
             Self::AddressRateLimited { until_ms } => {
                 let has_link = context.environment.passwordless.passwordless_type.has_link();

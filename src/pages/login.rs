@@ -257,15 +257,15 @@ fn resend_page(
     let id = &auth_request.id;
     let frame = SignInFrame::new(context, auth_request);
     let texts = frame.texts;
-    let (title, error, button) = if sent.passwordless_type.has_code() {
-        (&texts.title_code_expired, &texts.code_expired, &texts.resend_code)
+    let (title, button) = if sent.passwordless_type.has_code() {
+        (&texts.title_code_expired, &texts.resend_code)
     } else {
-        (&texts.title_link_expired, &texts.link_expired, &texts.resend_link)
+        (&texts.title_link_expired, &texts.resend_link)
     };
     let view = views::Resend {
         layout: frame.layout(title.as_str()),
         email: sent.email.to_unicode(),
-        error: said.error.unwrap_or_else(|| error.clone()),
+        error: said.error,
         resend_action: path_of(context, id, "/resend"),
         restart_action: path_of(context, id, "/restart"),
         status_url: path_of(context, id, "/status"),

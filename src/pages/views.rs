@@ -66,7 +66,7 @@ pub struct DevBar {
 pub struct Resend {
     pub layout: Layout,
     pub email: String,
-    pub error: String,
+    pub error: Option<String>,
     pub resend_action: String,
     pub restart_action: String,
     pub status_url: String,

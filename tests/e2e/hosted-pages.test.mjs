@@ -172,14 +172,21 @@ test('everything to press is large enough for a finger', async () => {
 });
 
 test('nothing moves while a page loads', async () => {
-  const { context, page } = await freshPage(browser);
-  await page.goto(vestibule.authorizeUrl(application.callback, { login_hint: newAddress() }));
-  const shift = await page.evaluate(() => new Promise((resolve) => {
-    let sum = 0;
-    new PerformanceObserver((list) => { for (const entry of list.getEntries()) sum += entry.value; }).observe({ type: 'layout-shift', buffered: true });
-    requestAnimationFrame(() => requestAnimationFrame(() => resolve(sum)));
-  }));
-  assert.equal(shift, 0);
-  assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
-  await context.close();
+  const busy = await startVestibule('[[users]]\nemail = "ada@example.com"\n[[users]]\nemail = "grace@example.com"\n');
+  for (const width of [390, 1280]) {
+    const { context, page } = await freshPage(browser, { viewport: { width, height: 844 } });
+    for (const [more, lastToCome] of [[{}, '.accounts.ready'], [{ login_hint: newAddress() }, '.dev-bar.ready']]) {
+      await page.goto(busy.authorizeUrl(application.callback, more));
+      await page.locator(lastToCome).waitFor();
+      const shift = await page.evaluate(() => new Promise((resolve) => {
+        let sum = 0;
+        new PerformanceObserver((list) => { for (const entry of list.getEntries()) sum += entry.value; }).observe({ type: 'layout-shift', buffered: true });
+        requestAnimationFrame(() => requestAnimationFrame(() => resolve(sum)));
+      }));
+      assert.equal(shift, 0, `${lastToCome} at ${width} px`);
+      assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+    }
+    await context.close();
+  }
+  await busy.stop();
 });
