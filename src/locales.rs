@@ -37,6 +37,7 @@ pub struct PageTexts {
     pub title_join: String,
     pub title_invitation_expired: String,
     pub title_joined: String,
+    pub title_denied: String,
     pub title_lost: String,
     pub continue_button: String,
     pub continue_to: String,

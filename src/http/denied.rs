@@ -4,10 +4,12 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use super::render;
-use super::texts;
-use super::views::Layout;
+use super::views::{Layout, ReturnLink};
+use super::{render, texts};
+use crate::locales::{self, fill};
 use crate::runtime::Context;
+use crate::service::passwordless::name_of_client;
+use crate::service::sign_in::DeniedSignIn;
 
 /// What the user reads before going back to the application.
 #[derive(Template)]
@@ -15,12 +17,19 @@ use crate::runtime::Context;
 struct Denied {
     layout: Layout,
     message: String,
-    /// The application's callback, with an error.
-    location: String,
+    /// To the application's callback, with an error.
+    way_back: ReturnLink,
 }
 
 /// Says why, and leads back to the application, which is told by `access_denied`.
-pub fn denied_page(context: &Context, message: String, location: String) -> HttpResponse {
-    let layout = render::layout(context, texts::TITLE_DENIED);
-    render::page(StatusCode::FORBIDDEN, &Denied { layout, message, location })
+pub fn denied_page(context: &Context, denied: DeniedSignIn, location: String) -> HttpResponse {
+    let language = denied.language.unwrap_or(context.environment.pages.language);
+    let texts = &locales::texts(language).pages;
+    let app = name_of_client(&context.environment, &denied.client_id);
+    let view = Denied {
+        layout: render::user_layout(context, language, Some(&denied.client_id), texts.title_denied.as_str()),
+        message: denied.message,
+        way_back: ReturnLink { text: fill(&texts.return_to, &[("app", app)]), url: location },
+    };
+    render::page(StatusCode::FORBIDDEN, &view)
 }

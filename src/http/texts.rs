@@ -5,9 +5,6 @@ pub const TITLE_NOT_EMULATED: &str = "Not emulated";
 pub const TITLE_PORTAL: &str = "Admin portal";
 pub const TITLE_INBOX: &str = "Inbox";
 pub const TITLE_DASHBOARD: &str = "Dashboard";
-pub const TITLE_DENIED: &str = "You can't sign in";
-
-pub const BACK_TO_APPLICATION: &str = "Back to the application";
 
 pub const NOT_EMULATED_TEXT: &str = "Vestibule doesn't emulate this address.";
 pub const PORTAL_OF: &str = "This is where an administrator sets up";

@@ -27,7 +27,7 @@ pub async fn get(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let browser = cookies::browser(&request, &context);
     match authorize(&context, &params, &browser).await {
         Ok(Authorized::Redirect { location }) => see_other(&location),
-        Ok(Authorized::Denied { message, location }) => denied_page(&context, message, location),
+        Ok(Authorized::Denied { denied, location }) => denied_page(&context, denied, location),
         Ok(Authorized::ShowPages { auth_request_id, new_browser_cookie }) => {
             let mut response = see_other(&context.public_url.join(&format!("/login/{auth_request_id}")));
             if let Some(value) = new_browser_cookie {

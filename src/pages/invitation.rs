@@ -10,7 +10,6 @@ use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::Form;
 use crate::http::render::{self, FormsLead, page, page_with_forms};
-use crate::http::texts;
 use crate::http::{cookies, see_other};
 use crate::locales::{self, fill};
 use crate::runtime::Context;
@@ -59,8 +58,10 @@ pub async fn accept(
         Ok(AcceptResult::Accepted(accepted)) => accepted,
         Ok(AcceptResult::Expired) => return expired(&context, &request),
         Ok(AcceptResult::Denied(message)) => {
-            let heading = texts::TITLE_DENIED;
-            return Problem::new(StatusCode::FORBIDDEN, "access_denied", heading, message).page(&request);
+            let language = render::language(&context, &request, None);
+            let heading = &locales::texts(language).pages.title_denied;
+            let problem = Problem::new(StatusCode::FORBIDDEN, "access_denied", heading, message);
+            return problem.in_language(language).page(&request);
         }
         Err(failure) => return Problem::failure(&failure).page(&request),
     };

@@ -573,7 +573,7 @@ pub(super) fn checked(
 /// Back to the application, signed in, or on to the choice of an organization.
 pub(super) fn signed_in(context: &Context, done: SignedIn) -> HttpResponse {
     let mut response = match done.denied {
-        Some(message) => denied_page(context, message, done.location),
+        Some(denied) => denied_page(context, denied, done.location),
         None => see_other(&done.location),
     };
     if let Some(value) = done.session_cookie {

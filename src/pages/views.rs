@@ -291,6 +291,7 @@ mod tests {
             continue_to: "Continue to App".into(),
             organizations: vec![button("org_1", name, false), button("org_2", "Join Beta", true)],
             may_create: true,
+            may_continue: false,
         }
         .render()
         .unwrap()

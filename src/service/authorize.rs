@@ -3,7 +3,7 @@
 use super::authorization_response::{error_url, may_answer};
 use super::pushed_requests::{self, ParError};
 use super::sessions::{Browser, live_session};
-use super::sign_in::SignedIn;
+use super::sign_in::{DeniedSignIn, SignedIn};
 use super::token::hinted;
 use super::{Failure, flows, organization_entry, passwordless, sign_in};
 use crate::crypto::server_secret::Purpose;
@@ -31,7 +31,7 @@ pub enum Authorized {
     /// Back to the application, with a code or an error.
     Redirect { location: String },
     /// An interceptor denied it. The user is told, and goes back to the application with an error.
-    Denied { message: String, location: String },
+    Denied { denied: DeniedSignIn, location: String },
 }
 
 /// Why the browser stays here.
@@ -103,8 +103,8 @@ pub async fn authorize(
         let is_without_pages = request.prompt == Prompt::None;
         let done = answer_silently(context, request, session, user, organization_id, browser).await?;
         return Ok(match done {
-            SignedIn { denied: Some(message), location, .. } if !is_without_pages => {
-                Authorized::Denied { message, location }
+            SignedIn { denied: Some(denied), location, .. } if !is_without_pages => {
+                Authorized::Denied { denied, location }
             }
             SignedIn { location, .. } => Authorized::Redirect { location },
         });

@@ -20,6 +20,7 @@ use crate::domain::event::{Event, EventType};
 use crate::domain::flow::{About, FlowStatus};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{IdKind, new_handle};
+use crate::domain::language::Language;
 use crate::domain::membership::{Membership, ProvisioningMethod};
 use crate::domain::organization::Organization;
 use crate::domain::organization_choice::OrganizationEntry;
@@ -43,7 +44,22 @@ pub struct SignedIn {
     /// The browser's new name, where it needs one to choose.
     pub new_browser_cookie: Option<String>,
     /// What the user is told where an interceptor denied the sign-in, before going back to the application.
-    pub denied: Option<String>,
+    pub denied: Option<DeniedSignIn>,
+}
+
+/// What the page says where an interceptor denied a sign-in, and to whom.
+#[derive(Debug)]
+pub struct DeniedSignIn {
+    pub message: String,
+    pub client_id: String,
+    /// What the sign-in's pages are in; `None`: the environment's.
+    pub language: Option<Language>,
+}
+
+impl DeniedSignIn {
+    fn new(message: String, request: &AuthorizationRequest) -> Self {
+        Self { message, client_id: request.client_id.clone(), language: request.language }
+    }
 }
 
 /// The organization that a sign-in enters.
@@ -199,7 +215,8 @@ async fn deny(
 ) -> Result<Option<SignedIn>, Failure> {
     let text = error_description(&message);
     let refused = refuse(context, judged, None, ErrorCode::AccessDenied, &text).await?;
-    Ok(refused.map(|done| SignedIn { denied: Some(message), ..done }))
+    let denied = DeniedSignIn::new(message, &judged.origin.authorization);
+    Ok(refused.map(|done| SignedIn { denied: Some(denied), ..done }))
 }
 
 /// Uses up the proof, and leads the browser that it came from to the page where the user chooses an organization.
@@ -602,7 +619,8 @@ fn deny_silently(context: &Context, request: &BySession<'_>, Denied(message): De
     };
     flows::note(context, request.flow_id, About::status(FlowStatus::Failed), event);
     let location = error_url(request.issuer, &request.authorization, ErrorCode::AccessDenied, &text);
-    SignedIn { location, denied: Some(message), ..SignedIn::default() }
+    let denied = DeniedSignIn::new(message, &request.authorization);
+    SignedIn { location, denied: Some(denied), ..SignedIn::default() }
 }
 
 /// Who has to hear of the session's end, if the application of the grant wants to.

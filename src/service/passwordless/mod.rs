@@ -401,6 +401,6 @@ fn guess_digest(context: &Context, auth_request_id: &str, code: &str) -> String 
 }
 
 /// What people call the application that asked.
-fn name_of_client<'a>(environment: &'a Environment, client_id: &str) -> &'a str {
+pub fn name_of_client<'a>(environment: &'a Environment, client_id: &str) -> &'a str {
     environment.client(client_id).map_or(environment.branding.name.as_str(), |c| &c.name)
 }
