@@ -36,7 +36,7 @@ pub async fn create(Control(context): Control, Body(fields): Body<Value>) -> Ans
 #[utoipa::path(patch, path = "/_emulator/v1/clients/{client_id}", tag = "clients", params(("client_id" = String, Path)),
     request_body(content = Object, description = "`client_secret`, `client_secrets`, `client_secret_argon2`, \
         `require_pushed_authorization_requests`, `id_token_signed_response_alg`, `instant_sign_in`, `logo`, \
-        `accent_color`, `support_email`, `terms_url`, `privacy_url` or `theme`, in the words of `[[clients]]`."),
+        `accent_color`, `support_email`, `terms_url`, `privacy_url` or `theme`."),
     responses((status = 200, body = ClientView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn change(Control(context): Control, id: web::Path<String>, Body(patch): Body<Value>) -> Answer {
     let is_foreign = |name: &&String| !OWN_FIELDS.contains(&name.as_str());

@@ -22,28 +22,28 @@ pub struct CallList {
     pub next_page_token: Option<String>,
 }
 
-/// The interceptors with their secrets, in the order in which they are asked.
+/// Lists the interceptors with their secrets, in the order in which they are called.
 #[utoipa::path(get, path = "/_emulator/v1/interceptors", tag = "interceptors",
     responses((status = 200, body = InterceptorList)))]
 pub async fn list(Control(context): Control) -> Answer {
     Ok(json(&InterceptorList { interceptors: interceptors::list(&context).await.map_err(refuse)? }))
 }
 
-/// Creates an interceptor. It is asked from now on.
+/// Creates an interceptor. It is called from now on.
 #[utoipa::path(post, path = "/_emulator/v1/interceptors", tag = "interceptors", request_body = CreateInterceptor,
     responses((status = 201, body = InterceptorView), (status = 400, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(wanted): Body<CreateInterceptor>) -> Answer {
     Ok(created(&interceptors::create(&context, wanted).await.map_err(refuse)?))
 }
 
-/// An interceptor, with its secret.
+/// Returns an interceptor, with its secret.
 #[utoipa::path(get, path = "/_emulator/v1/interceptors/{id}", tag = "interceptors", params(("id" = String, Path)),
     responses((status = 200, body = InterceptorView), (status = 404, body = ProblemDocument)))]
 pub async fn show(Control(context): Control, id: web::Path<String>) -> Answer {
     Ok(json(&interceptors::get(&context, &id).await.map_err(refuse)?))
 }
 
-/// Changes an interceptor; what is left out stays.
+/// Changes the given fields of an interceptor.
 #[utoipa::path(patch, path = "/_emulator/v1/interceptors/{id}", tag = "interceptors", params(("id" = String, Path)),
     request_body = ChangeInterceptor,
     responses((status = 200, body = InterceptorView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
@@ -55,7 +55,7 @@ pub async fn change(
     Ok(json(&interceptors::change(&context, &id, &change).await.map_err(refuse)?))
 }
 
-/// Deletes an interceptor. Its calls stay in the log.
+/// Deletes an interceptor. Its calls are kept in the log.
 #[utoipa::path(delete, path = "/_emulator/v1/interceptors/{id}", tag = "interceptors", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDocument)))]
 pub async fn delete(Control(context): Control, id: web::Path<String>) -> Answer {
@@ -63,7 +63,7 @@ pub async fn delete(Control(context): Control, id: web::Path<String>) -> Answer 
     Ok(no_content())
 }
 
-/// Gives an interceptor a new secret. Until the overlap is over, requests carry a signature by the old one too.
+/// Creates a new secret for an interceptor. Until the overlap is over, requests are signed with the old one too.
 #[utoipa::path(post, path = "/_emulator/v1/interceptors/{id}/rotate-secret", tag = "interceptors",
     params(("id" = String, Path)), request_body = RotateInterceptorSecret,
     responses((status = 200, body = InterceptorView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
@@ -87,7 +87,7 @@ pub async fn test(
     Ok(json(&interceptors::test(&context, &id, wanted).await.map_err(refuse)?))
 }
 
-/// What interceptors were asked and what they said, the newest first.
+/// Lists calls of interceptors with request and response, newest first.
 #[utoipa::path(get, path = "/_emulator/v1/interceptor-calls", tag = "interceptors",
     params(("interceptor_id" = Option<String>, Query, description = "Only calls of this one."),
         ("flow_id" = Option<String>, Query, description = "Only calls of this sign-in."),

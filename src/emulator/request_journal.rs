@@ -123,7 +123,7 @@ pub struct RequestList {
     pub not_emulated: Vec<NotEmulatedView>,
 }
 
-/// Requests to the environment, newest first; with `wait_ms`, not before there is one or the time is over. `cursor` says where the journal stands: take it before the application acts, and `since` it only what it asks then counts.
+/// Lists requests to the environment, newest first. With `wait_ms`, waits until there is one. Pass the `cursor` of an earlier response as `since` to get only newer requests.
 #[utoipa::path(get, path = "/_emulator/v1/requests", tag = "requests",
     params(("path" = Option<String>, Query, description = "Only requests to this path or route, such as `/oauth/token` or `*PasswordlessService/*`; `*` stands for any characters."),
         ("client_id" = Option<String>, Query, description = "Only requests of this client."),

@@ -3,7 +3,7 @@
 use super::{Answer, Body, Control, ProblemDocument, json, refuse};
 use crate::service::token_template::{self, PreviewRequest, TemplatePreview};
 
-/// What the token template comes to for a user: claims, those that are left out and why, and what expressions can read.
+/// Shows what the token template gives for a user: claims, those that are left out and why, and what expressions can read.
 ///
 /// The template itself is `token_template` of the settings.
 #[utoipa::path(post, path = "/_emulator/v1/token-template/preview", tag = "tokens", request_body = PreviewRequest,

@@ -9,7 +9,7 @@ use super::{Answer, Body, Control, ProblemDocument, created, json, refuse};
 use crate::service::seed;
 use crate::service::users::UserView;
 
-/// Adds a user, in the words of `[[users]]`: with an id of your own, without an organization, or with memberships that are not active, in `inactive_organizations`. No email is sent.
+/// Creates a user, with the fields of `[[users]]`: with an ID of your own, without an organization, or with memberships that are not active (`inactive_organizations`). No email is sent.
 #[utoipa::path(post, path = "/_emulator/v1/users", tag = "users", request_body(content = Object, description = "Fields of a user."),
     responses((status = 201, body = UserView), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument)))]
 pub async fn create(Control(context): Control, Body(fields): Body<Value>) -> Answer {
@@ -23,7 +23,7 @@ pub struct EmailInput {
     pub email: String,
 }
 
-/// Changes a user's email address, which Scalekit's API cannot.
+/// Changes the email address of a user, which Scalekit's API cannot.
 #[utoipa::path(patch, path = "/_emulator/v1/users/{id}", tag = "users", params(("id" = String, Path)),
     request_body = EmailInput,
     responses((status = 200, body = UserView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument)))]

@@ -29,7 +29,7 @@ before(async () => {
     [control]
     scenarios = ${JSON.stringify(scenarios)}
   `);
-  endpoint = createServer((request, response) => response.end('ok'));
+  endpoint = createServer((request, response) => response.end(request.url === '/interceptors' ? '{"decision":"ALLOW"}' : 'ok'));
   await new Promise((listening) => { endpoint.listen(0, '127.0.0.1', listening); });
 });
 after(async () => {
@@ -48,18 +48,15 @@ async function makeExamples(call, url) {
   await call('POST /clients', {
     body: { client_id: 'skc_docs', name: 'Docs', redirect_uris: ['https://docs.example.com/callback'] },
   });
-  const client = { path: { client_id: 'skc_docs' } };
-  await call('GET /clients');
-  await call('GET /clients/{client_id}', client);
-  await call('PATCH /clients/{client_id}', { ...client, body: { enforce_pkce: true } });
-  await call('DELETE /clients/{client_id}', client);
+  await call('PATCH /clients/{client_id}', { path: { client_id: 'skc_docs' }, body: { accent_color: '#3f4a8a' } });
 
+  const receiver = `http://127.0.0.1:${endpoint.address().port}`;
   const since = (await call('GET /events', { query: { type: 'organization.created', page_size: 1 } })).cursor;
   const webhook = await call('POST /webhooks', {
-    body: { url: `http://127.0.0.1:${endpoint.address().port}/webhooks`, events: ['organization.created'] },
+    body: { url: `${receiver}/webhooks`, events: ['organization.created'] },
   });
   const hook = { path: { id: webhook.id } };
-  const acme = await call('POST /organizations', { body: { display_name: 'Acme', external_id: 'acme' } });
+  const acme = await createOrganization(url, { display_name: 'Acme', external_id: 'acme' });
   await call('GET /events', { query: { type: 'organization.created', since, wait_ms: 10000 } });
   await call('GET /webhooks');
   await call('GET /webhooks/{id}', hook);
@@ -71,31 +68,35 @@ async function makeExamples(call, url) {
   await call('POST /webhooks/{id}/rotate-secret', { ...hook, body: { overlap_s: 3600 } });
   await call('DELETE /webhooks/{id}', hook);
 
-  const organization = { path: { id: acme.id } };
-  await call('GET /organizations', { query: { q: 'acme' } });
-  await call('GET /organizations/{id}', organization);
-  await call('PATCH /organizations/{id}', { ...organization, body: { metadata: { plan: 'pro' } } });
-
   const ada = await call('POST /users', {
-    body: { email: 'ada@example.com', name: 'Ada Lovelace', organizations: ['acme'] },
+    body: { email: 'ada.byron@example.com', name: 'Ada Lovelace', organizations: ['acme'] },
   });
-  const user = { path: { id: ada.id } };
-  await call('GET /users', { query: { q: 'ada' } });
-  await call('GET /users/{id}', user);
-  await call('PATCH /users/{id}', { ...user, body: { locale: 'en' } });
+  await call('PATCH /users/{id}', { path: { id: ada.id }, body: { email: 'ada@example.com' } });
+
+  const interceptor = await call('POST /interceptors', {
+    body: { display_name: 'Check the plan', trigger_point: 'PRE_SESSION_CREATION', url: `${receiver}/interceptors` },
+  });
+  const asked = { path: { id: interceptor.id } };
+  await call('GET /interceptors');
+  await call('GET /interceptors/{id}', asked);
+  await call('PATCH /interceptors/{id}', { ...asked, body: { timeout_ms: 2000, failure_policy: 'FAIL_CLOSED' } });
+  await call('POST /interceptors/{id}/test', { ...asked, body: {} });
+  await call('POST /interceptors/{id}/rotate-secret', { ...asked, body: { overlap_s: 3600 } });
 
   const client_id = vestibule.clientId;
   const redirect_uri = 'http://localhost:3000/callback';
   await call('POST /sign-in', {
     body: { email: 'ada@example.com', parameters: { client_id, redirect_uri, response_type: 'code', scope: 'openid email', state: 'xyz' } },
   });
-  const { sessions } = await call('GET /sessions', { query: { q: 'ada' } });
-  await call('DELETE /sessions/{id}', { path: { id: sessions[0].id } });
+  await call('GET /interceptor-calls', { query: { interceptor_id: interceptor.id, page_size: 1 } });
+  await call('DELETE /interceptors/{id}', asked);
   await call('GET /logout-notices');
 
   // An email of a sign-in, asked for as an application does.
   const hint = new URLSearchParams({ client_id, redirect_uri, response_type: 'code', scope: 'openid', login_hint: 'bob@example.com' });
+  const { cursor } = await call('GET /requests', { query: { page_size: 1 } });
   await fetch(`${url}/oauth/authorize?${hint}`, { redirect: 'manual' });
+  await call('GET /requests', { query: { path: '/oauth/authorize', since: cursor, wait_ms: 10000 } });
   const { id, auth_request_id } = await call('GET /messages/latest', { query: { to: 'bob@example.com' } });
   await call('GET /messages', { query: { to: 'bob@example.com', page_size: 1 } });
   await call('GET /messages/{id}', { path: { id } });
@@ -112,6 +113,9 @@ async function makeExamples(call, url) {
 
   const tokens = await call('POST /tokens', { body: { user: 'ada@example.com', claims: { plan: 'pro' } } });
   await call('POST /tokens/decode', { body: { token: tokens.access_token } });
+  await call('POST /token-template/preview', {
+    body: { user: 'ada@example.com', claims: { plan: 'organization.metadata.plan ?? "free"' } },
+  });
 
   const fault = await call('POST /faults', {
     body: { match: { method: 'POST', path: '/oauth/token' }, count: 1, effect: { kind: 'status', status: 503 } },
@@ -124,8 +128,7 @@ async function makeExamples(call, url) {
   await call('PATCH /settings', { body: { passwordless: { type: 'OTP', code_length: 8 } } });
   await call('GET /redirects/check', { query: { url: 'https://app.example.com/callback' } });
 
-  await call('DELETE /users/{id}', user);
-  await call('DELETE /organizations/{id}', organization);
+  await deleteOrganization(url, acme.id);
   await call('POST /seed', {
     body: { organizations: [{ external_id: 'acme', display_name: 'Acme' }], users: [{ email: 'ada@example.com', organizations: ['acme'] }] },
   });
@@ -159,6 +162,24 @@ async function until(what, isDone) {
 }
 
 const get = async (url) => (await fetch(url)).json();
+
+/** Creates an organization by Scalekit's API, which has the calls about them. */
+async function createOrganization(url, fields) {
+  const response = await fetch(`${url}${CONTROL}/api/organizations`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(fields),
+  });
+  const created = await response.json();
+  assert.equal(response.status, 201, JSON.stringify(created));
+  return created.organization;
+}
+
+/** Deletes an organization with the users who belong to no other. */
+async function deleteOrganization(url, id) {
+  const response = await fetch(`${url}${CONTROL}/api/organizations/${id}`, { method: 'DELETE' });
+  assert.ok(response.ok, await response.text());
+}
 
 /** Until every delivery to a webhook succeeded. */
 const delivered = (url, id) => until(

@@ -9,13 +9,16 @@ const TITLES = {
   clock: 'Clock',
   faults: 'Faults',
   flows: 'Sign-ins',
+  requests: 'Requests',
   'sign-in': 'Instant sign-in',
   tokens: 'Tokens',
-  people: 'Users, organizations, sessions',
+  users: 'Users',
   clients: 'Applications',
   settings: 'Settings',
   events: 'Events',
   webhooks: 'Webhooks',
+  interceptors: 'Interceptors',
+  'logout-notices': 'Back-channel logout',
   state: 'State',
 };
 
@@ -28,6 +31,8 @@ const REPLACED = {
   exp: 1893456300,
   expires_in: 300,
   latency_ms: 2,
+  duration_ms: 2.5,
+  request_id: '…',
   kid: '…',
   private_key: '…',
   server_secret: '…',
@@ -151,6 +156,8 @@ function settle(text, serverUrl) {
     .replaceAll(`%3A${port}`, '%3A6870')
     .replace(/20(?!30)\d\d-\d\d-\d\dT[\d:.]+Z/g, REPLACED.real_now)
     .replace(/env_2\d{18}/g, 'env_1000000000000000001')
+    .replace(/(icpc?)_\d{19}/g, '$1_1000000000000000001')
+    .replace(/req_\d{19}/g, 'req_1000000000000000001')
     .replace(/flt_\d{19}/g, 'flt_1000000000000000001')
     .replace(/skc_(?!687)\d{18}/g, 'skc_100000000000000001')
     .replace(/test_[\w-]{43}(?![\w-])/g, 'test_…')
