@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "docs/INSTALL.md",
     "docs/QUICKSTART.md",
@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/SCALEKIT.md",
     "docs/TESTING.md",
     "docs/CI.md",
+    "docs/COMMANDS.md",
     "docs/TROUBLESHOOTING.md",
     "docs/FAQ.md",
 ];
