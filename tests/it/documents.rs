@@ -178,7 +178,7 @@ fn every_part_of_the_tests_that_a_document_names_is_one_that_ci_runs() {
     let mut named = 0;
     for file in documents() {
         for rest in read(&file).split("./scripts/test ").skip(1) {
-            let part: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            let part: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
             if part.is_empty() {
                 continue;
             }
