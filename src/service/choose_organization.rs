@@ -40,8 +40,11 @@ pub struct Offer {
     /// The address of the user.
     pub email: EmailAddress,
     pub choice: OrganizationChoice,
-    /// Nothing is to choose: the sign-in was interrupted while an interceptor was asked, and goes on.
+    /// Nothing is to choose: the sign-in was interrupted while an interceptor was asked, or what it could enter is full.
+    /// It goes on.
     pub is_decided: bool,
+    /// May the user have an organization made, or is that what is decided?
+    pub may_create: bool,
 }
 
 /// What a request offers to this browser, which began it or proved the address. `None`: there is nothing to choose.
@@ -59,11 +62,18 @@ pub async fn offer(
         let entry = organization_entry::decide(context, authorization, email, user.as_ref(), true).await?;
         let choice = organization_entry::choice(context, email, user.as_ref()).await?;
         let is_decided = entry != OrganizationEntry::Choose;
-        return Ok(Some(Offer { email: email.clone(), choice, is_decided }));
+        let may_create = if is_decided { entry == OrganizationEntry::New } else { choice.may_create };
+        return Ok(Some(Offer { email: email.clone(), choice, is_decided, may_create }));
     }
     let Some((session, _)) = choosing_session(context, browser, request).await? else { return Ok(None) };
     let Some((user, choice)) = choice_of_session(context, &session).await? else { return Ok(None) };
-    Ok((choice.options.len() > 1).then_some(Offer { email: user.email, choice, is_decided: false }))
+    let may_create = choice.may_create;
+    Ok((choice.options.len() > 1).then_some(Offer {
+        email: user.email,
+        choice,
+        is_decided: false,
+        may_create,
+    }))
 }
 
 /// The browser's session, where its user may choose: the application named no organization.

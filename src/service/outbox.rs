@@ -19,6 +19,7 @@ use crate::runtime::{
     StartError,
 };
 use crate::storage::{NewMail, OutboxMail, StoreError};
+use crate::telemetry::EMAIL_LINES;
 use crate::telemetry::metrics::Delivery;
 
 /// Emails taken at a time.
@@ -85,7 +86,7 @@ pub(super) fn announce(context: &Context, mail: Option<&NewMail>) {
     if context.environment.mode == Mode::Development {
         let credentials: Vec<&str> =
             [&mail.code, &mail.link].into_iter().flatten().map(String::as_str).collect();
-        tracing::info!(target: "vestibule::email", "✉ {} {}", mail.to_address, credentials.join(" "));
+        tracing::info!(target: EMAIL_LINES, "✉ {} {}", mail.to_address, credentials.join(" "));
     }
     if mail.sealed.is_some() {
         context.runtime.server.outbox_filled.notify_one();

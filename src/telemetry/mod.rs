@@ -1,5 +1,5 @@
 //! What an operator sees of a running server: logs, metrics and traces. None of them holds an address, a code, a token
-//! or a query string.
+//! or a query string, but for [`EMAIL_LINES`].
 
 pub mod metrics;
 pub mod request;
@@ -22,6 +22,10 @@ pub use traces::TracesError;
 
 use crate::config::{LogFormat, LogSettings, TraceSettings};
 use traces::Exporter;
+
+/// The target of the lines that say in development what an email has: its address, code and link. They are no part of
+/// traces.
+pub const EMAIL_LINES: &str = "vestibule::email";
 
 /// What has to be ended with the process: see [`Telemetry::finish`].
 #[must_use]

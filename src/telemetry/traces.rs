@@ -14,9 +14,10 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::{Level, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::EMAIL_LINES;
 use crate::config::TraceSettings;
 
 /// How long the end of the process waits for a collector.
@@ -59,7 +60,9 @@ impl Exporter {
     {
         let ours = Targets::new()
             .with_target("vestibule", Level::INFO)
-            .with_target("vestibule::storage", Level::DEBUG);
+            .with_target("vestibule::storage", Level::DEBUG)
+            // They have addresses and codes, which are for who develops, and not for a collector.
+            .with_target(EMAIL_LINES, LevelFilter::OFF);
         // Paths of sources and numbers of threads help nobody who reads a trace.
         tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer("vestibule"))

@@ -65,7 +65,7 @@ const NEWER: &str = "INSERT INTO _sqlx_migrations (version, description, install
     concat!(
         "made by a newer version of Vestibule: it has migration 99990101, and this is Vestibule ",
         env!("CARGO_PKG_VERSION"),
-        ", which knows migrations up to 8."
+        ", which knows migrations up to 9."
     )
 )]
 #[case::tables_of_somebody_else(&["--data-dir", "foreign"], "tables of another program")]
