@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What was found.
 pub(super) enum Found {
-    Running(RunningServer),
+    Running(Box<RunningServer>),
     /// None runs; this is how one would.
     Configured(Box<Config>),
 }
@@ -55,7 +55,7 @@ impl RunningServer {
 /// Finds the server; nothing is made or changed.
 pub(super) async fn find(options: &ServerOptions) -> anyhow::Result<Found> {
     if let Some(url) = &options.url {
-        return Ok(Found::Running(at(url, options.settings.clone()).await?));
+        return Ok(Found::Running(Box::new(at(url, options.settings.clone()).await?)));
     }
     let config = load(options.settings.clone())?;
     let files = config.ready_file.iter().cloned().chain([state_file(&config.data_dir)]);
@@ -69,7 +69,7 @@ pub(super) async fn find(options: &ServerOptions) -> anyhow::Result<Found> {
                 facts.client_secret = shown.and_then(|(_, secret)| secret.cloned());
             }
             let token = config.control.token.clone();
-            return Ok(Found::Running(RunningServer { facts, token, is_remote: false }));
+            return Ok(Found::Running(Box::new(RunningServer { facts, token, is_remote: false })));
         }
     }
     Ok(Found::Configured(Box::new(config)))
@@ -78,7 +78,7 @@ pub(super) async fn find(options: &ServerOptions) -> anyhow::Result<Found> {
 /// Finds a server that has to be there.
 pub(super) async fn find_running(options: &ServerOptions) -> anyhow::Result<RunningServer> {
     match find(options).await? {
-        Found::Running(server) => Ok(server),
+        Found::Running(server) => Ok(*server),
         Found::Configured(config) => bail!(
             "no server runs with the data folder {}. Start one with `vestibule`, or name one with --url",
             config.data_dir.display()

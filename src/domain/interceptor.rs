@@ -151,6 +151,7 @@ impl Additions {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "Scalekit's name")]
 struct Response {
     decision: Option<String>,
     #[serde(default)]

@@ -31,7 +31,7 @@ async fn local_server(options: &ServerOptions) -> anyhow::Result<RunningServer> 
     let server = find_running(options).await?;
     let url = url::Url::parse(&server.facts.environment_url)?;
     if !url.host_str().is_some_and(|host| is_loopback(host.trim_matches(['[', ']']))) {
-        bail!("{} is not on this machine, and agents are given servers of this machine alone", url);
+        bail!("{url} is not on this machine, and agents are given servers of this machine alone");
     }
     Ok(server)
 }

@@ -302,7 +302,7 @@ impl Tools {
         Ok("Everything is as it was seeded.".to_owned())
     }
 
-    /// Users, newest first.
+    /// Lists the users of the environment, newest first.
     #[tool]
     async fn list_users(&self, Parameters(asked): Parameters<ListUsers>) -> Answer {
         let control = control_of(&self.options, asked.environment.as_deref()).await.map_err(said)?;
