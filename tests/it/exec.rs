@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::command_line::{text, vestibule};
 
 /// Longer than any of this takes on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A script as the command.
 fn command(folder: &Path, before: &[&str], script: &str) -> Command {

@@ -6,17 +6,15 @@ use serde_json::{Value, json};
 
 use crate::support::{CLIENT_ID, Engine, TestServer};
 
+/// A field, as a JSON pointer, and what each writer writes into it.
+type Field = (&'static str, fn(usize) -> Value);
+
 /// How many pairs of changes of each record are made.
 const PAIRS: usize = 20;
 
 /// Changes two fields of the record at `path` at the same time, again and again; both have to hold every time. What is
 /// read there has the record at the pointer `record`.
-async fn change_in_parallel(
-    server: &TestServer,
-    path: &str,
-    record: &str,
-    fields: [(&str, fn(usize) -> Value); 2],
-) {
+async fn change_in_parallel(server: &TestServer, path: &str, record: &str, fields: [Field; 2]) {
     for n in 0..PAIRS {
         let changes = fields.map(|(pointer, value)| patch(pointer, value(n)));
         let (first, second) = tokio::join!(
@@ -47,8 +45,7 @@ async fn of_a_user(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
     let user = server.do_control("POST", "/users", json!({ "email": "jane@example.com" })).await;
     let own_path = format!("/users/{}", user["id"].as_str().unwrap());
     let path = format!("/api{own_path}");
-    let names: [(&str, fn(usize) -> Value); 2] =
-        [("/user_profile/given_name", text), ("/user_profile/family_name", text)];
+    let names: [Field; 2] = [("/user_profile/given_name", text), ("/user_profile/family_name", text)];
     change_in_parallel(&server, &path, "/user", names).await;
     // All at once, each of a field or membership of its own.
     let mut organizations = vec![];
@@ -94,7 +91,7 @@ async fn of_an_organization(#[values(Engine::Sqlite, Engine::Postgres)] engine: 
     let Some(server) = TestServer::on(engine, "").await else { return };
     let made = server.do_control("POST", "/api/organizations", json!({ "display_name": "Acme" })).await;
     let path = format!("/api/organizations/{}", made["organization"]["id"].as_str().unwrap());
-    let fields: [(&str, fn(usize) -> Value); 2] = [("/display_name", text), ("/external_id", text)];
+    let fields: [Field; 2] = [("/display_name", text), ("/external_id", text)];
     change_in_parallel(&server, &path, "/organization", fields).await;
 }
 
@@ -103,7 +100,7 @@ async fn of_an_organization(#[values(Engine::Sqlite, Engine::Postgres)] engine: 
 async fn of_a_client(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
     let Some(server) = TestServer::on(engine, "").await else { return };
     let path = format!("/api/clients/{CLIENT_ID}");
-    let fields: [(&str, fn(usize) -> Value); 2] = [
+    let fields: [Field; 2] = [
         ("/initiate_login_uri", |n| format!("https://app.example.com/{n}").into()),
         ("/back_channel_logout_uris", |n| json!([format!("https://app.example.com/{n}")])),
     ];
@@ -114,7 +111,7 @@ async fn of_a_client(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine)
 #[tokio::test]
 async fn of_the_settings(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
     let Some(server) = TestServer::on(engine, "").await else { return };
-    let fields: [(&str, fn(usize) -> Value); 2] = [
+    let fields: [Field; 2] = [
         ("/passwordless/validity_s", |n| (100 + n).into()),
         ("/limits/mails_per_address", |n| (100 + n).into()),
     ];
