@@ -79,6 +79,13 @@ impl PageRequest {
         i64::from(self.size) + 1
     }
 
+    /// How many records the list has, where what was read with [`PageRequest::limit`] shows it: the list ends on its first
+    /// page.
+    pub fn known_total<T>(&self, found: &[T]) -> Option<i64> {
+        let count = i64::try_from(found.len()).ok()?;
+        (self.anchor == PageAnchor::Newest && count < self.limit()).then_some(count)
+    }
+
     /// The page of what was read with [`PageRequest::limit`]: from the record that it begins or ends at on, so that those
     /// of a page before a record come oldest first.
     pub fn page<T>(
@@ -223,6 +230,24 @@ mod tests {
             prop_assert!(seen.is_sorted_by(|one, two| one > two), "{:?}", seen);
             seen.retain(|n| lasting.contains(n));
             prop_assert_eq!(seen, lasting.iter().rev().copied().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn the_total_is_known_where_the_list_ends_on_its_first_page_and_nowhere_else(
+            list in prop::collection::btree_set(0..500_u32, 0..60), size in 1..25_u32,
+        ) {
+            let all = i64::try_from(list.len()).unwrap();
+            let mut token = String::new();
+            loop {
+                let request = request(size, &token);
+                let found = read(&list, &request);
+                let is_known = list.len() <= size as usize;
+                prop_assert_eq!(request.known_total(&found), is_known.then_some(all));
+                token = request.page(found, all, SCOPE, |n| position(*n)).next_page_token;
+                if token.is_empty() {
+                    break;
+                }
+            }
         }
 
         #[test]

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::api::ApiRefusal;
-use super::{Failure, organizations, retry_on_conflict};
+use super::{Failure, organizations, retry_on_conflict, total_of};
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::api_error::{ApiErrorCode, FieldViolation};
 use crate::domain::api_token::{self, ApiToken, ApiTokenChange, ApiTokenInfo};
@@ -155,7 +155,9 @@ pub async fn list(
     organizations::find(context, &RecordKey::Id(organization_id.to_owned())).await?;
     let (store, environment_id, now_ms) = (context.store(), context.environment_id(), context.now_ms());
     let found = store.api_tokens(environment_id, organization_id, user_id, now_ms, &request).await?;
-    let total = store.count_api_tokens(environment_id, organization_id, user_id, now_ms).await?;
+    let total =
+        total_of(&request, &found, store.count_api_tokens(environment_id, organization_id, user_id, now_ms))
+            .await?;
     Ok(request.page(found, total, scope, |info| Position {
         created_at_ms: info.token.created_at_ms,
         id: info.token.id.clone(),

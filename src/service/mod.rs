@@ -63,6 +63,7 @@ pub mod webhook_delivery;
 pub mod webhooks;
 
 use crate::crypto::signing::SigningError;
+use crate::domain::page::PageRequest;
 use crate::mail::RenderError;
 use crate::runtime::StartError;
 use crate::storage::StoreError;
@@ -101,6 +102,19 @@ where
         }
     }
     Err(Failure::Contention.into())
+}
+
+/// How many records a list has. They are counted only where its first page does not show it: counting those that contain some
+/// text looks at every record.
+async fn total_of<T>(
+    page: &PageRequest,
+    found: &[T],
+    count: impl Future<Output = Result<i64, StoreError>>,
+) -> Result<i64, StoreError> {
+    match page.known_total(found) {
+        Some(total) => Ok(total),
+        None => count.await,
+    }
 }
 
 impl Failure {

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::api::ApiRefusal;
-use super::{Failure, clients, organizations, retry_on_conflict};
+use super::{Failure, clients, organizations, retry_on_conflict, total_of};
 use crate::crypto::server_secret::{Purpose, constant_time_eq};
 use crate::domain::api_error::ApiErrorCode;
 use crate::domain::ids::IdKind;
@@ -93,7 +93,8 @@ pub async fn list(
     organizations::find(context, &RecordKey::Id(organization_id.to_owned())).await?;
     let (store, environment_id) = (context.store(), context.environment_id());
     let found = store.organization_clients(environment_id, organization_id, &request).await?;
-    let total = store.count_organization_clients(environment_id, organization_id).await?;
+    let total =
+        total_of(&request, &found, store.count_organization_clients(environment_id, organization_id)).await?;
     Ok(request.page(found, total, scope, |client| Position {
         created_at_ms: client.created_at_ms,
         id: client.id.clone(),

@@ -1,7 +1,7 @@
 //! Organizations: the customers of an application.
 
 use super::api::ApiRefusal;
-use super::{Failure, events, retry_on_conflict};
+use super::{Failure, events, retry_on_conflict, total_of};
 use crate::domain::api_error::{ApiErrorCode, FieldViolation};
 use crate::domain::event::EventType;
 use crate::domain::ids::IdKind;
@@ -89,7 +89,7 @@ async fn page(
         PageRequest::parse(page_size, PAGE_SIZE, page_token, scope).map_err(|violation| vec![violation])?;
     let (store, environment_id) = (context.store(), context.environment_id());
     let found = store.organizations(environment_id, filter, &request).await?;
-    let total = store.count_organizations(environment_id, filter).await?;
+    let total = total_of(&request, &found, store.count_organizations(environment_id, filter)).await?;
     Ok(request.page(found, total, scope, |organization| Position {
         created_at_ms: organization.created_at_ms,
         id: organization.id.clone(),

@@ -1,7 +1,7 @@
 //! Permissions: what roles let their members do.
 
 use super::api::ApiRefusal;
-use super::{Failure, events, retry_on_conflict};
+use super::{Failure, events, retry_on_conflict, total_of};
 use crate::domain::api_error::{ApiErrorCode, FieldViolation};
 use crate::domain::event::EventType;
 use crate::domain::ids::IdKind;
@@ -65,7 +65,7 @@ pub async fn list(
         PageRequest::parse(page_size, PAGE_SIZE, page_token, scope).map_err(|violation| vec![violation])?;
     let (store, environment_id) = (context.store(), context.environment_id());
     let found = store.permissions(environment_id, kind, &request).await?;
-    let total = store.count_permissions(environment_id, kind).await?;
+    let total = total_of(&request, &found, store.count_permissions(environment_id, kind)).await?;
     Ok(request.page(found, total, scope, |permission| Position {
         created_at_ms: permission.created_at_ms,
         id: permission.id.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::api::ApiRefusal;
 use super::end_session::end;
-use super::{Failure, users};
+use super::{Failure, total_of, users};
 use crate::domain::api_error::{ApiErrorCode, FieldViolation};
 use crate::domain::clock::UnixMs;
 use crate::domain::page::{Page, PageRequest, Position, Scope};
@@ -78,7 +78,7 @@ pub async fn list(
     };
     let (store, environment_id) = (context.store(), context.environment_id());
     let found = store.session_records(environment_id, &filter, &request).await?;
-    let total = store.count_session_records(environment_id, &filter).await?;
+    let total = total_of(&request, &found, store.count_session_records(environment_id, &filter)).await?;
     Ok(request.page(found, total, scope, |record| Position {
         created_at_ms: record.created_at_ms,
         id: record.session.id.clone(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::api::ApiRefusal;
-use super::{Failure, events, organizations, retry_on_conflict};
+use super::{Failure, events, organizations, retry_on_conflict, total_of};
 use crate::domain::api_error::ApiErrorCode;
 use crate::domain::clock::rfc3339;
 use crate::domain::page::{Page, PageRequest, Position, Scope};
@@ -114,7 +114,7 @@ async fn page(
         PageRequest::parse(page_size, PAGE_SIZE, page_token, scope).map_err(|violation| vec![violation])?;
     let (store, environment_id) = (context.store(), context.environment_id());
     let found = store.users(environment_id, &filter, &request).await?;
-    let total = store.count_users(environment_id, &filter).await?;
+    let total = total_of(&request, &found, store.count_users(environment_id, &filter)).await?;
     Ok(request.page(found, total, scope, |user| {
         let membership = organization_id.and_then(|id| user.membership(id));
         let created_at_ms = membership.map_or(user.created_at_ms, |membership| membership.created_at_ms);
