@@ -33,6 +33,7 @@ mod report;
 mod servers;
 #[path = "../../tests/it/support/skips.rs"]
 mod skips;
+mod webhooks;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -79,6 +80,7 @@ fn main() {
         ("sign-in", sign_in),
         ("users", users),
         ("management", management::management),
+        ("webhooks", webhooks::webhooks),
         ("replicas", replicas),
         ("unread", unread),
     ] {
