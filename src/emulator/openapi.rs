@@ -16,7 +16,9 @@ use super::{
 };
 use crate::http::endpoint::{Endpoint, endpoint};
 use crate::http::errors::PROBLEM_JSON;
-use crate::http::openapi_ext::{add_response, operations, set_content_type, set_operation_id};
+use crate::http::openapi_ext::{
+    add_response, join_flattened, operations, set_content_type, set_operation_id,
+};
 
 /// Makes of one list of handlers the description and the routes: path and method stand at each handler
 /// (`#[utoipa::path]`), and nowhere else.
@@ -162,10 +164,9 @@ impl Modify for Common {
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("`control.token`. On loopback none is needed."))
             .build();
-        document
-            .components
-            .get_or_insert_with(Components::default)
-            .add_security_scheme("control_token", SecurityScheme::Http(token));
+        let components = document.components.get_or_insert_with(Components::default);
+        components.add_security_scheme("control_token", SecurityScheme::Http(token));
+        join_flattened(components);
         let problem = RefOr::Ref(Ref::from_schema_name("ProblemDocument"));
         for (_, operation) in operations(document) {
             set_operation_id(operation);

@@ -1,7 +1,10 @@
 //! What both descriptions (OpenAPI 3.1) have in common.
 
+use std::collections::BTreeMap;
+
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::{Content, HttpMethod, OpenApi, Ref, RefOr, Response, Schema};
+use utoipa::openapi::schema::{AdditionalProperties, AllOf, Object};
+use utoipa::openapi::{Components, Content, HttpMethod, OpenApi, Ref, RefOr, Response, Schema};
 
 /// All operations, with their methods.
 pub fn operations(document: &mut OpenApi) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
@@ -54,4 +57,47 @@ pub fn set_content_type(operation: &mut Operation, schema: &str, content_type: &
             response.content.insert(content_type.to_owned(), content);
         }
     }
+}
+
+/// Describes what flattens an object without other properties as one object with the properties of both: as `allOf`, each
+/// would forbid those of the other.
+pub fn join_flattened(components: &mut Components) {
+    let closed: BTreeMap<String, Object> = components
+        .schemas
+        .iter()
+        .filter_map(|(name, schema)| match schema {
+            RefOr::T(Schema::Object(object)) if is_closed(object) => {
+                Some((Ref::from_schema_name(name).ref_location, object.clone()))
+            }
+            _ => None,
+        })
+        .collect();
+    for schema in components.schemas.values_mut() {
+        if let RefOr::T(Schema::AllOf(parts)) = schema
+            && let Some(joined) = join(parts, &closed)
+        {
+            *schema = RefOr::T(Schema::Object(joined));
+        }
+    }
+}
+
+fn is_closed(object: &Object) -> bool {
+    matches!(object.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)))
+}
+
+/// `None`: it has a part that is no closed object and none of its own.
+fn join(parts: &AllOf, closed: &BTreeMap<String, Object>) -> Option<Object> {
+    let mut joined = Object::new();
+    joined.description.clone_from(&parts.description);
+    for part in &parts.items {
+        let object = match part {
+            RefOr::Ref(part) => closed.get(&part.ref_location)?,
+            RefOr::T(Schema::Object(object)) => object,
+            RefOr::T(_) => return None,
+        };
+        joined.properties.extend(object.properties.clone());
+        joined.required.extend(object.required.clone());
+    }
+    joined.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    Some(joined)
 }

@@ -68,6 +68,24 @@ fn the_table_of_the_documentation_is_what_the_description_says() {
     crate::documents::check_generated("docs/CONTROL.md", "control", &table);
 }
 
+#[test]
+fn what_flattens_an_object_without_other_properties_is_described_as_one_object() {
+    let document: Value = serde_json::from_slice(&vestibule::emulator::openapi::document()).unwrap();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in schemas {
+        for part in schema["allOf"].as_array().into_iter().flatten() {
+            let flattened = part["$ref"].as_str().and_then(|path| document.pointer(&path[1..]));
+            let is_closed = flattened.is_some_and(|flattened| flattened["additionalProperties"] == false);
+            assert!(!is_closed, "{name} has fields that {part} forbids");
+        }
+    }
+    for (name, own) in [("FaultView", "fired"), ("BuiltInFaultView", "about")] {
+        let properties = schemas[name]["properties"].as_object().unwrap();
+        assert!(properties.contains_key("match") && properties.contains_key(own), "{name}: {properties:?}");
+        assert_eq!(schemas[name]["additionalProperties"], false);
+    }
+}
+
 #[tokio::test]
 async fn a_page_of_another_site_cannot_change_anything() {
     let server = TestServer::start().await;
