@@ -15,8 +15,9 @@ use crate::runtime::Context;
 use crate::service::changes::ControlError;
 use crate::service::interceptors::{
     self, CallFilter, CallView, ChangeInterceptor, CreateInterceptor, InterceptorTest, InterceptorView,
-    RotateInterceptorSecret, TestInterceptor,
+    TestInterceptor,
 };
+use crate::service::signing_secrets::RotateSecret;
 
 const PATH: &str = "/dashboard/interceptors";
 const FORM: &str = "interceptor";
@@ -252,7 +253,7 @@ pub async fn rotate_secret(
     DashboardContext(context): DashboardContext,
     id: web::Path<String>,
 ) -> PageResult {
-    let wanted = RotateInterceptorSecret::default();
+    let wanted = RotateSecret::default();
     interceptors::rotate_secret(&context, &id, &wanted).await.map_err(|r| error_page(&request, r))?;
     Ok(redirect_with_flash(&context, &format!("{PATH}/{id}"), "saved"))
 }

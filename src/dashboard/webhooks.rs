@@ -11,9 +11,10 @@ use super::{
 use crate::domain::authorization::Parameters;
 use crate::domain::webhook::DeliveryStatus;
 use crate::runtime::Context;
+use crate::service::signing_secrets::RotateSecret;
 use crate::service::webhooks::{
-    self, AttemptView, ChangeWebhook, CreateWebhook, DeliveryFilter, DeliveryView, Replay, RotateSecret,
-    SendTestEvent, WebhookView,
+    self, AttemptView, ChangeWebhook, CreateWebhook, DeliveryFilter, DeliveryView, Replay, SendTestEvent,
+    WebhookView,
 };
 
 const HERE: &str = "/dashboard/webhooks";

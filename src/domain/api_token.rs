@@ -124,16 +124,10 @@ pub fn token_id(shown: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::entropy::Fixed;
     use proptest::prelude::*;
 
     const ID: &str = "apit_0000000000000000001";
-
-    struct Fixed;
-    impl Entropy for Fixed {
-        fn fill(&self, buffer: &mut [u8]) {
-            buffer.fill(7);
-        }
-    }
 
     fn claims(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -171,7 +165,7 @@ mod tests {
 
     #[test]
     fn value_and_id_lead_to_the_same_token() {
-        let value = new_value(ID, &Fixed);
+        let value = new_value(ID, &Fixed(7));
         assert!(value.starts_with("sk_") && value.len() > 43 && value.ends_with(&suffix(&value)));
         assert_eq!(suffix(&value).len(), 4);
         assert_eq!(token_id(&value).as_deref(), Some(ID));

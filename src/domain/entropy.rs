@@ -14,3 +14,14 @@ pub fn secret_text(entropy: &dyn Entropy) -> String {
     entropy.fill(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)
 }
+
+/// Bytes that are all the same.
+#[cfg(test)]
+pub(crate) struct Fixed(pub u8);
+
+#[cfg(test)]
+impl Entropy for Fixed {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(self.0);
+    }
+}

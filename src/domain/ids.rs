@@ -140,13 +140,7 @@ pub fn new_auth_request_id(now_ms: UnixMs, entropy: &dyn Entropy) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Fixed(u8);
-    impl Entropy for Fixed {
-        fn fill(&self, buffer: &mut [u8]) {
-            buffer.fill(self.0);
-        }
-    }
+    use crate::domain::entropy::Fixed;
 
     #[test]
     fn ids_have_prefix_and_digits_of_a_length_scalekit_accepts() {

@@ -331,13 +331,7 @@ fn refused_v6(ip: Ipv6Addr) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Fixed(u8);
-    impl Entropy for Fixed {
-        fn fill(&self, buffer: &mut [u8]) {
-            buffer.fill(self.0);
-        }
-    }
+    use crate::domain::entropy::Fixed;
 
     fn secret(byte: u8) -> WebhookSecret {
         WebhookSecret::new(&Fixed(byte))

@@ -8,8 +8,9 @@ use super::{Answer, Body, Control, ProblemDocument, Query, created, json, no_con
 use crate::service::interceptors;
 use crate::service::interceptors::{
     CallFilter, CallView, ChangeInterceptor, CreateInterceptor, InterceptorTest, InterceptorView,
-    RotateInterceptorSecret, TestInterceptor,
+    TestInterceptor,
 };
+use crate::service::signing_secrets::RotateSecret;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct InterceptorList {
@@ -65,12 +66,12 @@ pub async fn delete(Control(context): Control, id: web::Path<String>) -> Answer 
 
 /// Creates a new secret for an interceptor. Until the overlap is over, requests are signed with the old one too.
 #[utoipa::path(post, path = "/_emulator/v1/interceptors/{id}/rotate-secret", tag = "interceptors",
-    params(("id" = String, Path)), request_body = RotateInterceptorSecret,
+    params(("id" = String, Path)), request_body = RotateSecret,
     responses((status = 200, body = InterceptorView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn rotate_secret(
     Control(context): Control,
     id: web::Path<String>,
-    Body(wanted): Body<RotateInterceptorSecret>,
+    Body(wanted): Body<RotateSecret>,
 ) -> Answer {
     Ok(json(&interceptors::rotate_secret(&context, &id, &wanted).await.map_err(refuse)?))
 }

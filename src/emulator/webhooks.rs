@@ -5,10 +5,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Answer, Body, Control, ProblemDocument, Query, created, json, no_content, refuse};
+use crate::service::signing_secrets::RotateSecret;
 use crate::service::webhooks;
 use crate::service::webhooks::{
-    ChangeWebhook, CreateWebhook, DeliveryFilter, DeliveryView, Replay, RotateSecret, SendTestEvent,
-    WebhookView,
+    ChangeWebhook, CreateWebhook, DeliveryFilter, DeliveryView, Replay, SendTestEvent, WebhookView,
 };
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -131,15 +131,8 @@ fn headers(secrets: &WebhookSecrets, call_id: &str, body: &str, at_ms: i64) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::entropy::Entropy;
+    use crate::domain::entropy::Fixed;
     use crate::domain::webhook::WebhookSecret;
-
-    struct Fixed(u8);
-    impl Entropy for Fixed {
-        fn fill(&self, buffer: &mut [u8]) {
-            buffer.fill(self.0);
-        }
-    }
 
     #[test]
     fn both_families_of_headers_carry_the_same_signatures_by_every_valid_secret() {

@@ -8,6 +8,7 @@ use super::changes::{ControlError, publish_change};
 use super::interception::{new_call_id, result_of};
 use super::interceptor_http::{Exchange, call};
 use super::retry_on_conflict;
+use super::signing_secrets::{self, RotateSecret, Rotation};
 use super::webhooks::AttemptView;
 use crate::domain::clock::rfc3339;
 use crate::domain::email::EmailAddress;
@@ -22,13 +23,10 @@ use crate::domain::interceptor_request::{
 use crate::domain::organization::Organization;
 use crate::domain::organization_client::{OrganizationClient, OrganizationClientSecret};
 use crate::domain::user::User;
-use crate::domain::webhook::{MAX_OVERLAP_MS, WebhookSecret, WebhookSecrets, check_url};
+use crate::domain::webhook::check_url;
 use crate::runtime::Context;
 pub use crate::storage::CallFilter;
 use crate::storage::{InterceptorChange, InterceptorRecord};
-
-/// How long an old secret stays valid where nobody says otherwise, in seconds: a day.
-const OVERLAP_S: i64 = 86_400;
 
 /// An interceptor as the control API shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -83,16 +81,6 @@ pub struct ChangeInterceptor {
     pub timeout_ms: Option<i64>,
     pub failure_policy: Option<FailurePolicy>,
     pub enabled: Option<bool>,
-}
-
-/// How to rotate a secret.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RotateInterceptorSecret {
-    /// Made when left out.
-    pub secret: Option<String>,
-    /// Seconds, by real time, that the secret before stays valid; 86400 when left out, at most 2592000.
-    pub overlap_s: Option<i64>,
 }
 
 /// What to try an interceptor with.
@@ -161,9 +149,8 @@ fn unknown(id: &str) -> ControlError {
 }
 
 fn view(context: &Context, record: &InterceptorRecord) -> Result<InterceptorView, ControlError> {
-    let secrets = context.runtime.server.webhooks().open(&record.sealed_secrets)?;
+    let (secret, old_secrets) = signing_secrets::open(context, &record.sealed_secrets)?;
     let interceptor = &record.interceptor;
-    let real_ms = context.runtime.clock.machine_ms();
     Ok(InterceptorView {
         id: interceptor.id.clone(),
         display_name: interceptor.display_name.clone(),
@@ -173,8 +160,8 @@ fn view(context: &Context, record: &InterceptorRecord) -> Result<InterceptorView
         timeout_ms: interceptor.timeout_ms,
         failure_policy: interceptor.failure_policy,
         enabled: interceptor.is_enabled,
-        secret: secrets.current().map(|secret| secret.expose().to_owned()).unwrap_or_default(),
-        old_secrets: secrets.valid_at(real_ms).count().saturating_sub(1),
+        secret,
+        old_secrets,
         created_at: rfc3339(interceptor.created_at_ms),
         updated_at: rfc3339(interceptor.updated_at_ms),
     })
@@ -194,16 +181,6 @@ pub async fn list(context: &Context) -> Result<Vec<InterceptorView>, ControlErro
 /// An interceptor.
 pub async fn get(context: &Context, id: &str) -> Result<InterceptorView, ControlError> {
     view(context, &find(context, id).await?)
-}
-
-/// The given secret, or a new one.
-fn secret(context: &Context, given: Option<&str>) -> Result<WebhookSecret, ControlError> {
-    match given {
-        Some(text) => {
-            WebhookSecret::parse(text).map_err(|error| ControlError::field("secret", error.to_string()))
-        }
-        None => Ok(WebhookSecret::new(&*context.runtime.server.entropy)),
-    }
 }
 
 /// Lays changes over an interceptor.
@@ -267,7 +244,7 @@ pub async fn create(context: &Context, wanted: CreateInterceptor) -> Result<Inte
         created_at_ms: now_ms,
         updated_at_ms: now_ms,
     };
-    let secrets = WebhookSecrets::new(secret(context, wanted.secret.as_deref())?);
+    let sealed_secrets = signing_secrets::seal_first(context, wanted.secret.as_deref())?;
     let name = wanted.display_name.unwrap_or_else(|| wanted.trigger_point.as_str().to_owned());
     let change = ChangeInterceptor {
         display_name: Some(name),
@@ -279,7 +256,7 @@ pub async fn create(context: &Context, wanted: CreateInterceptor) -> Result<Inte
         enabled: wanted.enabled,
     };
     apply(context, &mut interceptor, &change)?;
-    let record = InterceptorRecord { interceptor, sealed_secrets: server.webhooks().seal(&secrets)? };
+    let record = InterceptorRecord { interceptor, sealed_secrets };
     commit(context, InterceptorChange::Insert(&record)).await?;
     publish_change(context).await?;
     view(context, &record)
@@ -333,20 +310,12 @@ pub async fn delete(context: &Context, id: &str) -> Result<(), ControlError> {
 pub async fn rotate_secret(
     context: &Context,
     id: &str,
-    wanted: &RotateInterceptorSecret,
+    wanted: &RotateSecret,
 ) -> Result<InterceptorView, ControlError> {
-    let overlap_s = wanted.overlap_s.unwrap_or(OVERLAP_S);
-    if !(0..=MAX_OVERLAP_MS / 1000).contains(&overlap_s) {
-        let text = format!("must be a whole number from 0 to {}", MAX_OVERLAP_MS / 1000);
-        return Err(ControlError::field("overlap_s", text));
-    }
-    let fresh = secret(context, wanted.secret.as_deref())?;
-    let (seal, real_ms) = (context.runtime.server.webhooks(), context.runtime.clock.machine_ms());
+    let rotation = Rotation::new(context, wanted)?;
     change_record(context, id, |record| {
-        let mut secrets = seal.open(&record.sealed_secrets)?;
-        secrets.rotate(fresh.clone(), real_ms, overlap_s * 1000);
-        record.sealed_secrets = seal.seal(&secrets)?;
-        record.interceptor.updated_at_ms = real_ms;
+        record.sealed_secrets = rotation.apply(context, &record.sealed_secrets)?;
+        record.interceptor.updated_at_ms = context.runtime.clock.machine_ms();
         Ok(())
     })
     .await

@@ -50,6 +50,7 @@ pub mod sessions;
 pub mod settings;
 pub mod sign_in;
 mod sign_in_interception;
+pub mod signing_secrets;
 pub mod snapshot;
 pub mod state;
 pub mod test_tokens;

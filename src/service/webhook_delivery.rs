@@ -247,15 +247,8 @@ async fn beginning(response: &mut reqwest::Response) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::entropy::Entropy;
+    use crate::domain::entropy::Fixed;
     use crate::domain::webhook::WebhookSecret;
-
-    struct Fixed(u8);
-    impl Entropy for Fixed {
-        fn fill(&self, buffer: &mut [u8]) {
-            buffer.fill(self.0);
-        }
-    }
 
     #[test]
     fn during_a_rotation_there_is_a_signature_by_each_secret() {

@@ -5,20 +5,18 @@ use utoipa::ToSchema;
 
 use super::changes::{ControlError, exists};
 use super::retry_on_conflict;
+use super::signing_secrets::{self, RotateSecret, Rotation};
 use super::webhook_delivery::headers;
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::event::{Event, EventType, sample_data};
 use crate::domain::ids::IdKind;
 use crate::domain::webhook::{
-    DeliveryAttempt, DeliveryStatus, MAX_OVERLAP_MS, WebhookDelivery, WebhookEndpoint, WebhookSecret,
-    WebhookSecrets, bad_description, check_url, parse_events,
+    DeliveryAttempt, DeliveryStatus, WebhookDelivery, WebhookEndpoint, bad_description, check_url,
+    parse_events,
 };
 use crate::runtime::Context;
 pub use crate::storage::DeliveryFilter;
 use crate::storage::WebhookRecord;
-
-/// How long an old secret stays valid where nobody says otherwise, in seconds: a day.
-const OVERLAP_S: i64 = 86_400;
 
 /// An endpoint as the control API shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -65,16 +63,6 @@ pub struct ChangeWebhook {
     pub events: Option<Vec<String>>,
     pub description: Option<String>,
     pub enabled: Option<bool>,
-}
-
-/// How to rotate a secret.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RotateSecret {
-    /// Made when left out.
-    pub secret: Option<String>,
-    /// Seconds, by real time, that the secret before stays valid; 86400 when left out, at most 2592000.
-    pub overlap_s: Option<i64>,
 }
 
 /// What to try an endpoint with.
@@ -182,7 +170,7 @@ fn real_ms(context: &Context) -> UnixMs {
 }
 
 fn view(context: &Context, record: &WebhookRecord) -> Result<WebhookView, ControlError> {
-    let secrets = context.runtime.server.webhooks().open(&record.sealed_secrets)?;
+    let (secret, old_secrets) = signing_secrets::open(context, &record.sealed_secrets)?;
     let endpoint = &record.endpoint;
     Ok(WebhookView {
         id: endpoint.id.clone(),
@@ -190,8 +178,8 @@ fn view(context: &Context, record: &WebhookRecord) -> Result<WebhookView, Contro
         events: endpoint.events.iter().map(|event_type| event_type.as_str().to_owned()).collect(),
         description: endpoint.description.clone(),
         enabled: endpoint.is_enabled,
-        secret: secrets.current().map(|secret| secret.expose().to_owned()).unwrap_or_default(),
-        old_secrets: secrets.valid_at(real_ms(context)).count().saturating_sub(1),
+        secret,
+        old_secrets,
         created_at: rfc3339(endpoint.created_at_ms),
         updated_at: rfc3339(endpoint.updated_at_ms),
     })
@@ -211,16 +199,6 @@ pub async fn list(context: &Context) -> Result<Vec<WebhookView>, ControlError> {
 /// An endpoint.
 pub async fn get(context: &Context, id: &str) -> Result<WebhookView, ControlError> {
     view(context, &find(context, id).await?)
-}
-
-/// The given secret, or a new one.
-fn secret(context: &Context, given: Option<&str>) -> Result<WebhookSecret, ControlError> {
-    match given {
-        Some(text) => {
-            WebhookSecret::parse(text).map_err(|error| ControlError::field("secret", error.to_string()))
-        }
-        None => Ok(WebhookSecret::new(&*context.runtime.server.entropy)),
-    }
 }
 
 /// Lays changes over an endpoint.
@@ -260,7 +238,7 @@ pub async fn create(context: &Context, wanted: CreateWebhook) -> Result<WebhookV
         created_at_ms: now_ms,
         updated_at_ms: now_ms,
     };
-    let secrets = WebhookSecrets::new(secret(context, wanted.secret.as_deref())?);
+    let sealed_secrets = signing_secrets::seal_first(context, wanted.secret.as_deref())?;
     let change = ChangeWebhook {
         url: Some(wanted.url),
         events: Some(wanted.events),
@@ -268,8 +246,7 @@ pub async fn create(context: &Context, wanted: CreateWebhook) -> Result<WebhookV
         enabled: wanted.enabled,
     };
     apply(context, &mut endpoint, &change)?;
-    let record =
-        WebhookRecord { endpoint, sealed_secrets: context.runtime.server.webhooks().seal(&secrets)? };
+    let record = WebhookRecord { endpoint, sealed_secrets };
     let inserted = context.store().insert_webhook(context.environment_id(), &record).await;
     inserted.map_err(|error| exists(error, "url", "two webhooks were made at the same moment: try again"))?;
     view(context, &record)
@@ -314,17 +291,9 @@ pub async fn rotate_secret(
     id: &str,
     wanted: &RotateSecret,
 ) -> Result<WebhookView, ControlError> {
-    let overlap_s = wanted.overlap_s.unwrap_or(OVERLAP_S);
-    if !(0..=MAX_OVERLAP_MS / 1000).contains(&overlap_s) {
-        let text = format!("must be a whole number from 0 to {}", MAX_OVERLAP_MS / 1000);
-        return Err(ControlError::field("overlap_s", text));
-    }
-    let fresh = secret(context, wanted.secret.as_deref())?;
-    let seal = context.runtime.server.webhooks();
+    let rotation = Rotation::new(context, wanted)?;
     change_record(context, id, |record| {
-        let mut secrets = seal.open(&record.sealed_secrets)?;
-        secrets.rotate(fresh.clone(), real_ms(context), overlap_s * 1000);
-        record.sealed_secrets = seal.seal(&secrets)?;
+        record.sealed_secrets = rotation.apply(context, &record.sealed_secrets)?;
         record.endpoint.updated_at_ms = context.now_ms();
         Ok(())
     })
