@@ -113,7 +113,7 @@ fn organization_page(context: &Context, auth_request: &AuthRequest, offer: Offer
         email: offer.email.to_unicode(),
         continue_to: frame.with_app(&texts.continue_to),
         organizations: options.collect(),
-        may_create: offer.may_create,
+        may_create: offer.choice.may_create,
         may_continue: offer.is_decided,
     };
     let redirect_uri = &auth_request.origin.authorization.redirect_uri;

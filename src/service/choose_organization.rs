@@ -43,8 +43,6 @@ pub struct Offer {
     /// Nothing is to choose: the sign-in was interrupted while an interceptor was asked, or what it could enter is full.
     /// It goes on.
     pub is_decided: bool,
-    /// May the user have an organization made, or is that what is decided?
-    pub may_create: bool,
 }
 
 /// What a request offers to this browser, which began it or proved the address. `None`: there is nothing to choose.
@@ -59,21 +57,16 @@ pub async fn offer(
     if let Some(email) = request.choosing() {
         let user = context.store().user_of_email(context.environment_id(), email).await?;
         let authorization = &request.origin.authorization;
-        let entry = organization_entry::decide(context, authorization, email, user.as_ref(), true).await?;
-        let choice = organization_entry::choice(context, email, user.as_ref()).await?;
+        let (entry, choice) =
+            organization_entry::decide_on_page(context, authorization, email, user.as_ref()).await?;
         let is_decided = entry != OrganizationEntry::Choose;
         let may_create = if is_decided { entry == OrganizationEntry::New } else { choice.may_create };
-        return Ok(Some(Offer { email: email.clone(), choice, is_decided, may_create }));
+        let choice = OrganizationChoice { may_create, ..choice };
+        return Ok(Some(Offer { email: email.clone(), choice, is_decided }));
     }
     let Some((session, _)) = choosing_session(context, browser, request).await? else { return Ok(None) };
     let Some((user, choice)) = choice_of_session(context, &session).await? else { return Ok(None) };
-    let may_create = choice.may_create;
-    Ok((choice.options.len() > 1).then_some(Offer {
-        email: user.email,
-        choice,
-        is_decided: false,
-        may_create,
-    }))
+    Ok((choice.options.len() > 1).then_some(Offer { email: user.email, choice, is_decided: false }))
 }
 
 /// The browser's session, where its user may choose: the application named no organization.

@@ -32,11 +32,27 @@ pub(super) async fn decide(
     } else {
         choice_of(context, user, vec![])
     };
-    Ok(choice.decide(EntryRequest {
-        organization_id: asked.as_deref(),
-        is_full_stack: context.environment.tokens.user_management,
-        shows_pages,
-    }))
+    Ok(choice.decide(entry_request(context, asked.as_deref(), shows_pages)))
+}
+
+/// The same where the user sees a page, with all that can be entered, which is read once.
+pub(super) async fn decide_on_page(
+    context: &Context,
+    request: &AuthorizationRequest,
+    email: &EmailAddress,
+    user: Option<&User>,
+) -> Result<(OrganizationEntry, OrganizationChoice), Failure> {
+    let asked = asked(context, request, user).await?;
+    let choice = choice(context, email, user).await?;
+    Ok((choice.decide(entry_request(context, asked.as_deref(), true)), choice))
+}
+
+fn entry_request<'a>(
+    context: &Context,
+    organization_id: Option<&'a str>,
+    shows_pages: bool,
+) -> EntryRequest<'a> {
+    EntryRequest { organization_id, is_full_stack: context.environment.tokens.user_management, shows_pages }
 }
 
 /// The organizations that whoever has this address can enter. `user` is as stored; `None`: somebody who is new.
@@ -119,12 +135,7 @@ fn in_session(
     let choice = OrganizationChoice::of(Some(user), vec![], false, context.now_ms());
     let is_member = |id: &&str| choice.tie(id) == Some(Tie::Member);
     let current = session.organization_id.as_deref().filter(is_member);
-    let request = EntryRequest {
-        organization_id: asked.or(current),
-        is_full_stack: context.environment.tokens.user_management,
-        shows_pages: false,
-    };
-    match choice.decide(request) {
+    match choice.decide(entry_request(context, asked.or(current), false)) {
         OrganizationEntry::Existing(id) => Ok(id),
         OrganizationEntry::NotAMember => Err(NotAMember),
         OrganizationEntry::New | OrganizationEntry::Choose => Ok(None),
