@@ -85,8 +85,11 @@ fn is_closed(object: &Object) -> bool {
     matches!(object.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)))
 }
 
-/// `None`: it has a part that is no closed object and none of its own.
+/// `None`: it flattens nothing closed, or a part that is neither a closed object nor one of its own.
 fn join(parts: &AllOf, closed: &BTreeMap<String, Object>) -> Option<Object> {
+    if !parts.items.iter().any(|part| matches!(part, RefOr::Ref(_))) {
+        return None;
+    }
     let mut joined = Object::new();
     joined.description.clone_from(&parts.description);
     for part in &parts.items {

@@ -84,6 +84,8 @@ fn what_flattens_an_object_without_other_properties_is_described_as_one_object()
         assert!(properties.contains_key("match") && properties.contains_key(own), "{name}: {properties:?}");
         assert_eq!(schemas[name]["additionalProperties"], false);
     }
+    // What flattens a map keeps room for its entries.
+    assert!(schemas["Snapshot"]["allOf"].is_array(), "{}", schemas["Snapshot"]);
 }
 
 #[tokio::test]
