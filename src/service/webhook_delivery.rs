@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use reqwest::header::HeaderMap;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
 use url::Url;
 
@@ -26,6 +25,9 @@ use crate::telemetry::metrics::Delivery;
 /// How long an endpoint may take to respond.
 const RESPOND_WITHIN: Duration = Duration::from_secs(10);
 
+/// Results that wait to be written; whoever has more waits.
+const MAX_UNWRITTEN: usize = 64;
+
 /// Headers of a response that the log keeps, and how much of each value.
 const MAX_LOGGED_HEADERS: usize = 64;
 const MAX_LOGGED_HEADER: usize = 512;
@@ -37,7 +39,22 @@ pub async fn run(registry: EnvironmentRegistry) {
         .then(|| PublicAddresses { allowed_hosts: server.webhook_allowed_hosts.clone().into() });
     let events_written = Mutex::new(server.store.events_written());
     let client = LazyClient::default();
-    delivery::run(Webhooks { registry, server, events_written, public_addresses, client }).await;
+    let (concluded, results) = mpsc::channel(MAX_UNWRITTEN);
+    let writing = write_results(server.clone(), results);
+    let webhooks = Webhooks { registry, server, events_written, public_addresses, client, concluded };
+    tokio::join!(delivery::run(webhooks), writing);
+}
+
+/// Writes what came of deliveries, those that come together at once, so that many take little of the database.
+async fn write_results(server: Arc<ServerState>, mut results: mpsc::Receiver<(String, WebhookDelivery)>) {
+    let mut waiting = vec![];
+    while results.recv_many(&mut waiting, MAX_UNWRITTEN).await > 0 {
+        if let Err(error) = server.store.conclude_deliveries(&waiting).await {
+            // Their leases run out, and they are tried again.
+            tracing::error!(%error, "webhooks: the results of {} deliveries could not be noted", waiting.len());
+        }
+        waiting.clear();
+    }
 }
 
 struct Webhooks {
@@ -47,6 +64,8 @@ struct Webhooks {
     /// `None`: any address is good.
     public_addresses: Option<PublicAddresses>,
     client: LazyClient,
+    /// Deliveries after an attempt, each with the ID of its environment.
+    concluded: mpsc::Sender<(String, WebhookDelivery)>,
 }
 
 /// A delivery that is ours for a while.
@@ -75,16 +94,9 @@ impl Queue for Webhooks {
         let now_ms = endpoint.clock.now_ms(machine_ms);
         let due = store.due_deliveries(endpoint, now_ms, machine_ms, limit).await?;
         let environment_id = &endpoint.environment_id;
-        let leasing = due.iter().map(|d| store.lease_delivery(environment_id, d, machine_ms + LEASE_MS));
-        let leases = join_all(leasing).await;
-        let mut taken = vec![];
-        for (mut delivery, is_ours) in due.into_iter().zip(leases) {
-            if is_ours? {
-                delivery.attempts += 1;
-                taken.push(Leased { environment_id: environment_id.clone(), delivery });
-            }
-        }
-        Ok(taken)
+        let ours = store.lease_deliveries(environment_id, due, machine_ms + LEASE_MS).await?;
+        let taken = ours.into_iter();
+        Ok(taken.map(|delivery| Leased { environment_id: environment_id.clone(), delivery }).collect())
     }
 
     async fn deliver(&self, leased: Leased) -> Result<(), Failure> {
@@ -107,7 +119,9 @@ impl Queue for Webhooks {
         let retry_percent = runtime.live().environment.delivery_retry_percent;
         delivery.conclude(attempt, runtime.clock.now_ms(), retry_percent);
         self.registry.metrics().webhook(told(&delivery));
-        Ok(store.conclude_delivery(&environment_id, &delivery).await?)
+        // An error: this server stops. Its lease runs out, and another one delivers again.
+        let _ = self.concluded.send((environment_id, delivery)).await;
+        Ok(())
     }
 
     async fn wait(&self) {

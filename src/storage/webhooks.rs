@@ -354,51 +354,63 @@ impl Store {
         rows.into_iter().map(WebhookDelivery::try_from).collect()
     }
 
-    /// Takes a delivery until `until_ms` by the machine's clock; `false` when another server has it, or it is over. A
-    /// server that dies while it delivers leaves it to whoever comes after that time.
-    pub async fn lease_delivery(
+    /// Takes deliveries until `until_ms` by the machine's clock, and gives those that are ours, each with one attempt more:
+    /// another server may have the others, or they are over. A server that dies while it delivers leaves them to whoever
+    /// comes after that time.
+    pub async fn lease_deliveries(
         &self,
         environment_id: &str,
-        delivery: &WebhookDelivery,
+        deliveries: Vec<WebhookDelivery>,
         until_ms: UnixMs,
-    ) -> Result<bool, StoreError> {
-        let query = sql("UPDATE webhook_deliveries SET attempts = attempts + 1, leased_until_ms = $5 \
-             WHERE environment_id = $1 AND endpoint_id = $2 AND event_id = $3 AND attempts = $4 \
-             AND next_attempt_at_ms IS NOT NULL");
-        let query = query
-            .bind(environment_id.to_owned())
-            .bind(delivery.endpoint_id.clone())
-            .bind(delivery.event_id.clone())
-            .bind(delivery.attempts)
-            .bind(until_ms);
-        Ok(self.execute(query).await? == 1)
+    ) -> Result<Vec<WebhookDelivery>, StoreError> {
+        if deliveries.is_empty() {
+            return Ok(deliveries);
+        }
+        let mut batch = Batch::default();
+        for delivery in &deliveries {
+            let query = sql("UPDATE webhook_deliveries SET attempts = attempts + 1, leased_until_ms = $5 \
+                 WHERE environment_id = $1 AND endpoint_id = $2 AND event_id = $3 AND attempts = $4 \
+                 AND next_attempt_at_ms IS NOT NULL");
+            let query = query
+                .bind(environment_id.to_owned())
+                .bind(delivery.endpoint_id.clone())
+                .bind(delivery.event_id.clone())
+                .bind(delivery.attempts)
+                .bind(until_ms);
+            batch.write(query);
+        }
+        let results = self.commit(batch).await?.unwrap_or_default();
+        let ours = deliveries.into_iter().zip(results).filter(|(_, result)| result.rows_affected == 1);
+        Ok(ours.map(|(d, _)| WebhookDelivery { attempts: d.attempts + 1, ..d }).collect())
     }
 
-    /// Notes how an attempt of a leased delivery went, and gives the lease back. Nothing when it went on without us, or
-    /// was ended by the deletion of its endpoint.
-    pub async fn conclude_delivery(
+    /// Notes how attempts of leased deliveries went, each with the ID of its environment, and gives the leases back. Nothing
+    /// of one that went on without us, or was ended by the deletion of its endpoint.
+    pub async fn conclude_deliveries(
         &self,
-        environment_id: &str,
-        delivery: &WebhookDelivery,
+        deliveries: &[(String, WebhookDelivery)],
     ) -> Result<(), StoreError> {
-        let log =
-            serde_json::to_string(&delivery.log).map_err(|_| StoreError::Unreadable("webhook delivery"))?;
-        let query = sql(
-            "UPDATE webhook_deliveries SET status = $5, failures = $6, next_attempt_at_ms = $7, \
-             log_json = $8, leased_until_ms = 0 WHERE environment_id = $1 AND endpoint_id = $2 AND event_id = $3 \
-             AND attempts = $4 AND next_attempt_at_ms IS NOT NULL",
-        );
-        let query = query
-            .bind(environment_id.to_owned())
-            .bind(delivery.endpoint_id.clone())
-            .bind(delivery.event_id.clone())
-            .bind(delivery.attempts)
-            .bind(delivery.status.as_str())
-            .bind(delivery.failures)
-            .bind(delivery.next_attempt_at_ms)
-            .bind(log);
-        self.execute(query).await?;
-        Ok(())
+        let mut statements = vec![];
+        for (environment_id, delivery) in deliveries {
+            let log = serde_json::to_string(&delivery.log)
+                .map_err(|_| StoreError::Unreadable("webhook delivery"))?;
+            let query = sql(
+                "UPDATE webhook_deliveries SET status = $5, failures = $6, next_attempt_at_ms = $7, \
+                 log_json = $8, leased_until_ms = 0 WHERE environment_id = $1 AND endpoint_id = $2 AND event_id = $3 \
+                 AND attempts = $4 AND next_attempt_at_ms IS NOT NULL",
+            );
+            let query = query
+                .bind(environment_id.clone())
+                .bind(delivery.endpoint_id.clone())
+                .bind(delivery.event_id.clone())
+                .bind(delivery.attempts)
+                .bind(delivery.status.as_str())
+                .bind(delivery.failures)
+                .bind(delivery.next_attempt_at_ms)
+                .bind(log);
+            statements.push(query);
+        }
+        self.write_all(statements).await
     }
 
     /// Deletes up to `batch` deliveries that are older than this, and tells how many went. What still waits for its
