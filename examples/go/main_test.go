@@ -70,9 +70,9 @@ func openBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-func run(t *testing.T, browser context.Context, actions ...chromedp.Action) {
+func run(t *testing.T, browser context.Context, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	if err := chromedp.Run(browser, actions...); err != nil {
+	if _, err := chromedp.Run(browser, chromedp.Steps(steps...)); err != nil {
 		t.Fatal(err)
 	}
 }

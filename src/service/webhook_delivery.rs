@@ -26,7 +26,7 @@ use crate::telemetry::metrics::Delivery;
 const RESPOND_WITHIN: Duration = Duration::from_secs(10);
 
 /// Results that wait to be written; whoever has more waits.
-const MAX_UNWRITTEN: usize = 64;
+const MAX_UNWRITTEN: usize = 16;
 
 /// Headers of a response that the log keeps, and how much of each value.
 const MAX_LOGGED_HEADERS: usize = 64;

@@ -182,6 +182,37 @@ async fn a_dead_servers_deliveries_are_taken_over() {
     assert_eq!(first.header("webhook-id"), again.header("webhook-id"));
 }
 
+/// What a server may leave behind at one endpoint when it dies: eight attempts, sixteen results that wait and as many that are
+/// being written.
+const LEFT_BEHIND: usize = 8 + 16 + 16;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_servers_deliver_each_event_once_until_one_of_them_dies() {
+    let Some((_database, url)) = database_for(Engine::Postgres).await else { return };
+    let receiver = Receiver::start().await;
+    let mut servers = vec![];
+    for _ in 0..3 {
+        servers.push(Process::running(url.clone(), &telling(&receiver)).await);
+    }
+    let urls: Vec<&str> = servers.iter().map(|server| server.url.as_str()).collect();
+    let mut happened = make_many(&urls, 150).await;
+    until_told(&receiver, &happened, HANDED_OVER_WITHIN).await;
+    assert_eq!(receiver.received().len(), 150, "no event was delivered twice");
+
+    // The third does no more than deliver: it dies while the others make events.
+    let dying = servers.pop().unwrap();
+    let (first, second) = (servers[0].url.clone(), servers[1].url.clone());
+    let making = tokio::spawn(async move { make_more(&[&first, &second], 150, 150).await });
+    while receiver.received().len() < 200 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(dying);
+    happened.extend(making.await.unwrap());
+    until_told(&receiver, &happened, HANDED_OVER_WITHIN).await;
+    let repeats = receiver.received().len() - happened.len();
+    assert!(repeats <= LEFT_BEHIND, "{repeats} were delivered again");
+}
+
 /// How each kind of bad receiver stands in the log. All of them at once, since what hangs takes its ten seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn receivers_that_hang_trickle_reset_or_flood_are_told_apart() {
@@ -228,17 +259,22 @@ fn resident_kib(process: &Process) -> i64 {
     line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
 }
 
-/// Makes organizations, several at a time, and gives their ids.
-async fn make_many(server: &str, count: usize) -> HashSet<String> {
-    let next = Arc::new(AtomicU64::new(0));
+/// Makes organizations, several at a time, in turns through each of these servers, and gives their ids.
+async fn make_many(servers: &[&str], count: usize) -> HashSet<String> {
+    make_more(servers, 0, count).await
+}
+
+/// Makes organizations beside those that were made before.
+async fn make_more(servers: &[&str], before: usize, count: usize) -> HashSet<String> {
+    let next = Arc::new(AtomicU64::new(before as u64));
     let workers: Vec<JoinHandle<Vec<String>>> = (0..WORKERS)
-        .map(|_| {
-            let (server, next) = (server.to_owned(), next.clone());
+        .map(|worker| {
+            let (server, next) = (servers[worker % servers.len()].to_owned(), next.clone());
             tokio::spawn(async move {
                 let (client, mut made) = (client(), vec![]);
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= count as u64 {
+                    if number >= (before + count) as u64 {
                         return made;
                     }
                     let page = make_organization(&client, &server, &number.to_string()).await.unwrap();
@@ -286,7 +322,7 @@ async fn many_events_to_a_receiver_that_fails_a_third_of_them_all_arrive(
         let (url, is_over) = (server.url.clone(), is_over.clone());
         tokio::spawn(async move { sign_in_until(&url, &is_over).await })
     };
-    let happened = make_many(&server.url, count).await;
+    let happened = make_many(&[&server.url], count).await;
     let made = begun.elapsed();
     assert_eq!(happened.len(), count);
     until_told(&receiver, &happened, PATIENCE + Duration::from_millis(100) * u32::try_from(count).unwrap())
