@@ -7,7 +7,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a program for people at a terminal"
+    reason = "a program for users at a terminal"
 )]
 
 #[path = "../tests/it/support/frame.rs"]

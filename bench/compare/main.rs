@@ -2,7 +2,7 @@
 //! the machine, beside other providers and emulators, and beside what the machine could do at most.
 //!
 //! Names of parts choose among them: `cargo bench --bench compare -- sign-in`. `BENCH_S` is how long each load lasts, in
-//! seconds, and `BENCH_ROUNDS` how often each part is repeated; `BENCH_PAUSE_MS` is how long people of the part `soak` rest
+//! seconds, and `BENCH_ROUNDS` how often each part is repeated; `BENCH_PAUSE_MS` is how long users of the part `soak` rest
 //! before each sign-in. `BENCH_BEFORE` is another build of the program, which the part `before` compares with this one.
 //! A whole run writes docs/BENCHMARKS.md.
 #![allow(
@@ -14,7 +14,7 @@
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a program for people at a terminal"
+    reason = "a program for users at a terminal"
 )]
 
 #[path = "../../tests/it/support/frame.rs"]
@@ -346,7 +346,7 @@ fn sign_in(bench: &mut Bench) {
             }
         }
     }
-    beside(bench, "oidc-provider, no mail", peers::oidc_provider, peers::sign_in_at_oidc_provider);
+    beside(bench, "oidc-provider, no email", peers::oidc_provider, peers::sign_in_at_oidc_provider);
     beside(bench, "Firebase Auth emulator", firebase, peers::sign_in_at_firebase);
     beside(bench, "oauth2-mock-server, asks nobody", peers::mock_server, peers::sign_in_at_mock_server);
 }

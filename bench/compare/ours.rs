@@ -1,4 +1,4 @@
-//! Vestibule, and what applications and people do at it.
+//! Vestibule, and what applications and users do at it.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,7 @@ use vestibule::config::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
 use super::load::{Client, Turn};
 use super::servers::{Process, free_port};
 
-/// Where the application waits for people.
+/// Where the application waits for users.
 pub const CALLBACK: &str = "http://localhost:3000/cb";
 
 /// The program under measurement.

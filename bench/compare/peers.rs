@@ -123,7 +123,7 @@ async fn exchange(client: &mut Client, code: &str) -> serde_json::Value {
     client.post("/token", &form).await.ok().json()
 }
 
-/// A person signs in at oidc-provider: authorize, name, consent, exchange. There is no mail.
+/// A person signs in at oidc-provider: authorize, name, consent, exchange. There is no email.
 pub async fn sign_in_at_oidc_provider(mut client: Client, turn: Turn) -> Client {
     tokens(&mut client, turn).await;
     client

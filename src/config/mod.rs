@@ -205,7 +205,7 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
     }
 
-    /// Fills in the public URLs that follow the ports: `localhost` first, as people type it, and `http` before
+    /// Fills in the public URLs that follow the ports: `localhost` first, as users type it, and `http` before
     /// `https`, since it needs no trust. Where one loopback address alone is listened on, that one is first, since
     /// `localhost` may be the other.
     pub fn settle_public_urls(&mut self, port: u16, tls_port: Option<u16>) {

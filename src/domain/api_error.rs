@@ -174,9 +174,11 @@ impl ApiErrorCode {
                 "everybody can have an address of this domain, so it is no organization's",
             ),
             Self::InvalidCode => ("INVALID_CODE", G::InvalidArgument, "the code is wrong"),
-            Self::InvalidLinkToken => {
-                ("INVALID_LINK_TOKEN", G::InvalidArgument, "the link is unknown, or a newer mail replaced it")
-            }
+            Self::InvalidLinkToken => (
+                "INVALID_LINK_TOKEN",
+                G::InvalidArgument,
+                "the link is unknown, or a newer email replaced it",
+            ),
             Self::AuthRequestMismatch => {
                 ("AUTH_REQUEST_MISMATCH", G::InvalidArgument, "the link belongs to another auth request")
             }
@@ -228,7 +230,7 @@ impl ApiErrorCode {
                 "the record is in a state that does not allow it, or there are as many as there may be; the message says why",
             ),
             Self::PasswordlessDisabled => {
-                ("PASSWORDLESS_DISABLED", G::FailedPrecondition, "sign-in by e-mail is switched off")
+                ("PASSWORDLESS_DISABLED", G::FailedPrecondition, "sign-in by email is switched off")
             }
             Self::MisdirectedRequest => (
                 "MISDIRECTED_REQUEST",
@@ -261,7 +263,7 @@ impl ApiErrorCode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldViolation {
     pub field: String,
-    /// A sentence for people.
+    /// A sentence for users.
     pub description: String,
     /// The rule, in the words of the message's validation: `max_len`, `required`.
     pub constraint: Cow<'static, str>,
@@ -284,7 +286,7 @@ pub struct ApiError {
     /// Applications search these for words such as `expired`, `invalid` and `too many`.
     pub message: String,
     pub violations: Vec<FieldViolation>,
-    /// Where people read more.
+    /// Where users read more.
     pub help_url: Option<String>,
     /// After how many seconds the same call may go well.
     pub retry_after_s: Option<i64>,

@@ -192,7 +192,7 @@ pub enum SendRefusal {
     #[error(transparent)]
     Closed(#[from] Closed),
     /// A resend before any send.
-    #[error("no mail was sent for this auth request yet")]
+    #[error("no email was sent for this auth request yet")]
     NothingSent,
 }
 

@@ -214,7 +214,7 @@ fn another_address_always_gets_new_credentials() {
 }
 
 #[test]
-fn a_code_is_not_asked_for_before_a_mail_nor_when_mails_carry_links_only() {
+fn a_code_is_not_asked_for_before_an_email_nor_when_emails_carry_links_only() {
     assert_eq!(started().verify_code(true, "digest", &LIMITS, 1).1, CodeOutcome::NotOffered);
     assert_eq!(started().resend(&settings(true), None, 1), Err(SendRefusal::NothingSent));
     let links = PasswordlessSettings { passwordless_type: PasswordlessType::Link, ..settings(true) };
@@ -223,7 +223,7 @@ fn a_code_is_not_asked_for_before_a_mail_nor_when_mails_carry_links_only() {
 }
 
 #[test]
-fn what_was_mailed_stays_as_it_was_mailed_until_something_else_is() {
+fn what_was_emailed_stays_as_it_was_emailed_until_something_else_is() {
     let of = |request: &AuthRequest| request.credentials().unwrap().clone();
     let earlier = of(&sent());
     assert_eq!((earlier.code.clone(), earlier.validity_s()), (CodeForm::Digits(6), 300));

@@ -309,7 +309,7 @@ fn check_selectors(
     }
     if provider.is_some() {
         let text =
-            "the social login named by provider is not emulated; leave provider out to sign in by e-mail";
+            "the social login named by provider is not emulated; leave provider out to sign in by email";
         return Err((ErrorCode::NoActiveConnections, text.to_owned()));
     }
     if !environment.passwordless.enabled {

@@ -14,7 +14,7 @@ use super::signing_algorithm::SigningAlgorithm;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     pub client_id: String,
-    /// What people read on pages and in emails.
+    /// What users read on pages and in emails.
     pub name: String,
     pub kind: ClientKind,
     /// Registered callback URLs ("Allowed callback URLs" in Scalekit's dashboard).
@@ -133,7 +133,7 @@ impl Client {
         self.branding != ClientBranding::default()
     }
 
-    /// A page of the application for people who have signed out of it: its first post-logout address, else where its
+    /// A page of the application for users who have signed out of it: its first post-logout address, else where its
     /// sign-ins begin, else the root of its first web callback.
     pub fn home_url(&self) -> Option<String> {
         let exact = |uris: &[RedirectPattern]| {

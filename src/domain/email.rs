@@ -79,7 +79,7 @@ impl EmailAddress {
         &self.text
     }
 
-    /// For people: an international domain in its own letters.
+    /// For users: an international domain in its own letters.
     pub fn to_unicode(&self) -> String {
         let (local, domain) = self.text.split_once('@').unwrap_or_default();
         let (shown, result) = Uts46::new().to_unicode(domain.as_bytes(), NO_HOST_CHARACTERS, Hyphens::Allow);

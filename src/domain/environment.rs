@@ -1,4 +1,4 @@
-//! An environment: one isolated provider with its own clients, settings and people. Scalekit's word for what
+//! An environment: one isolated provider with its own clients, settings and users. Scalekit's word for what
 //! other products call a tenant or a project. A process serves the default one and any number of isolated ones,
 //! which testers make while it runs; every use case receives the one it works in.
 

@@ -88,7 +88,7 @@ impl EventType {
         }
     }
 
-    /// Its name for people: each word of Scalekit's name with a capital.
+    /// Its name for users: each word of Scalekit's name with a capital.
     pub fn display_name(self) -> String {
         let words = self.as_str().split(['.', '_']).map(|word| {
             let mut letters = word.chars();

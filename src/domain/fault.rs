@@ -174,7 +174,7 @@ impl FaultTarget<'_> {
 #[derive(Debug)]
 pub struct BuiltInFault {
     pub id: &'static str,
-    /// What it does, for people.
+    /// What it does, for users.
     pub about: &'static str,
     pub rule: FaultRule,
 }

@@ -111,7 +111,7 @@ impl SendInput {
             None if passwordless_type.has_link() => found.push(FieldViolation::new(
                 "magiclink_auth_uri",
                 "required",
-                "magiclink_auth_uri is required, because mails carry a link",
+                "magiclink_auth_uri is required, because emails carry a link",
             )),
             Some(uri) if !is_page(uri) => found.push(FieldViolation::new(
                 "magiclink_auth_uri",

@@ -51,7 +51,7 @@ impl RecentTimes {
         }
     }
 
-    /// Forgets what lies more than a window ahead: the clock was set back since, and people would be held up until it
+    /// Forgets what lies more than a window ahead: the clock was set back since, and users would be held up until it
     /// gets there again.
     pub fn forget_ahead(&mut self, now_ms: UnixMs, window_s: i64) {
         self.0.retain(|t| *t < now_ms + window_s * 1000);

@@ -1,4 +1,4 @@
-//! The request journal: the last requests to an environment, for tests and people who ask what an application did.
+//! The request journal: the last requests to an environment, for tests and users who ask what an application did.
 //!
 //! No secret gets in. The value of a parameter is kept where a list here names the parameter, and nowhere else; so is what
 //! stands in the place of a path's placeholder. Bodies of API calls and headers are not kept at all.
@@ -188,7 +188,7 @@ pub enum RequestKind {
     Rest,
     /// Scalekit's API by gRPC.
     Grpc,
-    /// A page that people see while they sign in.
+    /// A page that users see while they sign in.
     Page,
     Other,
 }

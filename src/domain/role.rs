@@ -14,7 +14,7 @@ pub struct Role {
     pub id: String,
     /// What tokens and requests call it.
     pub name: String,
-    /// What people read.
+    /// What users read.
     pub display_name: String,
     pub description: String,
     /// The organization that it belongs to; `None`: to the environment, so that members of every organization can have it.
@@ -87,7 +87,7 @@ pub struct RoleSummary {
     pub id: String,
     /// What tokens and requests call it.
     pub name: String,
-    /// What people read.
+    /// What users read.
     pub display_name: String,
 }
 

@@ -11,7 +11,7 @@ use super::language::Language;
 pub enum Mode {
     /// Local development, tests and demos: inbox, test users, loopback redirects.
     Development,
-    /// Real people: no inbox, no test users, only `https` and custom-scheme redirect URIs.
+    /// Real users: no inbox, no test users, only `https` and custom-scheme redirect URIs.
     Production,
 }
 

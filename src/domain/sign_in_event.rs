@@ -1,4 +1,4 @@
-//! What can happen in a sign-in. Events are stored as they are here, their kind and their data; the sentences that people
+//! What can happen in a sign-in. Events are stored as they are here, their kind and their data; the sentences that users
 //! read are made where they are shown. No code, link or token is in an event.
 
 use serde::{Deserialize, Serialize};

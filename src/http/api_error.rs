@@ -48,7 +48,7 @@ pub struct FieldViolationBody {
     pub constraint: String,
 }
 
-/// Where people read more.
+/// Where users read more.
 #[derive(Debug, Serialize)]
 pub struct HelpInfo {
     pub links: [HelpLink; 1],

@@ -20,7 +20,7 @@ use crate::service::sessions::Browser;
 const BROWSER_COOKIE_DAYS: i64 = 30;
 
 /// Cookies do not tell ports apart, so the name does: two servers on one machine must not sign each other's
-/// people out. Over TLS a prefix binds the cookie to this host (RFC 6265bis §4.1.3), where the path allows it.
+/// users out. Over TLS a prefix binds the cookie to this host (RFC 6265bis §4.1.3), where the path allows it.
 /// Environments below a path keep theirs apart by that path and their name.
 fn name(context: &Context, what: &str) -> String {
     let port = context.public_url.authority().rsplit_once(':').map_or("", |(_, port)| port);

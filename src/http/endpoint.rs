@@ -46,7 +46,7 @@ impl Endpoint {
         self
     }
 
-    /// Where the form of this `POST` is, for people who ask for its address: by a reload, or from their history.
+    /// Where the form of this `POST` is, for users who ask for its address: by a reload, or from their history.
     pub fn shown_at(self, page: &'static str) -> Self {
         self.get(move |request: HttpRequest, Ctx(context): Ctx| async move {
             let named = request.match_info().iter();

@@ -199,7 +199,7 @@ impl Problem {
     pub fn page(&self, request: &HttpRequest) -> HttpResponse {
         current_request::note_error(self.code);
         let mut details = self.details.clone();
-        // Where the log says more, people are given what to look for.
+        // Where the log says more, users are given what to look for.
         if self.status.is_server_error()
             && let Some(id) = request.extensions().get::<RequestId>()
         {
@@ -223,7 +223,7 @@ impl Problem {
     }
 }
 
-/// What went wrong before a handler began, such as finding the environment, is said as JSON; people get a page, callers of
+/// What went wrong before a handler began, such as finding the environment, is said as JSON; users get a page, callers of
 /// the control API a problem document.
 pub async fn page_for_browsers<B: MessageBody + 'static>(
     request: ServiceRequest,

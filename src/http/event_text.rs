@@ -4,7 +4,7 @@ use crate::domain::interceptor::CallResult;
 use crate::domain::sign_in_event::{EmailRoute, LinkRefusal, SignInEvent, SignInPage};
 use crate::service::passwordless::closed_text;
 
-/// What happened, and why, for people.
+/// What happened, and why, for users.
 pub fn text_of(event: &SignInEvent) -> String {
     use SignInEvent as E;
     match event {

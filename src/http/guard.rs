@@ -83,7 +83,7 @@ pub fn metrics(request: &HttpRequest, context: &Context) -> Result<(), HttpRespo
     Err(response)
 }
 
-/// The token as a Bearer credential, or as the password of Basic, which browsers can ask people for.
+/// The token as a Bearer credential, or as the password of Basic, which browsers can ask users for.
 fn shown_token(request: &HttpRequest) -> Option<String> {
     if let Some(token) = authorization(request, "Bearer") {
         return Some(token.to_owned());

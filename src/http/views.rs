@@ -27,7 +27,7 @@ pub struct Layout {
     pub theme: &'static str,
     /// Query of the brand's files, where they are those of one application: `?client_id=skc_1`.
     pub brand_query: String,
-    /// A quiet line that says this is no place for real people.
+    /// A quiet line that says this is no place for real users.
     pub notice: Option<String>,
     /// Say that this is a demonstration.
     pub demo: bool,

@@ -177,7 +177,7 @@ pub(super) fn is_mailable_link(link: &str) -> bool {
     one_word && Url::parse(link).is_ok_and(|url| !uri_scheme::is_dangerous(url.scheme()))
 }
 
-/// A duration as people say it: whole minutes from one minute on, and whole days from two days on, rounded down so that no
+/// A duration as users say it: whole minutes from one minute on, and whole days from two days on, rounded down so that no
 /// email promises too much.
 pub(super) fn in_words(texts: &EmailTexts, duration_s: i64) -> String {
     let seconds = |n| locales::count(&texts.second_one, &texts.second_other, n);

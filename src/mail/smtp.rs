@@ -325,7 +325,7 @@ fn classify(stage: Stage, error: &lettre::transport::smtp::Error, to: &str) -> D
         Stage::Connect => "connecting to the SMTP server",
         Stage::StartTls => "starting TLS with the SMTP server",
         Stage::SignIn => "signing in to the SMTP server",
-        Stage::Send => "handing the mail over",
+        Stage::Send => "handing the email over",
     };
     if let Some(code) = error.status() {
         let answer = error.source().map(|source| plain_words(&source.to_string(), to)).unwrap_or_default();

@@ -1,5 +1,5 @@
 //! Why a form was refused, as the address of the page says it that follows (POST, 303, GET): reload, restore and duplicate
-//! show the same again and repeat nothing. A word and a time, no text: what people read is ours alone.
+//! show the same again and repeat nothing. A word and a time, no text: what users read is ours alone.
 
 use actix_web::http::StatusCode;
 

@@ -1,4 +1,4 @@
-//! Pages that people see. Forms work without JavaScript.
+//! Pages that users see. Forms work without JavaScript.
 
 mod development;
 mod form_error;
@@ -14,7 +14,7 @@ use actix_web::HttpResponse;
 use crate::http::context::Ctx;
 use crate::http::see_other;
 
-/// `GET /`: people who open the server itself find the dashboard; where there is none, the discovery document.
+/// `GET /`: users who open the server itself find the dashboard; where there is none, the discovery document.
 pub async fn home(Ctx(context): Ctx) -> HttpResponse {
     let path = if context.runtime.server.control.is_off() {
         "/.well-known/openid-configuration"

@@ -73,7 +73,7 @@ pub struct Resend {
     pub button: &'static str,
 }
 
-/// What people see while only a link was mailed.
+/// What users see while only a link was mailed.
 #[derive(Template)]
 #[template(path = "pages/check_mail.html")]
 pub struct CheckMail {

@@ -141,7 +141,7 @@ impl EnvironmentRuntime {
         self.store().ping(within).await
     }
 
-    /// Is what people change kept? Answers within the given time.
+    /// Is what users change kept? Answers within the given time.
     pub async fn check_writes(&self, within: Duration) -> Result<(), StoreError> {
         self.store().check_writes(within).await
     }

@@ -1,4 +1,4 @@
-//! What the server says when it is ready: to people on standard output, to programs in files.
+//! What the server says when it is ready: to users on standard output, to programs in files.
 
 use std::io::Write as _;
 use std::net::SocketAddr;

@@ -15,7 +15,7 @@ pub async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// `GET /ready`, and `GET /health`, which is where tools look that wait for a server: the database answers, so people can
+/// `GET /ready`, and `GET /health`, which is where tools look that wait for a server: the database answers, so users can
 /// sign in, and what they change is kept. A dead SMTP server is told but does not make the
 /// server unready: emails wait for it in the outbox. A server that stops is not ready.
 pub async fn ready(registry: web::Data<EnvironmentRegistry>) -> HttpResponse {

@@ -17,7 +17,7 @@ use crate::domain::clock::UnixMs;
 const DAY_MS: i64 = 86_400_000;
 const CA_LIFETIME_MS: i64 = 730 * DAY_MS;
 
-/// The authority's certificate is made anew when it has less than this left: people have to trust the new one by then.
+/// The authority's certificate is made anew when it has less than this left: users have to trust the new one by then.
 const RENEW_CA_BEFORE_MS: i64 = 60 * DAY_MS;
 
 /// Browsers refuse leaves that live longer than 398 days.

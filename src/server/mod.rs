@@ -297,7 +297,7 @@ pub fn listening(registry: EnvironmentRegistry, listeners: Listeners) -> std::io
 pub struct RunOptions {
     /// What ends it.
     pub stop: StopRequests,
-    /// Is told when the server is ready, instead of a banner for people.
+    /// Is told when the server is ready, instead of a banner for users.
     pub ready: Option<oneshot::Sender<ServerFacts>>,
     /// Can other commands find it by its data folder?
     pub has_state_file: bool,

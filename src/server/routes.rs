@@ -58,7 +58,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         )
         .service(endpoint("/oidc/logout").get_with_effects(oidc::logout::get).post(oidc::logout::post).end())
         .service(endpoint("/oidc/logout/confirm").post(oidc::logout::confirm).shown_at("/oidc/logout").end())
-        // Pages that people see while they sign in.
+        // Pages that users see while they sign in.
         .service(endpoint("/login/link").get(link::landing).post(link::sign_in).end())
         .service(
             web::scope("/login/{id}")
@@ -84,7 +84,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         // Scalekit's REST API: its paths are those of its descriptors, and reach the default service.
         .service(endpoint("/api/v1/openapi.json").get(openapi::show).end_with(not_emulated::fallback))
         .service(endpoint("/compatibility").get(not_emulated::compatibility).end())
-        // The inbox, for people.
+        // The inbox, for users.
         .service(endpoint("/_emulator/inbox").get(inbox::page).end())
         .service(endpoint("/_emulator/inbox/{id}").get(inbox::message_page).end())
         .service(endpoint("/_emulator/inbox/{id}/html").get(inbox::message_html).end())

@@ -144,7 +144,7 @@ impl Tls {
     }
 }
 
-/// The names people and applications reach this server by.
+/// The names users and applications reach this server by.
 pub fn local_names(config: &Config) -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     for url in &config.environment.public_urls {

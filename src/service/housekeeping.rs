@@ -28,7 +28,7 @@ const BATCHES_PER_PASS: usize = 200;
 /// Isolated environments per pass; the next pass goes on behind the last of them.
 const ENVIRONMENTS_PER_PASS: u16 = 500;
 
-/// Expired rows are kept this long, in milliseconds, so that people read "expired" rather than "unknown".
+/// Expired rows are kept this long, in milliseconds, so that users read "expired" rather than "unknown".
 const KEEP_MS: i64 = 3_600_000;
 
 /// Reads the signing keys again and again, until the task is dropped.

@@ -17,7 +17,7 @@ pub struct ClientRecord {
     pub position: i64,
     /// `web`, `spa` or `native`.
     pub kind: String,
-    /// What people read on pages and in emails.
+    /// What users read on pages and in emails.
     pub name: String,
     /// As registered.
     pub redirect_uris: Vec<String>,

@@ -18,7 +18,7 @@ use crate::domain::record_key::RecordKey;
 pub struct SeedOrganization {
     /// Its id.
     pub id: String,
-    /// What people read.
+    /// What users read.
     pub display_name: String,
     /// The application's own id for it.
     pub external_id: Option<String>,

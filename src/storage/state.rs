@@ -521,7 +521,7 @@ pub type Tables = BTreeMap<String, Vec<Map<String, Value>>>;
 const LONGEST_LIFE_MS: i64 = 10 * 366 * 86_400_000;
 
 /// What numbers of a column can be: times end with what the clock can show and something that lives on from there;
-/// nothing is counted further than people could.
+/// nothing is counted further than users could.
 fn range_of(column: &str) -> RangeInclusive<i64> {
     if column.ends_with("_at_ms") {
         *TIMES_MS.start()..=*TIMES_MS.end() + LONGEST_LIFE_MS

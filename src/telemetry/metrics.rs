@@ -18,7 +18,7 @@ use crate::domain::sign_in_event::SignInEvent;
 /// What stands for everything that is not known by name.
 pub const OTHER: &str = "other";
 
-/// Upper bounds of how long an answer takes, in seconds: around what is usual, and where people begin to wait.
+/// Upper bounds of how long an answer takes, in seconds: around what is usual, and where users begin to wait.
 const DURATIONS_S: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 /// Media type of [`Metrics::text`].
@@ -196,7 +196,7 @@ impl Metrics {
             self.sign_in_steps.clone(),
         );
         ours.register("token_requests", "Requests for tokens, by OAuth error", self.token_requests.clone());
-        ours.register("mails", "Attempts to deliver a mail", self.mails.clone());
+        ours.register("emails", "Attempts to deliver an email", self.mails.clone());
         ours.register(
             "logout_notices",
             "Attempts to tell an application of a logout",
@@ -216,7 +216,7 @@ impl Metrics {
             "Connections to the database",
             self.database_connections.clone(),
         );
-        ours.register("outbox_mails", "Mails that wait for the mail server", self.outbox_waiting.clone());
+        ours.register("outbox_emails", "Emails that wait for the mail server", self.outbox_waiting.clone());
         ours.register_with_unit(
             "outbox_oldest_age",
             "Since the oldest of them was written",

@@ -64,7 +64,7 @@ pub fn init(log: &LogSettings, traces: Option<&TraceSettings>) -> Result<Telemet
     Ok(Telemetry(exporter))
 }
 
-/// Colour is for people at a terminal who did not ask for none (no-color.org); in files it would be noise.
+/// Colour is for users at a terminal who did not ask for none (no-color.org); in files it would be noise.
 fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
     is_terminal && no_color.is_none_or(OsStr::is_empty)
 }

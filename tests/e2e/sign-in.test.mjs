@@ -1,4 +1,4 @@
-// People in a real browser.
+// Users in a real browser.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { freshPage, startBrowser } from './support/browser.mjs';
@@ -237,7 +237,7 @@ test('a wrong code is told beside the field, and after five the person starts ag
     await press(page);
     await page.getByRole('alert').filter({ hasText: left }).waitFor();
   }
-  // What people see is a page of its own: a reload shows it again, and tries nothing again.
+  // What users see is a page of its own: a reload shows it again, and tries nothing again.
   await page.reload();
   await page.getByRole('alert').filter({ hasText: '1 attempt left' }).waitFor();
   await page.locator('input[name="code"]').fill(wrong);

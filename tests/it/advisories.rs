@@ -48,7 +48,7 @@ async fn ghsa_3529_5m8x_rpv3_forged_host_headers_never_reach_the_magic_link() {
 }
 
 #[tokio::test]
-async fn cve_2022_35924_only_one_plain_address_is_mailed() {
+async fn cve_2022_35924_only_one_plain_address_is_emailed() {
     let server = TestServer::start().await;
     let person = server.person();
     let sign_in = person.start_with(&[]).await;
@@ -237,7 +237,7 @@ async fn cve_2025_46815_code_link_and_auth_request_work_once(
         assert_eq!(
             server.mail_to("jane@example.com").await["id"],
             mail["id"],
-            "a used request mails nothing"
+            "a used request sends nothing"
         );
         server.advance_s(60);
     }

@@ -160,7 +160,7 @@ async fn a_resend_repeats_the_same_credentials_when_set_so() {
 
 #[rstest]
 #[tokio::test]
-async fn an_address_gets_two_mails_a_minute_sends_and_resends_together(
+async fn an_address_gets_two_emails_a_minute_sends_and_resends_together(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(server) = TestServer::on(engine, "").await else { return };
@@ -183,7 +183,7 @@ async fn an_address_gets_two_mails_a_minute_sends_and_resends_together(
 }
 
 #[tokio::test]
-async fn the_mail_limit_can_be_switched_off() {
+async fn the_email_limit_can_be_switched_off() {
     let server = TestServer::with("[limits]\nmails_per_address = 0").await;
     let person = server.person();
     let sign_in = person.start("jane@example.com").await;
@@ -194,7 +194,7 @@ async fn the_mail_limit_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn each_type_mails_what_it_says() {
+async fn each_type_emails_what_it_says() {
     for (kind, has_code, has_link) in [("OTP", true, false), ("LINK", false, true), ("LINK_OTP", true, true)]
     {
         let server = TestServer::with(&format!("[passwordless]\ntype = \"{kind}\"")).await;
@@ -341,7 +341,7 @@ async fn a_demonstration_shows_the_code_and_the_link_and_no_other_page_does() {
 #[case::no_test_users(serde_json::json!({ "test_users": { "enabled": false } }))]
 #[case::other_test_users(serde_json::json!({ "test_users": { "patterns": ["*@example.com"] } }))]
 #[tokio::test]
-async fn what_was_mailed_stays_good_whatever_is_set_afterwards(
+async fn what_was_emailed_stays_good_whatever_is_set_afterwards(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
     #[case] change: serde_json::Value,
 ) {

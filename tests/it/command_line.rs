@@ -483,7 +483,7 @@ fn sigterm_answers_what_is_under_way_and_lets_nobody_wait() {
     let started = Instant::now();
     let (code, said) = server.stop();
     assert_eq!(code, Some(0), "{said}");
-    assert!(started.elapsed() < Duration::from_secs(20), "it waited for the mail");
+    assert!(started.elapsed() < Duration::from_secs(20), "it waited for the email");
     let mut answer = String::new();
     std::io::Read::read_to_string(&mut waiting, &mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");

@@ -35,7 +35,7 @@ async fn mails(server: &TestServer) -> usize {
 
 #[rstest]
 #[tokio::test]
-async fn a_source_and_all_sources_together_cause_so_many_mails_and_no_more(
+async fn a_source_and_all_sources_together_cause_so_many_emails_and_no_more(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(server) = TestServer::on(engine, LIMITED).await else { return };
@@ -85,7 +85,7 @@ async fn who_is_held_back_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn only_somebody_who_goes_there_is_mailed_by_a_hint() {
+async fn only_somebody_who_goes_there_is_emailed_by_a_hint() {
     let server = TestServer::start().await;
     for (dest, sends) in
         [("image", false), ("empty", false), ("script", false), ("document", true), ("iframe", true)]
@@ -98,7 +98,7 @@ async fn only_somebody_who_goes_there_is_mailed_by_a_hint() {
 }
 
 #[test]
-fn production_mode_limits_mails_by_default_and_development_only_per_address() {
+fn production_mode_limits_emails_by_default_and_development_only_per_address() {
     let development = configuration("").environment.limits;
     assert_eq!((development.mails_per_source, development.mails_in_all), (None, None));
     let mut source = Source::default();

@@ -1,4 +1,4 @@
-//! Forms lead to pages: what people see after one is a page of its own, which a reload shows again. And what nobody asked
+//! Forms lead to pages: what users see after one is a page of its own, which a reload shows again. And what nobody asked
 //! for on purpose does nothing.
 
 use serde_json::{Value, json};
@@ -135,7 +135,7 @@ async fn the_address_of_a_form_leads_to_its_page() {
         let page = server.get(&format!("/dashboard/{form}")).await;
         assert_eq!(page.location, Some(format!("{}/dashboard/{shown_at}", server.url)), "{form}");
     }
-    // Where there is no form, people read a page and programs read JSON.
+    // Where there is no form, users read a page and programs read JSON.
     let ask = server.http().get(format!("{}/oauth/par", server.url)).header("accept", "text/html");
     let page = Page::of(ask.send().await.unwrap()).await;
     assert_eq!((page.status, page.header("allow")), (405, "POST"));

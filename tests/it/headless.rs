@@ -332,7 +332,7 @@ async fn hosted_and_headless_requests_do_not_open_each_other() {
 
 #[rstest]
 #[tokio::test]
-async fn two_mails_a_minute_and_address_whoever_sends_them(
+async fn two_emails_a_minute_and_address_whoever_sends_them(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(server) = TestServer::on(engine, CODES_ONLY).await else { return };

@@ -80,7 +80,7 @@ async fn a_used_expired_or_invented_link_says_so() {
 }
 
 #[tokio::test]
-async fn a_mail_without_a_link_gives_no_link_away() {
+async fn an_email_without_a_link_gives_no_link_away() {
     let server = TestServer::with("[passwordless]\ntype = \"OTP\"").await;
     let person = server.person();
     let sign_in = person.start("jane@example.com").await;

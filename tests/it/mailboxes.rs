@@ -1,4 +1,4 @@
-//! One mailbox, in the spellings that browsers, SDKs and people give it.
+//! One mailbox, in the spellings that browsers, SDKs and users give it.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ async fn browsers_that_spell_a_domain_differently_lead_to_one_person(
 
 #[rstest]
 #[tokio::test]
-async fn no_spelling_gets_around_the_limit_of_mails(
+async fn no_spelling_gets_around_the_limit_of_emails(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(server) = TestServer::on(engine, "").await else { return };

@@ -1,4 +1,4 @@
-//! One integration binary: people, applications and attackers at a running server, on both databases.
+//! One integration binary: users, applications and attackers at a running server, on both databases.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
 mod support;

@@ -309,7 +309,7 @@ async fn a_stopping_server_answers_what_is_under_way_and_says_goaway() {
     }
     server.provider.stop_waiting();
     let answer = timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap();
-    assert_eq!(answer.status(), 404, "no mail came, and the answer says so");
+    assert_eq!(answer.status(), 404, "no email came, and the answer says so");
     drop(answer);
     assert!(timeout(PATIENCE, connection).await.expect("then it closes").unwrap().is_ok());
 }

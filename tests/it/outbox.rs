@@ -41,7 +41,7 @@ async fn waiting_mails(server: &TestServer) -> usize {
 
 #[rstest]
 #[tokio::test]
-async fn mails_go_to_the_smtp_server_but_not_those_of_test_users(
+async fn emails_go_to_the_smtp_server_but_not_those_of_test_users(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(smtp) = Server::start("plain", &[]) else { return };
@@ -59,7 +59,7 @@ async fn mails_go_to_the_smtp_server_but_not_those_of_test_users(
     assert_eq!(server.mail_to("john+sktest@example.com").await["test_user"], true);
 }
 
-/// A server for real people, with no inbox.
+/// A server for real users, with no inbox.
 fn production_with_smtp(port: u16) -> String {
     format!(
         "mode = \"production\"\npublic_urls = [\"https://id.example.com\"]\n[[clients]]\nclient_id = \"{CLIENT_ID}\"\n\
@@ -84,7 +84,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 
 #[rstest]
 #[tokio::test]
-async fn nobody_reads_a_mail_in_the_database_while_it_waits_or_afterwards(
+async fn nobody_reads_an_email_in_the_database_while_it_waits_or_afterwards(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(smtp) = Server::start("plain", &[]) else { return };
@@ -116,14 +116,14 @@ async fn nobody_reads_a_mail_in_the_database_while_it_waits_or_afterwards(
     if engine == Engine::Sqlite {
         let bytes = bytes_of_database(&server);
         assert!(holds(&bytes, id), "this is the database");
-        look(&bytes, "while the mail waits");
+        look(&bytes, "while the email waits");
     }
     let Some(smtp) = Server::start("plain", &["--port", &port.to_string()]) else { return };
     server.advance_s(600);
     let (_smtp, received) = received_by(smtp).await;
     let content =
         base64::engine::general_purpose::STANDARD.decode(received["content"].as_str().unwrap()).unwrap();
-    assert!(holds(&content, &code_line), "it is the mail: {}", String::from_utf8_lossy(&content));
+    assert!(holds(&content, &code_line), "it is the email: {}", String::from_utf8_lossy(&content));
     until("the outbox is empty", async || waiting_mails(&server).await == 0).await;
     if engine == Engine::Sqlite {
         look(&bytes_of_database(&server), "after the delivery");
@@ -131,7 +131,7 @@ async fn nobody_reads_a_mail_in_the_database_while_it_waits_or_afterwards(
 }
 
 #[tokio::test]
-async fn a_mail_to_a_dead_server_waits_and_is_delivered_when_it_comes_back() {
+async fn an_email_to_a_dead_server_waits_and_is_delivered_when_it_comes_back() {
     let Some(smtp) = Server::start("plain", &[]) else { return };
     let port = smtp.port;
     drop(smtp);
@@ -157,7 +157,7 @@ async fn faults_make_the_smtp_server_refuse_for_now_or_for_good() {
     server.do_control("POST", "/faults", refuse("jane@*", false)).await;
     server.do_control("POST", "/faults", refuse("bob@*", true)).await;
     server.person().start("bob@example.com").await;
-    until("the mail is given up", async || waiting_mails(&server).await == 0).await;
+    until("the email is given up", async || waiting_mails(&server).await == 0).await;
     server.person().start("jane@example.com").await;
     until("a first attempt failed", async || is_put_back(&server).await).await;
     server.advance_s(600);
@@ -187,7 +187,7 @@ async fn faults_make_the_smtp_server_refuse_for_now_or_for_good() {
 }
 
 #[tokio::test]
-async fn a_clock_set_ahead_holds_no_mail_back() {
+async fn a_clock_set_ahead_holds_no_email_back() {
     let Some(smtp) = Server::start("plain", &[]) else { return };
     let server = TestServer::with(&with_smtp(smtp.port)).await;
     server.do_control("PUT", "/clock", serde_json::json!({ "advance_s": 86_400 })).await;

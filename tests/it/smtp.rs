@@ -223,7 +223,7 @@ fn part(content: &str, content_type: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_mail_arrives_with_both_parts_as_written() {
+async fn an_email_arrives_with_both_parts_as_written() {
     let Some(server) = Server::start("plain", &[]) else { return };
     deliver(&mailer(&server.settings(Encryption::None))).await.unwrap();
 
@@ -249,7 +249,7 @@ async fn a_mail_arrives_with_both_parts_as_written() {
 }
 
 #[tokio::test]
-async fn one_connection_serves_many_mails() {
+async fn one_connection_serves_many_emails() {
     let Some(server) = Server::start("plain", &[]) else { return };
     let mailer = mailer(&server.settings(Encryption::None));
     mailer.check().await.unwrap();
@@ -280,7 +280,7 @@ async fn starttls_and_tls_encrypt_with_a_ca_of_our_own() {
 }
 
 #[tokio::test]
-async fn a_certificate_nobody_vouches_for_stops_the_mail() {
+async fn a_certificate_nobody_vouches_for_stops_the_email() {
     for (mode, encryption) in [("starttls", Encryption::StartTls), ("tls", Encryption::Tls)] {
         let Some(server) = Server::start(mode, &[]) else { return };
         let untrusting = SmtpSettings { ca_file: None, ..server.settings(encryption) };
@@ -325,19 +325,19 @@ async fn greylisting_is_temporary_and_the_retry_succeeds() {
     let Some(server) = Server::start("greylist", &[]) else { return };
     let mailer = mailer(&server.settings(Encryption::None));
     let reason = temporary(deliver(&mailer).await);
-    assert_eq!(reason, "handing the mail over: 451 4.7.1 … greylisted, try again later");
+    assert_eq!(reason, "handing the email over: 451 4.7.1 … greylisted, try again later");
     deliver(&mailer).await.unwrap();
 }
 
 #[tokio::test]
-async fn refusals_of_the_mail_are_permanent_and_told_without_secrets() {
+async fn refusals_of_the_email_are_permanent_and_told_without_secrets() {
     let Some(server) = Server::start("refuse-recipient", &[]) else { return };
     let reason = permanent(deliver(&mailer(&server.settings(Encryption::None))).await);
-    assert_eq!(reason, "handing the mail over: 550 5.1.1 … Recipient address rejected: User … unknown");
+    assert_eq!(reason, "handing the email over: 550 5.1.1 … Recipient address rejected: User … unknown");
 
     let Some(server) = Server::start("refuse-content", &[]) else { return };
     let reason = permanent(deliver(&mailer(&server.settings(Encryption::None))).await);
-    assert!(reason.starts_with("handing the mail over: 554 5.7.1 looks like spam:"), "{reason}");
+    assert!(reason.starts_with("handing the email over: 554 5.7.1 looks like spam:"), "{reason}");
 }
 
 #[tokio::test]
@@ -373,7 +373,7 @@ async fn a_server_that_never_answers_costs_the_timeout_and_no_more() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_too_late_is_not_taken_for_the_next_mails() {
+async fn an_answer_that_comes_too_late_is_not_taken_for_the_next_emails() {
     let Some(server) = Server::start("stall", &[]) else { return };
     let mailer = mailer(&SmtpSettings { timeout_s: 1, ..server.settings(Encryption::None) });
     temporary(deliver(&mailer).await);
@@ -389,7 +389,7 @@ async fn an_answer_that_comes_too_late_is_not_taken_for_the_next_mails() {
 
 #[tokio::test]
 async fn a_broken_dialogue_is_temporary() {
-    for (mode, words) in [("hang-up", "handing the mail over: "), ("garbage", "the answer is not SMTP")] {
+    for (mode, words) in [("hang-up", "handing the email over: "), ("garbage", "the answer is not SMTP")] {
         let Some(server) = Server::start(mode, &[]) else { return };
         let reason = temporary(deliver(&mailer(&server.settings(Encryption::None))).await);
         assert!(reason.contains(words), "{mode}: {reason}");
@@ -415,7 +415,7 @@ async fn foreign_letters_in_addresses_travel_where_the_server_takes_them() {
 }
 
 #[tokio::test]
-async fn parallel_mails_all_arrive_and_each_at_its_own_recipient() {
+async fn parallel_emails_all_arrive_and_each_at_its_own_recipient() {
     let Some(server) = Server::start("plain", &[]) else { return };
     let mailer = mailer(&server.settings(Encryption::None));
     let recipients: Vec<String> = (0..20).map(|n| format!("p{n}@example.com")).collect();

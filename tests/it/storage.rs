@@ -177,7 +177,7 @@ async fn tables_of_an_application_in_the_same_database_stay_untouched() {
     assert_eq!(tables_in(&mut application, "other").await, ours);
 }
 
-/// Anything else reads a whole table for every batch, and people wait for it.
+/// Anything else reads a whole table for every batch, and users wait for it.
 #[tokio::test]
 async fn rows_to_clean_up_are_found_by_their_time() {
     let database = Database::fresh(Engine::Sqlite).await.unwrap();

@@ -57,7 +57,7 @@ async fn figures_tell_of_sign_ins_tokens_and_answers_by_route() {
         (r#"vestibule_http_requests_total{method="POST",route="/oauth/token",status="200"}"#, 1.0),
         (r#"vestibule_http_request_duration_seconds_count{route="/oauth/token"}"#, 2.0),
         ("vestibule_database_up", 1.0),
-        (r#"vestibule_mails_total{outcome="given_up"}"#, 0.0),
+        (r#"vestibule_emails_total{outcome="given_up"}"#, 0.0),
     ] {
         assert_eq!(value(&seen, series), expected, "{series}");
     }
@@ -209,7 +209,7 @@ async fn an_outage_is_told_by_figures_and_its_pages_name_the_request() {
 }
 
 #[tokio::test]
-async fn the_outbox_tells_how_long_mails_wait() {
+async fn the_outbox_tells_how_long_emails_wait() {
     // Nobody listens there.
     let smtp = "[smtp]\nhost = \"127.0.0.1\"\nport = 1\nencryption = \"none\"\n";
     for engine in [Engine::Sqlite, Engine::Postgres] {
@@ -217,7 +217,7 @@ async fn the_outbox_tells_how_long_mails_wait() {
         server.person().start("jane@example.com").await;
         server.advance_s(90);
         let seen = metrics(&server).await;
-        assert_eq!(value(&seen, "vestibule_outbox_mails"), 1.0, "{engine:?}");
+        assert_eq!(value(&seen, "vestibule_outbox_emails"), 1.0, "{engine:?}");
         assert_eq!(value(&seen, "vestibule_outbox_oldest_age_seconds"), 90.0, "{engine:?}");
     }
 }

@@ -1,4 +1,4 @@
-"""What people download: the program, the archive, the checksums, the installer."""
+"""What users download: the program, the archive, the checksums, the installer."""
 
 from __future__ import annotations
 

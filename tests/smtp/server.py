@@ -1,7 +1,7 @@
 """A real SMTP server for tests, with a chosen behaviour.
 
 Writes JSON lines to standard output: first {"event": "ready", "port": …, "ca_file": …}, then one
-{"event": "message", …} for every mail taken and one {"event": "connection"} for every connection made.
+{"event": "message", …} for every email taken and one {"event": "connection"} for every connection made.
 Ends when standard input is closed, so that it never outlives its test.
 """
 
@@ -21,20 +21,20 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 MODES = {
-    "plain": "takes every mail without encryption",
-    "starttls": "takes mail only after STARTTLS",
+    "plain": "takes every email without encryption",
+    "starttls": "takes email only after STARTTLS",
     "tls": "speaks TLS from the first byte",
-    "auth": "takes mail only after signing in",
-    "auth-starttls": "takes mail only after STARTTLS and signing in",
+    "auth": "takes email only after signing in",
+    "auth-starttls": "takes email only after STARTTLS and signing in",
     "greylist": "answers 451 to the first attempt for each recipient",
     "refuse-recipient": "answers 550 to every recipient and repeats the address",
     "refuse-content": "answers 554 after the content and repeats subject and text",
     "refuse-connection": "greets with 554",
     "silent": "accepts connections and never says a word",
-    "stall": "falls silent after the content of the first mail, then answers late",
+    "stall": "falls silent after the content of the first email, then answers late",
     "hang-up": "closes the connection in place of an answer to the content",
     "garbage": "greets in another protocol",
-    "one-mail": "closes every connection after its first mail",
+    "one-mail": "closes every connection after its first email",
 }
 
 

@@ -141,7 +141,7 @@ async fn verify_code(context: &Context, id: &str, code: &str) -> Result<Proven, 
 
 async fn verify_link(context: &Context, token: &str, id: Option<&str>) -> Result<Proven, ApiRefusal> {
     let unknown = || {
-        let text = "the link_token is invalid: it is unknown, or a newer mail replaced it";
+        let text = "the link_token is invalid: it is unknown, or a newer email replaced it";
         ApiRefusal::new(ApiErrorCode::InvalidLinkToken, text)
     };
     let digest = context.secret().digest(Purpose::LinkToken, token);
@@ -232,7 +232,7 @@ fn check_code(outcome: CodeOutcome) -> Result<(), ApiRefusal> {
             return Err(ApiError::new(ApiErrorCode::TooManyAttempts, text).retry_after(retry_after_s).into());
         }
         CodeOutcome::NotOffered => {
-            (ApiErrorCode::InvalidCode, "the code is invalid: mails here carry links only".to_owned())
+            (ApiErrorCode::InvalidCode, "the code is invalid: emails here carry links only".to_owned())
         }
     };
     Err(ApiRefusal::new(code, text))

@@ -218,7 +218,7 @@ pub async fn verify_code(
     .await
 }
 
-/// Proves an address for a request of this browser without any mail: instant sign-in.
+/// Proves an address for a request of this browser without any email: instant sign-in.
 pub async fn prove_without_mail(
     context: &Context,
     browser: &Browser,
@@ -380,7 +380,7 @@ pub fn application_url(environment: &Environment, request: &AuthRequest) -> Opti
     client.and_then(Client::home_url).or_else(|| web_root(&authorization.redirect_uri))
 }
 
-/// What people call the application that asked.
+/// What users call the application that asked.
 pub fn app_name<'a>(environment: &'a Environment, request: &AuthRequest) -> &'a str {
     name_of_client(environment, request.origin.client_id())
 }

@@ -400,7 +400,7 @@ fn guess_digest(context: &Context, auth_request_id: &str, code: &str) -> String 
     context.secret().digest(Purpose::Guess, &format!("{auth_request_id} {code}"))
 }
 
-/// What people call the application that asked.
+/// What users call the application that asked.
 pub fn name_of_client<'a>(environment: &'a Environment, client_id: &str) -> &'a str {
     environment.client(client_id).map_or(environment.branding.name.as_str(), |c| &c.name)
 }

@@ -1,4 +1,4 @@
-// A server of one's own, the application it sends people back to, and its inbox.
+// A server of one's own, the application it sends users back to, and its inbox.
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -70,10 +70,10 @@ export async function startVestibule(toml = '', { keep = ['--ephemeral'], port =
       rmSync(folder, { recursive: true, force: true });
       if (code !== 0) throw new Error(`the server ended with ${code}: ${log}`);
     },
-    /** The newest mail to an address, waited for. */
+    /** The newest email to an address, waited for. */
     async mailTo(address) {
       const response = await fetch(`${url}/_emulator/v1/messages/latest?to=${encodeURIComponent(address)}`);
-      if (!response.ok) throw new Error(`no mail to ${address}: ${response.status}`);
+      if (!response.ok) throw new Error(`no email to ${address}: ${response.status}`);
       return response.json();
     },
     /** Moves the server's clock on. */
@@ -123,7 +123,7 @@ export async function signInOverHttp(vestibule, authorizeUrl, address) {
     return new URL(response.headers.get('location') ?? url, url);
   };
   const page = await call(authorizeUrl);
-  // With a hint the mail is on its way already.
+  // With a hint the email is on its way already.
   if (!new URL(authorizeUrl).searchParams.has('login_hint')) await call(`${page}/email`, { email: address });
   const { code } = await vestibule.mailTo(address);
   return call(`${page}/code`, { code });

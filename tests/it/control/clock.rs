@@ -80,7 +80,7 @@ async fn the_clock_moves_on_every_server_of_a_database() {
 }
 
 #[tokio::test]
-async fn attempt_windows_and_mail_limits_obey_the_clock() {
+async fn attempt_windows_and_email_limits_obey_the_clock() {
     let server = TestServer::start().await;
     let person = server.person();
     for _ in 0..2 {

@@ -16,7 +16,7 @@ async fn one_call_signs_in_and_the_code_is_as_good_as_any() {
         .await;
     assert_eq!((&done["state"], &done["error"]), (&"xyz".into(), &serde_json::Value::Null));
     assert!(done["callback_url"].as_str().unwrap().starts_with(CALLBACK));
-    assert!(server.mails_to("jane@example.com").await.is_empty(), "no mail was sent");
+    assert!(server.mails_to("jane@example.com").await.is_empty(), "no email was sent");
     assert_eq!(server.exchange(done["code"].as_str().unwrap()).await.status, 200);
     let flows = server.do_control("GET", "/flows?email=jane", serde_json::Value::Null).await;
     assert_eq!(flows["flows"][0]["status"], "SUCCESS");

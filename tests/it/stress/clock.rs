@@ -32,13 +32,13 @@ async fn nothing_used_works_again_after_the_clock_jumps(
     assert_eq!(follow(&other, &link).await.answer("code"), None);
     assert_eq!(server.token(&form).await.json()["error"], "invalid_grant");
     assert_eq!(server.exchange(&authorization).await.json()["error"], "invalid_grant");
-    // And people sign in as ever.
+    // And users sign in as ever.
     assert!(server.person().tokens("new@example.com").await["access_token"].is_string());
 }
 
 #[rstest]
 #[tokio::test]
-async fn mails_are_sent_again_after_the_clock_was_set_back(
+async fn emails_are_sent_again_after_the_clock_was_set_back(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(server) = TestServer::on(engine, "").await else { return };
@@ -57,7 +57,7 @@ async fn mails_are_sent_again_after_the_clock_was_set_back(
 
 #[rstest]
 #[tokio::test]
-async fn a_mail_that_waits_for_its_next_attempt_does_not_wait_for_the_clock(
+async fn an_email_that_waits_for_its_next_attempt_does_not_wait_for_the_clock(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     // Nothing listens on port 1.

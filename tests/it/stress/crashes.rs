@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-/// People who keep the server busy.
+/// Users who keep the server busy.
 const WORKERS: usize = 6;
 
 /// What the server acknowledged before it died.

@@ -23,7 +23,7 @@ async fn next_recipient(smtp: Server) -> (Server, String) {
 }
 
 #[tokio::test]
-async fn two_servers_deliver_every_mail_once() {
+async fn two_servers_deliver_every_email_once() {
     let Some(mut smtp) = Server::start("plain", &[]) else { return };
     let toml = with_smtp(smtp.port);
     let Some(one) = TestServer::on(Engine::Postgres, &toml).await else { return };
@@ -51,7 +51,7 @@ async fn two_servers_deliver_every_mail_once() {
 
 #[rstest]
 #[tokio::test]
-async fn a_mail_that_a_dead_server_had_taken_is_delivered_two_minutes_later(
+async fn an_email_that_a_dead_server_had_taken_is_delivered_two_minutes_later(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let Some(smtp) = Server::start("plain", &[]) else { return };
@@ -63,7 +63,7 @@ async fn a_mail_that_a_dead_server_had_taken_is_delivered_two_minutes_later(
     // As the server that dies had it: taken for delivery, and never heard of again.
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {
-        assert!(tokio::time::Instant::now() < deadline, "the mail cannot be taken");
+        assert!(tokio::time::Instant::now() < deadline, "the email cannot be taken");
         let now_ms = server.clock.now_ms();
         let mails = store.due_mails(now_ms + 10_000, 1).await.unwrap();
         if let Some(mail) = mails.first().filter(|m| m.attempts > 0)

@@ -92,7 +92,7 @@ async fn grpc_status(server: &Process, token: &str) -> Option<String> {
     Some(answer.headers().get("grpc-status")?.to_str().unwrap().to_owned())
 }
 
-/// Waits until people can sign in again.
+/// Waits until users can sign in again.
 async fn recovers(server: &mut Process, what: &str) {
     let began = Instant::now();
     server.wait_until_ready(RECOVERY).await;

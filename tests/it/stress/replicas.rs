@@ -133,7 +133,7 @@ async fn limits_hold_to_the_unit_over_three_servers() {
     assert_eq!(
         ask(listed).await.unwrap().json()["messages"].as_array().unwrap().len(),
         2,
-        "two mails a minute"
+        "two emails a minute"
     );
 }
 

@@ -48,7 +48,7 @@ async fn bytes_of_both(process: &Process) -> usize {
     get(DOCUMENT).await + get(SNAPSHOT).await
 }
 
-/// Does something hostile while honest people ask, all of whom must be answered, and memory is looked at. Gives the
+/// Does something hostile while honest users ask, all of whom must be answered, and memory is looked at. Gives the
 /// growth in MiB.
 async fn under_attack<T>(process: &Process, attack: impl Future<Output = T>) -> u64 {
     let idle = memory_mib(process, "VmRSS");
@@ -69,7 +69,7 @@ async fn under_attack<T>(process: &Process, attack: impl Future<Output = T>) -> 
             break memory_mib(process, "VmRSS");
         }
         last_look = futures_util::FutureExt::now_or_never(attack.as_mut()).is_some();
-        // The attack goes on while honest people think.
+        // The attack goes on while honest users think.
         if !last_look {
             last_look = tokio::time::timeout(Duration::from_millis(50), attack.as_mut()).await.is_ok();
         }

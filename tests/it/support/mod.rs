@@ -1,4 +1,4 @@
-//! The harness: a server on a free port with a clock that stands still, and people who use it.
+//! The harness: a server on a free port with a clock that stands still, and users who use it.
 
 pub mod frame;
 pub mod frames;

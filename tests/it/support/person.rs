@@ -124,7 +124,7 @@ impl TestServer {
             .await
             .unwrap();
         let page = Page::of(response).await;
-        assert_eq!(page.status, 200, "no mail to {address}: {}", page.body);
+        assert_eq!(page.status, 200, "no email to {address}: {}", page.body);
         page.json()
     }
 

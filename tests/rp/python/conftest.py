@@ -1,4 +1,4 @@
-"""A server, with a client that a test may sign users in for without a mail."""
+"""A server, with a client that a test may sign users in for without an email."""
 
 import json
 import os

@@ -30,7 +30,7 @@ func appOf(t *testing.T, server *Server, transport string) *app {
 
 var addresses atomic.Int64
 
-// addressFor is a new address each time, with -count, too: mails are limited per address.
+// addressFor is a new address each time, with -count, too: emails are limited per address.
 func (a *app) addressFor(name string) string {
 	return fmt.Sprintf("%s.%s.%d@example.com", name, a.transport, addresses.Add(1))
 }

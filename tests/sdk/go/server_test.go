@@ -189,7 +189,7 @@ func (s *Server) logTail() string {
 	return strings.Join(lines[max(0, len(lines)-30):], "\n")
 }
 
-// Message is a mail in the inbox.
+// Message is an email in the inbox.
 type Message struct {
 	ID            string `json:"id"`
 	Code          string `json:"code"`
@@ -197,7 +197,7 @@ type Message struct {
 	AuthRequestID string `json:"auth_request_id"`
 }
 
-// mailTo gives the newest mail to an address; the server waits for it. With `after`, only a newer one will do.
+// mailTo gives the newest email to an address; the server waits for it. With `after`, only a newer one will do.
 func mailTo(base, address string, after *Message) (*Message, error) {
 	query := url.Values{"to": {address}}
 	if after != nil {
@@ -209,7 +209,7 @@ func mailTo(base, address string, after *Message) (*Message, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("no mail to %s: %s", address, response.Status)
+		return nil, fmt.Errorf("no email to %s: %s", address, response.Status)
 	}
 	message := new(Message)
 	return message, json.NewDecoder(response.Body).Decode(message)

@@ -66,7 +66,7 @@ class Vestibule:
         assert code == 0, f"the server ended with {code}: {log}"
 
     def mail_to(self, address):
-        """The newest mail to an address, waited for."""
+        """The newest email to an address, waited for."""
         answer = requests.get(f"{self.plain_url}/_emulator/v1/messages/latest", params={"to": address}, timeout=20)
         answer.raise_for_status()
         return answer.json()

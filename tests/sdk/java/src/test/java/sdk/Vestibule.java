@@ -82,12 +82,12 @@ final class Vestibule implements AutoCloseable {
     }
   }
 
-  /** The newest mail to an address, waited for. */
+  /** The newest email to an address, waited for. */
   JsonNode mailTo(String address) throws Exception {
     HttpRequest request = HttpRequest.newBuilder(URI.create(plainUrl + "/_emulator/v1/messages/latest?to=" + encode(address))).build();
     HttpResponse<String> answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
     if (answer.statusCode() != 200) {
-      throw new IllegalStateException("no mail to " + address + ": " + answer.statusCode());
+      throw new IllegalStateException("no email to " + address + ": " + answer.statusCode());
     }
     return JSON.readTree(answer.body());
   }
