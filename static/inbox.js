@@ -1,27 +1,6 @@
-// The inbox works without this file. With it: codes are copied by a button, and new mail appears by itself.
+// The inbox works without this file. With it, new mail appears by itself.
 (function () {
   'use strict';
-
-  function each(selector, act) {
-    Array.prototype.forEach.call(document.querySelectorAll(selector), act);
-  }
-
-  each('[data-copy]', function (button) {
-    if (!navigator.clipboard) { return; }
-    button.hidden = false;
-    var text = button.textContent;
-    var name = button.getAttribute('aria-label');
-    button.addEventListener('click', function () {
-      navigator.clipboard.writeText(button.getAttribute('data-copy')).then(function () {
-        button.textContent = button.getAttribute('data-copied');
-        button.removeAttribute('aria-label');
-        window.setTimeout(function () {
-          button.textContent = text;
-          button.setAttribute('aria-label', name);
-        }, 1500);
-      });
-    });
-  });
 
   var state = document.querySelector('[data-inbox-newest]');
   if (!state || !window.fetch) { return; }

@@ -4,7 +4,6 @@ use askama::Template;
 
 use crate::domain::authorization::Parameters;
 use crate::domain::field_error::FieldError;
-use crate::http::texts;
 use crate::http::views::Layout;
 
 /// A page.

@@ -6,6 +6,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
+use super::frame;
 use crate::domain::clock::rfc3339;
 use crate::domain::email;
 use crate::http::context::Ctx;
@@ -69,6 +70,7 @@ fn failed(failure: Failure) -> HttpResponse {
 pub async fn page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
     let answer = async {
         guard::control(&request, &context)?;
+        frame::load(&request, &context).await;
         // A half-typed address is a filter that finds nothing, not a mistake.
         let filter_to =
             params::query(&request).ok().and_then(|p| p.one("to").ok().flatten().map(str::to_owned));
@@ -79,7 +81,7 @@ pub async fn page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         };
         let found = inbox::messages(&context, &filter, Duration::ZERO).await.map_err(failed)?;
         let view = InboxList {
-            layout: super::layout(&context, "Inbox", "/_emulator/inbox"),
+            layout: frame::layout(&context, &request, "Inbox", "/_emulator/inbox"),
             messages: found.into_iter().map(row).collect(),
             filter_to: filter_to.unwrap_or_default(),
             latest_url: context.public_url.join("/_emulator/v1/messages/latest"),
@@ -107,9 +109,10 @@ fn row(message: InboxMessage) -> InboxRow {
 pub async fn message_page(request: HttpRequest, Ctx(context): Ctx, id: web::Path<String>) -> HttpResponse {
     let answer = async {
         guard::control(&request, &context)?;
+        frame::load(&request, &context).await;
         let message = find(&request, &context, &id).await?;
         let view = InboxMessagePage {
-            layout: super::layout(&context, "Email", "/_emulator/inbox"),
+            layout: frame::layout(&context, &request, "Email", "/_emulator/inbox"),
             text: message.text_body.clone(),
             html_url: context.path(&format!("/_emulator/inbox/{}/html", message.id)),
             row: row(message),

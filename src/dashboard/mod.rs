@@ -10,6 +10,7 @@ mod environments;
 mod faults;
 mod flows;
 mod form_reader;
+mod frame;
 mod home;
 pub mod inbox;
 mod interceptors;
@@ -46,7 +47,6 @@ use crate::http::endpoint::endpoint;
 use crate::http::errors::Problem;
 use crate::http::params::{self, Form as Posted};
 use crate::http::render;
-use crate::http::views::{self, Layout};
 use crate::http::{cookies, guard, see_other};
 use crate::runtime::{Access, Context};
 use crate::service::changes::ControlError;
@@ -61,6 +61,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(endpoint("").get(home::show).end())
             .service(endpoint("/result/{key}").get(kept_pages::show).end())
             .service(endpoint("/sign-in").get(sign_in_page).post(sign_in).end())
+            .service(endpoint("/usual").post(frame::make_usual).shown_at("/dashboard").end())
             .service(endpoint("/sign-out").post(sign_out).shown_at("/dashboard").end())
             .service(endpoint("/inbox/{id}/other-browser").get(flows::other_browser).end())
             .service(endpoint("/settings").get(settings::show).post(settings::save).end())
@@ -157,48 +158,6 @@ pub fn routes(config: &mut web::ServiceConfig) {
     );
 }
 
-/// Entries of the dashboard's navigation.
-pub const NAVIGATION: &[(&str, &str)] = &[
-    ("/dashboard", "Home"),
-    ("/_emulator/inbox", "Inbox"),
-    ("/dashboard/methods", "Sign-in method"),
-    ("/dashboard/settings", "Settings"),
-    ("/dashboard/applications", "Applications"),
-    ("/dashboard/users", "Users"),
-    ("/dashboard/organizations", "Organizations"),
-    ("/dashboard/roles", "Roles"),
-    ("/dashboard/permissions", "Permissions"),
-    ("/dashboard/sessions", "Sessions"),
-    ("/dashboard/flows", "Flows"),
-    ("/dashboard/requests", "Requests"),
-    ("/dashboard/tokens", "Tokens"),
-    ("/dashboard/token-template", "Token template"),
-    ("/dashboard/webhooks", "Webhooks"),
-    ("/dashboard/interceptors", "Interceptors"),
-    ("/dashboard/clock", "Clock"),
-    ("/dashboard/faults", "Faults"),
-    ("/dashboard/environments", "Environments"),
-    ("/dashboard/state", "State"),
-];
-
-/// The frame around a page of the dashboard.
-fn layout(context: &Context, title: &str, current: &'static str) -> Layout {
-    let environment = context.runtime.name.as_ref().map(|n| n.as_str().to_owned());
-    let saved = context.runtime.server.saved_configuration();
-    let needs_restart = Some(saved.needs_restart.join(", ")).filter(|keys| !keys.is_empty());
-    let problems = saved.problems;
-    Layout {
-        navigation: Some(views::Navigation {
-            current,
-            environment,
-            entries: NAVIGATION,
-            problems,
-            needs_restart,
-        }),
-        ..render::layout(context, title)
-    }
-}
-
 /// What handlers give.
 type PageResult = Result<HttpResponse, actix_web::Error>;
 
@@ -222,6 +181,7 @@ impl FromRequest for DashboardContext {
             if *request.method() == Method::POST {
                 guard::same_origin(&request, &context).map_err(|p| end_with(p.page(&request)))?;
             }
+            frame::load(&request, &context).await;
             Ok(Self(context))
         })
     }
@@ -230,7 +190,7 @@ impl FromRequest for DashboardContext {
 /// A page with nothing on it yet.
 fn page(context: &Context, request: &HttpRequest, current: &'static str, title: &str) -> Page {
     Page {
-        layout: layout(context, title, current),
+        layout: frame::layout(context, request, title, current),
         done: done(request),
         problem: None,
         lead: None,
@@ -253,6 +213,8 @@ fn done(request: &HttpRequest) -> Option<&'static str> {
         "invited" => "Invitation sent.",
         "resent" => "Invitation sent again.",
         "removed" => "Removed from the organization.",
+        "real_time" => "The clock shows real time again.",
+        "faults_deleted" => "All faults are deleted.",
         "invalidated" => "The token is invalid now.",
         "not_kept" => "That page is no longer available. Fill in the form again.",
         _ => return None,

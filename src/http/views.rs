@@ -76,19 +76,53 @@ pub struct ReturnLink {
     pub url: String,
 }
 
-/// Where in the dashboard a page is.
+/// Where in the dashboard a page is, and what its frame says.
 #[derive(Debug, Clone)]
 pub struct Navigation {
-    /// Address of the current entry.
+    /// Path of the current entry.
     pub current: &'static str,
     /// `None`: the default environment.
     pub environment: Option<String>,
-    /// Addresses and names.
-    pub entries: &'static [(&'static str, &'static str)],
+    pub groups: &'static [NavigationGroup],
+    /// Environments to switch to.
+    pub environments: Vec<EnvironmentLink>,
+    /// What is unusual.
+    pub status: Vec<StatusEntry>,
+    /// The dashboard asks for a token, and forgets it on request.
+    pub may_sign_out: bool,
     /// Mistakes of a configuration file that was saved while the server runs.
     pub problems: Vec<String>,
     /// Settings of it that need a restart, in a line.
     pub needs_restart: Option<String>,
+}
+
+/// Entries of the dashboard's sidebar under one name.
+#[derive(Debug)]
+pub struct NavigationGroup {
+    pub name: &'static str,
+    /// Paths and names.
+    pub entries: &'static [(&'static str, &'static str)],
+}
+
+/// The dashboard of an environment.
+#[derive(Debug, Clone)]
+pub struct EnvironmentLink {
+    /// `None`: the default environment.
+    pub name: Option<String>,
+    pub href: String,
+    pub is_current: bool,
+}
+
+/// Something unusual, with the button that undoes it.
+#[derive(Debug, Clone)]
+pub struct StatusEntry {
+    /// What the button names to the server.
+    pub what: &'static str,
+    pub text: String,
+    /// Where to look at it.
+    pub href: String,
+    pub button: &'static str,
+    pub is_wrong: bool,
 }
 
 #[derive(Template)]

@@ -423,3 +423,17 @@ pub async fn replay(context: &Context, id: &str, wanted: &Replay) -> Result<u64,
         _ => Ok(replayed),
     }
 }
+
+/// How many deliveries were given up and not sent again since.
+pub async fn failed_deliveries(context: &Context) -> Result<usize, ControlError> {
+    let failed = context.store().count_failed_deliveries(context.environment_id()).await?;
+    Ok(usize::try_from(failed).unwrap_or_default())
+}
+
+/// Sends every failed delivery again, from the first attempt on.
+pub async fn replay_failed(context: &Context) -> Result<(), ControlError> {
+    for endpoint in context.store().webhooks(context.environment_id()).await? {
+        replay(context, &endpoint.endpoint.id, &Replay::default()).await?;
+    }
+    Ok(())
+}

@@ -316,6 +316,15 @@ impl Store {
         self.execute(query).await
     }
 
+    /// Deliveries of an environment's endpoints that were given up.
+    pub async fn count_failed_deliveries(&self, environment_id: &str) -> Result<i64, StoreError> {
+        let query = sql("SELECT COUNT(*) FROM webhook_deliveries d JOIN webhook_endpoints w \
+             ON w.environment_id = d.environment_id AND w.id = d.endpoint_id \
+             WHERE d.environment_id = $1 AND d.status = 'FAILED'");
+        let (count,): (i64,) = query.bind(environment_id.to_owned()).fetch_one(&self.pool).await?;
+        Ok(count)
+    }
+
     /// Enabled endpoints, of all environments, with deliveries that are not over.
     pub async fn endpoints_with_deliveries(&self) -> Result<Vec<DueReceiver>, StoreError> {
         let rows: Vec<DueRow> = sql(

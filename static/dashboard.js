@@ -1,0 +1,54 @@
+// The dashboard works without this file. With it: `/` goes to the search, times are local and relative, and buttons copy.
+(function () {
+  'use strict';
+
+  function each(selector, act) {
+    Array.prototype.forEach.call(document.querySelectorAll(selector), act);
+  }
+
+  document.addEventListener('keydown', function (event) {
+    if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey) { return; }
+    if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable) { return; }
+    var search = document.querySelector('main input[type=search]');
+    if (!search) { return; }
+    event.preventDefault();
+    search.focus();
+    search.select();
+  });
+
+  each('button[data-copy]', function (button) {
+    if (!navigator.clipboard) { return; }
+    button.hidden = false;
+    var text = button.textContent;
+    var name = button.getAttribute('aria-label');
+    button.addEventListener('click', function () {
+      navigator.clipboard.writeText(button.getAttribute('data-copy')).then(function () {
+        button.textContent = button.getAttribute('data-copied') || 'Copied';
+        button.removeAttribute('aria-label');
+        window.setTimeout(function () {
+          button.textContent = text;
+          if (name) { button.setAttribute('aria-label', name); }
+        }, 1500);
+      });
+    });
+  });
+
+  // Relative to the server's clock, which a test may have moved.
+  var clock = document.querySelector('[data-now]');
+  var ahead = clock ? Date.parse(clock.getAttribute('data-now')) - Date.now() : 0;
+  var units = [['year', 31536000], ['month', 2592000], ['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
+  var relative = window.Intl && Intl.RelativeTimeFormat && new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+
+  function tell(time) {
+    var at = Date.parse(time.getAttribute('datetime'));
+    if (isNaN(at) || !relative) { return; }
+    var seconds = Math.round((at - Date.now() - ahead) / 1000);
+    var unit = units.filter(function (u) { return Math.abs(seconds) >= u[1]; })[0] || units[5];
+    time.textContent = relative.format(Math.trunc(seconds / unit[1]), unit[0]);
+    time.title = new Date(at).toLocaleString() + ' · ' + time.getAttribute('datetime');
+  }
+
+  function tellAll() { each('time[data-relative]', tell); }
+  tellAll();
+  window.setInterval(tellAll, 30000);
+})();
