@@ -24,12 +24,15 @@ const CLAIM_LIMITS: MetadataLimits = MetadataLimits { pairs: 20, key: 1..=30, va
 
 pub fn routes(config: &mut web::ServiceConfig) {
     const PAGE: &str = "/dashboard/organizations/{organization_id}/tokens";
-    config.service(endpoint("/organizations/{organization_id}/tokens").get(list).post(create).end()).service(
-        endpoint("/organizations/{organization_id}/tokens/{id}/invalidate")
-            .post(invalidate)
-            .shown_at(PAGE)
-            .end(),
-    );
+    config
+        .service(endpoint("/organizations/{organization_id}/tokens").get(list).post(create).end())
+        .service(endpoint("/organizations/{organization_id}/tokens/new").get(new).end())
+        .service(
+            endpoint("/organizations/{organization_id}/tokens/{id}/invalidate")
+                .post(invalidate)
+                .shown_at(PAGE)
+                .end(),
+        );
 }
 
 fn path(organization_id: &str) -> String {
@@ -42,14 +45,13 @@ async fn list(
     DashboardContext(context): DashboardContext,
     organization_id: web::Path<String>,
 ) -> PageResult {
-    Ok(super::show(&build_page(&context, &request, &organization_id, &FormState::default()).await?))
+    Ok(super::show(list_page(&context, &request, &organization_id).await?))
 }
 
-async fn build_page(
+async fn list_page(
     context: &Context,
     request: &HttpRequest,
     organization_id: &str,
-    form_state: &FormState,
 ) -> Result<Page, actix_web::Error> {
     let organization =
         organizations::find(context, organization_id).await.map_err(|r| error_page(request, r))?;
@@ -69,6 +71,29 @@ async fn build_page(
         let columns = &["Token", "For", "Description", "Created", "Expires", "Action"];
         Block::Table(Table { columns, rows: rows.collect() })
     };
+    let mut page = page(context, request, organizations::HERE, "API tokens");
+    page.new = Some(("New token", context.path(&format!("{here}/new"))));
+    page.sections =
+        vec![Section::new("", vec![organizations::tabs(context, &organization, "tokens"), table, pager])];
+    Ok(page)
+}
+
+/// `GET /dashboard/organizations/{organization_id}/tokens/new`
+async fn new(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    organization_id: web::Path<String>,
+) -> PageResult {
+    Ok(super::show(new_page(&context, &request, &organization_id, &FormState::default()).await?))
+}
+
+async fn new_page(
+    context: &Context,
+    request: &HttpRequest,
+    organization_id: &str,
+    form_state: &FormState,
+) -> Result<Page, actix_web::Error> {
+    let here = path(organization_id);
     let fields = vec![
         form_state
             .text(FORM, "user_id", "User ID", "")
@@ -79,14 +104,10 @@ async fn build_page(
             .text(FORM, "expiry", "Expires", "")
             .hint("Such as 2030-01-31T12:00:00Z. Leave empty for never."),
     ];
-    let mut page = page(context, request, organizations::HERE, "API tokens");
-    page.problem = form_state.rest(NAMES);
     let form = Form::post("New token", context.path(&here), fields, "Create");
-    page.sections = vec![
-        Section::new("", vec![organizations::links(context, &organization)]),
-        Section::new("API tokens", vec![table, pager]),
-        Section::new("New token", vec![Block::Form(form)]),
-    ];
+    let page = organizations::form_page_of(context, request, organization_id, ("API tokens", &here), form);
+    let mut page = page.await?;
+    page.problem = form_state.rest(NAMES);
     Ok(page)
 }
 
@@ -99,8 +120,8 @@ fn row(path: &str, info: ApiTokenInfo) -> Row {
             Cell::text(format!("{} (…{})", token.id, token.suffix)),
             Cell::text(info.email.unwrap_or_else(|| "The organization".to_owned())),
             Cell::text(token.description.unwrap_or_default()),
-            Cell::text(rfc3339(token.created_at_ms)),
-            Cell::text(token.expires_at_ms.map_or_else(|| "Never".to_owned(), rfc3339)),
+            Cell::time(token.created_at_ms),
+            Cell::time_or_never(token.expires_at_ms.map(rfc3339)),
         ],
     }
 }
@@ -115,17 +136,17 @@ async fn create(
     let params = form_params(&request, form)?;
     match create_token(&context, &organization_id, &params).await {
         Ok(value) => {
-            let mut page = build_page(&context, &request, &organization_id, &FormState::default()).await?;
+            let mut page = list_page(&context, &request, &organization_id).await?;
             page.done = Some("Created.");
             let about = "Copy it now. It is shown this once; the server keeps only a digest.".to_owned();
             let facts = vec![Fact::code("Token", value.expose_secret())];
             page.sections
                 .insert(0, Section::new("Value of the token", vec![Block::Text(about), Block::Facts(facts)]));
-            Ok(super::show(&page))
+            Ok(super::show(page))
         }
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&build_page(&context, &request, &organization_id, &form_state).await?))
+            Ok(show_refused(new_page(&context, &request, &organization_id, &form_state).await?))
         }
     }
 }

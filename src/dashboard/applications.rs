@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Table};
 use super::listing::Listing;
 use super::{
-    DashboardContext, PageResult, Posted, error_page, form_params, lines, one, page, redirect_with_flash,
-    redisplay, show_refused,
+    DashboardContext, PageResult, Posted, error_page, form_page, form_params, lines, one, page,
+    redirect_with_flash, redisplay, show_again, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::http::params;
@@ -15,6 +15,7 @@ use crate::runtime::Context;
 use crate::service::clients::{self, ClientView};
 use crate::service::redirect_check::{self, Verdict};
 
+const HERE: &str = "/dashboard/applications";
 const FORM: &str = "application";
 const NAMES: &[&str] = &[
     "name",
@@ -33,11 +34,7 @@ const TYPES: [(&str, &str); 3] =
 
 /// `GET /dashboard/applications`
 pub async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
-    super::show(&list_page(&context, &request, &FormState::default()))
-}
-
-fn list_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
-    const HERE: &str = "/dashboard/applications";
+    let (context, request) = (&context, &request);
     let mut page = page(context, request, HERE, "Applications");
     let listing = Listing::of(request);
     let mut found = listing.of_all(clients::list(context), |c| format!("{} {}", c.name, c.client_id));
@@ -45,7 +42,7 @@ fn list_page(context: &Context, request: &HttpRequest, form_state: &FormState) -
     let rows = found.into_iter().map(|client| {
         Row::new(vec![
             Cell::link(client.name, context.path(&format!("/dashboard/applications/{}", client.client_id))),
-            Cell::text(client.client_id),
+            Cell::code(client.client_id),
             Cell::text(client.r#type),
             Cell::text(client.redirect_uris.join(" ")),
         ])
@@ -59,6 +56,21 @@ fn list_page(context: &Context, request: &HttpRequest, form_state: &FormState) -
     } else {
         Block::Table(Table { columns: &["Name", "Client ID", "Type", "Callbacks"], rows })
     };
+    page.search = listing.search(context, HERE, "Name or client ID");
+    page.new = Some(("New application", context.path("/dashboard/applications/new")));
+    page.sections = vec![
+        Section::new("", vec![table, pager]),
+        Section::new("Check a redirect URI", checker(context, request)),
+    ];
+    super::show(page)
+}
+
+/// `GET /dashboard/applications/new`
+pub async fn new(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(new_page(&context, &request, &FormState::default()))
+}
+
+fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let fields = vec![
         form_state.text(FORM, "name", "Name", ""),
         form_state.choice(FORM, "type", "Type", "web", &TYPES),
@@ -66,13 +78,12 @@ fn list_page(context: &Context, request: &HttpRequest, form_state: &FormState) -
             .long(FORM, "redirect_uris", "Allowed callback URLs", "")
             .hint("One per line. In development, http URLs on this computer need not be listed."),
     ];
-    page.problem = form_state.rest(NAMES);
     let form = Form::post("New application", context.path(HERE), fields, "Create");
-    page.sections = vec![
-        Section::new("Applications", vec![listing.search(context, HERE, "Name or client ID"), table, pager]),
-        Section::new("Check a redirect URI", checker(context, request)),
-        Section::new("New application", vec![Block::Form(form)]),
-    ];
+    let body =
+        json!({ "name": "Shop", "type": "web", "redirect_uris": ["https://shop.example.com/callback"] });
+    let form = form.curl(context, "POST", "/_emulator/v1/clients", &body);
+    let mut page = form_page(context, request, HERE, ("Applications", HERE), form);
+    page.problem = form_state.rest(NAMES);
     page
 }
 
@@ -119,10 +130,9 @@ pub async fn create(
             &format!("/dashboard/applications/{}", made.client_id),
             "created",
         )),
-        Err(refused) => {
-            let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&list_page(&context, &request, &form_state)))
-        }
+        Err(refused) => show_again(&request, (FORM, &params), refused, |form_state| {
+            new_page(&context, &request, form_state)
+        }),
     }
 }
 
@@ -133,11 +143,12 @@ pub async fn show(
     id: web::Path<String>,
 ) -> PageResult {
     let client = clients::show(&context, &id).map_err(|refused| error_page(&request, refused))?;
-    Ok(super::show(&detail(&context, &request, &client, &FormState::default())))
+    Ok(super::show(detail(&context, &request, &client, &FormState::default())))
 }
 
 fn detail(context: &Context, request: &HttpRequest, client: &ClientView, form_state: &FormState) -> Page {
-    let mut page = page(context, request, "/dashboard/applications", &client.name);
+    let mut page = page(context, request, HERE, &client.name);
+    page.back = Some(("Applications".to_owned(), context.path(HERE)));
     let path = context.path(&format!("/dashboard/applications/{}", client.client_id));
     let mut facts = vec![Fact::code("Client ID", &client.client_id), Fact::text("Type", client.r#type)];
     facts.extend(client.client_secrets.iter().flatten().map(|secret| Fact::code("Client secret", secret)));
@@ -223,7 +234,7 @@ pub async fn save(
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
             let client = clients::show(&context, &id).map_err(|refused| error_page(&request, refused))?;
-            Ok(show_refused(&detail(&context, &request, &client, &form_state)))
+            Ok(show_refused(detail(&context, &request, &client, &form_state)))
         }
     }
 }

@@ -1,10 +1,13 @@
 //! What pages of the dashboard are made of. One template draws them all, so that they look and behave alike.
 
 use askama::Template;
+use serde_json::Value;
 
 use crate::domain::authorization::Parameters;
+use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::field_error::FieldError;
 use crate::http::views::Layout;
+use crate::runtime::Context;
 
 /// A page.
 #[derive(Template)]
@@ -16,7 +19,36 @@ pub struct Page {
     /// What could not be done, where it is no field's fault.
     pub problem: Option<String>,
     pub lead: Option<String>,
+    /// The list that the page belongs to: its name and where it is.
+    pub back: Option<(String, String)>,
+    /// The search of a list.
+    pub search: Option<Form>,
+    /// Where something new is made, the one button that stands out: its text and where it leads.
+    pub new: Option<(&'static str, String)>,
+    /// Where changes of settings are taken back.
+    pub reset: Option<String>,
     pub sections: Vec<Section>,
+}
+
+impl Page {
+    /// Lets one button stand out: the one for something new, or that of the first form that is filled in.
+    pub fn mark_primary(&mut self) {
+        if self.new.is_some() {
+            return;
+        }
+        let blocks = self.sections.iter_mut().flat_map(|section| &mut section.blocks);
+        let mut forms = blocks.filter_map(|block| match block {
+            Block::Form(form) => Some(form),
+            _ => None,
+        });
+        let is_filled_in = |form: &&mut Form| {
+            let mut kinds = form.fields.iter().map(|field| &field.kind);
+            !form.is_get && form.asks.is_none() && kinds.any(|kind| !matches!(kind, Kind::Hidden))
+        };
+        if let Some(form) = forms.find(is_filled_in) {
+            form.is_primary = true;
+        }
+    }
 }
 
 /// A part of a page with a heading.
@@ -28,6 +60,11 @@ pub struct Section {
 impl Section {
     pub fn new(title: impl Into<String>, blocks: Vec<Block>) -> Self {
         Self { title: title.into(), blocks }
+    }
+
+    /// The fragment that links to it name: `#recent-sign-ins`.
+    pub fn anchor(&self) -> String {
+        self.title.to_lowercase().replace(' ', "-")
     }
 }
 
@@ -56,6 +93,22 @@ pub enum Block {
         next: Option<String>,
     },
     Links(Vec<(String, String)>),
+    /// The pages of one thing, the one that is open among them: names and where they are.
+    Tabs {
+        name: String,
+        tabs: Vec<(String, String, bool)>,
+    },
+    /// What to do first: a name, why, and where.
+    Steps(Vec<Step>),
+    /// How much there is: a number, of what, and where.
+    Counts(Vec<(String, &'static str, String)>),
+}
+
+/// Something to do first.
+pub struct Step {
+    pub title: &'static str,
+    pub text: String,
+    pub href: String,
 }
 
 /// A name with its value, which may be copied.
@@ -63,15 +116,21 @@ pub struct Fact {
     pub name: String,
     pub value: String,
     pub is_code: bool,
+    /// It is a time, which a script says by how long ago it was.
+    pub is_time: bool,
 }
 
 impl Fact {
     pub fn text(name: &str, value: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), value: value.into(), is_code: false }
+        Self { name: name.to_owned(), value: value.into(), is_code: false, is_time: false }
     }
 
     pub fn code(name: &str, value: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), value: value.into(), is_code: true }
+        Self { is_code: true, ..Self::text(name, value) }
+    }
+
+    pub fn time(name: &str, ms: UnixMs) -> Self {
+        Self { is_time: true, ..Self::text(name, rfc3339(ms)) }
     }
 }
 
@@ -104,6 +163,10 @@ pub struct Cell {
     pub href: Option<String>,
     /// A word of praise or blame: `fine`, `wrong`, or none.
     pub tone: &'static str,
+    /// It is an RFC 3339 time, which a script says by how long ago it was.
+    pub is_time: bool,
+    /// It is for programs, and may be copied.
+    pub is_code: bool,
 }
 
 impl Cell {
@@ -112,11 +175,25 @@ impl Cell {
     }
 
     pub fn link(text: impl Into<String>, href: String) -> Self {
-        Self { text: text.into(), href: Some(href), tone: "" }
+        Self { href: Some(href), ..Self::text(text) }
     }
 
     pub fn verdict(text: impl Into<String>, is_fine: bool) -> Self {
-        Self { text: text.into(), href: None, tone: if is_fine { "fine" } else { "wrong" } }
+        Self { tone: if is_fine { "fine" } else { "wrong" }, ..Self::text(text) }
+    }
+
+    pub fn code(text: impl Into<String>) -> Self {
+        Self { is_code: true, ..Self::text(text) }
+    }
+
+    pub fn time(ms: UnixMs) -> Self {
+        Self { is_time: true, ..Self::text(rfc3339(ms)) }
+    }
+
+    /// A time as the API says it, or "Never".
+    pub fn time_or_never(rfc3339: Option<String>) -> Self {
+        let is_time = rfc3339.is_some();
+        Self { is_time, ..Self::text(rfc3339.unwrap_or_else(|| "Never".to_owned())) }
     }
 }
 
@@ -129,15 +206,41 @@ pub struct Form {
     pub submit: String,
     /// Asks before it does something that cannot be taken back.
     pub asks: Option<String>,
+    /// Its button stands out. Pages decide it as a whole.
+    pub is_primary: bool,
+    /// The same by the API, for a shell.
+    pub curl: Option<String>,
 }
 
 impl Form {
     pub fn post(name: &str, action: String, fields: Vec<Field>, submit: &str) -> Self {
-        Self { name: name.to_owned(), action, is_get: false, fields, submit: submit.to_owned(), asks: None }
+        Self {
+            name: name.to_owned(),
+            action,
+            is_get: false,
+            fields,
+            submit: submit.to_owned(),
+            asks: None,
+            is_primary: false,
+            curl: None,
+        }
     }
 
     pub fn get(name: &str, action: String, fields: Vec<Field>, submit: &str) -> Self {
         Self { is_get: true, ..Self::post(name, action, fields, submit) }
+    }
+
+    /// Shows the same call of the control API as a command.
+    pub fn curl(mut self, context: &Context, method: &str, path: &str, body: &Value) -> Self {
+        let url = context.public_url.join(path);
+        self.curl = Some(if body.is_null() {
+            format!("curl -X {method} '{url}'")
+        } else {
+            // Quotes inside the JSON text would end the shell's.
+            let body = body.to_string().replace('\'', "'\\''");
+            format!("curl -X {method} '{url}' \\\n  -H 'content-type: application/json' \\\n  -d '{body}'")
+        });
+        self
     }
 
     /// A button behind a question.
@@ -153,6 +256,8 @@ pub struct Field {
     pub hint: Option<String>,
     pub value: String,
     pub error: Option<String>,
+    /// The key of a setting that differs from the configuration, for the button that takes the change back.
+    pub changed: Option<String>,
     pub kind: Kind,
 }
 
@@ -233,6 +338,7 @@ impl FormState {
             hint: None,
             value: self.text_of(form, name).unwrap_or(value),
             error: self.error_of(form, name),
+            changed: None,
             name,
             kind,
         }
@@ -311,6 +417,7 @@ pub fn hidden(name: &'static str, value: impl Into<String>) -> Field {
         hint: None,
         value: value.into(),
         error: None,
+        changed: None,
         kind: Kind::Hidden,
     }
 }

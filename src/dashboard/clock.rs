@@ -1,6 +1,7 @@
 //! The clock.
 
 use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
 
 use super::blocks::{Block, Fact, Form, FormState, Page, Section, hidden};
 use super::{
@@ -12,6 +13,9 @@ use crate::domain::clock::{ClockChange, parse_rfc3339};
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
 use crate::service::clock;
+
+/// The same by the control API.
+const API: &str = "/_emulator/v1/clock";
 
 const FORM: &str = "set";
 
@@ -26,7 +30,7 @@ const STEPS: [(&str, &str); 5] = [
 
 /// `GET /dashboard/clock`
 pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
-    super::show(&build_page(&context, &request, &FormState::default()))
+    super::show(build_page(&context, &request, &FormState::default()))
 }
 
 fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
@@ -48,6 +52,7 @@ fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) 
         &STEPS.map(|(label, s)| (s, label)),
     );
     let advance = Form::post("Advance", path.clone(), vec![choice], "Advance");
+    let advance = advance.curl(context, "PATCH", API, &json!({ "advance_s": 300 }));
     let frozen = if view.frozen { "false" } else { "true" };
     let freeze = Form::post(
         "Freeze",
@@ -55,13 +60,16 @@ fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) 
         vec![hidden("frozen", frozen)],
         if view.frozen { "Unfreeze" } else { "Freeze" },
     );
+    let freeze = freeze.curl(context, "PATCH", API, &json!({ "frozen": !view.frozen }));
     let set = Form::post(
         "Set the time",
         path.clone(),
         vec![form_state.text(FORM, "now", "Time", &view.now).hint("RFC 3339, such as 2030-01-01T00:00:00Z.")],
         "Set",
     );
+    let set = set.curl(context, "PATCH", API, &json!({ "now": view.now }));
     let reset = Form::post("Real time", path, vec![hidden("reset", "on")], "Use real time");
+    let reset = reset.curl(context, "DELETE", API, &Value::Null);
     page.problem = form_state.rest(&["now"]);
     page.sections = vec![
         Section::new("Now", vec![Block::Facts(facts), Block::Form(freeze), Block::Form(reset)]),
@@ -107,7 +115,7 @@ pub async fn change(
         Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/clock", "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&build_page(&context, &request, &form_state)))
+            Ok(show_refused(build_page(&context, &request, &form_state)))
         }
     }
 }

@@ -64,5 +64,5 @@ fn page(request: &HttpRequest, context: &Context) -> HttpResponse {
             vec![Block::Table(Table { columns: &["Call", "What it does"], rows: rows.collect() })],
         ),
     ];
-    super::show(&page)
+    super::show(page)
 }

@@ -10,7 +10,6 @@ use super::{
     redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
-use crate::domain::clock::rfc3339;
 use crate::domain::organization_domain::{DomainType, OrganizationDomain};
 use crate::domain::record_key::RecordKey;
 use crate::runtime::Context;
@@ -30,6 +29,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
     const PAGE: &str = "/dashboard/organizations/{organization_id}/domains";
     config
         .service(endpoint("/organizations/{organization_id}/domains").get(list).post(create).end())
+        .service(endpoint("/organizations/{organization_id}/domains/new").get(new).end())
         .service(
             endpoint("/organizations/{organization_id}/domains/{id}/delete")
                 .post(delete)
@@ -48,14 +48,13 @@ async fn list(
     DashboardContext(context): DashboardContext,
     organization_id: web::Path<String>,
 ) -> PageResult {
-    Ok(super::show(&build_page(&context, &request, &organization_id, &FormState::default()).await?))
+    Ok(super::show(list_page(&context, &request, &organization_id).await?))
 }
 
-async fn build_page(
+async fn list_page(
     context: &Context,
     request: &HttpRequest,
     organization_id: &str,
-    form_state: &FormState,
 ) -> Result<Page, actix_web::Error> {
     let organization =
         organizations::find(context, organization_id).await.map_err(|r| error_page(request, r))?;
@@ -75,18 +74,37 @@ async fn build_page(
         let rows = found.into_iter().map(|domain| row(&context.path(&path), domain));
         Block::Table(Table { columns: &["Domain", "Type", "ID", "Added", "Action"], rows: rows.collect() })
     };
+    let mut page = page(context, request, organizations::HERE, "Domains");
+    page.new = Some(("New domain", context.path(&format!("{path}/new"))));
+    page.sections =
+        vec![Section::new("", vec![organizations::tabs(context, &organization, "domains"), table, pager])];
+    Ok(page)
+}
+
+/// `GET /dashboard/organizations/{organization_id}/domains/new`
+async fn new(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    organization_id: web::Path<String>,
+) -> PageResult {
+    Ok(super::show(new_page(&context, &request, &organization_id, &FormState::default()).await?))
+}
+
+async fn new_page(
+    context: &Context,
+    request: &HttpRequest,
+    organization_id: &str,
+    form_state: &FormState,
+) -> Result<Page, actix_web::Error> {
+    let path = path(organization_id);
     let fields = vec![
         form_state.text(FORM, "domain", "Domain", "").hint("Such as acme.com."),
         form_state.choice(FORM, "domain_type", "Type", DomainType::default().as_str(), &TYPES),
     ];
-    let mut page = page(context, request, organizations::HERE, "Domains");
-    page.problem = form_state.rest(&["domain", "domain_type"]);
     let form = Form::post("New domain", context.path(&path), fields, "Add");
-    page.sections = vec![
-        Section::new("", vec![organizations::links(context, &organization)]),
-        Section::new("Domains", vec![table, pager]),
-        Section::new("New domain", vec![Block::Form(form)]),
-    ];
+    let page = organizations::form_page_of(context, request, organization_id, ("Domains", &path), form);
+    let mut page = page.await?;
+    page.problem = form_state.rest(&["domain", "domain_type"]);
     Ok(page)
 }
 
@@ -102,8 +120,8 @@ fn row(path: &str, domain: OrganizationDomain) -> Row {
         cells: vec![
             Cell::text(domain.name.as_str()),
             Cell::text(domain_type),
-            Cell::text(domain.id),
-            Cell::text(rfc3339(domain.created_at_ms)),
+            Cell::code(domain.id),
+            Cell::time(domain.created_at_ms),
         ],
     }
 }
@@ -120,7 +138,7 @@ async fn create(
         Ok(()) => Ok(redirect_with_flash(&context, &path(&organization_id), "created")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&build_page(&context, &request, &organization_id, &form_state).await?))
+            Ok(show_refused(new_page(&context, &request, &organization_id, &form_state).await?))
         }
     }
 }

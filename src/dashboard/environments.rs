@@ -5,26 +5,20 @@ use serde_json::json;
 
 use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table, hidden};
 use super::{
-    DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
-    show_refused,
+    DashboardContext, PageResult, Posted, error_page, form_page, form_params, one, page, redirect_with_flash,
+    redisplay, show_again, show_refused,
 };
 use crate::http::see_other;
 use crate::runtime::Context;
 use crate::service::environments::{self, CreateEnvironment};
 use crate::service::state::{self, Keep};
 
+const HERE: &str = "/dashboard/environments";
 const FORM: &str = "environment";
 
 /// `GET /dashboard/environments`
 pub async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
-    Ok(super::show(&build_page(&context, &request, &FormState::default()).await?))
-}
-
-async fn build_page(
-    context: &Context,
-    request: &HttpRequest,
-    form_state: &FormState,
-) -> Result<Page, actix_web::Error> {
+    let (context, request) = (&context, &request);
     let query = crate::http::params::query(request).unwrap_or_default();
     let (after, q) = (one(&query, "after"), one(&query, "q"));
     let found = environments::list(context, after, q).await.map_err(|r| error_page(request, r))?;
@@ -51,33 +45,34 @@ async fn build_page(
                     name.unwrap_or_else(|| "Default".to_owned()),
                     format!("{}/dashboard", environment.path_url),
                 ),
-                Cell::text(environment.path_url),
-                Cell::text(environment.client_id.unwrap_or_default()),
-                Cell::text(environment.created_at.unwrap_or_default()),
+                Cell::code(environment.path_url),
+                Cell::code(environment.client_id.unwrap_or_default()),
+                Cell { is_time: true, ..Cell::text(environment.created_at.unwrap_or_default()) },
             ],
         }
     });
     let table = Table { columns: &["Name", "URL", "Client ID", "Created", "Action"], rows: rows.collect() };
+    let search = FormState::default().search("search", "q", "Name", q);
+    page.search = Some(Form::get("Search", context.path(HERE), vec![search], "Search"));
+    page.new = Some(("New environment", context.path("/dashboard/environments/new")));
+    page.sections = vec![Section::new("", vec![Block::Table(table), Block::Pager { next }])];
+    Ok(super::show(page))
+}
+
+/// `GET /dashboard/environments/new`
+pub async fn new(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(new_page(&context, &request, &FormState::default()))
+}
+
+fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let field = form_state
         .text(FORM, "name", "Name", "")
         .hint("Letters, digits and hyphens. Leave empty for a random name.");
+    let form = Form::post("New environment", context.path(HERE), vec![field], "Create");
+    let form = form.curl(context, "POST", "/_emulator/v1/environments", &json!({ "name": "test-1" }));
+    let mut page = form_page(context, request, HERE, ("Environments", HERE), form);
     page.problem = form_state.rest(&["name"]);
-    let search = FormState::default().search("filter", "q", "Name", q);
-    let filter = Form::get("Filter", context.path("/dashboard/environments"), vec![search], "Show");
-    let filter = Block::Form(filter);
-    page.sections = vec![
-        Section::new("All", vec![filter, Block::Table(table), Block::Pager { next }]),
-        Section::new(
-            "New environment",
-            vec![Block::Form(Form::post(
-                "New environment",
-                context.path("/dashboard/environments"),
-                vec![field],
-                "Create",
-            ))],
-        ),
-    ];
-    Ok(page)
+    page
 }
 
 /// `POST /dashboard/environments`
@@ -90,10 +85,9 @@ pub async fn create(
     let name = Some(one(&params, "name").to_owned()).filter(|n| !n.is_empty());
     match environments::create(&context, CreateEnvironment { name, ..CreateEnvironment::default() }).await {
         Ok(made) => Ok(see_other(&format!("{}/dashboard?done=created", made.path_url))),
-        Err(refused) => {
-            let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&build_page(&context, &request, &form_state).await?))
-        }
+        Err(refused) => show_again(&request, (FORM, &params), refused, |form_state| {
+            new_page(&context, &request, form_state)
+        }),
     }
 }
 
@@ -114,7 +108,7 @@ pub async fn delete(
 
 /// `GET /dashboard/state`
 pub async fn state(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
-    super::show(&state_page(&context, &request, &FormState::default()).await)
+    super::show(state_page(&context, &request, &FormState::default()).await)
 }
 
 const SEED: &str = "seed";
@@ -185,7 +179,7 @@ pub async fn change_state(
                 Ok(()) => Ok(redirect_with_flash(&context, "/dashboard/users", "created")),
                 Err(refused) => {
                     let form_state = redisplay(&request, SEED, &params, refused)?;
-                    Ok(show_refused(&state_page(&context, &request, &form_state).await))
+                    Ok(show_refused(state_page(&context, &request, &form_state).await))
                 }
             }
         }

@@ -1,13 +1,13 @@
 //! Faults on purpose.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table, hidden};
 use super::listing::Listing;
 use super::{
-    DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
-    show_refused,
+    DashboardContext, PageResult, Posted, error_page, form_page, form_params, one, page, redirect_with_flash,
+    show_again,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::fault::FaultRule;
@@ -15,6 +15,7 @@ use crate::runtime::Context;
 use crate::service::changes::ControlError;
 use crate::service::{faults, settings};
 
+const HERE: &str = "/dashboard/faults";
 const FORM: &str = "fault";
 const NAMES: &[&str] = &[
     "method",
@@ -49,15 +50,7 @@ const EFFECTS: [(&str, &str); 15] = [
 
 /// `GET /dashboard/faults`
 pub async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
-    Ok(super::show(&build_page(&context, &request, &FormState::default()).await?))
-}
-
-async fn build_page(
-    context: &Context,
-    request: &HttpRequest,
-    form_state: &FormState,
-) -> Result<Page, actix_web::Error> {
-    const HERE: &str = "/dashboard/faults";
+    let (context, request) = (&context, &request);
     let all = faults::list(context).await.map_err(|f| error_page(request, f.into()))?;
     let listing = Listing::of(request);
     let mut found = listing.of_all(all, |fault| {
@@ -88,6 +81,18 @@ async fn build_page(
             rows: rows.collect(),
         })
     };
+    page.search = listing.search(context, HERE, "Path, method or effect");
+    page.new = Some(("New rule", context.path("/dashboard/faults/new")));
+    page.sections = vec![Section::new("", vec![table, pager]), built_in_section(context)];
+    Ok(super::show(page))
+}
+
+/// `GET /dashboard/faults/new`
+pub async fn new(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(new_page(&context, &request, &FormState::default()))
+}
+
+fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let fields = vec![
         form_state.text(FORM, "method", "HTTP method", "").hint("Leave empty for any."),
         form_state
@@ -108,13 +113,12 @@ async fn build_page(
         form_state.text(FORM, "probability", "Probability", "").hint("0 to 1. Leave empty for always."),
         form_state.number(FORM, "latency_ms", "Delay (milliseconds)", ""),
     ];
+    let body = json!({ "match": { "path": "/oauth/token" }, "count": 1, "effect": { "kind": "status", "status": 503 } });
+    let form = Form::post("New rule", context.path(HERE), fields, "Create");
+    let form = form.curl(context, "POST", "/_emulator/v1/faults", &body);
+    let mut page = form_page(context, request, HERE, ("Faults", HERE), form);
     page.problem = form_state.rest(NAMES);
-    page.sections = vec![
-        Section::new("Rules", vec![listing.search(context, HERE, "Path, method or effect"), table, pager]),
-        built_in_section(context),
-        Section::new("New rule", vec![Block::Form(Form::post("New rule", path, fields, "Create"))]),
-    ];
-    Ok(page)
+    page
 }
 
 /// Addresses that cause outcomes, and the switch for them.
@@ -232,10 +236,9 @@ pub async fn create(
     };
     match outcome {
         Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/faults", "created")),
-        Err(refused) => {
-            let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&build_page(&context, &request, &form_state).await?))
-        }
+        Err(refused) => show_again(&request, (FORM, &params), refused, |form_state| {
+            new_page(&context, &request, form_state)
+        }),
     }
 }
 

@@ -68,18 +68,18 @@ pub async fn list(request: HttpRequest, DashboardContext(context): DashboardCont
             let status = row.status;
             Row::new(vec![
                 Cell::link(who, context.path(&format!("/dashboard/flows/{}", row.id))),
-                Cell { text: status.as_str().to_owned(), href: None, tone: tone_of(status) },
+                Cell { tone: tone_of(status), ..Cell::text(status.as_str()) },
                 Cell::text(text_of(&row.last_event)),
-                Cell::text(rfc3339(row.started_at_ms)),
+                Cell::time(row.started_at_ms),
             ])
         });
         Block::Table(Table { columns: &["User", "Status", "Last event", "Started"], rows: rows.collect() })
     };
     page.sections = vec![Section::new("Sign-ins", vec![Block::Form(form), table, Block::Pager { next }])];
-    Ok(super::show(&page))
+    Ok(super::show(page))
 }
 
-fn tone_of(status: FlowStatus) -> &'static str {
+pub(super) fn tone_of(status: FlowStatus) -> &'static str {
     match status {
         FlowStatus::Success => "fine",
         FlowStatus::Failed => "wrong",
@@ -123,7 +123,7 @@ pub async fn show(
         Section::new("", vec![Block::Facts(facts)]),
         Section::new("Timeline", vec![Block::Timeline(moments.collect())]),
     ];
-    Ok(super::show(&page))
+    Ok(super::show(page))
 }
 
 fn plain(value: &Value) -> String {
@@ -160,5 +160,5 @@ pub async fn other_browser(
     page.lead = Some(text.to_owned());
     let links = vec![("Back to the email".to_owned(), context.path(&format!("/_emulator/inbox/{id}")))];
     page.sections = vec![Section::new("", vec![Block::Links(links)])];
-    Ok(super::show(&page))
+    Ok(super::show(page))
 }

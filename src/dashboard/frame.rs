@@ -4,6 +4,7 @@
 use actix_web::{HttpMessage as _, HttpRequest};
 
 use super::{DashboardContext, PageResult, Posted, error_page, form_params, one, redirect_with_flash};
+use crate::domain::clock::rfc3339;
 use crate::domain::environment::Environment;
 use crate::http::render;
 use crate::http::views::{EnvironmentLink, Layout, Navigation, NavigationGroup, StatusEntry};
@@ -82,6 +83,7 @@ pub fn layout(context: &Context, request: &HttpRequest, title: &str, current: &'
             environments: facts.environments,
             status: facts.status,
             may_sign_out: matches!(context.runtime.server.control, Access::Token(_)),
+            now: rfc3339(context.now_ms()),
             problems: saved.problems,
             needs_restart,
         }),

@@ -1,13 +1,13 @@
 //! Interceptors: who is asked, what they said, and a call to try them.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
 use super::{
-    DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
-    show_with,
+    DashboardContext, PageResult, Posted, error_page, form_page, form_params, one, page, redirect_with_flash,
+    redisplay, show_again, show_with,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::interceptor::{CallResult, FailurePolicy, TriggerPoint};
@@ -42,14 +42,7 @@ fn path_of(context: &Context, id: &str, rest: &str) -> String {
 
 /// `GET /dashboard/interceptors`
 pub async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
-    Ok(super::show(&list_page(&context, &request, &FormState::default()).await?))
-}
-
-async fn list_page(
-    context: &Context,
-    request: &HttpRequest,
-    form_state: &FormState,
-) -> Result<Page, actix_web::Error> {
+    let (context, request) = (&context, &request);
     let found = interceptors::list(context).await.map_err(|r| error_page(request, r))?;
     let calls = calls(context, request, None).await?;
     let mut page = page(context, request, PATH, "Interceptors");
@@ -69,14 +62,21 @@ async fn list_page(
         });
         Block::Table(Table { columns: &["Interceptor", "Trigger", "URL", "Status"], rows: rows.collect() })
     };
-    page.problem = form_state.rest(NAMES);
+    page.new = Some(("New interceptor", context.path("/dashboard/interceptors/new")));
+    page.sections = vec![Section::new("", vec![table]), Section::new("Calls", vec![calls])];
+    Ok(super::show(page))
+}
+
+/// `GET /dashboard/interceptors/new`
+pub async fn new(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(new_page(&context, &request, &FormState::default()))
+}
+
+fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let form = Form::post("New interceptor", context.path(PATH), fields(form_state, None), "Create");
-    page.sections = vec![
-        Section::new("Interceptors", vec![table]),
-        Section::new("New interceptor", vec![Block::Form(form)]),
-        Section::new("Calls", vec![calls]),
-    ];
-    Ok(page)
+    let mut page = form_page(context, request, PATH, ("Interceptors", PATH), form);
+    page.problem = form_state.rest(NAMES);
+    page
 }
 
 fn fields(form_state: &FormState, shown: Option<&InterceptorView>) -> Vec<Field> {
@@ -129,10 +129,9 @@ pub async fn create(
     let params = form_params(&request, form)?;
     match create_typed(&context, &params).await {
         Ok(made) => Ok(redirect_with_flash(&context, &format!("{PATH}/{}", made.id), "created")),
-        Err(refused) => {
-            let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &list_page(&context, &request, &form_state).await?))
-        }
+        Err(refused) => show_again(&request, (FORM, &params), refused, |form_state| {
+            new_page(&context, &request, form_state)
+        }),
     }
 }
 
@@ -157,7 +156,7 @@ pub async fn show(
     DashboardContext(context): DashboardContext,
     id: web::Path<String>,
 ) -> PageResult {
-    Ok(super::show(&one_page(&context, &request, &id, &FormState::default(), vec![]).await?))
+    Ok(super::show(one_page(&context, &request, &id, &FormState::default(), vec![]).await?))
 }
 
 async fn one_page(
@@ -211,7 +210,7 @@ pub async fn save(
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
             let page = one_page(&context, &request, &id, &form_state, vec![]).await?;
-            Ok(show_with(StatusCode::BAD_REQUEST, &page))
+            Ok(show_with(StatusCode::BAD_REQUEST, page))
         }
     }
 }
@@ -225,7 +224,7 @@ pub async fn test(
     let tested = interceptors::test(&context, &id, TestInterceptor::default()).await;
     let tested = tested.map_err(|r| error_page(&request, r))?;
     let page = one_page(&context, &request, &id, &FormState::default(), test_sections(tested)).await?;
-    Ok(super::show(&page))
+    Ok(super::show(page))
 }
 
 fn test_sections(tested: InterceptorTest) -> Vec<Section> {

@@ -79,9 +79,9 @@ impl Listing {
         }
     }
 
-    pub fn search(&self, context: &Context, path: &str, label: &str) -> Block {
+    pub fn search(&self, context: &Context, path: &str, label: &str) -> Option<Form> {
         let field = FormState::default().search("search", "q", label, self.q.as_str());
-        Block::Form(Form::get("Search", context.path(path), vec![field], "Search"))
+        Some(Form::get("Search", context.path(path), vec![field], "Search"))
     }
 }
 

@@ -42,6 +42,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         |rest: &str| endpoint(&format!("/organizations/{{organization_id}}/members/{{user_id}}{rest}"));
     config
         .service(endpoint("/organizations/{organization_id}/members").get(list).post(create).end())
+        .service(endpoint("/organizations/{organization_id}/members/new").get(new).end())
         .service(member("").get(show).end())
         .service(member("/roles").post(give_role).shown_at(MEMBER_PAGE).end())
         .service(member("/roles/{role_name}/remove").post(remove_role).shown_at(MEMBER_PAGE).end())
@@ -117,14 +118,13 @@ async fn list(
     DashboardContext(context): DashboardContext,
     organization_id: web::Path<String>,
 ) -> PageResult {
-    Ok(super::show(&list_page(&context, &request, &organization_id, &FormState::default()).await?))
+    Ok(super::show(list_page(&context, &request, &organization_id).await?))
 }
 
 async fn list_page(
     context: &Context,
     request: &HttpRequest,
     organization_id: &str,
-    form_state: &FormState,
 ) -> Result<Page, actix_web::Error> {
     let organization =
         organizations::find(context, organization_id).await.map_err(|r| error_page(request, r))?;
@@ -135,31 +135,48 @@ async fn list_page(
     let path_here = list_path(organization_id);
     let pager = listing.token_pager(context, &path_here, &found.next_page_token);
     let table = if found.records.is_empty() {
-        listing.empty("No members yet", "Members come by sign-up, by invitation, or from the form below.")
+        listing.empty("No members yet", "Members come by sign-up, by invitation, or by New member.")
     } else {
         let rows = found.records.iter().filter_map(|user| member_row(context, organization_id, user));
         let columns = &["Email", "Name", "Status", "Roles", "Since"];
         Block::Table(Table { columns, rows: rows.collect() })
     };
+    let mut page = page(context, request, organizations::HERE, "Members");
+    page.search = listing.search(context, &path_here, "Email, ID or external ID");
+    page.new = Some(("New member", context.path(&format!("{path_here}/new"))));
+    page.sections =
+        vec![Section::new("", vec![organizations::tabs(context, &organization, "members"), table, pager])];
+    Ok(page)
+}
+
+/// `GET /dashboard/organizations/{organization_id}/members/new`
+async fn new(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    organization_id: web::Path<String>,
+) -> PageResult {
+    Ok(super::show(new_page(&context, &request, &organization_id, &FormState::default()).await?))
+}
+
+async fn new_page(
+    context: &Context,
+    request: &HttpRequest,
+    organization_id: &str,
+    form_state: &FormState,
+) -> Result<Page, actix_web::Error> {
+    let list = list_path(organization_id);
     let mut fields = vec![
         form_state.text(MEMBER, "email", "Email address", ""),
         form_state.text(MEMBER, "given_name", "Given name", ""),
         form_state.text(MEMBER, "family_name", "Family name", ""),
     ];
     fields.extend(new_fields(form_state, MEMBER));
-    let form = Form::post("New member", context.path(&path_here), fields, "Add");
-    let about =
-        Block::Text("This makes a new user. To add one that exists, go to the user's page.".to_owned());
-    let mut page = page(context, request, organizations::HERE, "Members");
+    let form = Form::post("New member", context.path(&list), fields, "Add");
+    let page = organizations::form_page_of(context, request, organization_id, ("Members", &list), form);
+    let mut page = page.await?;
     page.problem = form_state.rest(NAMES);
-    page.sections = vec![
-        Section::new("", vec![organizations::links(context, &organization)]),
-        Section::new(
-            "Members",
-            vec![listing.search(context, &path_here, "Email, ID or external ID"), table, pager],
-        ),
-        Section::new("New member", vec![about, Block::Form(form)]),
-    ];
+    let about = "This makes a new user. To add one that exists, go to the user's page.";
+    page.sections.insert(0, Section::new("", vec![Block::Text(about.to_owned())]));
     Ok(page)
 }
 
@@ -170,7 +187,7 @@ fn member_row(context: &Context, organization_id: &str, user: &User) -> Option<R
         Cell::text(user.profile.full_name().unwrap_or_default()),
         status_cell(membership, context.now_ms()),
         Cell::text(role_names(membership)),
-        Cell::text(rfc3339(membership.created_at_ms)),
+        Cell::time(membership.created_at_ms),
     ]))
 }
 
@@ -186,7 +203,7 @@ async fn create(
         Ok((user_id, done)) => Ok(redirect_with_flash(&context, &path(&organization_id, &user_id), done)),
         Err(refused) => {
             let form_state = redisplay(&request, MEMBER, &params, refused)?;
-            Ok(show_refused(&list_page(&context, &request, &organization_id, &form_state).await?))
+            Ok(show_refused(new_page(&context, &request, &organization_id, &form_state).await?))
         }
     }
 }
@@ -214,7 +231,7 @@ async fn create_member(
 
 /// `GET /dashboard/organizations/{organization_id}/members/{user_id}`
 async fn show(request: HttpRequest, DashboardContext(context): DashboardContext, ids: Ids) -> PageResult {
-    Ok(super::show(&member_page(&context, &request, &ids, &FormState::default()).await?))
+    Ok(super::show(member_page(&context, &request, &ids, &FormState::default()).await?))
 }
 
 async fn member_page(
@@ -284,13 +301,13 @@ fn facts(membership: &Membership, now_ms: UnixMs) -> Vec<Fact> {
     let mut facts = vec![
         Fact::text("Status", status_cell(membership, now_ms).text),
         Fact::text("Joined", joined),
-        Fact::text("Since", rfc3339(membership.created_at_ms)),
+        Fact::time("Since", membership.created_at_ms),
     ];
     let Some(invitation) = &membership.invitation else { return facts };
     facts.extend(invitation.inviter_email.as_ref().map(|email| Fact::text("Invited by", email)));
     facts.push(match invitation.accepted_at_ms {
-        Some(accepted_at_ms) => Fact::text("Accepted", rfc3339(accepted_at_ms)),
-        None => Fact::text("Invitation expires", rfc3339(invitation.expires_at_ms)),
+        Some(accepted_at_ms) => Fact::time("Accepted", accepted_at_ms),
+        None => Fact::time("Invitation expires", invitation.expires_at_ms),
     });
     if let Some(resent_at_ms) = invitation.resent_at_ms {
         let text = format!("{}, last at {}", invitation.resent_count, rfc3339(resent_at_ms));
@@ -356,7 +373,7 @@ async fn done_or_refused(
         Ok(done) => Ok(redirect_with_flash(context, &path(&ids.0, &ids.1), done)),
         Err(refused) => {
             let form_state = redisplay(request, form, params, refused)?;
-            Ok(show_refused(&member_page(context, request, ids, &form_state).await?))
+            Ok(show_refused(member_page(context, request, ids, &form_state).await?))
         }
     }
 }

@@ -65,10 +65,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(endpoint("/sign-out").post(sign_out).shown_at("/dashboard").end())
             .service(endpoint("/inbox/{id}/other-browser").get(flows::other_browser).end())
             .service(endpoint("/settings").get(settings::show).post(settings::save).end())
+            .service(endpoint("/settings/reset").post(settings::reset).shown_at("/dashboard/settings").end())
             .service(
                 endpoint("/methods").get(passwordless_settings::show).post(passwordless_settings::save).end(),
             )
             .service(endpoint("/applications").get(applications::list).post(applications::create).end())
+            .service(endpoint("/applications/new").get(applications::new).end())
             .service(endpoint("/applications/{id}").get(applications::show).post(applications::save).end())
             .service(
                 endpoint("/applications/{id}/delete")
@@ -92,6 +94,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
             .service(endpoint("/token-template").get(token_template::show).post(token_template::act).end())
             .service(endpoint("/interceptors").get(interceptors::list).post(interceptors::create).end())
+            .service(endpoint("/interceptors/new").get(interceptors::new).end())
             .service(endpoint("/interceptors/{id}").get(interceptors::show).post(interceptors::save).end())
             .service(
                 endpoint("/interceptors/{id}/test")
@@ -113,6 +116,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             )
             .service(endpoint("/clock").get(clock::show).post(clock::change).end())
             .service(endpoint("/faults").get(faults::list).post(faults::create).end())
+            .service(endpoint("/faults/new").get(faults::new).end())
             .service(
                 endpoint("/faults/addresses")
                     .post(faults::switch_addresses)
@@ -121,6 +125,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             )
             .service(endpoint("/faults/{id}/delete").post(faults::delete).shown_at("/dashboard/faults").end())
             .service(endpoint("/webhooks").get(webhooks::list).post(webhooks::create).end())
+            .service(endpoint("/webhooks/new").get(webhooks::new).end())
             .service(endpoint("/webhooks/{id}").get(webhooks::show).post(webhooks::save).end())
             .service(
                 endpoint("/webhooks/{id}/delete")
@@ -148,6 +153,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             )
             .service(endpoint("/webhooks/{id}/deliveries/{event_id}").get(webhooks::delivery).end())
             .service(endpoint("/environments").get(environments::list).post(environments::create).end())
+            .service(endpoint("/environments/new").get(environments::new).end())
             .service(
                 endpoint("/environments/{name}/delete")
                     .post(environments::delete)
@@ -194,6 +200,10 @@ fn page(context: &Context, request: &HttpRequest, current: &'static str, title: 
         done: done(request),
         problem: None,
         lead: None,
+        back: None,
+        search: None,
+        new: None,
+        reset: None,
         sections: vec![],
     }
 }
@@ -213,6 +223,7 @@ fn done(request: &HttpRequest) -> Option<&'static str> {
         "invited" => "Invitation sent.",
         "resent" => "Invitation sent again.",
         "removed" => "Removed from the organization.",
+        "configured" => "Reset to the configuration.",
         "real_time" => "The clock shows real time again.",
         "faults_deleted" => "All faults are deleted.",
         "invalidated" => "The token is invalid now.",
@@ -221,16 +232,31 @@ fn done(request: &HttpRequest) -> Option<&'static str> {
     })
 }
 
-fn show(page: &Page) -> HttpResponse {
+/// A page of its own for one form, which makes something of the list that it goes back to.
+fn form_page(
+    context: &Context,
+    request: &HttpRequest,
+    current: &'static str,
+    (list, path): (&str, &str),
+    form: Form,
+) -> Page {
+    let mut page = page(context, request, current, &form.name);
+    page.back = Some((list.to_owned(), context.path(path)));
+    page.sections = vec![Section::new("", vec![Block::Form(form)])];
+    page
+}
+
+fn show(page: Page) -> HttpResponse {
     show_with(StatusCode::OK, page)
 }
 
-fn show_with(status: StatusCode, page: &Page) -> HttpResponse {
-    render::page(status, page)
+fn show_with(status: StatusCode, mut page: Page) -> HttpResponse {
+    page.mark_primary();
+    render::page(status, &page)
 }
 
 /// A page with what is wrong in one of its forms.
-fn show_refused(page: &Page) -> HttpResponse {
+fn show_refused(page: Page) -> HttpResponse {
     show_with(StatusCode::BAD_REQUEST, page)
 }
 
@@ -246,6 +272,16 @@ fn form_params(request: &HttpRequest, form: Posted) -> Result<Parameters, actix_
         let text = format!("{error}.");
         end_with(Problem::new(error.status(), "invalid_request", "Invalid form", text).page(request))
     })
+}
+
+/// The page of a form that was refused, as it is built with what was typed and what is wrong with it.
+fn show_again(
+    request: &HttpRequest,
+    (form, params): (&'static str, &Parameters),
+    refused: ControlError,
+    build_page: impl FnOnce(&FormState) -> Page,
+) -> PageResult {
+    Ok(show_refused(build_page(&redisplay(request, form, params, refused)?)))
 }
 
 /// What a refused form is shown again with; everything else ends the request.
@@ -289,11 +325,11 @@ async fn sign_in_page(request: HttpRequest, Ctx(context): Ctx) -> HttpResponse {
         Access::Token(_) => {
             let query = params::query(&request).unwrap_or_default();
             if !matches!(query.one("error"), Ok(Some("wrong_token"))) {
-                return show(&asking(&context, &request, &FormState::default()));
+                return show(asking(&context, &request, &FormState::default()));
             }
             let error = FieldError::new("token", "Incorrect token.");
             let form_state = FormState::new("sign-in", &Parameters::default(), vec![error]);
-            show_with(StatusCode::UNAUTHORIZED, &asking(&context, &request, &form_state))
+            show_with(StatusCode::UNAUTHORIZED, asking(&context, &request, &form_state))
         }
         Access::Open | Access::Off => see_other(&context.public_url.join("/dashboard")),
     }

@@ -11,7 +11,6 @@ use super::{
     redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
-use crate::domain::clock::rfc3339;
 use crate::domain::metadata::MetadataLimits;
 use crate::domain::organization_client::{
     CustomClaim, OrganizationClient, OrganizationClientChange, OrganizationClientSecret,
@@ -39,6 +38,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         |rest: &str| endpoint(&format!("/organizations/{{organization_id}}/clients/{{client_id}}{rest}"));
     config
         .service(endpoint("/organizations/{organization_id}/clients").get(list).post(create).end())
+        .service(endpoint("/organizations/{organization_id}/clients/new").get(new).end())
         .service(client("").get(show).post(save).end())
         .service(client("/secrets").post(add_secret).shown_at(CLIENT_PAGE).end())
         .service(client("/secrets/{secret_id}/delete").post(delete_secret).shown_at(CLIENT_PAGE).end())
@@ -59,14 +59,13 @@ async fn list(
     DashboardContext(context): DashboardContext,
     organization_id: web::Path<String>,
 ) -> PageResult {
-    Ok(super::show(&list_page(&context, &request, &organization_id, &FormState::default()).await?))
+    Ok(super::show(list_page(&context, &request, &organization_id).await?))
 }
 
 async fn list_page(
     context: &Context,
     request: &HttpRequest,
     organization_id: &str,
-    form_state: &FormState,
 ) -> Result<Page, actix_web::Error> {
     let organization =
         organizations::find(context, organization_id).await.map_err(|r| error_page(request, r))?;
@@ -83,21 +82,40 @@ async fn list_page(
             let path = path(&(client.organization_id.clone(), client.id.clone()));
             Row::new(vec![
                 Cell::link(name_of(&client), context.path(&path)),
-                Cell::text(client.id),
+                Cell::code(client.id),
                 Cell::text(client.scopes.join(" ")),
-                Cell::text(rfc3339(client.created_at_ms)),
+                Cell::time(client.created_at_ms),
             ])
         });
         Block::Table(Table { columns: &["Name", "Client ID", "Scopes", "Created"], rows: rows.collect() })
     };
     let mut page = page(context, request, organizations::HERE, "M2M clients");
-    page.problem = form_state.rest(NAMES);
+    page.new = Some(("New client", context.path(&format!("{here}/new"))));
+    page.sections =
+        vec![Section::new("", vec![organizations::tabs(context, &organization, "clients"), table, pager])];
+    Ok(page)
+}
+
+/// `GET /dashboard/organizations/{organization_id}/clients/new`
+async fn new(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    organization_id: web::Path<String>,
+) -> PageResult {
+    Ok(super::show(new_page(&context, &request, &organization_id, &FormState::default()).await?))
+}
+
+async fn new_page(
+    context: &Context,
+    request: &HttpRequest,
+    organization_id: &str,
+    form_state: &FormState,
+) -> Result<Page, actix_web::Error> {
+    let here = list_path(organization_id);
     let form = Form::post("New client", context.path(&here), client_fields(form_state, None), "Create");
-    page.sections = vec![
-        Section::new("", vec![organizations::links(context, &organization)]),
-        Section::new("M2M clients", vec![table, pager]),
-        Section::new("New client", vec![Block::Form(form)]),
-    ];
+    let page = organizations::form_page_of(context, request, organization_id, ("M2M clients", &here), form);
+    let mut page = page.await?;
+    page.problem = form_state.rest(NAMES);
     Ok(page)
 }
 
@@ -172,7 +190,7 @@ async fn create(
         }
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&list_page(&context, &request, &organization_id, &form_state).await?))
+            Ok(show_refused(new_page(&context, &request, &organization_id, &form_state).await?))
         }
     }
 }
@@ -193,12 +211,12 @@ async fn show_secret(
     ];
     page.done = Some("Created.");
     page.sections.insert(0, Section::new("New secret", vec![Block::Text(about), Block::Facts(facts)]));
-    Ok(super::show(&page))
+    Ok(super::show(page))
 }
 
 /// `GET /dashboard/organizations/{organization_id}/clients/{client_id}`
 async fn show(request: HttpRequest, DashboardContext(context): DashboardContext, ids: Ids) -> PageResult {
-    Ok(super::show(&client_page(&context, &request, &ids, &FormState::default()).await?))
+    Ok(super::show(client_page(&context, &request, &ids, &FormState::default()).await?))
 }
 
 async fn client_page(
@@ -213,8 +231,8 @@ async fn client_page(
     let here = context.path(&path(ids));
     let facts = vec![
         Fact::code("Client ID", &client.id),
-        Fact::text("Created", rfc3339(client.created_at_ms)),
-        Fact::text("Changed", rfc3339(client.updated_at_ms)),
+        Fact::time("Created", client.created_at_ms),
+        Fact::time("Changed", client.updated_at_ms),
     ];
     let links = vec![
         ("All M2M clients".to_owned(), context.path(&list_path(&ids.0))),
@@ -246,7 +264,7 @@ fn secret_table(client: &OrganizationClient, here: &str) -> Block {
         cells: vec![
             Cell::text(format!("…{}", secret.suffix)),
             Cell::text(&secret.id),
-            Cell::text(rfc3339(secret.created_at_ms)),
+            Cell::time(secret.created_at_ms),
         ],
     });
     Block::Table(Table { columns: &["Secret", "ID", "Created", "Action"], rows: rows.collect() })
@@ -261,7 +279,7 @@ async fn refused_page(
     refused: ControlError,
 ) -> PageResult {
     let form_state = redisplay(request, form, params, refused)?;
-    Ok(show_refused(&client_page(context, request, ids, &form_state).await?))
+    Ok(show_refused(client_page(context, request, ids, &form_state).await?))
 }
 
 /// `POST /dashboard/organizations/{organization_id}/clients/{client_id}`

@@ -1,16 +1,16 @@
 //! Organizations, with their settings. What belongs to one has pages of its own: members, roles, domains, clients, tokens.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::{FormReader, shown_texts};
 use super::listing::Listing;
 use super::{
-    DashboardContext, PageResult, Posted, endpoint, error_page, form_params, page, redirect_with_flash,
-    redisplay, show_refused,
+    DashboardContext, PageResult, Posted, endpoint, error_page, form_page, form_params, page,
+    redirect_with_flash, redisplay, show_again, show_refused,
 };
 use crate::domain::authorization::Parameters;
-use crate::domain::clock::rfc3339;
 use crate::domain::metadata::MetadataLimits;
 use crate::domain::organization::{
     Feature, Organization, OrganizationChange, Region, SessionPolicyChange, TimeUnit, Timeout, bad_slug,
@@ -49,6 +49,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
     const ORGANIZATION_PAGE: &str = "/dashboard/organizations/{id}";
     config
         .service(endpoint("/organizations").get(list).post(create).end())
+        .service(endpoint("/organizations/new").get(new).end())
         .service(endpoint("/organizations/{id}").get(show).post(save).end())
         .service(
             endpoint("/organizations/{id}/session-policy")
@@ -84,8 +85,22 @@ pub async fn named(context: &Context, text: &str) -> Result<Organization, Contro
     Err(ControlError::field("organization_id", "is neither ID nor external ID of an organization"))
 }
 
-/// The pages of an organization.
-pub fn links(context: &Context, organization: &Organization) -> Block {
+/// The page of a form for something that belongs to an organization: the list, by name and path, shows it then.
+pub async fn form_page_of(
+    context: &Context,
+    request: &HttpRequest,
+    id: &str,
+    list: (&str, &str),
+    form: Form,
+) -> Result<Page, actix_web::Error> {
+    let organization = find(context, id).await.map_err(|r| error_page(request, r))?;
+    let mut page = form_page(context, request, HERE, list, form);
+    page.lead = Some(format!("For {}.", organization.display_name));
+    Ok(page)
+}
+
+/// The pages of an organization, of which `current` is open.
+pub fn tabs(context: &Context, organization: &Organization, current: &str) -> Block {
     let path = context.path(&path(&organization.id));
     let pages = [
         ("Members", "members"),
@@ -94,21 +109,14 @@ pub fn links(context: &Context, organization: &Organization) -> Block {
         ("M2M clients", "clients"),
         ("API tokens", "tokens"),
     ];
-    let mut links = vec![(organization.display_name.clone(), path.clone())];
-    links.extend(pages.map(|(name, last)| (name.to_owned(), format!("{path}/{last}"))));
-    Block::Links(links)
+    let mut tabs = vec![(organization.display_name.clone(), path.clone(), current.is_empty())];
+    tabs.extend(pages.map(|(name, last)| (name.to_owned(), format!("{path}/{last}"), last == current)));
+    Block::Tabs { name: organization.display_name.clone(), tabs }
 }
 
 /// `GET /dashboard/organizations`
 async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
-    Ok(super::show(&list_page(&context, &request, &FormState::default()).await?))
-}
-
-async fn list_page(
-    context: &Context,
-    request: &HttpRequest,
-    form_state: &FormState,
-) -> Result<Page, actix_web::Error> {
+    let (context, request) = (&context, &request);
     let listing = Listing::of(request);
     let found = organizations::listed(context, &listing.filter()).await;
     let mut found = found.map_err(|failure| error_page(request, failure.into()))?;
@@ -121,13 +129,25 @@ async fn list_page(
             let organization = listed.organization;
             Row::new(vec![
                 Cell::link(organization.display_name, context.path(&path(&organization.id))),
-                Cell::text(organization.id),
+                Cell::code(organization.id),
                 Cell::text(organization.external_id.unwrap_or_default()),
                 Cell::text(listed.members.to_string()),
             ])
         });
         Block::Table(Table { columns: &["Name", "ID", "External ID", "Members"], rows: rows.collect() })
     };
+    page.search = listing.search(context, HERE, "Name or external ID");
+    page.new = Some(("New organization", context.path("/dashboard/organizations/new")));
+    page.sections = vec![Section::new("", vec![table, pager])];
+    Ok(super::show(page))
+}
+
+/// `GET /dashboard/organizations/new`
+async fn new(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(new_page(&context, &request, &FormState::default()))
+}
+
+fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let mut fields = organization_fields(form_state, None);
     let regions = [Region::Us, Region::Eu].map(|region| (region.as_str(), region.as_str()));
     fields.push(form_state.choice(
@@ -137,13 +157,12 @@ async fn list_page(
         Region::default().as_str(),
         &regions,
     ));
-    page.problem = form_state.rest(NAMES);
     let form = Form::post("New organization", context.path(HERE), fields, "Create");
-    page.sections = vec![
-        Section::new("All", vec![listing.search(context, HERE, "Name or external ID"), table, pager]),
-        Section::new("New organization", vec![Block::Form(form)]),
-    ];
-    Ok(page)
+    let body = json!({ "display_name": "Acme", "external_id": "acme-1" });
+    let form = form.curl(context, "POST", "/_emulator/v1/api/organizations", &body);
+    let mut page = form_page(context, request, HERE, ("Organizations", HERE), form);
+    page.problem = form_state.rest(NAMES);
+    page
 }
 
 fn organization_fields(form_state: &FormState, organization: Option<&Organization>) -> Vec<Field> {
@@ -187,10 +206,9 @@ async fn create(
     let params = form_params(&request, form)?;
     match create_organization(&context, &params).await {
         Ok(made) => Ok(redirect_with_flash(&context, &path(&made.id), "created")),
-        Err(refused) => {
-            let form_state = redisplay(&request, ORGANIZATION, &params, refused)?;
-            Ok(show_refused(&list_page(&context, &request, &form_state).await?))
-        }
+        Err(refused) => show_again(&request, (ORGANIZATION, &params), refused, |form_state| {
+            new_page(&context, &request, form_state)
+        }),
     }
 }
 
@@ -213,7 +231,7 @@ async fn show(
     DashboardContext(context): DashboardContext,
     id: web::Path<String>,
 ) -> PageResult {
-    Ok(super::show(&organization_page(&context, &request, &id, &FormState::default()).await?))
+    Ok(super::show(organization_page(&context, &request, &id, &FormState::default()).await?))
 }
 
 async fn organization_page(
@@ -224,13 +242,14 @@ async fn organization_page(
 ) -> Result<Page, actix_web::Error> {
     let organization = find(context, id).await.map_err(|r| error_page(request, r))?;
     let mut page = page(context, request, HERE, &organization.display_name);
+    page.back = Some(("Organizations".to_owned(), context.path(HERE)));
     page.problem = form_state.rest(NAMES);
     let path = context.path(&path(id));
     let facts = vec![
         Fact::code("ID", &organization.id),
         Fact::text("Region", organization.region.as_str()),
-        Fact::text("Created", rfc3339(organization.created_at_ms)),
-        Fact::text("Changed", rfc3339(organization.updated_at_ms)),
+        Fact::time("Created", organization.created_at_ms),
+        Fact::time("Changed", organization.updated_at_ms),
     ];
     let fields = organization_fields(form_state, Some(&organization));
     let form = Form::post("Organization", path.clone(), fields, "Save");
@@ -240,7 +259,7 @@ async fn organization_page(
         "Its members are kept. Sessions in it end.",
     );
     page.sections = vec![
-        Section::new("", vec![Block::Facts(facts), links(context, &organization)]),
+        Section::new("", vec![tabs(context, &organization, ""), Block::Facts(facts)]),
         Section::new("Organization", vec![Block::Form(form)]),
         Section::new(
             "Session policy",
@@ -310,7 +329,7 @@ async fn saved_or_refused(
         Ok(()) => Ok(redirect_with_flash(context, &path(id), "saved")),
         Err(refused) => {
             let form_state = redisplay(request, form, params, refused)?;
-            Ok(show_refused(&organization_page(context, request, id, &form_state).await?))
+            Ok(show_refused(organization_page(context, request, id, &form_state).await?))
         }
     }
 }

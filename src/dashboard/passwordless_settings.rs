@@ -39,15 +39,19 @@ fn fields() -> impl Iterator<Item = (&'static Facts, &'static str)> {
 
 /// `GET /dashboard/methods`
 pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
-    super::show(&build_page(&context, &request, &FormState::default()))
+    super::show(build_page(&context, &request, &FormState::default()))
 }
 
 fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let mut page = page(context, request, "/dashboard/methods", "Sign-in method");
     let names: Vec<&str> = fields().map(|(setting, _)| setting.table_and_name().1).collect();
     page.problem = form_state.rest(&names);
+    page.reset = Some(context.path("/dashboard/settings/reset"));
+    let configured = settings::configured(context);
     let fields = fields()
-        .map(|(setting, label)| field(form_state, FORM, &context.environment, setting, label, METHODS))
+        .map(|(setting, label)| {
+            field(form_state, FORM, (&context.environment, configured.as_ref()), setting, label, METHODS)
+        })
         .collect();
     let form = Form::post("Settings", context.path("/dashboard/methods"), fields, "Save");
     page.sections = vec![
@@ -87,7 +91,7 @@ pub async fn save(
         Ok(_) => Ok(redirect_with_flash(&context, "/dashboard/methods", "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&build_page(&context, &request, &form_state)))
+            Ok(show_refused(build_page(&context, &request, &form_state)))
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Permissions: what roles let their members do.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
 
 use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::FormReader;
 use super::listing::Listing;
 use super::{
-    DashboardContext, PageResult, Posted, endpoint, error_page, form_params, page, redirect_with_flash,
-    redisplay, show_refused,
+    DashboardContext, PageResult, Posted, endpoint, error_page, form_page, form_params, page,
+    redirect_with_flash, redisplay, show_again, show_refused,
 };
-use crate::domain::clock::rfc3339;
 use crate::domain::permission::{Permission, bad_description, bad_name};
 use crate::http::path_segment;
 use crate::runtime::Context;
@@ -22,6 +22,8 @@ const NAMES: &[&str] = &["name", "description"];
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(endpoint("/permissions").get(list).post(create).end())
+        // Not below the list: a permission may be called `new`.
+        .service(endpoint("/new-permission").get(new).end())
         .service(endpoint("/permissions/{name}").get(show).post(save).end())
         .service(
             endpoint("/permissions/{name}/delete")
@@ -37,14 +39,7 @@ fn path(name: &str) -> String {
 
 /// `GET /dashboard/permissions`
 async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
-    Ok(super::show(&list_page(&context, &request, &FormState::default()).await?))
-}
-
-async fn list_page(
-    context: &Context,
-    request: &HttpRequest,
-    form_state: &FormState,
-) -> Result<Page, actix_web::Error> {
+    let (context, request) = (&context, &request);
     let all = permissions::all(context).await.map_err(|f| error_page(request, f.into()))?;
     let listing = Listing::of(request);
     let mut found = listing.of_all(all.into_iter().rev(), |permission| {
@@ -63,18 +58,29 @@ async fn list_page(
         });
         Block::Table(Table { columns: &["Name", "Of", "Description"], rows: rows.collect() })
     };
+    let mut page = page(context, request, HERE, "Permissions");
+    page.search = listing.search(context, HERE, "Name or description");
+    page.new = Some(("New permission", context.path("/dashboard/new-permission")));
+    page.sections = vec![Section::new("", vec![table, pager])];
+    Ok(super::show(page))
+}
+
+/// `GET /dashboard/new-permission`
+async fn new(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(new_page(&context, &request, &FormState::default()))
+}
+
+fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let fields = vec![
         form_state.text(FORM, "name", "Name", "").hint("Such as read:documents."),
         form_state.text(FORM, "description", "Description", ""),
     ];
-    let mut page = page(context, request, HERE, "Permissions");
-    page.problem = form_state.rest(NAMES);
     let form = Form::post("New permission", context.path(HERE), fields, "Create");
-    page.sections = vec![
-        Section::new("Permissions", vec![listing.search(context, HERE, "Name or description"), table, pager]),
-        Section::new("New permission", vec![Block::Form(form)]),
-    ];
-    Ok(page)
+    let body = json!({ "name": "read:documents", "description": "Read documents" });
+    let form = form.curl(context, "POST", "/_emulator/v1/api/permissions", &body);
+    let mut page = form_page(context, request, HERE, ("Permissions", HERE), form);
+    page.problem = form_state.rest(NAMES);
+    page
 }
 
 fn whose(permission: &Permission) -> &'static str {
@@ -97,10 +103,9 @@ async fn create(
     };
     match created.await {
         Ok(made) => Ok(redirect_with_flash(&context, &path(&made.name), "created")),
-        Err(refused) => {
-            let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&list_page(&context, &request, &form_state).await?))
-        }
+        Err(refused) => show_again(&request, (FORM, &params), refused, |form_state| {
+            new_page(&context, &request, form_state)
+        }),
     }
 }
 
@@ -110,7 +115,7 @@ async fn show(
     DashboardContext(context): DashboardContext,
     name: web::Path<String>,
 ) -> PageResult {
-    Ok(super::show(&permission_page(&context, &request, &name, &FormState::default()).await?))
+    Ok(super::show(permission_page(&context, &request, &name, &FormState::default()).await?))
 }
 
 async fn permission_page(
@@ -121,13 +126,14 @@ async fn permission_page(
 ) -> Result<Page, actix_web::Error> {
     let permission = permissions::find(context, name).await.map_err(|r| error_page(request, r.into()))?;
     let mut page = page(context, request, HERE, &permission.name);
+    page.back = Some(("Permissions".to_owned(), context.path(HERE)));
     page.problem = form_state.rest(NAMES);
     let facts = vec![
         Fact::code("Name", &permission.name),
         Fact::code("ID", &permission.id),
         Fact::text("Of", whose(&permission)),
-        Fact::text("Created", rfc3339(permission.created_at_ms)),
-        Fact::text("Changed", rfc3339(permission.updated_at_ms)),
+        Fact::time("Created", permission.created_at_ms),
+        Fact::time("Changed", permission.updated_at_ms),
     ];
     let links = vec![("All permissions".to_owned(), context.path(HERE))];
     let mut blocks = vec![Block::Facts(facts), Block::Links(links)];
@@ -169,7 +175,7 @@ async fn save(
         Ok(_) => Ok(redirect_with_flash(&context, &path(&name), "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&permission_page(&context, &request, &name, &form_state).await?))
+            Ok(show_refused(permission_page(&context, &request, &name, &form_state).await?))
         }
     }
 }

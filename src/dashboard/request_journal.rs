@@ -7,7 +7,6 @@ use actix_web::{HttpRequest, web};
 use super::blocks::{Block, Cell, Fact, Form, FormState, Row, Section, Table};
 use super::listing::PAGE_SIZE;
 use super::{DashboardContext, PageResult, error_page, one, page};
-use crate::domain::clock::rfc3339;
 use crate::domain::fault::grpc_name;
 use crate::domain::request_journal::RequestKind;
 use crate::domain::scalekit_api::by_grpc_path;
@@ -67,7 +66,7 @@ pub async fn list(request: HttpRequest, DashboardContext(context): DashboardCont
         })
     };
     page.sections.push(Section::new("Requests", vec![Block::Form(form), table, Block::Pager { next }]));
-    Ok(super::show(&page))
+    Ok(super::show(page))
 }
 
 fn empty(context: &Context, is_filtered: bool) -> Block {
@@ -95,7 +94,7 @@ fn row(context: &Context, request: &RecordedRequest) -> Row {
         Cell::verdict(status_text(request), is_fine(request)),
         Cell::text(error.into_iter().chain(fault).collect::<Vec<_>>().join(", ")),
         Cell::text(format!("{} ms", request.duration.as_millis())),
-        Cell::text(rfc3339(request.at_ms)),
+        Cell::time(request.at_ms),
     ])
 }
 
@@ -146,7 +145,7 @@ pub async fn show(
     let mut facts = vec![
         Fact::text("Response", status_text(&shown)),
         Fact::text("Application", application(&context, shown.client_id.as_deref())),
-        Fact::text("Time", rfc3339(shown.at_ms)),
+        Fact::time("Time", shown.at_ms),
         Fact::text("Duration", format!("{} ms", shown.duration.as_millis())),
         Fact::code("Request ID", shown.request_id.as_str()),
     ];
@@ -164,7 +163,7 @@ pub async fn show(
         let blocks = vec![Block::Text(text.to_owned()), Block::Facts(vec![Fact::code("curl", curl)])];
         page.sections.push(Section::new("Repeat it", blocks));
     }
-    Ok(super::show(&page))
+    Ok(super::show(page))
 }
 
 fn parameters(request: &RecordedRequest) -> Option<Section> {

@@ -7,11 +7,10 @@ use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Sectio
 use super::form_reader::FormReader;
 use super::listing::Listing;
 use super::{
-    DashboardContext, PageResult, Posted, endpoint, error_page, form_params, organizations, page,
+    DashboardContext, PageResult, Posted, endpoint, error_page, form_page, form_params, organizations, page,
     redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
-use crate::domain::clock::rfc3339;
 use crate::domain::permission::bad_description;
 use crate::domain::role::{Role, bad_display_name, bad_name};
 use crate::domain::role_catalog::RoleCatalog;
@@ -57,6 +56,11 @@ impl RolePath {
         self.owner().map_or_else(|| ENVIRONMENT.to_owned(), |id| format!("{}/roles", organizations::path(id)))
     }
 
+    /// Where a new one is made.
+    fn new(&self) -> String {
+        self.owner().map_or("/dashboard".to_owned(), organizations::path) + "/new-role"
+    }
+
     /// Where the page of the role is.
     fn role(&self) -> String {
         format!("{}/{}", self.list(), self.name)
@@ -71,6 +75,9 @@ impl RolePath {
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(endpoint("/roles").get(list).post(create).end())
+        // Not below the list: a role may be called `new`.
+        .service(endpoint("/new-role").get(new).end())
+        .service(endpoint("/organizations/{organization_id}/new-role").get(new).end())
         .service(endpoint("/default-roles").post(set_defaults).shown_at(ENVIRONMENT).end())
         .service(endpoint("/roles/{name}").get(show).post(save).end())
         .service(endpoint("/roles/{name}/delete").post(delete).shown_at("/dashboard/roles/{name}").end())
@@ -96,7 +103,7 @@ async fn list(
     DashboardContext(context): DashboardContext,
     path: web::Path<RolePath>,
 ) -> PageResult {
-    Ok(super::show(&list_page(&context, &request, &path, &FormState::default()).await?))
+    Ok(super::show(list_page(&context, &request, &path, &FormState::default()).await?))
 }
 
 async fn list_page(
@@ -119,19 +126,43 @@ async fn list_page(
     };
     let mut page = page(context, request, path.current(), "Roles");
     page.problem = form_state.rest(NAMES);
+    let mut blocks = vec![];
     if let Some(id) = path.owner() {
         let organization = organizations::find(context, id).await.map_err(|r| error_page(request, r))?;
-        page.sections.push(Section::new("", vec![organizations::links(context, &organization)]));
+        blocks.push(organizations::tabs(context, &organization, "roles"));
     }
-    let list = context.path(&path.list());
+    blocks.extend([table, pager]);
+    page.search = listing.search(context, &path.list(), "Name");
+    page.new = Some(("New role", context.path(&path.new())));
+    page.sections = vec![
+        Section::new("", blocks),
+        Section::new("Defaults", vec![Block::Form(defaults_form(context, form_state, path, &catalog))]),
+    ];
+    Ok(page)
+}
+
+/// `GET …/new-role`
+async fn new(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    path: web::Path<RolePath>,
+) -> PageResult {
+    Ok(super::show(new_page(&context, &request, &path, &FormState::default()).await?))
+}
+
+async fn new_page(
+    context: &Context,
+    request: &HttpRequest,
+    path: &RolePath,
+    form_state: &FormState,
+) -> Result<Page, actix_web::Error> {
+    let catalog = roles::list(context, path.owner()).await.map_err(|r| error_page(request, r.into()))?;
     let mut fields =
         vec![form_state.text(ROLE, "name", "Name", "").hint("In tokens, such as project_manager.")];
     fields.extend(role_fields(form_state, &catalog, None));
-    page.sections.extend([
-        Section::new("Roles", vec![listing.search(context, &path.list(), "Name"), table, pager]),
-        Section::new("Defaults", vec![Block::Form(defaults_form(context, form_state, path, &catalog))]),
-        Section::new("New role", vec![Block::Form(Form::post("New role", list, fields, "Create"))]),
-    ]);
+    let form = Form::post("New role", context.path(&path.list()), fields, "Create");
+    let mut page = form_page(context, request, path.current(), ("Roles", &path.list()), form);
+    page.problem = form_state.rest(NAMES);
     Ok(page)
 }
 
@@ -216,18 +247,6 @@ fn read_fields(reader: &mut FormReader<'_>) -> RoleFields {
     }
 }
 
-/// The list, with what is wrong in one of its forms.
-async fn refused_list(
-    context: &Context,
-    request: &HttpRequest,
-    path: &RolePath,
-    (form, params): (&'static str, &Parameters),
-    refused: ControlError,
-) -> PageResult {
-    let form_state = redisplay(request, form, params, refused)?;
-    Ok(show_refused(&list_page(context, request, path, &form_state).await?))
-}
-
 /// `POST …/roles`
 async fn create(
     request: HttpRequest,
@@ -248,7 +267,10 @@ async fn create(
             let path = RolePath { name: made.role.name, organization_id: path.organization_id.clone() };
             Ok(redirect_with_flash(&context, &path.role(), "created"))
         }
-        Err(refused) => refused_list(&context, &request, &path, (ROLE, &params), refused).await,
+        Err(refused) => {
+            let form_state = redisplay(&request, ROLE, &params, refused)?;
+            Ok(show_refused(new_page(&context, &request, &path, &form_state).await?))
+        }
     }
 }
 
@@ -262,7 +284,10 @@ async fn set_defaults(
     let params = form_params(&request, form)?;
     match choose_defaults(&context, path.owner(), &params).await {
         Ok(()) => Ok(redirect_with_flash(&context, &path.list(), "saved")),
-        Err(refused) => refused_list(&context, &request, &path, (DEFAULTS, &params), refused).await,
+        Err(refused) => {
+            let form_state = redisplay(&request, DEFAULTS, &params, refused)?;
+            Ok(show_refused(list_page(&context, &request, &path, &form_state).await?))
+        }
     }
 }
 
@@ -303,7 +328,7 @@ async fn show(
     DashboardContext(context): DashboardContext,
     path: web::Path<RolePath>,
 ) -> PageResult {
-    Ok(super::show(&role_page(&context, &request, &path, &FormState::default()).await?))
+    Ok(super::show(role_page(&context, &request, &path, &FormState::default()).await?))
 }
 
 async fn role_page(
@@ -322,8 +347,8 @@ async fn role_page(
         Fact::code("ID", &role.id),
         Fact::text("Users", users.to_string()),
         Fact::text("Roles that extend it", role.dependents.to_string()),
-        Fact::text("Created", rfc3339(role.created_at_ms)),
-        Fact::text("Changed", rfc3339(role.updated_at_ms)),
+        Fact::time("Created", role.created_at_ms),
+        Fact::time("Changed", role.updated_at_ms),
     ];
     let here = context.path(&path.role());
     let links = vec![("All roles".to_owned(), context.path(&path.list()))];
@@ -369,7 +394,7 @@ async fn refused_role(
     refused: ControlError,
 ) -> PageResult {
     let form_state = redisplay(request, form, params, refused)?;
-    Ok(show_refused(&role_page(context, request, path, &form_state).await?))
+    Ok(show_refused(role_page(context, request, path, &form_state).await?))
 }
 
 /// `POST …/roles/{name}`

@@ -7,7 +7,6 @@ use super::listing::Listing;
 use super::{
     DashboardContext, PageResult, endpoint, error_page, organizations, page, redirect_with_flash, users,
 };
-use crate::domain::clock::rfc3339;
 use crate::domain::session::{Device, SessionRecord, SessionStatus};
 use crate::runtime::Context;
 use crate::service::user_agent::UserAgent;
@@ -43,9 +42,10 @@ async fn list(request: HttpRequest, DashboardContext(context): DashboardContext)
             &["User", "Status", "Device", "Address", "Organization", "Applications", "Signed in", "Action"];
         Block::Table(Table { columns, rows: rows.collect() })
     };
-    page.sections = vec![Section::new("All", vec![listing.search(&context, HERE, "Email"), table, pager])];
+    page.search = listing.search(&context, HERE, "Email");
+    page.sections = vec![Section::new("", vec![table, pager])];
     page.sections.extend(logout_notices(&context).await.map_err(|f| error_page(&request, f.into()))?);
-    Ok(super::show(&page))
+    Ok(super::show(page))
 }
 
 fn row(context: &Context, record: &SessionRecord, email: Option<&str>) -> Row {
@@ -62,7 +62,7 @@ fn row(context: &Context, record: &SessionRecord, email: Option<&str>) -> Row {
             Cell::text(record.device.ip_address.clone().unwrap_or_default()),
             organization,
             Cell::text(applications(context, record).join(", ")),
-            Cell::text(rfc3339(session.authenticated_at_ms)),
+            Cell::time(session.authenticated_at_ms),
         ],
     }
 }
@@ -140,7 +140,7 @@ async fn show(
     if let Some(form) = revoke_form(&context, &record) {
         page.sections.push(Section::new("Revoke", vec![Block::Form(form)]));
     }
-    Ok(super::show(&page))
+    Ok(super::show(page))
 }
 
 fn facts(context: &Context, record: &SessionRecord) -> Vec<Fact> {
@@ -154,15 +154,15 @@ fn facts(context: &Context, record: &SessionRecord) -> Vec<Fact> {
         Fact::text("User-Agent", device.user_agent.clone().unwrap_or_default()),
         Fact::text("Organization", session.organization_id.as_deref().unwrap_or("None")),
         Fact::text("Applications", applications(context, record).join(", ")),
-        Fact::text("Began", rfc3339(record.created_at_ms)),
-        Fact::text("Signed in", rfc3339(session.authenticated_at_ms)),
-        Fact::text("Last active", rfc3339(session.last_active_at_ms)),
+        Fact::time("Began", record.created_at_ms),
+        Fact::time("Signed in", session.authenticated_at_ms),
+        Fact::time("Last active", session.last_active_at_ms),
     ];
     facts.push(match session.ended_at_ms {
-        Some(ended_at_ms) => Fact::text("Ended", rfc3339(ended_at_ms)),
-        None => Fact::text("Expires without use", rfc3339(record.idle_expires_at_ms(settings))),
+        Some(ended_at_ms) => Fact::time("Ended", ended_at_ms),
+        None => Fact::time("Expires without use", record.idle_expires_at_ms(settings)),
     });
-    facts.push(Fact::text("Expires", rfc3339(session.absolute_expires_at_ms)));
+    facts.push(Fact::time("Expires", session.absolute_expires_at_ms));
     facts
 }
 

@@ -12,7 +12,7 @@ use crate::service::settings::{Facts, Values};
 pub fn field(
     form_state: &FormState,
     form: &str,
-    environment: &Environment,
+    (environment, configured): (&Environment, Option<&Environment>),
     setting: &'static Facts,
     label: &str,
     words: &[(&'static str, &'static str)],
@@ -35,8 +35,11 @@ pub fn field(
         }
         Values::Choice => form_state.choice(form, name, label, text, words),
     };
+    let of = |environment| setting.view().map(|view| view(environment));
+    let is_changed = configured.is_some_and(|configured| of(configured) != of(environment));
     // It is written in Markdown.
     let about = setting.about.replace('`', "");
+    let field = Field { changed: is_changed.then(|| setting.key.clone()), ..field };
     field.hint(match setting.values {
         Values::Integer(first, last) => format!("{about} {first} to {last}."),
         Values::List => format!("{about} One per line."),

@@ -1,14 +1,16 @@
 //! Every setting that can change while the server runs, a form for each section of the configuration.
 
 use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
 
 use super::blocks::{Block, Form, FormState, Page, Section, hidden};
 use super::setting_fields::{field, patch};
 use super::{
-    DashboardContext, PageResult, Posted, form_params, one, page, redirect_with_flash, redisplay,
+    DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash, redisplay,
     show_refused,
 };
 use crate::runtime::Context;
+use crate::service::changes::ControlError;
 use crate::service::settings::{self, Facts};
 
 /// The parameter that says which form it is.
@@ -37,7 +39,7 @@ fn groups() -> impl Iterator<Item = Group> {
 
 /// `GET /dashboard/settings`
 pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
-    super::show(&build_page(&context, &request, &FormState::default()))
+    super::show(build_page(&context, &request, &FormState::default()))
 }
 
 fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
@@ -45,11 +47,13 @@ fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) 
     let text = "Settings that can change while the server runs, under their names in the configuration file. A change \
                 holds for this environment alone.";
     page.lead = Some(text.to_owned());
+    page.reset = Some(context.path("/dashboard/settings/reset"));
+    let configured = settings::configured(context);
     for group in groups() {
         let mut fields = vec![hidden(SECTION, group.name)];
         fields.extend(group.settings.iter().map(|setting| {
             let (_, label) = setting.table_and_name();
-            field(form_state, group.name, &context.environment, setting, label, &[])
+            field(form_state, group.name, (&context.environment, configured.as_ref()), setting, label, &[])
         }));
         let form = Form::post(group.name, context.path("/dashboard/settings"), fields, "Save");
         let about = group.about.map(|about| Block::Text(about.to_owned()));
@@ -68,7 +72,7 @@ pub async fn save(
     let Some(group) = groups().find(|group| group.name == one(&params, SECTION)) else {
         let mut page = build_page(&context, &request, &FormState::default());
         page.problem = Some("There is no such section.".to_owned());
-        return Ok(show_refused(&page));
+        return Ok(show_refused(page));
     };
     let names: Vec<&str> = group.settings.iter().map(|setting| setting.table_and_name().1).collect();
     match settings::change(&context, &patch(&params, &context.environment, group.settings.into_iter())).await
@@ -78,7 +82,27 @@ pub async fn save(
             let form_state = redisplay(&request, group.name, &params, refused)?;
             let mut page = build_page(&context, &request, &form_state);
             page.problem = form_state.rest(&names);
-            Ok(show_refused(&page))
+            Ok(show_refused(page))
         }
     }
+}
+
+/// `POST /dashboard/settings/reset`: one setting is again as it is configured.
+pub async fn reset(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    form: Posted,
+) -> PageResult {
+    let params = form_params(&request, form)?;
+    let Some(setting) = settings::find(one(&params, "key")).filter(|setting| setting.is_changeable()) else {
+        return Err(error_page(&request, ControlError::field("key", "is no setting that can be reset")));
+    };
+    let patch = match setting.table_and_name() {
+        ("", name) => json!({ name: Value::Null }),
+        (table, name) => json!({ table: { name: Value::Null } }),
+    };
+    settings::change(&context, &patch).await.map_err(|refused| error_page(&request, refused))?;
+    let path =
+        if one(&params, "at") == "/dashboard/methods" { "/dashboard/methods" } else { "/dashboard/settings" };
+    Ok(redirect_with_flash(&context, path, "configured"))
 }

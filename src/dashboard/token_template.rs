@@ -25,7 +25,7 @@ const PREVIEW: &str = "preview";
 
 /// `GET /dashboard/token-template`
 pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
-    super::show(&build_page(&context, &request, &FormState::default(), vec![]))
+    super::show(build_page(&context, &request, &FormState::default(), vec![]))
 }
 
 fn build_page(
@@ -78,13 +78,13 @@ pub async fn act(
     match outcome {
         Ok(answer) if is_preview => {
             let form_state = FormState::new(form, &params, vec![]);
-            Ok(super::show(&build_page(&context, &request, &form_state, answer)))
+            Ok(super::show(build_page(&context, &request, &form_state, answer)))
         }
         Ok(_) => Ok(redirect_with_flash(&context, PATH, "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, form, &params, refused)?;
             let page = build_page(&context, &request, &form_state, vec![]);
-            Ok(show_with(StatusCode::BAD_REQUEST, &page))
+            Ok(show_with(StatusCode::BAD_REQUEST, page))
         }
     }
 }

@@ -13,7 +13,7 @@ const MINT: &str = "mint";
 
 /// `GET /dashboard/tokens`
 pub async fn show(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
-    super::show(&build_page(&context, &request, &FormState::default(), vec![]))
+    super::show(build_page(&context, &request, &FormState::default(), vec![]))
 }
 
 fn build_page(
@@ -64,11 +64,11 @@ pub async fn act(
     match outcome {
         Ok(answer) => {
             let form_state = FormState::new(if is_mint { MINT } else { DECODE }, &params, vec![]);
-            Ok(super::show(&build_page(&context, &request, &form_state, answer)))
+            Ok(super::show(build_page(&context, &request, &form_state, answer)))
         }
         Err(refused) => {
             let form_state = redisplay(&request, if is_mint { MINT } else { DECODE }, &params, refused)?;
-            Ok(show_refused(&build_page(&context, &request, &form_state, vec![])))
+            Ok(show_refused(build_page(&context, &request, &form_state, vec![])))
         }
     }
 }

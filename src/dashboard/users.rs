@@ -1,17 +1,16 @@
 //! Users, with their memberships.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::{FormReader, shown_texts};
 use super::listing::Listing;
 use super::{
-    DashboardContext, PageResult, Posted, endpoint, error_page, form_params, lines, memberships, one,
-    organizations, page, redirect_with_flash, redisplay, show_refused,
+    DashboardContext, PageResult, Posted, endpoint, error_page, form_page, form_params, lines, memberships,
+    one, organizations, page, redirect_with_flash, redisplay, show_again, show_refused,
 };
 use crate::domain::authorization::Parameters;
-use crate::domain::clock::rfc3339;
 use crate::domain::record_key::RecordKey;
 use crate::domain::user::{User, UserChange};
 use crate::runtime::Context;
@@ -44,6 +43,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
     const USER_PAGE: &str = "/dashboard/users/{id}";
     config
         .service(endpoint("/users").get(list).post(create).end())
+        .service(endpoint("/users/new").get(new).end())
         .service(endpoint("/users/{id}").get(show).post(save).end())
         .service(endpoint("/users/{id}/memberships").post(join).shown_at(USER_PAGE).end())
         .service(endpoint("/users/{id}/metadata").post(save_metadata).shown_at(USER_PAGE).end())
@@ -58,47 +58,48 @@ pub fn path(id: &str) -> String {
 
 /// `GET /dashboard/users`
 async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
-    Ok(super::show(&list_page(&context, &request, &FormState::default()).await?))
-}
-
-async fn list_page(
-    context: &Context,
-    request: &HttpRequest,
-    form_state: &FormState,
-) -> Result<Page, actix_web::Error> {
+    let (context, request) = (&context, &request);
     let listing = Listing::of(request);
     let found = users::listed(context, &listing.filter()).await;
     let mut found = found.map_err(|failure| error_page(request, failure.into()))?;
     let pager = listing.pager(context, HERE, &mut found);
     let mut page = page(context, request, HERE, "Users");
     let table = if found.is_empty() {
-        listing.empty("No users yet", "Users appear here after their first sign-in, from [[users]] in the configuration, or from the form below.")
+        listing.empty("No users yet", "Users appear here after their first sign-in, from [[users]] in the configuration, or by New user.")
     } else {
         let rows = found.into_iter().map(|user| {
             Row::new(vec![
                 Cell::link(&user.email, context.path(&path(&user.id))),
                 Cell::text(user.name.unwrap_or_default()),
                 Cell::text(user.organizations.len().to_string()),
-                Cell::text(user.id),
-                Cell::text(user.last_sign_in_at.unwrap_or_else(|| "Never".to_owned())),
+                Cell::code(user.id),
+                Cell::time_or_never(user.last_sign_in_at),
             ])
         });
         let columns = &["Email", "Name", "Organizations", "ID", "Last sign-in"];
         Block::Table(Table { columns, rows: rows.collect() })
     };
+    page.search = listing.search(context, HERE, "Email, name or external ID");
+    page.new = Some(("New user", context.path("/dashboard/users/new")));
+    page.sections = vec![Section::new("", vec![table, pager])];
+    Ok(super::show(page))
+}
+
+/// `GET /dashboard/users/new`
+async fn new(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(new_page(&context, &request, &FormState::default()))
+}
+
+fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let mut fields = user_fields(form_state, None);
     let organizations = form_state.long(USER, "organizations", "Organizations", "");
     fields.push(organizations.hint("IDs or external IDs, one per line. No email is sent."));
-    page.problem = form_state.rest(NAMES);
+    let body = json!({ "email": "jane@example.com", "name": "Jane Doe" });
     let form = Form::post("New user", context.path(HERE), fields, "Create");
-    page.sections = vec![
-        Section::new(
-            "Users",
-            vec![listing.search(context, HERE, "Email, name or external ID"), table, pager],
-        ),
-        Section::new("New user", vec![Block::Form(form)]),
-    ];
-    Ok(page)
+    let form = form.curl(context, "POST", "/_emulator/v1/users", &body);
+    let mut page = form_page(context, request, HERE, ("Users", HERE), form);
+    page.problem = form_state.rest(NAMES);
+    page
 }
 
 fn user_fields(form_state: &FormState, user: Option<&User>) -> Vec<Field> {
@@ -158,10 +159,9 @@ async fn create(
     };
     match created.await {
         Ok(made) => Ok(redirect_with_flash(&context, &path(&made.id), "created")),
-        Err(refused) => {
-            let form_state = redisplay(&request, USER, &params, refused)?;
-            Ok(show_refused(&list_page(&context, &request, &form_state).await?))
-        }
+        Err(refused) => show_again(&request, (USER, &params), refused, |form_state| {
+            new_page(&context, &request, form_state)
+        }),
     }
 }
 
@@ -171,7 +171,7 @@ async fn show(
     DashboardContext(context): DashboardContext,
     id: web::Path<String>,
 ) -> PageResult {
-    Ok(super::show(&user_page(&context, &request, &id, &FormState::default()).await?))
+    Ok(super::show(user_page(&context, &request, &id, &FormState::default()).await?))
 }
 
 async fn user_page(
@@ -182,6 +182,7 @@ async fn user_page(
 ) -> Result<Page, actix_web::Error> {
     let user = find(context, id).await.map_err(|r| error_page(request, r))?;
     let mut page = page(context, request, HERE, user.email.as_str());
+    page.back = Some(("Users".to_owned(), context.path(HERE)));
     let path = context.path(&path(id));
     page.problem = form_state.rest(NAMES);
     let form = Form::post("User", path.clone(), user_fields(form_state, Some(&user)), "Save");
@@ -214,12 +215,13 @@ async fn find(context: &Context, id: &str) -> Result<User, ControlError> {
 }
 
 fn facts(user: &User) -> Vec<Fact> {
-    let never = || "Never".to_owned();
+    let time_or_never =
+        |name: &str, ms: Option<i64>| ms.map_or_else(|| Fact::text(name, "Never"), |ms| Fact::time(name, ms));
     let mut facts = vec![
         Fact::code("ID", &user.id),
-        Fact::text("Created", rfc3339(user.created_at_ms)),
-        Fact::text("Email verified", user.email_verified_at_ms.map_or_else(never, rfc3339)),
-        Fact::text("Last sign-in", user.last_sign_in_at_ms.map_or_else(never, rfc3339)),
+        Fact::time("Created", user.created_at_ms),
+        time_or_never("Email verified", user.email_verified_at_ms),
+        time_or_never("Last sign-in", user.last_sign_in_at_ms),
     ];
     let details = &user.profile.details;
     let texts = [
@@ -249,7 +251,7 @@ fn membership_blocks(context: &Context, form_state: &FormState, user: &User) -> 
             Cell::link(&membership.organization_name, context.path(&path)),
             memberships::status_cell(membership, context.now_ms()),
             Cell::text(memberships::role_names(membership)),
-            Cell::text(rfc3339(membership.created_at_ms)),
+            Cell::time(membership.created_at_ms),
         ])
     });
     let rows: Vec<Row> = rows.collect();
@@ -271,7 +273,7 @@ fn more(context: &Context, user: &User) -> Block {
     let link = |name: &str, path: &str| (name.to_owned(), context.path(&format!("{path}{encoded}")));
     Block::Links(vec![
         link("Sessions", "/dashboard/sessions?q="),
-        link("Flows", "/dashboard/flows?email="),
+        link("Sign-ins", "/dashboard/flows?email="),
         link("Emails", "/_emulator/inbox?to="),
     ])
 }
@@ -285,7 +287,7 @@ async fn refused_page(
     refused: ControlError,
 ) -> PageResult {
     let form_state = redisplay(request, form, params, refused)?;
-    Ok(show_refused(&user_page(context, request, id, &form_state).await?))
+    Ok(show_refused(user_page(context, request, id, &form_state).await?))
 }
 
 /// `POST /dashboard/users/{id}`

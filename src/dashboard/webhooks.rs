@@ -1,12 +1,13 @@
 //! Webhook endpoints, what was sent to them, and how to verify it.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Moment, Page, Row, Section, Table, hidden};
 use super::listing::{Listing, PAGE_SIZE, status_filter};
 use super::{
-    DashboardContext, PageResult, Posted, error_page, form_params, lines, one, page, redirect_with_flash,
-    redisplay, show_refused,
+    DashboardContext, PageResult, Posted, error_page, form_page, form_params, lines, one, page,
+    redirect_with_flash, redisplay, show_again, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::webhook::DeliveryStatus;
@@ -23,14 +24,7 @@ const NAMES: &[&str] = &["url", "events", "description", "enabled"];
 
 /// `GET /dashboard/webhooks`
 pub async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
-    Ok(super::show(&list_page(&context, &request, &FormState::default()).await?))
-}
-
-async fn list_page(
-    context: &Context,
-    request: &HttpRequest,
-    form_state: &FormState,
-) -> Result<Page, actix_web::Error> {
+    let (context, request) = (&context, &request);
     let all = webhooks::list(context).await.map_err(|refused| error_page(request, refused))?;
     let listing = Listing::of(request);
     let mut found = listing.of_all(all, |webhook| format!("{} {}", webhook.url, webhook.description));
@@ -51,13 +45,24 @@ async fn list_page(
     };
     let mut page = page(context, request, HERE, "Webhooks");
     page.lead = Some("Tell your application what happens here, in Scalekit's form.".to_owned());
-    page.problem = form_state.rest(NAMES);
+    page.search = listing.search(context, HERE, "URL or description");
+    page.new = Some(("New webhook", context.path("/dashboard/webhooks/new")));
+    page.sections = vec![Section::new("", vec![table, pager])];
+    Ok(super::show(page))
+}
+
+/// `GET /dashboard/webhooks/new`
+pub async fn new(request: HttpRequest, DashboardContext(context): DashboardContext) -> HttpResponse {
+    super::show(new_page(&context, &request, &FormState::default()))
+}
+
+fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let form = Form::post("New webhook", context.path(HERE), fields(form_state, None), "Create");
-    page.sections = vec![
-        Section::new("Webhooks", vec![listing.search(context, HERE, "URL or description"), table, pager]),
-        Section::new("New webhook", vec![Block::Form(form)]),
-    ];
-    Ok(page)
+    let body = json!({ "url": "http://localhost:3000/webhooks", "events": [] });
+    let form = form.curl(context, "POST", "/_emulator/v1/webhooks", &body);
+    let mut page = form_page(context, request, HERE, ("Webhooks", HERE), form);
+    page.problem = form_state.rest(NAMES);
+    page
 }
 
 fn types(events: &[String]) -> String {
@@ -98,10 +103,9 @@ pub async fn create(
     };
     match webhooks::create(&context, wanted).await {
         Ok(made) => Ok(redirect_with_flash(&context, &format!("{HERE}/{}", made.id), "created")),
-        Err(refused) => {
-            let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&list_page(&context, &request, &form_state).await?))
-        }
+        Err(refused) => show_again(&request, (FORM, &params), refused, |form_state| {
+            new_page(&context, &request, form_state)
+        }),
     }
 }
 
@@ -111,7 +115,7 @@ pub async fn show(
     DashboardContext(context): DashboardContext,
     id: web::Path<String>,
 ) -> PageResult {
-    Ok(super::show(&detail(&context, &request, &id, &FormState::default()).await?))
+    Ok(super::show(detail(&context, &request, &id, &FormState::default()).await?))
 }
 
 async fn detail(
@@ -134,6 +138,7 @@ async fn detail(
     let mut found = webhooks::deliveries(context, &filter).await.map_err(refuse)?;
     let pager = listing.pager(context, &below, &mut found);
     let mut page = page(context, request, HERE, "Webhook");
+    page.back = Some(("Webhooks".to_owned(), context.path(HERE)));
     page.problem = form_state.rest(NAMES);
     let form = |name: &str, action: &str, submit: &str| {
         Block::Form(Form::post(name, format!("{path}/{action}"), vec![], submit))
@@ -209,10 +214,10 @@ fn deliveries(context: &Context, listing: &Listing, id: &str, found: Vec<Deliver
         let last = delivery.log.last();
         Row::new(vec![
             Cell::link(&delivery.event_type, href),
-            Cell { text: delivery.status.as_str().to_owned(), href: None, tone: tone_of(delivery.status) },
+            Cell { tone: tone_of(delivery.status), ..Cell::text(delivery.status.as_str()) },
             Cell::text(delivery.attempts.to_string()),
             Cell::text(last.map(outcome).unwrap_or_default()),
-            Cell::text(delivery.created_at),
+            Cell::time_or_never(Some(delivery.created_at)),
         ])
     });
     Block::Table(Table {
@@ -256,7 +261,7 @@ pub async fn save(
         Ok(_) => Ok(redirect_with_flash(&context, &format!("{HERE}/{id}"), "saved")),
         Err(refused) => {
             let form_state = redisplay(&request, FORM, &params, refused)?;
-            Ok(show_refused(&detail(&context, &request, &id, &form_state).await?))
+            Ok(show_refused(detail(&context, &request, &id, &form_state).await?))
         }
     }
 }
@@ -347,7 +352,7 @@ pub async fn delivery(
             ],
         ),
     ];
-    Ok(super::show(&page))
+    Ok(super::show(page))
 }
 
 fn moment(attempt: &AttemptView) -> Moment {

@@ -88,6 +88,8 @@ pub struct Navigation {
     pub environments: Vec<EnvironmentLink>,
     /// What is unusual.
     pub status: Vec<StatusEntry>,
+    /// The time here, RFC 3339.
+    pub now: String,
     /// The dashboard asks for a token, and forgets it on request.
     pub may_sign_out: bool,
     /// Mistakes of a configuration file that was saved while the server runs.

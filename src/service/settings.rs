@@ -102,6 +102,13 @@ fn schema_of(setting: &Facts) -> Schema {
     }
 }
 
+/// The environment as it is configured, without what was changed while the server runs.
+pub fn configured(context: &Context) -> Option<Environment> {
+    let runtime = &context.runtime;
+    let layers = runtime.server.layers();
+    layers.environment(&runtime.id, runtime.name.clone(), &Value::Object(Map::new())).ok()
+}
+
 /// Lays a change over the settings and the earlier changes.
 pub async fn change(context: &Context, patch: &Value) -> Result<Arc<Environment>, ControlError> {
     if !patch.is_object() {
