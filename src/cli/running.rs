@@ -142,6 +142,7 @@ fn facts_of(url: &str, environment: &Value, clients: &Value) -> ServerFacts {
         listen_tls: None,
         addresses: vec![],
         addresses_tls: vec![],
+        smtp_listen: None,
         inbox_url: environment_url.as_ref().map(|url| format!("{url}/_emulator/inbox")),
         environment_url: environment_url.unwrap_or_else(|| asked.to_owned()),
         https_url: urls.iter().find(|url| url.starts_with("https://")).map(|&url| url.to_owned()),

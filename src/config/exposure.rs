@@ -1,7 +1,7 @@
 //! What must not be reachable by others, or be switched on for real users.
 
 use super::source::Source;
-use super::{Config, control, environment, smtp};
+use super::{Config, control, environment, server, smtp};
 use crate::domain::settings::Mode;
 
 /// Refuses what must not be reachable from elsewhere, or be switched on for real users.
@@ -29,6 +29,12 @@ pub(super) fn check(source: &mut Source, config: &Config) {
             source.problem(
                 control::ENABLED.key(),
                 "must be false in production mode: emails of real users are not kept",
+            );
+        }
+        if config.smtp_listen.is_some() {
+            source.problem(
+                server::SMTP_LISTEN.key(),
+                "must not be set in production mode: it fills the inbox, which production mode does not have",
             );
         }
         if config.smtp.is_none() {

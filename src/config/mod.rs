@@ -146,6 +146,8 @@ pub struct Config {
     pub listen: ListenAddress,
     /// A second listener, for TLS alone.
     pub listen_tls: Option<ListenAddress>,
+    /// Where the emails of other programs are received for the inbox.
+    pub smtp_listen: Option<ListenAddress>,
     /// A certificate of one's own; the local authority's otherwise.
     pub tls: Option<TlsFiles>,
     pub ready_file: Option<PathBuf>,
@@ -269,6 +271,7 @@ fn read(source: &mut Source, base: &Path) -> Config {
     Config {
         listen: server.listen,
         listen_tls: server.listen_tls,
+        smtp_listen: server.smtp_listen,
         tls: tls::read(source, base),
         ready_file: server.ready_file,
         data_dir: server.data_dir,

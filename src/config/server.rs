@@ -22,6 +22,12 @@ pub(super) static LISTEN_TLS: Setting<Option<&str>> = Setting::optional_text(
     "A second listener, for TLS alone; the first one speaks TLS too. Scalekit's Java SDK insists on port 443.",
 );
 
+pub(super) static SMTP_LISTEN: Setting<Option<&str>> = Setting::optional_text(
+    "smtp_listen",
+    "localhost:1025",
+    "Receive the emails of other programs by SMTP at this HOST:PORT, on loopback addresses alone, and show them in the inbox. The user name, where a program has one, is the name of the environment; any password is right. In development mode only.",
+);
+
 static TRUSTED_PROXIES: Setting<Option<&[&str]>> = Setting::optional_list(
     "trusted_proxies",
     &["10.0.0.0/8", "::1"],
@@ -73,6 +79,7 @@ pub(super) fn settings() -> Vec<Facts> {
     vec![
         LISTEN.facts(),
         LISTEN_TLS.facts(),
+        SMTP_LISTEN.facts(),
         TRUSTED_PROXIES.facts(),
         DATA_DIR.facts(),
         DATA_DIR_GROUP_ACCESS.facts(),
@@ -88,6 +95,7 @@ pub(super) fn settings() -> Vec<Facts> {
 pub(super) struct ServerSettings {
     pub listen: ListenAddress,
     pub listen_tls: Option<ListenAddress>,
+    pub smtp_listen: Option<ListenAddress>,
     pub trusted_proxies: TrustedProxies,
     pub data_dir: PathBuf,
     pub data_dir_group_access: bool,
@@ -109,6 +117,7 @@ pub(super) fn read(source: &mut Source) -> ServerSettings {
     ServerSettings {
         listen: source.parsed(&LISTEN, ListenAddress::parse).unwrap_or_default(),
         listen_tls: source.parsed(&LISTEN_TLS, ListenAddress::parse),
+        smtp_listen: source.parsed(&SMTP_LISTEN, loopback_address),
         trusted_proxies: TrustedProxies(source.parsed_list(&TRUSTED_PROXIES, TrustedProxies::parse)),
         data_dir: PathBuf::from(source.text(&DATA_DIR)),
         data_dir_group_access: source.boolean(&DATA_DIR_GROUP_ACCESS),
@@ -117,6 +126,16 @@ pub(super) fn read(source: &mut Source) -> ServerSettings {
         workers: source.optional_integer(&WORKERS).and_then(|n| usize::try_from(n).ok()),
         shutdown_delay_s: source.integer(&SHUTDOWN_DELAY_S).unsigned_abs(),
         shutdown_timeout_s: source.integer(&SHUTDOWN_TIMEOUT_S).unsigned_abs(),
+    }
+}
+
+/// An address that only this machine can connect to.
+fn loopback_address(text: &str) -> Result<ListenAddress, &'static str> {
+    let address = ListenAddress::parse(text)?;
+    if address.is_loopback() {
+        Ok(address)
+    } else {
+        Err("must be a loopback address, such as localhost:1025: it takes every email, from whoever can connect")
     }
 }
 

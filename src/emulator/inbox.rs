@@ -12,11 +12,11 @@ use super::{
 };
 use crate::domain::clock::rfc3339;
 use crate::http::render::EMAIL_POLICY;
-use crate::mail::{Envelope, source};
+use crate::mail::received;
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
 use crate::service::inbox;
-use crate::service::inbox::{InboxFilter, InboxMessage};
+use crate::service::inbox::{InboxFilter, InboxMessage, SourceError};
 
 /// How long `latest` waits when it is not told.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
@@ -33,9 +33,18 @@ pub struct MessageView {
     pub code: Option<String>,
     /// The link, where the email carries one.
     pub link: Option<String>,
+    /// All web addresses in the email, in order, those of the text part first.
+    pub links: Vec<String>,
+    /// Empty: the email belongs to no sign-in.
     pub auth_request_id: String,
-    /// `signin`, `signup` or `invitation`.
+    /// `signin`, `signup`, `invitation`, or `received` for what another program sent.
     pub kind: String,
+    /// `vestibule`: written by this server; `smtp`: received by `smtp_listen`.
+    pub source: String,
+    /// Who sent a received email.
+    pub from: Option<String>,
+    /// Has somebody opened it in the inbox?
+    pub read: bool,
     /// Did the address sign in with the fixed code, so that no email left the house?
     pub test_user: bool,
     /// RFC 3339, UTC.
@@ -49,6 +58,10 @@ impl From<InboxMessage> for MessageView {
         Self {
             test_user: message.recipient_kind == "test_user",
             created_at: rfc3339(message.created_at_ms),
+            links: received::links(&message.text_body, &message.html_body),
+            source: if message.kind == inbox::RECEIVED { "smtp" } else { "vestibule" }.to_owned(),
+            from: message.from_address,
+            read: message.read_at_ms.is_some(),
             id: message.id,
             to: message.to_address,
             subject: message.subject,
@@ -191,16 +204,10 @@ pub async fn html(Control(context): Control, id: web::Path<String>) -> Answer {
     responses((status = 200, body = String, content_type = "message/rfc822"), (status = 404, body = ProblemDocument)))]
 pub async fn raw(Control(context): Control, id: web::Path<String>) -> Answer {
     let message = find(&context, &id).await?;
-    let bytes = source(&Envelope {
-        from: &context.environment.mail_from,
-        to: &message.to_address,
-        message_id: &message.id,
-        subject: &message.subject,
-        text: &message.text_body,
-        html: &message.html_body,
-        created_at_ms: message.created_at_ms,
-    })
-    .map_err(|error| refuse(ControlError::NotAllowed(error.to_string())))?;
+    let bytes = inbox::source_of(&context, &message).await.map_err(|error| match error {
+        SourceError::Failure(failure) => failed(failure),
+        SourceError::Unfit(error) => refuse(ControlError::NotAllowed(error.to_string())),
+    })?;
     Ok(HttpResponse::Ok()
         .content_type("message/rfc822")
         .insert_header((header::CACHE_CONTROL, "no-store"))

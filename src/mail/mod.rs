@@ -1,9 +1,10 @@
-//! Mail: what it says ([`render`]) and how it leaves the house ([`smtp`]).
+//! Mail: what it says ([`render`]), how it leaves ([`smtp`]), and what is in one that came ([`received`]).
 //!
 //! Nothing here touches the database. The outbox renders an email, stores it, hands it to
 //! [`smtp::SmtpMailer::deliver`] and uses [`DeliveryError`] and [`retry_delay_ms`] to decide what happens next.
 
 pub mod invitation;
+pub mod received;
 mod render;
 pub mod smtp;
 

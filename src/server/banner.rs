@@ -44,6 +44,9 @@ pub fn print(config: &Config, addresses: &Addresses) {
         out.push_str(&format!("    dashboard        {}/dashboard\n", environment_url(config)));
         out.push_str(&format!("    inbox            {url}\n"));
     }
+    if let Some(address) = addresses.smtp_listen.first() {
+        out.push_str(&format!("    SMTP             {address} (emails of other programs, for the inbox)\n"));
+    }
     if let Some(path) = &addresses.ca_file {
         out.push_str(&format!("    TLS              same port, certificates by {}\n", path.display()));
     }
@@ -94,6 +97,7 @@ pub fn facts(config: &Config, addresses: &Addresses) -> ServerFacts {
         client_secret: credentials.client_secret,
         control_token: config.control.token.clone().filter(|_| config.generated.control_token),
         spa_client_id: credentials.spa_client_id,
+        smtp_listen: addresses.smtp_listen.first().map(ToString::to_string),
         inbox_url: inbox_url(config),
         mode: Some(config.environment.mode.as_str().to_owned()),
         pid: std::process::id(),

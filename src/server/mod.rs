@@ -20,6 +20,7 @@ mod response_body;
 pub mod routes;
 mod server_facts;
 mod signals;
+mod smtp_listener;
 mod sockets;
 mod state_file;
 mod tls;
@@ -66,6 +67,7 @@ use connections::{Connections, Limits, Uptime};
 use folder_lock::FolderLock;
 use one_port::OnePort;
 use ready_file::ReadyFile;
+use smtp_listener::SmtpListener;
 use state_file::StateFile;
 
 /// First and longest pause between attempts to start on a database that does not answer.
@@ -312,8 +314,9 @@ pub async fn serve(config: Config, options: RunOptions) -> Result<(), ServeError
     open_files::raise_limit(&Limits::default());
     let opening = tokio::task::spawn_blocking(move || open_listeners(config));
     let Some(opened) = unless_stopped(&mut signals, opening).await else { return Ok(()) };
-    let Opened { config, one_port, tls_only, tls } = opened.map_err(std::io::Error::other)??;
+    let Opened { config, one_port, tls_only, smtp, tls } = opened.map_err(std::io::Error::other)??;
     let (listen, listen_tls) = (sockets::addresses(&one_port)?, sockets::addresses(&tls_only)?);
+    let smtp_listen = sockets::addresses(&smtp)?;
     let this_server = description(&listen);
     let store = tokio::select! {
         opened = open_store_for(&config, Some(&this_server)) => opened?,
@@ -338,10 +341,12 @@ pub async fn serve(config: Config, options: RunOptions) -> Result<(), ServeError
         },
     )?;
 
+    let mut smtp_listener = SmtpListener::start(smtp, &registry)?;
     let mut background = JoinSet::new();
     let addresses = Addresses {
         listen,
         listen_tls,
+        smtp_listen,
         ca_file: tls.local_ca().map(LocalCa::file),
         ca_bundle_file: tls.local_ca().map(LocalCa::bundle_file),
     };
@@ -373,7 +378,7 @@ pub async fn serve(config: Config, options: RunOptions) -> Result<(), ServeError
             }
             let ending = async {
                 tokio::select! {
-                    () = stop.clone().gracefully() => {}
+                    _ = async { tokio::join!(stop.clone().gracefully(), smtp_listener.stop(stop.timeout)) } => {}
                     // Whoever asks again does not want to wait.
                     () = signals.next() => stop.at_once().await,
                 }
@@ -403,6 +408,7 @@ struct Opened {
     config: Config,
     one_port: Vec<TcpListener>,
     tls_only: Vec<TcpListener>,
+    smtp: Vec<TcpListener>,
     tls: Arc<Tls>,
 }
 
@@ -410,12 +416,13 @@ struct Opened {
 fn open_listeners(mut config: Config) -> Result<Opened, ServeError> {
     let one_port = listen(&config.listen)?;
     let tls_only = config.listen_tls.as_ref().map(listen).transpose()?.unwrap_or_default();
+    let smtp = config.smtp_listen.as_ref().map(listen).transpose()?.unwrap_or_default();
     let port_of = |listeners: &[TcpListener]| {
         listeners.first().map(TcpListener::local_addr).transpose().map(|address| address.map(|a| a.port()))
     };
     config.settle_public_urls(port_of(&one_port)?.unwrap_or(config.listen.port), port_of(&tls_only)?);
     let tls = Arc::new(Tls::open(&config, SystemClock.now_ms())?);
-    Ok(Opened { config, one_port, tls_only, tls })
+    Ok(Opened { config, one_port, tls_only, smtp, tls })
 }
 
 /// What a task on another thread gives; `None`: the server is told to stop. The task gets a moment to clean up.
@@ -436,6 +443,7 @@ async fn unless_stopped<T>(
 struct Addresses {
     listen: Vec<SocketAddr>,
     listen_tls: Vec<SocketAddr>,
+    smtp_listen: Vec<SocketAddr>,
     ca_file: Option<PathBuf>,
     ca_bundle_file: Option<PathBuf>,
 }

@@ -36,6 +36,9 @@ pub struct ServerFacts {
     )]
     pub control_token: Option<SecretString>,
     pub spa_client_id: Option<String>,
+    /// The first address that takes emails of other programs.
+    #[serde(default)]
+    pub smtp_listen: Option<String>,
     /// `None`: the control API is off.
     pub inbox_url: Option<String>,
     /// `development` or `production`.

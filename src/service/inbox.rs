@@ -1,11 +1,16 @@
-//! Reading the inbox, and waiting for an email.
+//! The inbox: reading it, waiting for an email, and taking in those of other programs.
 
 use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, outbox};
 use crate::domain::email::EmailAddress;
+use crate::mail::{DeliveryError, Envelope, received, source};
 use crate::runtime::Context;
-pub use crate::storage::{InboxFilter, InboxMessage};
+pub use crate::storage::{InboxCount, InboxFilter, InboxMessage};
+use crate::storage::{NewMail, Received};
+
+/// The kind of emails that other programs sent.
+pub const RECEIVED: &str = "received";
 
 /// How often the database is asked while waiting, because another replica may store the email.
 const POLL_EVERY: Duration = Duration::from_millis(25);
@@ -33,6 +38,79 @@ pub async fn messages(
 
 pub async fn message(context: &Context, id: &str) -> Result<Option<InboxMessage>, Failure> {
     Ok(context.store().message(context.environment_id(), id).await?)
+}
+
+/// Why there is no source of an email.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// One of our own that cannot be written as an email.
+    #[error(transparent)]
+    Unfit(#[from] DeliveryError),
+}
+
+/// An email as an SMTP server receives it: as it came, or written anew where it is one of our own.
+pub async fn source_of(context: &Context, message: &InboxMessage) -> Result<Vec<u8>, SourceError> {
+    if message.kind == RECEIVED {
+        let found = context.store().message_source(context.environment_id(), &message.id).await;
+        return Ok(found.map_err(Failure::from)?.unwrap_or_default());
+    }
+    Ok(source(&Envelope {
+        from: &context.environment.mail_from,
+        to: &message.to_address,
+        message_id: &message.id,
+        subject: &message.subject,
+        text: &message.text_body,
+        html: &message.html_body,
+        created_at_ms: message.created_at_ms,
+    })?)
+}
+
+/// How many emails there are, and how many of them nobody has opened.
+pub async fn count(context: &Context) -> Result<InboxCount, Failure> {
+    Ok(context.store().count_messages(context.environment_id()).await?)
+}
+
+/// Notes that an email was opened in the inbox.
+pub async fn mark_read(context: &Context, id: &str) -> Result<(), Failure> {
+    Ok(context.store().mark_message_read(context.environment_id(), id, context.now_ms()).await?)
+}
+
+/// Takes an email of another program in, once for each recipient. `sender` is the one of the envelope.
+pub async fn receive(
+    context: &Context,
+    sender: &str,
+    recipients: &[EmailAddress],
+    source: &[u8],
+) -> Result<(), Failure> {
+    let mail = received::parse(source);
+    let from_address = mail.from.unwrap_or_else(|| sender.to_owned());
+    let mails: Vec<NewMail> = recipients
+        .iter()
+        .map(|to| NewMail {
+            id: context.new_message_id(),
+            to_address: to.as_str().to_owned(),
+            to_key: to.key().to_owned(),
+            subject: mail.subject.clone(),
+            text_body: mail.text.clone(),
+            html_body: mail.html.clone(),
+            code: mail.code.clone(),
+            link: mail.links.first().cloned(),
+            auth_request_id: String::new(),
+            kind: RECEIVED,
+            is_test_user: false,
+            into_inbox: true,
+            delivery_error: None,
+            sealed: None,
+            received: Some(Received { from_address: from_address.clone(), source: source.to_vec() }),
+        })
+        .collect();
+    context.store().store_received(context.environment_id(), &mails, context.now_ms()).await?;
+    for mail in &mails {
+        outbox::announce(context, Some(mail));
+    }
+    Ok(())
 }
 
 /// Empties the inbox, or deletes what one address received; tells how many emails went.

@@ -75,6 +75,7 @@ pub(super) fn prepare(context: &Context, draft: Draft<'_>) -> Result<NewMail, Fa
         is_test_user: draft.is_test_user,
         into_inbox: context.environment.mode == Mode::Development,
         delivery_error: None,
+        received: None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! The inbox and the outbox.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::{Batch, Statement, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 
@@ -25,6 +27,16 @@ pub struct NewMail {
     pub delivery_error: Option<String>,
     /// Subject and bodies as the outbox keeps them, encrypted. `None`: nothing leaves by SMTP.
     pub sealed: Option<Vec<u8>>,
+    /// `None`: it is one of our own.
+    pub received: Option<Received>,
+}
+
+/// What is kept of an email that another program sent, beside what all emails have.
+#[derive(Clone)]
+pub struct Received {
+    pub from_address: String,
+    /// The email as it came.
+    pub source: Vec<u8>,
 }
 
 impl std::fmt::Debug for NewMail {
@@ -51,6 +63,19 @@ row! {
         pub created_at_ms: UnixMs,
         /// Why its delivery by SMTP was given up.
         pub delivery_error: Option<String>,
+        /// Who sent it, where it is not one of our own.
+        pub from_address: Option<String>,
+        /// When it was first opened in the inbox.
+        pub read_at_ms: Option<i64>,
+    }
+}
+
+row! {
+    /// How many emails are in the inbox.
+    #[derive(Debug, Clone, Copy)]
+    pub struct InboxCount {
+        pub total: i64,
+        pub unread: i64,
     }
 }
 
@@ -77,7 +102,7 @@ macro_rules! messages_by {
     ($order:literal) => {
         sql(concat!(
             "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
-             created_at_ms, delivery_error FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
+             created_at_ms, delivery_error, from_address, read_at_ms FROM messages WHERE environment_id = $1 AND ($2 = '' OR to_key = $2) AND id > $3 \
              AND ($4 = '' OR to_key LIKE CAST($4 AS TEXT) ESCAPE '~' \
              OR to_key LIKE CAST($7 AS TEXT) ESCAPE '~' OR LOWER(subject) LIKE CAST($4 AS TEXT) ESCAPE '~' \
              OR LOWER(text_body) LIKE CAST($4 AS TEXT) ESCAPE '~' OR code LIKE CAST($4 AS TEXT) ESCAPE '~') \
@@ -108,8 +133,8 @@ pub(super) fn insert(batch: &mut Batch, environment_id: &str, mail: &NewMail, no
     if mail.into_inbox {
         let query = sql(
             "INSERT INTO messages (environment_id, id, to_address, to_key, subject, text_body, html_body, code, link, \
-             auth_request_id, kind, recipient_kind, created_at_ms, delivery_error) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             auth_request_id, kind, recipient_kind, created_at_ms, delivery_error, from_address, source_base64) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         )
         .bind(environment_id)
         .bind(&mail.id)
@@ -124,7 +149,9 @@ pub(super) fn insert(batch: &mut Batch, environment_id: &str, mail: &NewMail, no
         .bind(mail.kind)
         .bind(if mail.is_test_user { "test_user" } else { "person" })
         .bind(now_ms)
-        .bind(mail.delivery_error.clone());
+        .bind(mail.delivery_error.clone())
+        .bind(mail.received.as_ref().map(|received| received.from_address.clone()))
+        .bind(mail.received.as_ref().map(|received| STANDARD.encode(&received.source)));
         batch.write(query);
     }
     if let Some(sealed) = &mail.sealed {
@@ -177,12 +204,56 @@ impl Store {
     pub async fn message(&self, environment_id: &str, id: &str) -> Result<Option<InboxMessage>, StoreError> {
         Ok(sql(
             "SELECT id, to_address, subject, text_body, html_body, code, link, auth_request_id, kind, recipient_kind, \
-             created_at_ms, delivery_error FROM messages WHERE environment_id = $1 AND id = $2",
+             created_at_ms, delivery_error, from_address, read_at_ms FROM messages WHERE environment_id = $1 AND id = $2",
         )
         .bind(environment_id)
         .bind(id)
         .fetch_optional(&self.pool)
         .await?)
+    }
+
+    /// A received email as it came; `None` where there is none, or it is one of our own.
+    pub async fn message_source(&self, environment_id: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let query = sql("SELECT source_base64 FROM messages WHERE environment_id = $1 AND id = $2 \
+             AND source_base64 IS NOT NULL");
+        let found: Option<(String,)> =
+            query.bind(environment_id).bind(id).fetch_optional(&self.pool).await?;
+        let decoded = found.map(|(source,)| STANDARD.decode(source)).transpose();
+        decoded.map_err(|_| StoreError::Unreadable("source_base64"))
+    }
+
+    /// Stores the emails that another program sent.
+    pub async fn store_received(
+        &self,
+        environment_id: &str,
+        mails: &[NewMail],
+        now_ms: UnixMs,
+    ) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for mail in mails {
+            insert(&mut batch, environment_id, mail, now_ms);
+        }
+        self.commit(batch).await?;
+        Ok(())
+    }
+
+    /// How many emails there are, and how many of them nobody has opened.
+    pub async fn count_messages(&self, environment_id: &str) -> Result<InboxCount, StoreError> {
+        let query = sql("SELECT COUNT(*) AS total, COUNT(*) - COUNT(read_at_ms) AS unread FROM messages \
+             WHERE environment_id = $1");
+        Ok(query.bind(environment_id).fetch_one(&self.pool).await?)
+    }
+
+    /// Notes that an email was opened; the first time counts.
+    pub async fn mark_message_read(
+        &self,
+        environment_id: &str,
+        id: &str,
+        now_ms: UnixMs,
+    ) -> Result<(), StoreError> {
+        let query = sql("UPDATE messages SET read_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND read_at_ms IS NULL");
+        self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned()).bind(now_ms)).await?;
+        Ok(())
     }
 
     /// Deletes the emails of an address, or all, and tells how many went.

@@ -64,7 +64,7 @@ pub use flows::{FlowFilter, FlowRow, LoggedStep};
 pub use grants::GrantWithSubject;
 pub use interceptors::{CallFilter, InterceptorChange, InterceptorRecord};
 pub use keys::StoredKey;
-pub use mail::{InboxFilter, InboxMessage, NewMail, OutboxMail};
+pub use mail::{InboxCount, InboxFilter, InboxMessage, NewMail, OutboxMail, Received};
 pub use organizations::{ListedOrganization, Members, OrganizationFilter, SeedOrganization};
 pub use portal_links::{OpenedPortal, PortalLink};
 pub use session_clients::{LogoutNotice, SessionClient};

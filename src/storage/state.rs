@@ -261,6 +261,9 @@ pub static TABLES: &[Table] = &[
             (12, "recipient_kind", Text),
             (13, "created_at_ms", Integer),
             (14, "delivery_error", OptionalText),
+            (15, "from_address", OptionalText),
+            (16, "source_base64", OptionalText),
+            (17, "read_at_ms", OptionalInteger),
         ]
     ),
     // What is sealed goes nowhere: it opens with the server secret that is replaced.

@@ -597,7 +597,7 @@ const ROWS: &[&str] = &[
     "INSERT INTO failed_attempts VALUES ('env_1', 'jane', 1, '1', 1)",
     "INSERT INTO revoked_tokens VALUES ('env_1', 'jti', 1)",
     "INSERT INTO session_clients VALUES ('env_1', 'ses_1', 'skc_1', '', 'usr_1', NULL, 0, 0, 'delivered', NULL, 1)",
-    "INSERT INTO messages VALUES ('env_1', 'msg', 'j', 'j', '', '', '', NULL, NULL, 'ar', 'signin', 'person', 1, NULL)",
+    "INSERT INTO messages VALUES ('env_1', 'msg', 'j', 'j', '', '', '', NULL, NULL, 'ar', 'signin', 'person', 1, NULL, NULL, NULL, NULL)",
     "INSERT INTO outbox VALUES ('env_1', 'msg', 'j', 'sealed', 'ar', 0, 1, 1)",
     "INSERT INTO fault_rules VALUES ('env_1', 'flt', '{}', 0, 0, 1)",
     "INSERT INTO flows VALUES ('env_1', 'flow', NULL, NULL, NULL, NULL, 'SUCCESS', '{}', 1, 1, 1)",

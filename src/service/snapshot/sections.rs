@@ -344,6 +344,9 @@ const SECTIONS: &[Section] = &[
             plain("recipient_kind"),
             time("created_at", "created_at_ms"),
             plain("delivery_error"),
+            Field { name: "from", column: "from_address", kind: Kind::Plain },
+            plain("source_base64"),
+            time("read_at", "read_at_ms"),
         ],
     },
     Section {
