@@ -16,20 +16,24 @@
     search.select();
   });
 
-  each('button[data-copy]', function (button) {
-    if (!navigator.clipboard) { return; }
-    button.hidden = false;
-    var text = button.textContent;
-    var name = button.getAttribute('aria-label');
-    button.addEventListener('click', function () {
-      navigator.clipboard.writeText(button.getAttribute('data-copy')).then(function () {
-        button.textContent = button.getAttribute('data-copied') || 'Copied';
-        button.removeAttribute('aria-label');
-        window.setTimeout(function () {
-          button.textContent = text;
-          if (name) { button.setAttribute('aria-label', name); }
-        }, 1500);
-      });
+  function showCopyButtons() {
+    if (navigator.clipboard) { each('button[data-copy]', function (button) { button.hidden = false; }); }
+  }
+  showCopyButtons();
+  document.addEventListener('click', function (event) {
+    var button = event.target.closest('button[data-copy]');
+    if (!button || button.hasAttribute('data-copying')) { return; }
+    navigator.clipboard.writeText(button.getAttribute('data-copy')).then(function () {
+      var text = button.textContent;
+      var name = button.getAttribute('aria-label');
+      button.setAttribute('data-copying', '');
+      button.textContent = button.getAttribute('data-copied') || 'Copied';
+      button.removeAttribute('aria-label');
+      window.setTimeout(function () {
+        button.textContent = text;
+        if (name) { button.setAttribute('aria-label', name); }
+        button.removeAttribute('data-copying');
+      }, 1500);
     });
   });
 
@@ -51,4 +55,10 @@
   function tellAll() { each('time[data-relative]', tell); }
   tellAll();
   window.setInterval(tellAll, 30000);
+
+  // Another script of ours exchanged parts of the page.
+  document.addEventListener('vestibule:changed', function () {
+    showCopyButtons();
+    tellAll();
+  });
 })();

@@ -479,3 +479,18 @@ fn the_host_of_a_request_is_the_issuer_where_that_is_wanted_and_it_is_of_a_priva
     let client = "\n[[clients]]\nclient_id = \"skc_1\"\nclient_secret = \"a secret of our own\"\n";
     assert!(!load(&format!("{production}{client}")).unwrap().environment.issuer_from_host);
 }
+
+#[test]
+fn emails_are_received_on_loopback_addresses_in_development_alone() {
+    let listen = |text: &str| load(&format!("smtp_listen = \"{text}\"\n")).map(|c| c.smtp_listen.unwrap().to_string());
+    for fine in ["localhost:1025", "127.0.0.1:0", "[::1]:2525"] {
+        assert_eq!(listen(fine).ok().as_deref(), Some(fine));
+    }
+    for exposed in ["0.0.0.0:25", "[::]:25", "192.168.1.2:25", "mail.example.com:25"] {
+        let told = listen(exposed).unwrap_err().0[0].to_string();
+        assert!(told.contains("must be a loopback address"), "{told}");
+    }
+    assert!(load("").unwrap().smtp_listen.is_none());
+    let production = problems("mode = \"production\"\nsmtp_listen = \"localhost:1025\"\n");
+    assert!(production.iter().any(|p| p.contains("smtp_listen") && p.contains("production mode")), "{production:?}");
+}

@@ -86,8 +86,18 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/compatibility").get(not_emulated::compatibility).end())
         // The inbox, for users.
         .service(endpoint("/_emulator/inbox").get(inbox::page).end())
+        .service(
+            endpoint("/_emulator/inbox/delete").post(inbox::delete_all).shown_at("/_emulator/inbox").end(),
+        )
         .service(endpoint("/_emulator/inbox/{id}").get(inbox::message_page).end())
         .service(endpoint("/_emulator/inbox/{id}/html").get(inbox::message_html).end())
+        .service(endpoint("/_emulator/inbox/{id}/eml").get(inbox::download).end())
+        .service(
+            endpoint("/_emulator/inbox/{id}/delete")
+                .post(inbox::delete_one)
+                .shown_at("/_emulator/inbox/{id}")
+                .end(),
+        )
         .service(endpoint("/_emulator").get(dashboard::control_api::show).end())
         .service(endpoint("/_emulator/").get(dashboard::control_api::show).end())
         .service(endpoint("/_emulator/ca.pem").get(authority::show).end())

@@ -240,7 +240,7 @@ Object.assign(pages, {
   'desk-other-browser': desk('', async (page) => {
     await fetch(authorize({ login_hint: 'other@example.com' }), { redirect: 'manual' });
     await page.goto(`${vestibule.url}/_emulator/inbox/${(await vestibule.mailTo('other@example.com')).id}`);
-    await page.getByRole('link', { name: 'What would another browser see of this link?' }).click();
+    await page.getByRole('link', { name: 'Open as another browser' }).click();
     await page.getByText('It would be refused: same-browser enforcement is on').waitFor();
   }),
 });

@@ -3,6 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
+use vestibule::domain::email::EmailAddress;
+use vestibule::runtime::EnvironmentSelector;
+use vestibule::service::inbox;
 
 use crate::support::person::Page;
 use crate::support::{Engine, TestServer};
@@ -193,6 +196,79 @@ async fn the_pages_show_mails_and_their_html_part_can_do_nothing() {
 }
 
 #[tokio::test]
+async fn an_email_is_read_beside_the_list_in_five_ways() {
+    let server = TestServer::start().await;
+    server.person().start("jane@example.com").await;
+    server.person().start("bob@example.com").await;
+    let mail = server.mail_to("jane@example.com").await;
+    let url = format!("/_emulator/inbox/{}", mail["id"].as_str().unwrap());
+    let list = server.get("/_emulator/inbox").await.body;
+    assert!(list.contains("<title>(2) Inbox") && list.contains("Select an email"), "{list}");
+    // To ask for its head only is not to read it.
+    server.http().head(format!("{}{url}", server.url)).send().await.unwrap();
+    assert!(server.get("/_emulator/inbox").await.body.contains("<title>(2) Inbox"));
+    let page = server.get(&url).await.body;
+    assert!(page.contains("<title>(1) Inbox") && page.contains("bob@example.com"), "{page}");
+    assert!(page.contains(&format!("<iframe src=\"{url}/html\"")) && page.contains("sandbox=\""), "{page}");
+    for (tab, has) in [
+        ("text", mail["code"].as_str().unwrap()),
+        ("headers", "<dt>Auto-Submitted</dt>"),
+        ("raw", "multipart/alternative"),
+        ("links", "login/link?link_token="),
+        ("nothing", "<iframe"),
+    ] {
+        let page = server.get(&format!("{url}?tab={tab}")).await;
+        assert!(page.status == 200 && page.body.contains(has), "{tab}: {}", page.body);
+        assert!(page.body.len() < 100_000, "{tab}: {} bytes", page.body.len());
+    }
+    let file = server.get(&format!("{url}/eml")).await;
+    assert_eq!(file.header("content-type"), "message/rfc822");
+    assert!(file.header("content-disposition").contains(".eml") && file.body.contains("To: jane@example.com"));
+    let found = server.get(&format!("/_emulator/inbox?q={}", mail["code"].as_str().unwrap())).await.body;
+    assert!(found.contains("jane@example.com") && !found.contains("to bob@example.com"), "{found}");
+    assert!(server.get("/_emulator/inbox?q=%3Cb%3E").await.body.contains("No emails match “&#60;b&#62;”"));
+}
+
+#[tokio::test]
+async fn emails_are_deleted_by_forms_of_our_own_pages() {
+    let server = TestServer::start().await;
+    for address in ["a@example.com", "b@example.com", "c@example.com"] {
+        server.person().start(address).await;
+    }
+    let id = server.mail_to("b@example.com").await["id"].as_str().unwrap().to_owned();
+    let post = async |path: &str, origin: &str| {
+        let request = server.http().post(format!("{}/_emulator/inbox{path}", server.url));
+        let form = [("q", "exam"), ("to", "")];
+        Page::of(request.header("origin", origin).form(&form).send().await.unwrap()).await
+    };
+    assert_eq!(post(&format!("/{id}/delete"), "https://evil.example").await.status, 403);
+    assert_eq!(post("/delete", "https://evil.example").await.status, 403);
+    let done = post(&format!("/{id}/delete"), &server.url).await;
+    assert_eq!(done.status, 303);
+    assert!(done.header("location").ends_with("/_emulator/inbox?q=exam&done=deleted"), "{}", done.header("location"));
+    assert!(server.mails_to("b@example.com").await.is_empty());
+    assert_eq!(post(&format!("/{id}/delete"), &server.url).await.status, 404);
+    assert_eq!(post("/delete", &server.url).await.status, 303);
+    assert!(server.get("/_emulator/inbox?done=deleted").await.body.contains("No emails yet"));
+}
+
+#[tokio::test]
+async fn older_emails_are_on_further_pages() {
+    let server = TestServer::start().await;
+    let context = server.provider.context(EnvironmentSelector::default()).await.unwrap();
+    let to = [EmailAddress::parse("jane@example.com").unwrap()];
+    for n in 0..51 {
+        let source = format!("Subject: Letter {n:02}\r\n\r\n{}", "<b>\u{fc}</b>".repeat(20_000));
+        inbox::receive(&context, "", &to, source.as_bytes()).await.unwrap();
+    }
+    let first = server.get("/_emulator/inbox?q=letter").await.body;
+    assert!(first.contains("Letter 50") && first.contains("Letter 01") && !first.contains("Letter 00"));
+    assert!(first.contains("/_emulator/inbox?q=letter&#38;from=50\" rel=\"next\""), "{first}");
+    let second = server.get("/_emulator/inbox?q=letter&from=50").await.body;
+    assert!(second.contains("Letter 00") && !second.contains("Letter 01") && !second.contains("rel=\"next\""));
+}
+
+#[tokio::test]
 async fn a_token_guards_the_control_api_where_one_is_set() {
     let server = TestServer::with("[control]\ntoken = \"open, sesame, open\"").await;
     let url = format!("{}/_emulator/v1/messages", server.url);
@@ -202,6 +278,7 @@ async fn a_token_guards_the_control_api_where_one_is_set() {
         "/_emulator/inbox",
         "/_emulator/inbox/msg_1",
         "/_emulator/inbox/msg_1/html",
+        "/_emulator/inbox/msg_1/eml",
     ] {
         assert_eq!(server.get(path).await.status, 401, "{path}");
     }

@@ -63,6 +63,7 @@ mod seed_and_import;
 mod sessions;
 mod sign_in_storage;
 mod smtp;
+mod smtp_listener;
 mod starting;
 mod statements;
 mod storage;

@@ -55,7 +55,7 @@ export async function startVestibule(toml = '', { keep = ['--ephemeral'], port =
   child.unref();
   child.stderr.unref();
   const says = JSON.parse(readFileSync(ready, 'utf8'));
-  const { environment_url: url, https_url: httpsUrl, ca_file: caFile, client_id: clientId, client_secret: clientSecret } = says;
+  const { environment_url: url, https_url: httpsUrl, ca_file: caFile, client_id: clientId, client_secret: clientSecret, smtp_listen: smtpListen } = says;
   return {
     url,
     httpsUrl,
@@ -63,6 +63,7 @@ export async function startVestibule(toml = '', { keep = ['--ephemeral'], port =
     port: Number(new URL(url).port),
     clientId,
     clientSecret,
+    smtpListen,
     async stop() {
       child.ref();
       child.kill('SIGTERM');
