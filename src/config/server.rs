@@ -135,7 +135,9 @@ fn loopback_address(text: &str) -> Result<ListenAddress, &'static str> {
     if address.is_loopback() {
         Ok(address)
     } else {
-        Err("must be a loopback address, such as localhost:1025: it takes every email, from whoever can connect")
+        Err(
+            "must be a loopback address, such as localhost:1025: it takes every email, from whoever can connect",
+        )
     }
 }
 

@@ -482,7 +482,8 @@ fn the_host_of_a_request_is_the_issuer_where_that_is_wanted_and_it_is_of_a_priva
 
 #[test]
 fn emails_are_received_on_loopback_addresses_in_development_alone() {
-    let listen = |text: &str| load(&format!("smtp_listen = \"{text}\"\n")).map(|c| c.smtp_listen.unwrap().to_string());
+    let listen =
+        |text: &str| load(&format!("smtp_listen = \"{text}\"\n")).map(|c| c.smtp_listen.unwrap().to_string());
     for fine in ["localhost:1025", "127.0.0.1:0", "[::1]:2525"] {
         assert_eq!(listen(fine).ok().as_deref(), Some(fine));
     }
@@ -492,5 +493,8 @@ fn emails_are_received_on_loopback_addresses_in_development_alone() {
     }
     assert!(load("").unwrap().smtp_listen.is_none());
     let production = problems("mode = \"production\"\nsmtp_listen = \"localhost:1025\"\n");
-    assert!(production.iter().any(|p| p.contains("smtp_listen") && p.contains("production mode")), "{production:?}");
+    assert!(
+        production.iter().any(|p| p.contains("smtp_listen") && p.contains("production mode")),
+        "{production:?}"
+    );
 }

@@ -179,7 +179,9 @@ impl Looked {
     fn filter(&self) -> InboxFilter {
         InboxFilter {
             // A half-typed address is a filter that finds nothing, not a mistake.
-            to_key: Some(&self.to).filter(|to| !to.is_empty()).map(|to| email::key_of(&params::with_lost_plus(to))),
+            to_key: Some(&self.to)
+                .filter(|to| !to.is_empty())
+                .map(|to| email::key_of(&params::with_lost_plus(to))),
             search: Some(self.search.clone()).filter(|search| !search.is_empty()),
             offset: self.offset,
             // One more says whether there are older ones.
@@ -383,11 +385,8 @@ pub async fn delete_one(
     if !is_deleted.map_err(|failure| error_page(&request, failure.into()))? {
         return Err(error_page(&request, ControlError::NotFound(NO_SUCH_EMAIL.to_owned())));
     }
-    let looked = Looked {
-        search: one(&form, "q").to_owned(),
-        to: one(&form, "to").to_owned(),
-        ..Looked::default()
-    };
+    let looked =
+        Looked { search: one(&form, "q").to_owned(), to: one(&form, "to").to_owned(), ..Looked::default() };
     let query = looked.path(&context, "", 0, None);
     let query = query.split_once('?').map_or_else(String::new, |(_, query)| format!("?{query}"));
     Ok(redirect_with_flash(&context, &format!("{INBOX}{query}"), "deleted"))

@@ -75,7 +75,8 @@ pub fn find_code(subject: &str, text: &str) -> Option<String> {
     let mut six_digits = None;
     let mut speaks_of_code = false;
     for line in once(subject).chain(text.lines()).filter(|line| !line.trim().is_empty()) {
-        let spoke_of_code = std::mem::replace(&mut speaks_of_code, line.to_ascii_lowercase().contains("code"));
+        let spoke_of_code =
+            std::mem::replace(&mut speaks_of_code, line.to_ascii_lowercase().contains("code"));
         let words = line.split_whitespace().map(|word| word.trim_matches(is_around_word));
         for digits in words.filter(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())) {
             if (spoke_of_code || speaks_of_code) && (4..=8).contains(&digits.len()) {
@@ -192,7 +193,10 @@ mod tests {
     fn addresses_end_before_the_punctuation_of_their_sentence() {
         let text = "See (https://a.example/x), <http://b.example/y> or https://c.example/z_(1). \"https://a.example/x\" http://";
         assert_eq!(links(text, ""), ["https://a.example/x", "http://b.example/y", "https://c.example/z_(1)"]);
-        assert_eq!(links("", "<a href=https://d.example/q>x</a><a href='javascript:x'>"), ["https://d.example/q"]);
+        assert_eq!(
+            links("", "<a href=https://d.example/q>x</a><a href='javascript:x'>"),
+            ["https://d.example/q"]
+        );
     }
 
     #[test]

@@ -202,6 +202,8 @@ impl Connection {
 struct Session<'r> {
     registry: &'r EnvironmentRegistry,
     expected: Expected,
+    /// Did it say EHLO or HELO?
+    has_greeted: bool,
     /// `None`: the default environment.
     environment: Option<EnvironmentName>,
     sender: Option<String>,
@@ -214,6 +216,7 @@ impl<'r> Session<'r> {
         Self {
             registry,
             expected: Expected::Command,
+            has_greeted: false,
             environment: None,
             sender: None,
             recipients: vec![],
@@ -256,6 +259,11 @@ impl<'r> Session<'r> {
                 Err(Error::InvalidRecipientAddress) => {
                     return self.refuse("553 5.1.3 That recipient is no address", answer);
                 }
+                // Most likely HTTP: a web page that makes the browser fill the inbox gets no further.
+                Err(Error::UnknownCommand) if !self.has_greeted => {
+                    answer.push_str("421 4.7.0 This is SMTP, which begins with EHLO\r\n");
+                    return Next::Ends;
+                }
                 Err(Error::UnknownCommand) => return self.refuse("500 5.5.1 Unknown command", answer),
                 Err(_) => return self.refuse("501 5.5.4 That command is written wrongly", answer),
             },
@@ -282,7 +290,8 @@ impl<'r> Session<'r> {
             }
             Expected::Credentials(line) => {
                 if line.ingest(bytes) {
-                    let (text, credential) = (line.buf.clone(), std::mem::replace(&mut line.state, Credential::Plain));
+                    let (text, credential) =
+                        (line.buf.clone(), std::mem::replace(&mut line.state, Credential::Plain));
                     self.expected = Expected::Command;
                     return self.credential(credential, &text, answer).await;
                 }
@@ -306,14 +315,19 @@ impl<'r> Session<'r> {
         let reply = match command {
             Request::Ehlo { .. } => {
                 self.forget_email();
+                self.has_greeted = true;
                 answer.push_str(&format!("250-vestibule\r\n250-SIZE {MAX_MESSAGE_BYTES}\r\n"));
                 "250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250 AUTH PLAIN LOGIN"
             }
             Request::Helo { .. } => {
                 self.forget_email();
+                self.has_greeted = true;
                 "250 vestibule"
             }
             Request::Mail { from } => {
+                if !self.has_greeted {
+                    return self.refuse("503 5.5.1 EHLO comes first", answer);
+                }
                 if self.sender.is_some() {
                     return self.refuse("503 5.5.1 There is a sender already", answer);
                 }

@@ -213,11 +213,14 @@ impl Store {
     }
 
     /// A received email as it came; `None` where there is none, or it is one of our own.
-    pub async fn message_source(&self, environment_id: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn message_source(
+        &self,
+        environment_id: &str,
+        id: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let query = sql("SELECT source_base64 FROM messages WHERE environment_id = $1 AND id = $2 \
              AND source_base64 IS NOT NULL");
-        let found: Option<(String,)> =
-            query.bind(environment_id).bind(id).fetch_optional(&self.pool).await?;
+        let found: Option<(String,)> = query.bind(environment_id).bind(id).fetch_optional(&self.pool).await?;
         let decoded = found.map(|(source,)| STANDARD.decode(source)).transpose();
         decoded.map_err(|_| StoreError::Unreadable("source_base64"))
     }
@@ -251,7 +254,9 @@ impl Store {
         id: &str,
         now_ms: UnixMs,
     ) -> Result<(), StoreError> {
-        let query = sql("UPDATE messages SET read_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND read_at_ms IS NULL");
+        let query = sql(
+            "UPDATE messages SET read_at_ms = $3 WHERE environment_id = $1 AND id = $2 AND read_at_ms IS NULL",
+        );
         self.execute(query.bind(environment_id.to_owned()).bind(id.to_owned()).bind(now_ms)).await?;
         Ok(())
     }

@@ -223,7 +223,9 @@ async fn an_email_is_read_beside_the_list_in_five_ways() {
     }
     let file = server.get(&format!("{url}/eml")).await;
     assert_eq!(file.header("content-type"), "message/rfc822");
-    assert!(file.header("content-disposition").contains(".eml") && file.body.contains("To: jane@example.com"));
+    assert!(
+        file.header("content-disposition").contains(".eml") && file.body.contains("To: jane@example.com")
+    );
     let found = server.get(&format!("/_emulator/inbox?q={}", mail["code"].as_str().unwrap())).await.body;
     assert!(found.contains("jane@example.com") && !found.contains("to bob@example.com"), "{found}");
     assert!(server.get("/_emulator/inbox?q=%3Cb%3E").await.body.contains("No emails match “&#60;b&#62;”"));
@@ -245,7 +247,11 @@ async fn emails_are_deleted_by_forms_of_our_own_pages() {
     assert_eq!(post("/delete", "https://evil.example").await.status, 403);
     let done = post(&format!("/{id}/delete"), &server.url).await;
     assert_eq!(done.status, 303);
-    assert!(done.header("location").ends_with("/_emulator/inbox?q=exam&done=deleted"), "{}", done.header("location"));
+    assert!(
+        done.header("location").ends_with("/_emulator/inbox?q=exam&done=deleted"),
+        "{}",
+        done.header("location")
+    );
     assert!(server.mails_to("b@example.com").await.is_empty());
     assert_eq!(post(&format!("/{id}/delete"), &server.url).await.status, 404);
     assert_eq!(post("/delete", &server.url).await.status, 303);
@@ -265,7 +271,9 @@ async fn older_emails_are_on_further_pages() {
     assert!(first.contains("Letter 50") && first.contains("Letter 01") && !first.contains("Letter 00"));
     assert!(first.contains("/_emulator/inbox?q=letter&#38;from=50\" rel=\"next\""), "{first}");
     let second = server.get("/_emulator/inbox?q=letter&from=50").await.body;
-    assert!(second.contains("Letter 00") && !second.contains("Letter 01") && !second.contains("rel=\"next\""));
+    assert!(
+        second.contains("Letter 00") && !second.contains("Letter 01") && !second.contains("rel=\"next\"")
+    );
 }
 
 #[tokio::test]

@@ -95,7 +95,9 @@ impl Client {
     fn is_closed(&mut self) -> bool {
         let mut rest = vec![];
         // Closed with something of ours unread is a reset.
-        self.0.read_to_end(&mut rest).map_or_else(|error| error.kind() == std::io::ErrorKind::ConnectionReset, |_| true)
+        self.0
+            .read_to_end(&mut rest)
+            .map_or_else(|error| error.kind() == std::io::ErrorKind::ConnectionReset, |_| true)
     }
 }
 
@@ -112,7 +114,8 @@ fn an_applications_emails_are_in_the_inbox_with_code_and_links() {
             "<p>Hello <a href=\"https://acme.example/confirm?a=1&amp;b=2\">Confirm</a> <a href='https://acme.example/help'>Help</a></p>".to_owned(),
         ))
         .singlepart(Attachment::new("a.bin".into()).body(vec![0_u8, 1, 255], ContentType::parse("application/octet-stream").unwrap()));
-    let mail = email().cc("bob@example.com".parse().unwrap()).subject("Bestätigen ✉").multipart(body).unwrap();
+    let mail =
+        email().cc("bob@example.com".parse().unwrap()).subject("Bestätigen ✉").multipart(body).unwrap();
     let transport = listening.transport();
     transport.send(&mail).unwrap();
     for to in ["jane@example.com", "bob@example.com"] {
@@ -124,9 +127,15 @@ fn an_applications_emails_are_in_the_inbox_with_code_and_links() {
         );
         assert_eq!(mail["from"], "App <app@acme.example>");
         assert_eq!(mail["link"], "https://acme.example/confirm?a=1&b=2");
-        assert_eq!(mail["links"], json!(["https://acme.example/confirm?a=1&b=2", "https://acme.example/help"]));
-        assert!(mail["text"].as_str().unwrap().contains("Jörg") && mail["html"].as_str().unwrap().contains("<p>"));
-        let (_, source) = listening.server.get(&format!("/_emulator/v1/messages/{}/raw", mail["id"].as_str().unwrap()));
+        assert_eq!(
+            mail["links"],
+            json!(["https://acme.example/confirm?a=1&b=2", "https://acme.example/help"])
+        );
+        assert!(
+            mail["text"].as_str().unwrap().contains("Jörg") && mail["html"].as_str().unwrap().contains("<p>")
+        );
+        let (_, source) =
+            listening.server.get(&format!("/_emulator/v1/messages/{}/raw", mail["id"].as_str().unwrap()));
         assert!(source.contains("multipart/mixed") && source.contains("a.bin"), "{source}");
     }
     assert_eq!(listening.messages("?q=confirm").len(), 2);
@@ -167,6 +176,8 @@ fn commands_out_of_order_and_garbage_are_refused() {
     let listening = Listening::start();
     let mut client = listening.by_hand();
     for (line, code) in [
+        ("MAIL FROM:<a@b.example>", "503"),
+        ("EHLO x", "250"),
         ("DATA", "503"),
         ("RCPT TO:<jane@example.com>", "503"),
         ("MAIL FROM:<a@b.example> SIZE=99999999", "552"),
@@ -196,6 +207,13 @@ fn commands_out_of_order_and_garbage_are_refused() {
         }
         assert!(client.is_closed(), "{garbage:?}");
     }
+    // A web page cannot have the browser write an email.
+    let mut client = listening.by_hand();
+    assert_eq!(
+        client.say("POST / HTTP/1.1\r\nHost: localhost\r\n\r\nEHLO x\r\nMAIL FROM:<a@b.example>")[..3],
+        *"421"
+    );
+    assert!(client.is_closed());
     let mut client = listening.by_hand();
     let _ = client.0.write_all(&vec![b'x'; 20_000]);
     assert!(client.is_closed(), "a line without an end");
@@ -282,10 +300,17 @@ fn a_stop_lets_the_email_on_its_way_arrive_and_tells_the_others() {
 #[test]
 fn only_loopback_addresses_are_listened_on() {
     let folder = tempfile::tempdir().unwrap();
-    let refused =
-        vestibule(folder.path()).args(["config", "check"]).env("VESTIBULE_SMTP_LISTEN", "0.0.0.0:1025").output().unwrap();
+    let refused = vestibule(folder.path())
+        .args(["config", "check"])
+        .env("VESTIBULE_SMTP_LISTEN", "0.0.0.0:1025")
+        .output()
+        .unwrap();
     assert!(!refused.status.success());
-    assert!(text(&refused).contains("must be a loopback address, such as localhost:1025"), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("must be a loopback address, such as localhost:1025"),
+        "{}",
+        text(&refused)
+    );
 }
 
 #[rstest]
@@ -300,7 +325,10 @@ async fn received_emails_are_kept_read_and_carried_by_snapshots(
     let source = b"Subject: Hello\r\n\r\n\xff\0code 123456\r\n";
     inbox::receive(&context, "app@acme.example", &to, source).await.unwrap();
     let mail = server.mail_to("jane@example.com").await;
-    assert_eq!((&mail["from"], &mail["code"], &mail["read"]), (&json!("app@acme.example"), &json!("123456"), &json!(false)));
+    assert_eq!(
+        (&mail["from"], &mail["code"], &mail["read"]),
+        (&json!("app@acme.example"), &json!("123456"), &json!(false))
+    );
     let id = mail["id"].as_str().unwrap();
     let page = server.get("/_emulator/inbox").await.body;
     assert!(page.contains("<title>(1) Inbox") && page.contains("1 unread"), "{page}");
