@@ -10,8 +10,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
 use smtp_proto::request::receiver::{DataReceiver, DummyDataReceiver, LineReceiver, RequestReceiver};
 use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, Error, Request};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -33,11 +33,16 @@ const MAX_CONNECTIONS: usize = 32;
 /// Commands that are refused before a connection is closed.
 const MAX_ERRORS: usize = 10;
 
-/// How long a client may be silent.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long clients may take.
+#[derive(Clone, Copy)]
+struct Deadlines {
+    /// Until the next bytes come, or ours are taken.
+    idle: Duration,
+    /// For the whole connection.
+    connection: Duration,
+}
 
-/// How long a connection may last.
-const LONGEST_CONNECTION: Duration = Duration::from_mins(10);
+const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(60), connection: Duration::from_mins(10) };
 
 /// Pause after a connection could not be accepted: there are no files left, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -92,7 +97,7 @@ async fn accept(
         match accepted {
             Ok((stream, _)) => {
                 let place = places.clone().try_acquire_owned().ok();
-                connections.spawn(serve(stream, registry.clone(), stopping.clone(), place));
+                connections.spawn(serve(stream, registry.clone(), stopping.clone(), place, DEADLINES));
             }
             Err(error) => {
                 tracing::warn!(%error, "an SMTP connection could not be accepted");
@@ -106,14 +111,15 @@ async fn accept(
 
 /// One connection, from greeting to end. Without a place it is told so.
 async fn serve(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     registry: EnvironmentRegistry,
     stopping: watch::Receiver<bool>,
     place: Option<OwnedSemaphorePermit>,
+    deadlines: Deadlines,
 ) {
-    let mut connection = Connection { stream, stopping };
+    let mut connection = Connection { stream, stopping, idle: deadlines.idle };
     let outcome = if place.is_some() {
-        match timeout(LONGEST_CONNECTION, converse(&mut connection, &registry)).await {
+        match timeout(deadlines.connection, converse(&mut connection, &registry)).await {
             Ok(outcome) => outcome,
             Err(_) => connection.send("421 4.4.2 This connection lasted too long\r\n").await,
         }
@@ -150,7 +156,10 @@ enum Next {
     Ends,
 }
 
-async fn converse(connection: &mut Connection, registry: &EnvironmentRegistry) -> io::Result<()> {
+async fn converse(
+    connection: &mut Connection<impl AsyncRead + AsyncWrite + Unpin>,
+    registry: &EnvironmentRegistry,
+) -> io::Result<()> {
     connection.send("220 vestibule ESMTP, for the inbox\r\n").await?;
     let mut session = Session::new(registry);
     let mut commands = RequestReceiver::default();
@@ -174,20 +183,22 @@ async fn converse(connection: &mut Connection, registry: &EnvironmentRegistry) -
     }
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     stopping: watch::Receiver<bool>,
+    /// See [`Deadlines`].
+    idle: Duration,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn send(&mut self, text: &str) -> io::Result<()> {
-        timeout(IDLE_TIMEOUT, self.stream.write_all(text.as_bytes())).await?
+        timeout(self.idle, self.stream.write_all(text.as_bytes())).await?
     }
 
     /// Bytes of the client; 0: none will come. Where nothing is under way, the stop of the server ends the connection.
     async fn read(&mut self, buffer: &mut [u8], is_idle: bool) -> io::Result<usize> {
         let farewell = tokio::select! {
-            read = timeout(IDLE_TIMEOUT, self.stream.read(buffer)) => match read {
+            read = timeout(self.idle, self.stream.read(buffer)) => match read {
                 Ok(count) => return count,
                 Err(_) => "421 4.4.2 Nothing came for too long\r\n",
             },
@@ -470,4 +481,53 @@ async fn context(
             "451 4.3.0 The database does not answer; send it again later"
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICK: Deadlines =
+        Deadlines { idle: Duration::from_millis(200), connection: Duration::from_millis(600) };
+
+    /// What a client reads until it is hung up on, who says this so often with pauses in between.
+    async fn said_to(text: &str, times: usize, pause: Duration) -> String {
+        let (mut client, server) = tokio::io::duplex(1 << 16);
+        let (_stopping, told) = watch::channel(false);
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().ok();
+        let serving = tokio::spawn(serve(server, EnvironmentRegistry::default(), told, place, QUICK));
+        for _ in 0..times {
+            if client.write_all(text.as_bytes()).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        serving.await.unwrap();
+        said
+    }
+
+    #[tokio::test]
+    async fn who_is_silent_is_told_so_and_closed() {
+        let half = "EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<jane@example.com>\r\nDATA\r\nSubject: x";
+        for text in ["", "EHLO x", half] {
+            let said = said_to(text, 1, Duration::ZERO).await;
+            assert!(said.ends_with("421 4.4.2 Nothing came for too long\r\n"), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_never_comes_to_an_end_is_closed() {
+        let said = said_to("NOOP\r\n", 100, Duration::from_millis(50)).await;
+        assert!(said.ends_with("421 4.4.2 This connection lasted too long\r\n"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn before_the_start_emails_are_put_off() {
+        let email =
+            "HELO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<jane@example.com>\r\nDATA\r\nHi\r\n.\r\nQUIT\r\n";
+        let said = said_to(email, 1, Duration::ZERO).await;
+        assert!(said.contains("\r\n451 4.3.0 The server is starting; send it again\r\n221 "), "{said}");
+    }
 }
