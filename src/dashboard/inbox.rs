@@ -13,7 +13,7 @@ use crate::http::context::Ctx;
 use crate::http::errors::Problem;
 use crate::http::params::Form as Posted;
 use crate::http::views::Layout;
-use crate::http::{guard, params, render, texts};
+use crate::http::{guard, params, render};
 use crate::mail::received;
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
