@@ -17,13 +17,14 @@
   });
 
   function showCopyButtons() {
-    if (navigator.clipboard) { each('button[data-copy]', function (button) { button.hidden = false; }); }
+    if (navigator.clipboard) { each('button[data-copy], button[data-copy-of]', function (button) { button.hidden = false; }); }
   }
   showCopyButtons();
   document.addEventListener('click', function (event) {
-    var button = event.target.closest('button[data-copy]');
+    var button = event.target.closest('button[data-copy], button[data-copy-of]');
     if (!button || button.hasAttribute('data-copying')) { return; }
-    navigator.clipboard.writeText(button.getAttribute('data-copy')).then(function () {
+    var source = document.getElementById(button.getAttribute('data-copy-of'));
+    navigator.clipboard.writeText(source ? source.textContent : button.getAttribute('data-copy')).then(function () {
       var text = button.textContent;
       var name = button.getAttribute('aria-label');
       button.setAttribute('data-copying', '');

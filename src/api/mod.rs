@@ -7,6 +7,7 @@ mod clients;
 mod connections;
 mod convert;
 mod domains;
+mod examples;
 pub mod not_emulated;
 pub mod openapi;
 mod organizations;

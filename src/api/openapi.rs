@@ -10,7 +10,9 @@ use prost_reflect::{
 };
 use serde_json::{Map, Value, json};
 
+use super::examples;
 use super::rest::descriptors;
+use crate::domain::api_error::ApiErrorCode;
 use crate::domain::scalekit_api::{Binding, Method, methods};
 use crate::http::api_error::TYPE_URL;
 use crate::http::context::Ctx;
@@ -123,6 +125,7 @@ fn operation(method: &Method, binding: &Binding, number: usize, schemas: &mut Sc
         "operationId": format!("{service}_{}{suffix}", method.name),
         "tags": [service],
         "summary": about_method(method).unwrap_or_else(|| method.name.to_owned()),
+        "x-grpc-method": method.path(),
         "security": if method.is_public { json!([]) } else { json!([{ "client_token": [] }]) },
     });
     let mut parameters = vec![];
@@ -226,12 +229,36 @@ fn responses(method: &Method, binding: &Binding, has_parameters: bool, schemas: 
     ] {
         if occurs {
             let schema = json!({ "$ref": "#/components/schemas/ApiErrorBody" });
-            let error =
-                json!({ "description": about, "content": { "application/json": { "schema": schema } } });
+            let error = json!({
+                "description": about,
+                "content": { "application/json": { "schema": schema } },
+                "x-error-codes": error_codes(status, method.service),
+            });
             responses.insert(status.to_owned(), error);
         }
     }
     responses.into()
+}
+
+/// What `error_code` may be in a response with this status.
+fn error_codes(status: &str, service: &str) -> Vec<&'static str> {
+    let occurs = |code: &ApiErrorCode| match code {
+        ApiErrorCode::InvalidCode
+        | ApiErrorCode::InvalidLinkToken
+        | ApiErrorCode::AuthRequestMismatch
+        | ApiErrorCode::AuthRequestExpired
+        | ApiErrorCode::AuthRequestAlreadyUsed
+        | ApiErrorCode::AuthRequestNotFound
+        | ApiErrorCode::TooManyAttempts
+        | ApiErrorCode::PasswordlessDisabled
+        | ApiErrorCode::DisposableOrPublicEmail => service.ends_with(".PasswordlessService"),
+        ApiErrorCode::RoleKeynameConflict => service.ends_with(".RolesService"),
+        ApiErrorCode::UserLimitReached => service.ends_with(".UserService"),
+        ApiErrorCode::UnknownMethod | ApiErrorCode::MethodNotAllowed | ApiErrorCode::NotEmulated => false,
+        _ => true,
+    };
+    let found = ApiErrorCode::ALL.into_iter().filter(|code| code.http_status().to_string() == status);
+    found.filter(occurs).map(ApiErrorCode::as_str).collect()
 }
 
 /// An error, as Scalekit's gateway writes it.
@@ -356,6 +383,7 @@ impl Schemas {
         if let Some(about) = comment(&field.parent_message().parent_file(), field.path()) {
             schema["description"] = about.into();
         }
+        add_example(&mut schema, field);
         if field.field_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated()) {
             schema["deprecated"] = true.into();
         }
@@ -380,6 +408,16 @@ impl Schemas {
             Kind::Enum(kind) => json!({ "type": "string", "enum": names_of(kind) }),
             Kind::Message(message) => self.refer(message, direction),
         }
+    }
+}
+
+/// Where a text is no choice among some, an example says more than its type.
+fn add_example(schema: &mut Value, field: &FieldDescriptor) {
+    let schema = if field.is_list() { &mut schema["items"] } else { schema };
+    let is_text =
+        schema["type"] == "string" && schema.get("enum").is_none() && schema["format"] != "date-time";
+    if is_text && let Some(example) = examples::text(field.parent_message().name(), field.name()) {
+        schema["examples"] = json!([example]);
     }
 }
 

@@ -50,7 +50,11 @@ pub const NAVIGATION: &[NavigationGroup] = &[
     },
     NavigationGroup {
         name: "Settings",
-        entries: &[("/dashboard/methods", "Sign-in method"), ("/dashboard/settings", "Settings")],
+        entries: &[
+            ("/dashboard/methods", "Sign-in method"),
+            ("/dashboard/settings", "Settings"),
+            ("/dashboard/api", "API reference"),
+        ],
     },
 ];
 

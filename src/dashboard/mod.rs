@@ -1,5 +1,6 @@
 //! The dashboard: what the control API does, for people. Every page is forms and tables that work without a script.
 
+mod api_reference;
 mod api_tokens;
 mod applications;
 mod blocks;
@@ -17,6 +18,7 @@ mod interceptors;
 mod kept_pages;
 mod listing;
 mod memberships;
+mod openapi_reader;
 mod organization_clients;
 mod organizations;
 mod passwordless_settings;
@@ -50,6 +52,7 @@ use crate::http::render;
 use crate::http::{cookies, guard, see_other};
 use crate::runtime::{Access, Context};
 use crate::service::changes::ControlError;
+pub use api_reference::ApiReference;
 use blocks::{Block, Form, FormState, Page, Section, capitalized};
 pub use kept_pages::KeptPages;
 
@@ -85,6 +88,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .configure(roles::routes)
             .configure(permissions::routes)
             .configure(organization_clients::routes)
+            .configure(api_reference::routes)
             .configure(api_tokens::routes)
             .configure(sessions::routes)
             .service(endpoint("/flows").get(flows::list).end())

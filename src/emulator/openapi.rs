@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, HttpMethod, OpenApi as Document, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
@@ -218,10 +219,84 @@ pub fn calls() -> Vec<Call> {
     calls
 }
 
+/// Groups of calls with their titles, in the order in which readers need them.
+const TAGS: [(&str, &str); 16] = [
+    ("environments", "Environments"),
+    ("inbox", "Inbox"),
+    ("clock", "Clock"),
+    ("faults", "Faults"),
+    ("flows", "Sign-ins"),
+    ("requests", "Requests"),
+    ("sign-in", "Instant sign-in"),
+    ("tokens", "Tokens"),
+    ("users", "Users"),
+    ("clients", "Applications"),
+    ("settings", "Settings"),
+    ("events", "Events"),
+    ("webhooks", "Webhooks"),
+    ("interceptors", "Interceptors"),
+    ("logout-notices", "Back-channel logout"),
+    ("state", "State"),
+];
+
+/// As OpenAPI has them; readers of documents know `x-displayName`.
+fn tags() -> Value {
+    TAGS.iter().map(|(name, title)| json!({ "name": name, "x-displayName": title })).collect()
+}
+
+/// What was sent and received, by `METHOD /path`: made against a running server, by the test that writes
+/// docs/CONTROL_API.md.
+const EXAMPLES: &str = include_str!("examples.json");
+
+/// A call as it was made.
+#[derive(Debug, Deserialize)]
+struct Example {
+    #[serde(default)]
+    path: Map<String, Value>,
+    #[serde(default)]
+    query: Map<String, Value>,
+    body: Option<Value>,
+    status: u16,
+    result: Option<Value>,
+}
+
 /// The description as JSON, made once: answers that wait to be taken share it.
 pub fn document() -> Bytes {
-    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default().into());
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+        let mut document = serde_json::to_value(Api::openapi()).unwrap_or_default();
+        document["tags"] = tags();
+        add_examples(&mut document, serde_json::from_str(EXAMPLES).unwrap_or_default());
+        document.to_string().into()
+    });
     DOCUMENT.clone()
+}
+
+/// Writes each example where OpenAPI has it: at its parameters, its body and its response.
+fn add_examples(document: &mut Value, examples: BTreeMap<String, Example>) {
+    for (name, example) in examples {
+        let Some((method, path)) = name.split_once(' ') else { continue };
+        let path = format!("/_emulator/v1{path}");
+        let Some(operation) = document["paths"].get_mut(path).and_then(|m| m.get_mut(method.to_lowercase()))
+        else {
+            continue;
+        };
+        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+            let values = if parameter["in"] == "path" { &example.path } else { &example.query };
+            let value = parameter["name"].as_str().and_then(|name| values.get(name)).cloned();
+            if let Some(value) = value {
+                parameter["example"] = value;
+            }
+        }
+        let set = |found: Option<&mut Value>, value: Option<Value>| {
+            if let (Some(found), Some(value)) = (found, value) {
+                found["example"] = value;
+            }
+        };
+        let body = "/requestBody/content/application~1json";
+        set(operation.pointer_mut(body), example.body);
+        let response = format!("/responses/{}/content/application~1json", example.status);
+        set(operation.pointer_mut(&response), example.result);
+    }
 }
 
 /// `GET /_emulator/v1/openapi.json`

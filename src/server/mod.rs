@@ -252,6 +252,7 @@ pub fn listening(registry: EnvironmentRegistry, listeners: Listeners) -> std::io
     let grpc = Grpc::new(registry.clone());
     let served = registry.clone();
     let kept_pages = web::Data::new(crate::dashboard::KeptPages::default());
+    let api_reference = web::Data::new(routes::api_reference());
     let ca_file = web::Data::new(authority::CaFile(listeners.ca_file));
     let port = OnePort {
         app: move || {
@@ -259,6 +260,7 @@ pub fn listening(registry: EnvironmentRegistry, listeners: Listeners) -> std::io
                 .app_data(web::Data::new(served.clone()))
                 .app_data(kept_pages.clone())
                 .app_data(ca_file.clone())
+                .app_data(api_reference.clone())
                 .wrap(from_fn(crate::http::guard::known_host))
                 .wrap(from_fn(crate::http::guard::no_prefetch))
                 .wrap(from_fn(routes::refuse_large_heads))

@@ -12,7 +12,7 @@ use tracing::Span;
 use super::{authority, health, metrics};
 use crate::api::rest::{self, PathTemplate};
 use crate::api::{not_emulated, openapi};
-use crate::dashboard::{self, inbox};
+use crate::dashboard::{self, ApiReference, inbox};
 use crate::domain::limits::MAX_HEADER_BYTES;
 use crate::emulator::Control;
 use crate::http::assets;
@@ -115,6 +115,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/llms.txt").get(emulator::llms::show).end())
         .service(endpoint("/").get(pages::home).end())
         .default_service(web::to(not_emulated::fallback));
+}
+
+/// What the dashboard's reference describes.
+pub fn api_reference() -> ApiReference {
+    ApiReference::new(emulator::openapi::document, openapi::document)
 }
 
 /// Scalekit's REST API, for those who may use the control API.

@@ -1,4 +1,5 @@
-// docs/CONTROL_API.md: every call of the control API, from its OpenAPI document, with an example that is made here.
+// docs/CONTROL_API.md: every call of the control API, from its OpenAPI document, with an example that is made here. The
+// document has the same examples, from src/emulator/examples.json.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -6,10 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { CONTROL, referenceMarkdown } from './support/reference.mjs';
+import { CONTROL, documentExamples, referenceMarkdown } from './support/reference.mjs';
 import { startVestibule } from './support/server.mjs';
 
 const document = fileURLToPath(new URL('../../docs/CONTROL_API.md', import.meta.url));
+const exampleFile = fileURLToPath(new URL('../../src/emulator/examples.json', import.meta.url));
 const begin = '<!-- generated: control reference -->\n';
 const end = '<!-- end -->\n';
 
@@ -207,7 +209,9 @@ function recorder(url, examples) {
     if (as === 'stream') leave.abort();
     else if (response.status !== 204) result = as === 'text' ? await response.text() : await response.json();
     assert.ok(response.ok, `${operation}: ${response.status} ${JSON.stringify(result)}`);
-    examples.set(operation, { url: `${CONTROL}${concrete}${search}`, body: isShown ? body : undefined, status: response.status, result, as });
+    examples.set(operation, {
+      url: `${CONTROL}${concrete}${search}`, path, query, body: isShown ? body : undefined, status: response.status, result, as,
+    });
     return result;
   };
 }
@@ -217,10 +221,17 @@ test('the reference has every call with an example that works', async () => {
   const examples = new Map();
   await makeExamples(recorder(vestibule.url, examples), vestibule.url);
   const wanted = referenceMarkdown(api, examples, vestibule.url);
+  const wantedExamples = documentExamples(examples, vestibule.url);
 
   const text = readFileSync(document, 'utf8');
   const [before, rest] = text.split(begin);
   const [found, after] = rest.split(end);
-  if (process.env.UPDATE_REFERENCE) writeFileSync(document, `${before}${begin}${wanted}${end}${after}`);
-  else assert.equal(found, wanted, 'docs/CONTROL_API.md is stale: UPDATE_REFERENCE=1 ./scripts/test e2e writes it');
+  if (process.env.UPDATE_REFERENCE) {
+    writeFileSync(document, `${before}${begin}${wanted}${end}${after}`);
+    writeFileSync(exampleFile, wantedExamples);
+    return;
+  }
+  const remedy = 'is stale: UPDATE_REFERENCE=1 ./scripts/test e2e writes it';
+  assert.equal(found, wanted, `docs/CONTROL_API.md ${remedy}`);
+  assert.equal(readFileSync(exampleFile, 'utf8'), wantedExamples, `src/emulator/examples.json ${remedy}`);
 });

@@ -2,26 +2,6 @@
 
 export const CONTROL = '/_emulator/v1';
 
-/** What people look for, in the order in which they need it: title by tag. */
-const TITLES = {
-  environments: 'Environments',
-  inbox: 'Inbox',
-  clock: 'Clock',
-  faults: 'Faults',
-  flows: 'Sign-ins',
-  requests: 'Requests',
-  'sign-in': 'Instant sign-in',
-  tokens: 'Tokens',
-  users: 'Users',
-  clients: 'Applications',
-  settings: 'Settings',
-  events: 'Events',
-  webhooks: 'Webhooks',
-  interceptors: 'Interceptors',
-  'logout-notices': 'Back-channel logout',
-  state: 'State',
-};
-
 /** Fields whose values are another in every run, or too long to read. */
 const REPLACED = {
   real_now: '2026-11-27T12:00:00.000Z',
@@ -56,9 +36,9 @@ export function referenceMarkdown(api, examples, serverUrl) {
     name: `${method.toUpperCase()} ${path.slice(CONTROL.length)}`,
     operation: methods[method],
   })));
-  const unknown = [...new Set(operations.flatMap(({ operation }) => operation.tags))].filter((tag) => !(tag in TITLES));
+  const unknown = [...new Set(operations.flatMap(({ operation }) => operation.tags))].filter((tag) => !api.tags.some(({ name }) => name === tag));
   if (unknown.length) throw new Error(`tags without a title: ${unknown}`);
-  const sections = Object.entries(TITLES).map(([tag, title]) => {
+  const sections = api.tags.map(({ name: tag, 'x-displayName': title }) => {
     const own = operations.filter(({ operation }) => operation.tags.includes(tag));
     return `## ${title}\n\n${own.map((one) => section(api, one, examples.get(one.name), serverUrl)).join('\n')}`;
   });
@@ -91,6 +71,19 @@ function bodyText(api, body) {
 function table(what, rows) {
   const lines = rows.map(([name, type, isRequired, about]) => `| \`${name}\` | ${type}${isRequired ? ', required' : ''} | ${cell(about)} |`);
   return [`| ${what} | type | meaning |`, '|---|---|---|', ...lines].join('\n');
+}
+
+/** What the server's own document carries, as JSON: an example of every call, by `METHOD /path`. */
+export function documentExamples(examples, serverUrl) {
+  const own = [...examples].map(([name, { path, query, body, status, result: found, as }]) => [name, {
+    ...(Object.keys(path).length && { path }),
+    ...(Object.keys(query).length && { query }),
+    ...(body !== undefined && { body }),
+    status,
+    ...(found !== undefined && as === 'json' && { result: shorten(found) }),
+  }]);
+  own.sort(([one], [other]) => (one < other ? -1 : 1));
+  return `${settle(JSON.stringify(Object.fromEntries(own), null, 2), serverUrl)}\n`;
 }
 
 /** A schema without references, and of several the one that is not null. */
