@@ -1,6 +1,7 @@
 //! The reference of the control API and of Scalekit's REST API, made of the descriptions that the server itself gives, with
 //! an example of every call.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use actix_web::http::StatusCode;
@@ -166,6 +167,7 @@ struct Operations {
     /// What to run before the examples, with its name.
     preparation: Option<(&'static str, String)>,
     operations: Vec<OperationView>,
+    errors: Vec<ErrorStatus>,
     objects: Vec<Object>,
 }
 
@@ -175,20 +177,21 @@ struct OperationView {
     parameters: Vec<(&'static str, Vec<Field>)>,
     curl: String,
     results: Vec<ResultView>,
-    errors: Vec<Response>,
+    /// Statuses, which the page explains once.
+    errors: Vec<String>,
+}
+
+/// What a status means in this group of operations.
+struct ErrorStatus {
+    status: String,
+    kind: Kind,
+    error_codes: Vec<String>,
+    about: Vec<String>,
 }
 
 struct ResultView {
     response: Response,
     example: Option<String>,
-}
-
-impl OperationView {
-    /// What its errors are, where all are the same.
-    fn error_object(&self) -> Option<&Kind> {
-        let first = self.errors.iter().map(|error| &error.kind).find(|kind| kind.object.is_some())?;
-        self.errors.iter().all(|error| error.kind == *first).then_some(first)
-    }
 }
 
 impl Operations {
@@ -235,6 +238,7 @@ async fn operations(
     };
     let operations = api.document().operations(&tag.name);
     let objects = api.document().objects(&operations);
+    let errors = error_statuses(&operations);
     let token = token(&context, api);
     let has_token = token.is_some();
     let operations = operations.into_iter().map(|operation| operation_view(&context, operation, has_token));
@@ -244,6 +248,7 @@ async fn operations(
         api: api.title,
         preparation: token,
         operations: operations.collect(),
+        errors,
         objects,
         tag,
     };
@@ -285,7 +290,26 @@ fn operation_view(context: &Context, mut operation: Operation, has_token: bool) 
         let example = response.example.take().map(|value| as_seen_here(context, &pretty(&value)));
         ResultView { response, example }
     });
+    let errors = errors.into_iter().map(|error| error.status).collect();
     OperationView { parameters, curl, results: results.collect(), errors, operation }
+}
+
+/// What is not a success, by status.
+fn error_statuses(operations: &[Operation]) -> Vec<ErrorStatus> {
+    let mut found = BTreeMap::new();
+    let errors = operations.iter().flat_map(|operation| &operation.responses);
+    for error in errors.filter(|response| !response.is_success()) {
+        let status = found.entry(error.status.clone()).or_insert_with(|| ErrorStatus {
+            status: error.status.clone(),
+            kind: error.kind.clone(),
+            error_codes: error.error_codes.clone(),
+            about: vec![],
+        });
+        if !error.about.is_empty() && !status.about.contains(&error.about) {
+            status.about.push(error.about.clone());
+        }
+    }
+    found.into_values().collect()
 }
 
 /// The call of an operation's example, for a shell.

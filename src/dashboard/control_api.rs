@@ -48,6 +48,7 @@ fn page(request: &HttpRequest, context: &Context) -> HttpResponse {
     let links = [
         ("Dashboard", "/dashboard"),
         ("Inbox", "/_emulator/inbox"),
+        ("API reference", "/dashboard/api"),
         ("OpenAPI 3.1", "/_emulator/v1/openapi.json"),
         ("For coding agents", "/llms.txt"),
     ];

@@ -820,3 +820,238 @@ fn example_number(schema: &Value) -> Value {
     let number = least.unwrap_or(1).max(1);
     most.map_or(number, |most| number.min(most)).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn document(schemas: Value, operation: Value) -> Document {
+        Document(json!({
+            "paths": { "/things/{id}": { "post": operation } },
+            "components": { "schemas": schemas },
+        }))
+    }
+
+    fn with_body(schema: Value, schemas: Value) -> Operation {
+        let content = json!({ "application/json": { "schema": schema } });
+        let document =
+            document(schemas, json!({ "tags": ["things"], "requestBody": { "content": content } }));
+        document.operations("things").remove(0)
+    }
+
+    #[test]
+    fn fields_have_type_limits_and_description_and_those_that_are_required_come_first() {
+        let schema = json!({
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "count": { "type": ["integer", "null"], "minimum": 1, "maximum": 5, "default": 2 },
+                "name": { "type": "string", "minLength": 1, "description": "What it is called." },
+                "kinds": { "type": "array", "items": { "type": "string", "enum": ["a", "b"] } },
+                "labels": { "type": "object", "additionalProperties": { "type": "string", "maxLength": 9 } },
+            },
+        });
+        let body = with_body(schema, json!({})).body.unwrap();
+        let shown: Vec<_> = body
+            .fields
+            .iter()
+            .map(|field| {
+                format!(
+                    "{} {} {}: {}",
+                    field.name,
+                    field.kind.text,
+                    field.is_required,
+                    field.limits.join("; ")
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "name string true: not empty",
+                "count integer or null false: 1 to 5; default 2",
+                "kinds list of strings false: each one of a, b",
+                "labels map to strings false: ",
+            ]
+        );
+        assert_eq!(body.fields[0].about, "What it is called.");
+    }
+
+    #[test]
+    fn references_are_followed_and_those_to_themselves_end() {
+        let schemas = json!({
+            "Node": {
+                "type": "object",
+                "description": "A node.",
+                "required": ["next"],
+                "properties": { "next": { "$ref": "#/components/schemas/Node" }, "id": { "type": "string" } },
+            },
+            "Loop": { "$ref": "#/components/schemas/Loop" },
+        });
+        let operation = with_body(json!({ "$ref": "#/components/schemas/Node" }), schemas.clone());
+        let body = operation.body.unwrap();
+        assert_eq!((body.about.as_str(), body.fields.len(), body.fields[0].fields.len()), ("A node.", 2, 0));
+        assert!(operation.example.body.is_some());
+        for reference in ["#/components/schemas/Loop", "#/nowhere", "https://example.com/schema"] {
+            let body = with_body(json!({ "$ref": reference }), schemas.clone()).body.unwrap();
+            assert_eq!((body.kind.text.as_str(), body.fields.len()), ("any value", 0), "{reference}");
+        }
+    }
+
+    #[test]
+    fn shapes_to_choose_from_are_named_by_what_only_they_have() {
+        let shape = |kind: &str, field: &str| json!({ "type": "object", "required": ["kind"], "properties": { "kind": { "enum": [kind] }, field: {} } });
+        let schema = json!({ "oneOf": [{ "type": "null" }, { "oneOf": [shape("status", "a"), shape("reset", "b")] }] });
+        let operation = with_body(schema, json!({}));
+        let names: Vec<_> = operation.body.unwrap().fields.into_iter().map(|field| field.name).collect();
+        assert_eq!(names, ["kind: status", "kind: reset"]);
+        assert_eq!(operation.example.body.unwrap()["kind"], "status");
+    }
+
+    #[test]
+    fn examples_are_the_documents_own_or_else_made_of_types_and_limits() {
+        let make = |schema: Value| with_body(schema, json!({})).example.body.unwrap();
+        assert_eq!(make(json!({ "type": "string", "examples": ["ada"] })), "ada");
+        assert_eq!(make(json!({ "type": "string", "enum": ["UNSPECIFIED", "ACTIVE"] })), "ACTIVE");
+        assert_eq!(make(json!({ "type": "string", "pattern": "^ses_[0-9]+$" })), "ses_1893456000000000001");
+        assert_eq!(make(json!({ "type": "string", "pattern": "^-?[0-9]+$" })), "1893456000");
+        assert_eq!(make(json!({ "type": "string", "minLength": 8 })), "stringstring");
+        assert_eq!(make(json!({ "type": "string", "maxLength": 3 })), "str");
+        assert_eq!(make(json!({ "type": "integer", "exclusiveMinimum": 4 })), 5);
+        assert_eq!(make(json!({ "type": "array", "items": { "type": "boolean" } })), json!([true]));
+    }
+
+    #[test]
+    fn responses_link_to_objects_that_the_page_describes_once() {
+        let schemas = json!({
+            "a.Thing": { "type": "object", "properties": { "part": { "$ref": "#/components/schemas/a.Part" } } },
+            "a.Part": { "type": "object", "properties": { "id": { "type": "string" } } },
+        });
+        let content = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/a.Thing" } } });
+        let responses = json!({ "200": { "description": "", "content": content }, "404": { "x-error-codes": ["NOT_FOUND"] } });
+        let document = document(schemas, json!({ "tags": ["things"], "responses": responses }));
+        let operations = document.operations("things");
+        let [found, missing] = operations[0].responses.as_slice() else { panic!("two responses") };
+        assert_eq!((found.kind.text.as_str(), found.kind.object.as_deref()), ("Thing", Some("a.Thing")));
+        assert!(found.is_success() && !missing.is_success() && missing.error_codes == ["NOT_FOUND"]);
+        let names: Vec<_> = document.objects(&operations).into_iter().map(|object| object.name).collect();
+        assert_eq!(names, ["a.Part", "a.Thing"]);
+    }
+
+    #[test]
+    fn parameters_fill_the_path_and_required_ones_the_query() {
+        let parameters = json!([
+            { "in": "path", "name": "id", "example": "a/b" },
+            { "in": "query", "name": "q", "required": true, "schema": { "type": "string" } },
+            { "in": "query", "name": "other", "schema": { "type": "string" } },
+        ]);
+        let document = document(json!({}), json!({ "tags": ["things"], "parameters": parameters }));
+        assert_eq!(document.operations("things")[0].example.path, "/things/a%2Fb?q=string");
+    }
+
+    /// JSON in the words of descriptions, put together at random.
+    fn odd_value() -> impl Strategy<Value = Value> {
+        let word = prop::sample::select(vec![
+            "object",
+            "array",
+            "string",
+            "null",
+            "#/components/schemas/A",
+            "#/components/schemas/B",
+            "path",
+            "query",
+            "^a",
+            "(",
+            "application/json",
+            "A",
+            "",
+        ]);
+        let leaf = prop_oneof![
+            word.prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            Just(Value::Null),
+        ];
+        let key = prop::sample::select(vec![
+            "$ref",
+            "type",
+            "properties",
+            "items",
+            "oneOf",
+            "allOf",
+            "anyOf",
+            "required",
+            "enum",
+            "const",
+            "default",
+            "example",
+            "examples",
+            "minimum",
+            "maximum",
+            "minLength",
+            "maxLength",
+            "minItems",
+            "pattern",
+            "schema",
+            "content",
+            "application/json",
+            "parameters",
+            "requestBody",
+            "responses",
+            "200",
+            "in",
+            "name",
+            "tags",
+            "A",
+            "additionalProperties",
+            "description",
+            "security",
+            "operationId",
+            "exclusiveMaximum",
+        ]);
+        leaf.prop_recursive(6, 60, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((key.clone(), inner), 0..5).prop_map(|fields| {
+                    fields
+                        .into_iter()
+                        .map(|(name, value)| (name.to_owned(), value))
+                        .collect::<Map<_, _>>()
+                        .into()
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_document_is_too_odd_to_be_read(
+            a in odd_value(), b in odd_value(), body in odd_value(), operation in odd_value(), tags in odd_value(),
+        ) {
+            let content = json!({ "application/json": { "schema": body } });
+            let own = json!({
+                "tags": ["A"], "parameters": [{ "in": "query", "name": "q", "required": true, "schema": body }],
+                "requestBody": { "content": content }, "responses": { "200": { "content": content } },
+            });
+            let document = Document(json!({
+                "tags": tags,
+                "paths": { "/a/{A}": { "get": operation, "post": own } },
+                "components": { "schemas": { "A": a, "B": b } },
+            }));
+            for tag in document.tags() {
+                let operations = document.operations(&tag.name);
+                prop_assert!(!operations.is_empty());
+                document.objects(&operations);
+            }
+            document.search("a b");
+            Document(operation).tags();
+        }
+
+        #[test]
+        fn bytes_that_are_no_document_have_no_operations(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert!(Document::read(&bytes).tags().is_empty());
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod support;
 mod action;
 mod advisories;
 mod api_parity;
+mod api_reference;
 mod api_tokens;
 mod api_tokens_storage;
 mod applications;
