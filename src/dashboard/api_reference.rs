@@ -320,7 +320,7 @@ fn curl(context: &Context, operation: &Operation, has_token: bool) -> String {
     };
     let mut text =
         format!("curl {method}{}", quoted(&format!("{}{}", context.issuer(), operation.example.path)));
-    if operation.needs_token && has_token {
+    if operation.takes_token && has_token {
         text.push_str(" \\\n  -H \"authorization: Bearer $TOKEN\"");
     }
     if let Some(body) = &operation.example.body {

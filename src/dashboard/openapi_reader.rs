@@ -54,7 +54,8 @@ pub struct Summary {
 pub struct Operation {
     pub summary: Summary,
     pub description: String,
-    pub needs_token: bool,
+    /// Is there a way to call it with a token? Without one may be another.
+    pub takes_token: bool,
     pub parameters: Vec<Parameter>,
     pub body: Option<Body>,
     pub responses: Vec<Response>,
@@ -229,11 +230,11 @@ impl Document {
         let body = self.follow(&found["requestBody"]);
         let body = json_content(body).map(|(_, content)| (body, content));
         let security = if found["security"].is_array() { &found["security"] } else { &self.0["security"] };
-        let is_open = |one: &Value| one.as_object().is_none_or(Map::is_empty);
+        let has_scheme = |one: &Value| one.as_object().is_some_and(|schemes| !schemes.is_empty());
         let responses = found["responses"].as_object();
         Operation {
             description: text(found, "description").to_owned(),
-            needs_token: !list(security).is_empty() && !list(security).iter().any(is_open),
+            takes_token: list(security).iter().any(has_scheme),
             parameters: parameters.iter().filter_map(|parameter| self.parameter(parameter)).collect(),
             body: body.map(|(body, content)| self.body(body, &content["schema"])),
             responses: responses

@@ -80,7 +80,7 @@ export function documentExamples(examples, serverUrl) {
     ...(Object.keys(query).length && { query }),
     ...(body !== undefined && { body }),
     status,
-    ...(found !== undefined && as === 'json' && { result: shorten(found) }),
+    ...(found !== undefined && as === 'json' && { result: shorten(found, '', true) }),
   }]);
   own.sort(([one], [other]) => (one < other ? -1 : 1));
   return `${settle(JSON.stringify(Object.fromEntries(own), null, 2), serverUrl)}\n`;
@@ -130,15 +130,15 @@ function result({ status, result: body, as }, serverUrl) {
   return `The response, ${status}:\n\n\`\`\`json\n${settle(json, serverUrl)}\n\`\`\``;
 }
 
-/** One entry of each list, no long texts, and nothing that differs between runs. */
-function shorten(value, name) {
+/** One entry of each list, no long texts, and nothing that differs between runs. `isValid`: by the document's schemas. */
+function shorten(value, name, isValid = false) {
   if (name in REPLACED && value !== null) return REPLACED[name];
-  if (name === 'settings' && value?.passwordless) return { passwordless: value.passwordless };
+  if (!isValid && name === 'settings' && value?.passwordless) return { passwordless: value.passwordless };
   if (name === 'ahead_s' && value > 0) return 97675200;
-  if (Array.isArray(value)) return value.slice(0, name === 'steps' || name === 'checks' ? 3 : 1).map((one) => shorten(one));
+  if (Array.isArray(value)) return value.slice(0, name === 'steps' || name === 'checks' ? 3 : 1).map((one) => shorten(one, '', isValid));
   if (typeof value === 'string' && value.length > MAX_TEXT) return `${value.slice(0, 40)}…`;
   if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, shorten(one, key)]));
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, shorten(one, key, isValid)]));
 }
 
 /** With the default URL, and without what is random in spite of `deterministic_seed`. */
