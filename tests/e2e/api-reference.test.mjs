@@ -30,6 +30,8 @@ test('a search leads to an operation, whose example runs', async () => {
   assert.equal(new URL(page.url()).hash, '#faults_create');
   const request = await page.getByLabel('Request of faults_create', { exact: true }).textContent();
   assert.match(JSON.parse(shell(`${request.replace('curl', 'curl -s')}`)).id, /^flt_/);
+  // The fault would meet the other tests.
+  assert.equal((await fetch(`${vestibule.url}/_emulator/v1/faults`, { method: 'DELETE' })).status, 200);
   assert.deepEqual(faults, []);
   await context.close();
 });
