@@ -328,9 +328,10 @@ fn refusal(status: u16, body: &Value) -> TestError {
         ("message", violations, "description")
     };
     let errors = errors.as_array().into_iter().flatten();
+    let timeline = body["timeline"].as_array().into_iter().flatten().filter_map(Value::as_str);
     TestError::Refused {
         status,
-        detail: text(body, detail),
+        detail: timeline.fold(text(body, detail), |detail, line| detail + "\n" + line),
         errors: errors.map(|error| (text(error, "field"), text(error, reason))).collect(),
     }
 }
@@ -350,6 +351,16 @@ impl Environment {
         Err(refusal(status, &body))
     }
 
+    /// The variables by which an application finds this environment, by the names of Scalekit's documentation.
+    pub fn env(&self) -> [(&'static str, &str); 4] {
+        [
+            ("SCALEKIT_ENVIRONMENT_URL", &self.url),
+            ("SCALEKIT_ENV_URL", &self.url),
+            ("SCALEKIT_CLIENT_ID", &self.client_id),
+            ("SCALEKIT_CLIENT_SECRET", &self.client_secret),
+        ]
+    }
+
     /// Opens the inbox of an address, to read what arrives from now on.
     ///
     /// # Errors
@@ -367,33 +378,38 @@ impl Environment {
     /// of an earlier sign-in counts; [`Environment::inbox`] cannot give one.
     ///
     /// # Errors
-    /// `Refused` with 404 when none came within ten seconds.
+    /// `Refused` with 404 when none came within ten seconds; its text ends with the timeline of the address's newest
+    /// sign-in.
     pub async fn wait_for_message(&self, address: &str, since: Option<&str>) -> Result<Message, TestError> {
+        self.newest_message(address, since.map(|id| ("since", id))).await
+    }
+
+    async fn newest_message(&self, address: &str, which: Option<(&str, &str)>) -> Result<Message, TestError> {
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("to", address)
             .append_pair("wait_ms", &PATIENCE.as_millis().to_string())
-            .extend_pairs(since.map(|id| ("since", id)))
+            .extend_pairs(which)
             .finish();
         let response = self.ask(Method::GET, &format!("/messages/latest?{query}"), None).await?;
         Ok(response.json().await?)
     }
 
-    /// The code of the newest email to an address.
+    /// The code of the newest email to an address, never of a sign-in that is over.
     ///
     /// # Errors
     /// As [`Environment::wait_for_message`], and when the email carries no code.
     pub async fn wait_for_code(&self, address: &str) -> Result<String, TestError> {
-        let code = self.wait_for_message(address, None).await?.code;
-        code.ok_or_else(|| missing("the mail carries a link and no code"))
+        let code = self.newest_message(address, Some(("unused", "true"))).await?.code;
+        code.ok_or_else(|| missing("the email carries a link and no code"))
     }
 
-    /// The link of the newest email to an address.
+    /// The link of the newest email to an address, never of a sign-in that is over.
     ///
     /// # Errors
     /// As [`Environment::wait_for_message`], and when the email carries no link.
     pub async fn wait_for_link(&self, address: &str) -> Result<String, TestError> {
-        let link = self.wait_for_message(address, None).await?.link;
-        link.ok_or_else(|| missing("the mail carries a code and no link"))
+        let link = self.newest_message(address, Some(("unused", "true"))).await?.link;
+        link.ok_or_else(|| missing("the email carries a code and no link"))
     }
 
     /// Where the events stand now: take it before a change, and since it only what that change causes counts.

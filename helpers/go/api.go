@@ -24,17 +24,20 @@ type Error struct {
 	Status int `json:"status"`
 	// Code is the server's name for the mistake, such as "invalid_request" or "not_found".
 	Code string `json:"error"`
-	// Title is a short text for people, the same for all mistakes of a kind.
+	// Title is a short text for users, the same for all mistakes of a kind.
 	Title string `json:"title"`
 	// Detail says what went wrong this time.
 	Detail string `json:"detail"`
 	// Errors has the fields at fault, if it was about fields.
 	Errors []FieldError `json:"errors"`
+	// Timeline is what happened in the sign-in that was waited for, a line for each step.
+	Timeline []string `json:"timeline"`
 }
 
-// Error gives status, title and detail in one line.
+// Error gives status, title and detail in one line, and the timeline below it.
 func (e *Error) Error() string {
-	return fmt.Sprintf("vestibule: %d %s: %s", e.Status, e.Title, e.Detail)
+	text := fmt.Sprintf("vestibule: %d %s: %s", e.Status, e.Title, e.Detail)
+	return strings.Join(append([]string{text}, e.Timeline...), "\n  ")
 }
 
 // api is the control API of one environment.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -24,8 +25,8 @@ type EnvironmentOptions struct {
 	Clock ClockOptions
 	// RedirectURIs are callbacks of the application that is made.
 	RedirectURIs []string
-	// InstantSignIn allows SignIn for that application. [New] always sets it.
-	InstantSignIn bool
+	// NoInstantSignIn forbids SignIn for that application.
+	NoInstantSignIn bool
 }
 
 // Seed is users and organizations in the words of the configuration file: {"email": "ada@example.com"} and
@@ -68,7 +69,7 @@ type environmentView struct {
 //
 // Errors: [*Error] with status 400 for options that the server refuses, 409 for a name that is taken.
 func (s *Server) NewEnvironment(ctx context.Context, options EnvironmentOptions) (*Environment, error) {
-	input := map[string]any{"instant_sign_in": options.InstantSignIn, "seed": options.Seed}
+	input := map[string]any{"instant_sign_in": !options.NoInstantSignIn, "seed": options.Seed}
 	if options.Name != "" {
 		input["name"] = options.Name
 	}
@@ -136,8 +137,9 @@ type Message struct {
 // WaitOption narrows what WaitForMessage, WaitForEvent, ExpectRequest and their kin wait for.
 type WaitOption func(url.Values)
 
-// Since takes only emails, events or requests that are newer than the one with this ID. Without it, an email of an earlier
-// sign-in counts; an [Inbox] cannot give one. For requests it may be a [RequestList.Cursor].
+// Since takes only emails, events or requests that are newer than the one with this ID. Without it, codes and links are
+// never of a sign-in that is over; an earlier one that was not finished counts, which an [Inbox] cannot give. For requests it
+// may be a [RequestList.Cursor].
 func Since(id string) WaitOption {
 	return func(query url.Values) { query.Set("since", id) }
 }
@@ -157,27 +159,47 @@ func (e *Environment) WaitForMessage(ctx context.Context, address string, option
 	}
 	var message Message
 	if err := e.api().call(ctx, "GET", "/messages/latest?"+query.Encode(), nil, &message); err != nil {
-		return nil, fmt.Errorf("mail to %s: %w", address, err)
+		return nil, fmt.Errorf("email to %s: %w", address, err)
 	}
 	return &message, nil
 }
 
-// WaitForCode gives the code of the newest email to an address, as soon as there is one.
+// unused leaves out emails of sign-ins that are over, unless [Since] says which count.
+func unused(options []WaitOption) []WaitOption {
+	return append(slices.Clone(options), func(query url.Values) {
+		if !query.Has("since") {
+			query.Set("unused", "true")
+		}
+	})
+}
+
+// Env is the variables by which an application finds the environment, as os/exec and t.Setenv take them, by the names of
+// Scalekit's documentation.
+func (e *Environment) Env() map[string]string {
+	return map[string]string{
+		"SCALEKIT_ENVIRONMENT_URL": e.URL,
+		"SCALEKIT_ENV_URL":         e.URL,
+		"SCALEKIT_CLIENT_ID":       e.ClientID,
+		"SCALEKIT_CLIENT_SECRET":   e.ClientSecret,
+	}
+}
+
+// WaitForCode gives the code of the newest email to an address, as soon as there is one, never of a sign-in that is over.
 //
 // Errors: [*Error] with status 404 when no email came in time; an error for an email without a code.
 func (e *Environment) WaitForCode(ctx context.Context, address string, options ...WaitOption) (string, error) {
-	message, err := e.WaitForMessage(ctx, address, options...)
+	message, err := e.WaitForMessage(ctx, address, unused(options)...)
 	if err != nil {
 		return "", err
 	}
 	return message.code()
 }
 
-// WaitForLink gives the link of the newest email to an address, as soon as there is one.
+// WaitForLink gives the link of the newest email to an address, as soon as there is one, never of a sign-in that is over.
 //
 // Errors: [*Error] with status 404 when no email came in time; an error for an email without a link.
 func (e *Environment) WaitForLink(ctx context.Context, address string, options ...WaitOption) (string, error) {
-	message, err := e.WaitForMessage(ctx, address, options...)
+	message, err := e.WaitForMessage(ctx, address, unused(options)...)
 	if err != nil {
 		return "", err
 	}

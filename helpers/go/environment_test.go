@@ -74,7 +74,7 @@ func TestMessages(t *testing.T) {
 	}
 	if first.To != address || !strings.Contains(first.Text, first.Code) || !strings.Contains(first.HTML, first.Link) ||
 		first.Subject == "" || first.AuthRequestID == "" || first.CreatedAt.IsZero() || first.Kind == "" || first.TestUser {
-		t.Errorf("mail %+v", first)
+		t.Errorf("email %+v", first)
 	}
 	_, err = env.WaitForMessage(ctx, address, vestibuletest.Since(first.ID), vestibuletest.Within(10*time.Millisecond))
 	wantStatus(t, err, http.StatusNotFound)
@@ -92,7 +92,7 @@ func TestMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	if second.ID == first.ID {
-		t.Error("Since gave the mail that was there already")
+		t.Error("Since gave the email that was there already")
 	}
 	page.enterCode(t, second.Code)
 }

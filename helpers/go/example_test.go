@@ -17,7 +17,7 @@ func Example() {
 	}
 	defer server.Stop()
 
-	env, err := server.NewEnvironment(ctx, vestibuletest.EnvironmentOptions{Name: "demo", InstantSignIn: true})
+	env, err := server.NewEnvironment(ctx, vestibuletest.EnvironmentOptions{Name: "demo"})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,7 +18,7 @@ var shared struct {
 }
 
 // New makes an environment for one test and deletes it when the test is over. All tests of a test binary share one
-// server, which starts with the first of them. At most one options value is taken; InstantSignIn is always on.
+// server, which starts with the first of them. At most one options value is taken.
 //
 // The test fails at once when there is no server or the server refuses the options.
 func New(t testing.TB, options ...EnvironmentOptions) *Environment {
@@ -36,7 +36,6 @@ func New(t testing.TB, options ...EnvironmentOptions) *Environment {
 	if len(options) == 1 {
 		chosen = options[0]
 	}
-	chosen.InstantSignIn = true
 	environment, err := shared.server.NewEnvironment(ctx, chosen)
 	if err != nil {
 		t.Fatal(err)

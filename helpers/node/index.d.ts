@@ -21,6 +21,7 @@ export class VestibuleError extends Error {
     title: string;
     detail: string;
     errors?: FieldError[];
+    timeline?: string[];
     cause?: unknown;
   });
   /** The HTTP status; 0 where no answer of the server is behind it. */
@@ -33,6 +34,8 @@ export class VestibuleError extends Error {
   readonly detail: string;
   /** What is wrong with which field; often empty. */
   readonly errors: FieldError[];
+  /** What happened in the sign-in that was waited for, a line for each step; often empty. */
+  readonly timeline: string[];
 }
 
 /** How to start a server. */
@@ -65,7 +68,7 @@ export interface EnvironmentOptions {
   clock?: ClockInput;
   /** Callbacks of the client that is made. Loopback `http` URLs need none. */
   redirect_uris?: string[];
-  /** May {@link Environment.signIn} sign users in for that client? Default: false. */
+  /** May {@link Environment.signIn} sign users in at once for that client? Default: true. */
   instant_sign_in?: boolean;
 }
 
@@ -118,8 +121,8 @@ export interface WaitOptions {
   /** Milliseconds to wait at most; 10000 when left out. */
   timeoutMs?: number;
   /**
-   * Id of an email, or an inbox's `cursor`: only a newer one counts. Without it an email of an earlier sign-in may be
-   * what comes back; {@link Environment.inbox} cannot give one.
+   * Id of an email, or an inbox's `cursor`: only a newer one counts. Without it codes and links are never of a sign-in
+   * that is over; an earlier one that was not finished counts, which {@link Environment.inbox} cannot give.
    */
   since?: string;
 }
@@ -207,6 +210,13 @@ export interface SignedIn {
   error: string | null;
   /** The environment's session cookie, for those who want to go on as this browser. */
   session_cookie: string | null;
+}
+
+/** What {@link Environment.signIn} needs of a page: Playwright's `Page` has it. */
+export interface SignInPage {
+  url(): string;
+  goto(url: string): Promise<unknown>;
+  locator(selector: string): unknown;
 }
 
 /** Records in the words of the configuration. */
@@ -348,6 +358,8 @@ export class Environment {
   readonly faults: Faults;
   readonly settings: Settings;
 
+  /** The variables by which an application finds this environment, such as for Playwright's `webServer.env`. */
+  env(): Record<string, string>;
   /** Opens the inbox of an address, to read what arrives from now on. */
   inbox(address: string): Promise<Inbox>;
   /**
@@ -355,9 +367,9 @@ export class Environment {
    * otherwise: for a second sign-in of the address use {@link inbox}. Throws with status 404 when none came in time.
    */
   waitForMessage(address: string, options?: WaitOptions): Promise<Message>;
-  /** The code of the newest email, as {@link waitForMessage}. Throws with status 0 when the email carries none. */
+  /** The code of the newest email of a sign-in that is not over, as {@link waitForMessage}. Throws with status 0 when the email carries none. */
   waitForCode(address: string, options?: WaitOptions): Promise<string>;
-  /** The link of the newest email, as {@link waitForMessage}. Throws with status 0 when the email carries none. */
+  /** The link of the newest email of a sign-in that is not over, as {@link waitForMessage}. Throws with status 0 when the email carries none. */
   waitForLink(address: string, options?: WaitOptions): Promise<string>;
   /** Where the events stand now: take it before a change, and `since` it only what that change causes counts. */
   eventCursor(): Promise<string>;
@@ -375,8 +387,15 @@ export class Environment {
    */
   expectRequest(path: string, options?: Omit<RequestFilter, 'path'> & { timeoutMs?: number }): Promise<RecordedRequest>;
   /**
-   * Goes the whole way of an authorization URL for an address, without email or page. Refused with 403 when the
-   * client does not allow it: make the environment with `instant_sign_in: true`.
+   * Signs in on the sign-in page that a Playwright page shows or is on its way to, and returns when the application has
+   * taken over: at once where the client allows instant sign-in, else by the code or the link of the email. `organization`
+   * is the one to enter where the user has to choose, by a part of its name. Throws with status 0, with what the page shows
+   * and with the sign-in's timeline, when it takes longer than `timeoutMs` milliseconds, 30000 when left out.
+   */
+  signIn(page: SignInPage, email: string, options?: { organization?: string; timeoutMs?: number }): Promise<void>;
+  /**
+   * Goes the whole way of an authorization URL for an address, without email or page. Refused with 403 when the client does
+   * not allow it: environments with `instant_sign_in: false`, and servers whose configuration does not say so.
    */
   signIn(email: string, authorizationUrl: string | URL): Promise<SignedIn>;
   /** Users as seeded, nobody signed in, no email, no log; settings, clock and faults as at the start unless kept. */

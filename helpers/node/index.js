@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findProgram } from '@vestibule-idp/server';
+import { signInOnPages } from './sign-in.js';
 
 // Types and descriptions of everything that is exported are in index.d.ts.
 
@@ -21,17 +22,18 @@ const NO_PROGRAM =
   '`pip install vestibule-idp`, or set VESTIBULE_BIN to the path of one.';
 
 export class VestibuleError extends Error {
-  constructor({ status = 0, code = null, title, detail, errors = [], cause }) {
+  constructor({ status = 0, code = null, title, detail, errors = [], timeline = [], cause }) {
     const fields = errors.map(({ field, reason }) => `${field}: ${reason}`).join('; ');
     // The detail of the server often has the fields in it already.
     const extra = errors.every(({ reason }) => detail.includes(reason)) ? '' : ` (${fields})`;
-    super(`${title}: ${detail}${extra}`, cause === undefined ? undefined : { cause });
+    super([`${title}: ${detail}${extra}`, ...timeline].join('\n  '), cause === undefined ? undefined : { cause });
     this.name = 'VestibuleError';
     this.status = status;
     this.code = code;
     this.title = title;
     this.detail = detail;
     this.errors = errors;
+    this.timeline = timeline;
   }
 }
 
@@ -52,6 +54,7 @@ function refusal(response, text) {
     code,
     title: body.title ?? code ?? `HTTP ${response.status}`,
     detail: body.detail ?? body.error_description ?? body.message ?? text.slice(0, 500),
+    timeline: body.timeline ?? [],
     errors: body.errors ?? violations.map(({ field, description }) => ({ field, reason: description })),
   });
 }
@@ -188,9 +191,27 @@ export class Environment {
     return this.#control.call(method, path, body);
   }
 
-  async waitForMessage(address, { timeoutMs = MESSAGE_TIMEOUT_MS, since } = {}) {
-    const query = new URLSearchParams({ to: address });
-    if (since !== undefined) query.set('since', since);
+  env() {
+    const variables = {
+      SCALEKIT_ENVIRONMENT_URL: this.url,
+      SCALEKIT_ENV_URL: this.url,
+      SCALEKIT_CLIENT_ID: this.clientId,
+    };
+    if (this.clientSecret !== null) variables.SCALEKIT_CLIENT_SECRET = this.clientSecret;
+    return variables;
+  }
+
+  waitForMessage(address, { timeoutMs = MESSAGE_TIMEOUT_MS, since } = {}) {
+    return this.#newestMessage(address, timeoutMs, since === undefined ? {} : { since });
+  }
+
+  /** The newest email that can be used: not of a sign-in that is over, unless `since` says which. */
+  #usableMessage(address, { timeoutMs = MESSAGE_TIMEOUT_MS, since } = {}) {
+    return this.#newestMessage(address, timeoutMs, since === undefined ? { unused: 'true' } : { since });
+  }
+
+  async #newestMessage(address, timeoutMs, which) {
+    const query = new URLSearchParams({ to: address, ...which });
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const left_ms = Math.max(0, Math.ceil(deadline - performance.now()));
@@ -207,7 +228,8 @@ export class Environment {
           code: 'not_found',
           title: 'No email',
           detail:
-            `no email to ${address} arrived within ${timeoutMs} ms` + (since === undefined ? '' : ` after ${since}`),
+            `no email to ${address} arrived within ${timeoutMs} ms` + (which.since ? ` after ${which.since}` : ''),
+          timeline: error.timeline,
           cause: error,
         });
       }
@@ -215,11 +237,11 @@ export class Environment {
   }
 
   async waitForCode(address, options) {
-    return part(await this.waitForMessage(address, options), 'code');
+    return part(await this.#usableMessage(address, options), 'code');
   }
 
   async waitForLink(address, options) {
-    return part(await this.waitForMessage(address, options), 'link');
+    return part(await this.#usableMessage(address, options), 'link');
   }
 
   async inbox(address) {
@@ -276,7 +298,12 @@ export class Environment {
     });
   }
 
-  signIn(email, authorizationUrl) {
+  signIn(first, second, options) {
+    if (typeof first !== 'string') return signInOnPages(this, first, second, options);
+    return this.#signInAtOnce(first, second);
+  }
+
+  #signInAtOnce(email, authorizationUrl) {
     return this.#control.call('POST', '/sign-in', { email, authorization_url: String(authorizationUrl) });
   }
 

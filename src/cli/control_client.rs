@@ -108,14 +108,20 @@ impl ControlClient {
     }
 }
 
-/// What a problem document says, with the fields that are wrong.
+/// What a problem document says, with the timeline of the sign-in that an email was waited for in.
 fn detail_of(text: &str) -> String {
     let Ok(problem) = serde_json::from_str::<Value>(text) else {
         return "the server gave no reason".to_owned();
     };
     // Scalekit's API, which is served there too, says `message`.
     let detail = problem["detail"].as_str().or(problem["message"].as_str());
-    detail.unwrap_or("the server gave no reason").to_owned()
+    let timeline = problem["timeline"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    detail
+        .into_iter()
+        .chain(timeline)
+        .map(str::to_owned)
+        .reduce(|text, line| text + "\n" + &line)
+        .unwrap_or_else(|| "the server gave no reason".to_owned())
 }
 
 #[cfg(test)]
@@ -127,5 +133,10 @@ mod tests {
         assert_eq!(detail_of(r#"{"detail":"email is missing","status":400}"#), "email is missing");
         assert_eq!(detail_of(r#"{"message":"user not found"}"#), "user not found");
         assert_eq!(detail_of("<html>"), "the server gave no reason");
+        assert_eq!(detail_of("{}"), "the server gave no reason");
+        assert_eq!(
+            detail_of(r#"{"detail":"no email","timeline":["Sign-in","+0.0 s"]}"#),
+            "no email\nSign-in\n+0.0 s"
+        );
     }
 }

@@ -26,8 +26,8 @@ pub struct EnvironmentInput {
     pub clock: ClockInput,
     /// Callbacks of the client that is created.
     pub redirect_uris: Vec<String>,
-    /// Allows instant sign-in to the client that is created.
-    pub instant_sign_in: bool,
+    /// Allows instant sign-in to the client that is created; `true` when left out.
+    pub instant_sign_in: Option<bool>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Answer, Control, Deleted, Page, ProblemDocument, Query, json, no_content, refuse, server_sent_events,
+    Answer, Control, Deleted, Page, ProblemDocument, Query, end_with, json, no_content, refuse,
+    server_sent_events,
 };
 use crate::domain::clock::rfc3339;
+use crate::http::errors::Problem;
+use crate::http::event_text::text_of;
 use crate::http::render::EMAIL_POLICY;
 use crate::mail::received;
 use crate::runtime::Context;
+use crate::service::Failure;
 use crate::service::changes::ControlError;
+use crate::service::flows::{self, FlowFilter};
 use crate::service::inbox;
 use crate::service::inbox::{InboxFilter, InboxMessage, SourceError};
 
@@ -96,6 +101,7 @@ fn filter(query: &Query, page: Page) -> Result<InboxFilter, ControlError> {
     Ok(InboxFilter {
         to_key: query.address("to")?.map(|a| a.key().to_owned()),
         auth_request_id: query.owned("auth_request_id")?,
+        is_unused: query.boolean("unused")?,
         after_id: since,
         search: query.owned("q")?,
         is_oldest_first: false,
@@ -104,7 +110,7 @@ fn filter(query: &Query, page: Page) -> Result<InboxFilter, ControlError> {
     })
 }
 
-fn failed(failure: crate::service::Failure) -> actix_web::Error {
+fn failed(failure: Failure) -> actix_web::Error {
     refuse(failure.into())
 }
 
@@ -114,6 +120,7 @@ fn failed(failure: crate::service::Failure) -> actix_web::Error {
     params(("to" = Option<String>, Query, description = "Only emails to this address."),
         ("auth_request_id" = Option<String>, Query, description = "Only emails of this sign-in."),
         ("since" = Option<String>, Query, description = "Only emails newer than this one (its ID) or this cursor."),
+        ("unused" = Option<bool>, Query, description = "Leaves out emails of sign-ins that are over."),
         ("q" = Option<String>, Query, description = "Part of subject, text, code or address."),
         ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait for an email, at most 60000."),
         ("page_size" = Option<i64>, Query), ("page_token" = Option<String>, Query)),
@@ -138,6 +145,7 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
 /// The newest email that the filter means, whatever page, search and `since` say.
 async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, actix_web::Error> {
     let newest = InboxFilter {
+        is_unused: false,
         after_id: None,
         search: None,
         is_oldest_first: false,
@@ -150,11 +158,13 @@ async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, actix
 }
 
 /// Returns the newest email, and waits for one if there is none. An email that is there already counts: if the
-/// address may have received one before, pass `since` or `auth_request_id`.
+/// address may have received one before, pass `unused`, `since` or `auth_request_id`. Where none came in time, `timeline`
+/// in the response says what happened in the newest sign-in of the address.
 #[utoipa::path(get, path = "/_emulator/v1/messages/latest", tag = "inbox",
     params(("to" = Option<String>, Query, description = "To this address."),
         ("auth_request_id" = Option<String>, Query, description = "Of this sign-in."),
         ("since" = Option<String>, Query, description = "Newer than this email (its ID) or this cursor."),
+        ("unused" = Option<bool>, Query, description = "Not of a sign-in that is over."),
         ("wait_ms" = Option<i64>, Query, description = "Milliseconds to wait, at most 60000; 10000 when left out.")),
     responses((status = 200, body = MessageView), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
 pub async fn latest(request: HttpRequest, Control(context): Control) -> Answer {
@@ -170,9 +180,42 @@ pub async fn latest(request: HttpRequest, Control(context): Control) -> Answer {
         let which = if filter.auth_request_id.is_some() { " of this sign-in" } else { "" };
         let newer = if filter.after_id.is_some() { " that is newer than since" } else { "" };
         let text = format!("no email{to}{which}{newer} arrived within {} ms", wait.as_millis());
-        return Err(refuse(ControlError::NotFound(text)));
+        let timeline = what_happened(&context, &filter).await.map_err(failed)?;
+        let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", text);
+        return Err(end_with(problem.document_with(vec![], timeline)));
     };
     Ok(json(&MessageView::from(newest)))
+}
+
+/// The newest sign-in that an email could have belonged to, a line for each step.
+async fn what_happened(context: &Context, filter: &InboxFilter) -> Result<Vec<String>, Failure> {
+    let id = match &filter.auth_request_id {
+        Some(id) => Some(id.clone()),
+        None => {
+            let newest = FlowFilter { email_key: filter.to_key.clone(), limit: 1, ..FlowFilter::default() };
+            flows::list(context, &newest).await?.0.into_iter().next().map(|flow| flow.id)
+        }
+    };
+    let found = match id {
+        Some(id) => flows::show(context, &id).await?,
+        None => None,
+    };
+    let Some((flow, steps)) = found else {
+        return Ok(vec!["No sign-in is in the log that it could belong to.".to_owned()]);
+    };
+    let client = flow.client_id.as_deref().unwrap_or("?");
+    let mut lines = vec![format!(
+        "Sign-in {} at {client}: {}. {}",
+        flow.id,
+        flow.status.as_str(),
+        text_of(&flow.last_event)
+    )];
+    lines.extend(steps.iter().map(|step| {
+        let (event, offset_ms) = (&step.event, step.at_ms - flow.started_at_ms);
+        let seconds = format!("{}.{} s", offset_ms / 1000, offset_ms.rem_euclid(1000) / 100);
+        format!("+{seconds} {} {}: {}", event.subject(), event.verdict().as_str(), text_of(event))
+    }));
+    Ok(lines)
 }
 
 async fn find(context: &Context, id: &str) -> Result<InboxMessage, actix_web::Error> {
@@ -238,7 +281,8 @@ pub async fn delete_one(Control(context): Control, id: web::Path<String>) -> Ans
 #[utoipa::path(get, path = "/_emulator/v1/messages/events", tag = "inbox",
     params(("to" = Option<String>, Query, description = "Only emails to this address."),
         ("auth_request_id" = Option<String>, Query, description = "Only emails of this sign-in."),
-        ("since" = Option<String>, Query, description = "Starts after this email (its ID) or this cursor.")),
+        ("since" = Option<String>, Query, description = "Starts after this email (its ID) or this cursor."),
+        ("unused" = Option<bool>, Query, description = "Leaves out emails of sign-ins that are over.")),
     responses((status = 200, body = String, content_type = "text/event-stream"), (status = 400, body = ProblemDocument)))]
 pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
     let mut filter = Query::of(&request)

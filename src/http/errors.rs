@@ -29,6 +29,9 @@ pub struct ProblemDocument {
     /// What is wrong with which field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// Where an email was waited for in vain: the newest sign-in that it could have belonged to, a line for each step.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<String>,
 }
 
 /// The content type of [`ProblemDocument`].
@@ -169,6 +172,11 @@ impl Problem {
 
     /// The problem as the control API says it.
     pub fn document(&self, errors: Vec<FieldError>) -> HttpResponse {
+        self.document_with(errors, vec![])
+    }
+
+    /// The same with [`ProblemDocument::timeline`].
+    pub fn document_with(&self, errors: Vec<FieldError>, timeline: Vec<String>) -> HttpResponse {
         current_request::note_error(self.code);
         let document = ProblemDocument {
             error: self.code.to_owned(),
@@ -176,6 +184,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: self.message.clone(),
             errors,
+            timeline,
         };
         self.build()
             .insert_header((header::CONTENT_TYPE, PROBLEM_JSON))

@@ -35,13 +35,15 @@ pub fn accounts_url(context: &Context) -> Option<String> {
     is_shown.then(|| context.path("/_emulator/v1/api/users?page_size=4"))
 }
 
-/// Does picking an account sign it in at once, as the control API may for this application?
+/// May an account be signed in at once, as the control API may for this application? In isolated environments, where no
+/// accounts are shown, the helpers of tests do so.
 pub fn signs_in_at_once(context: &Context, auth_request: &AuthRequest) -> bool {
     let client = context.environment.client(&auth_request.origin.authorization.client_id);
-    accounts_url(context).is_some() && client.is_some_and(|client| client.instant_sign_in)
+    let is_on = context.environment.pages.account_picker && is_open(context);
+    is_on && client.is_some_and(|client| client.instant_sign_in)
 }
 
-/// Signs in the account that was picked. `None`: it takes an email, as any other address does.
+/// Signs in the account that was picked on the page, or by a test's helper. `None`: it takes an email, as any other address does.
 pub async fn sign_in_picked(
     context: &Context,
     browser: &Browser,

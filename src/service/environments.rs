@@ -33,7 +33,8 @@ pub struct CreateEnvironment {
     pub clock: ClockChange,
     /// Of the client that is made.
     pub redirect_uris: Vec<String>,
-    pub instant_sign_in: bool,
+    /// Of the client that is made, too. `None`: yes, since nobody but tests signs in here.
+    pub instant_sign_in: Option<bool>,
 }
 
 /// An environment as the control API shows it.
@@ -156,7 +157,7 @@ pub async fn create(context: &Context, wanted: CreateEnvironment) -> Result<Envi
             "client_id": clients::new_client_id(entropy),
             "client_secret": clients::new_secret(entropy).expose_secret(),
             "redirect_uris": wanted.redirect_uris,
-            "instant_sign_in": wanted.instant_sign_in,
+            "instant_sign_in": wanted.instant_sign_in.unwrap_or(true),
         }] }),
         );
     }

@@ -86,6 +86,8 @@ pub struct InboxFilter {
     pub to_key: Option<String>,
     /// Only those of this sign-in.
     pub auth_request_id: Option<String>,
+    /// Without what belongs to a sign-in that is over: one that succeeded, was closed or was deleted.
+    pub is_unused: bool,
     /// Only emails whose id sorts after this one; ids sort by time.
     pub after_id: Option<String>,
     /// Part of subject, text, code or address; case does not count.
@@ -106,7 +108,9 @@ macro_rules! messages_by {
              AND ($4 = '' OR to_key LIKE CAST($4 AS TEXT) ESCAPE '~' \
              OR to_key LIKE CAST($7 AS TEXT) ESCAPE '~' OR LOWER(subject) LIKE CAST($4 AS TEXT) ESCAPE '~' \
              OR LOWER(text_body) LIKE CAST($4 AS TEXT) ESCAPE '~' OR code LIKE CAST($4 AS TEXT) ESCAPE '~') \
-             AND ($8 = '' OR auth_request_id = $8) ",
+             AND ($8 = '' OR auth_request_id = $8) \
+             AND ($9 = 0 OR auth_request_id = '' OR EXISTS (SELECT 1 FROM auth_requests r WHERE r.id = auth_request_id \
+             AND r.environment_id = $1 AND r.stage = 'awaiting_proof')) ",
             $order,
             " LIMIT CAST($5 AS BIGINT) OFFSET CAST($6 AS BIGINT)"
         ))
@@ -197,6 +201,7 @@ impl Store {
             .bind(filter.offset)
             .bind(search.map(super::like_key_pattern).unwrap_or_default())
             .bind(filter.auth_request_id.clone().unwrap_or_default())
+            .bind(i64::from(filter.is_unused))
             .fetch_all(&self.pool)
             .await?)
     }

@@ -310,6 +310,28 @@ async fn an_account_that_is_picked_signs_in_at_once_only_where_its_application_a
     }
 }
 
+#[tokio::test]
+async fn in_an_isolated_environment_a_helper_may_sign_an_account_in_at_once_unless_that_is_switched_off() {
+    let server = TestServer::start().await;
+    for (wanted, is_at_once) in [(json!({}), true), (json!({ "instant_sign_in": false }), false)] {
+        let environment = server.do_control("POST", "/environments", wanted).await;
+        let base = environment["path_url"].as_str().unwrap();
+        let query = [
+            ("client_id", environment["client_id"].as_str().unwrap()),
+            ("redirect_uri", "http://localhost:3000/cb"),
+            ("response_type", "code"),
+            ("scope", "openid"),
+        ];
+        let url = url::Url::parse_with_params(&format!("{base}/oauth/authorize"), query).unwrap();
+        let person = server.person();
+        let sign_in = person.get(url.as_str()).await.location.unwrap();
+        assert!(!person.get(&sign_in).await.body.contains("Accounts"), "a test has its own accounts");
+        let form = [("email", "jane@example.com"), ("picked", "true")];
+        let sent = person.send(&format!("{sign_in}/email"), &form).await;
+        assert_eq!(sent.answer("code").is_some(), is_at_once, "{:?}", sent.location);
+    }
+}
+
 /// The form of a page, as a press on its one button sends it.
 fn form_of(page: &Page) -> (String, Vec<(String, String)>) {
     let names = found(page, "form input[type=hidden]", Some("name"));

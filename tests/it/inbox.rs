@@ -121,6 +121,39 @@ async fn emails_are_found_by_their_sign_in() {
     assert_eq!(nothing.json()["detail"], "no email of this sign-in arrived within 0 ms");
 }
 
+#[rstest]
+#[tokio::test]
+async fn an_email_of_a_sign_in_that_is_over_can_be_left_out_and_the_refusal_tells_what_happened(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let latest = async |query: &str| {
+        server.get(&format!("/_emulator/v1/messages/latest?to=jane@example.com&wait_ms=0{query}")).await
+    };
+    let nothing = latest("").await.json();
+    assert_eq!(nothing["timeline"], serde_json::json!(["No sign-in is in the log that it could belong to."]));
+    server.person().tokens("jane@example.com").await;
+    assert_eq!(latest("").await.status, 200);
+    // The log of sign-ins is written a moment later.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let timeline = loop {
+        let refused = latest("&unused=true").await;
+        assert_eq!(refused.status, 404, "{}", refused.body);
+        let timeline = refused.json()["timeline"].to_string();
+        if timeline.contains("SUCCESS") && timeline.contains("session") {
+            break timeline;
+        }
+        assert!(Instant::now() < deadline, "{timeline}");
+        tokio::task::yield_now().await;
+    };
+    assert!(timeline.contains("+0.0 s authorize ok: "), "{timeline}");
+    let second = server.person().start("jane@example.com").await;
+    let newest = latest("&unused=true").await.json();
+    assert_eq!(newest["auth_request_id"], second.rsplit('/').next().unwrap());
+    let listed = server.get("/_emulator/v1/messages?to=jane@example.com&unused=true").await.json();
+    assert_eq!(listed["messages"], serde_json::json!([newest]));
+}
+
 #[tokio::test]
 async fn a_list_of_emails_has_pages_and_a_cursor_past_all_of_them() {
     let server = TestServer::start().await;

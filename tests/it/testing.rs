@@ -27,6 +27,25 @@ async fn sign_in(environment: &Environment) -> reqwest::Response {
 }
 
 #[tokio::test]
+async fn a_code_is_never_of_a_sign_in_that_is_over_and_the_error_tells_what_happened() {
+    let server = Server::start().await.unwrap();
+    sign_in(&server).await;
+    let url =
+        format!("{}/_emulator/v1/messages/latest?to=jane@example.com&unused=true&wait_ms=0", server.url);
+    assert_eq!(reqwest::get(url).await.unwrap().status(), 404);
+    let done = sign_in(&server).await;
+    assert!(done.headers()["location"].to_str().unwrap().contains("/cb?code="));
+    let latest = "/messages/latest?to=jane@example.com&since=msg_9&wait_ms=0";
+    let Err(TestError::Refused { status: 404, detail, .. }) =
+        server.call(Method::GET, latest, json!(null)).await
+    else {
+        panic!("there is no newer one");
+    };
+    assert!(detail.contains("\nSign-in ") && detail.contains("\n+0.0 s authorize ok: "), "{detail}");
+    assert_eq!(server.env()[2], ("SCALEKIT_CLIENT_ID", server.client_id.as_str()));
+}
+
+#[tokio::test]
 async fn three_lines_lead_to_a_first_sign_in() {
     let server = Server::start().await.unwrap();
     let environment = server.new_environment().await.unwrap();

@@ -3,6 +3,37 @@ import { it } from 'node:test';
 import config from '../examples/cypress/cypress.config.js';
 import { Browser } from './support/browser.mjs';
 
+it('cy.vestibuleSignIn signs in by its calls of the server', async (t) => {
+  const events = {};
+  const { baseUrl } = await config.e2e.setupNodeEvents((name, handler) => {
+    events[name] = handler;
+  }, {});
+  t.after(() => events['after:run']());
+
+  // Cypress itself cannot be installed everywhere: these do what its commands are documented to do.
+  const done = [];
+  const chain = (promise) => {
+    done.push(promise);
+    return { then: (next) => chain(promise.then(next)) };
+  };
+  globalThis.Cypress = { Commands: { add: (name, command) => (cy[name] = command) } };
+  globalThis.cy = {
+    request: ({ url, followRedirect }) =>
+      chain(
+        fetch(new URL(url, baseUrl), { redirect: followRedirect ? 'follow' : 'manual' }).then(({ headers }) => ({
+          headers: Object.fromEntries(headers),
+        })),
+      ),
+    task: (name, input) => chain(events.task[name](input)),
+    visit: (url) => chain(fetch(url).then((response) => response.text())),
+  };
+  await import('@vestibule-idp/testing/cypress-commands');
+  cy.vestibuleSignIn('ada@example.com');
+  let pages = [];
+  while (pages.length < done.length) pages = await Promise.all(done);
+  assert.match(pages.at(-1), /Welcome.*ada@example\.com/);
+});
+
 it('the tasks of the Cypress example do what the test needs', async (t) => {
   const events = {};
   const { baseUrl } = await config.e2e.setupNodeEvents((name, handler) => {

@@ -29,6 +29,8 @@ export async function use(): Promise<void> {
   happened.id.concat(happened.data.user.email);
   const { callback_url } = await vestibule.signIn('ada@example.com', new URL(vestibule.url));
   callback_url.concat(code);
+  const { SCALEKIT_CLIENT_ID: clientId } = vestibule.env();
+  next.concat(clientId);
   const { cursor } = await vestibule.requests({ path: '/oauth/*' });
   const asked: RecordedRequest = await vestibule.expectRequest('/oauth/token', { since: cursor, timeoutMs: 1 });
   next.concat(asked.parameters.grant_type ?? '');
@@ -63,6 +65,7 @@ export async function use(): Promise<void> {
 export const test = vestibuleFixtures(base).extend<{ extra: string }>({
   extra: async ({ vestibule, vestibuleServer, page }, use) => {
     await page.goto(vestibule.url);
+    await vestibule.signIn(page, 'ada@example.com', { organization: 'Acme', timeoutMs: 1 });
     await use(vestibuleServer.clientId);
   },
 });

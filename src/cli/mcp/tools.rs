@@ -191,8 +191,9 @@ impl Tools {
         Ok(answer.to_string())
     }
 
-    /// Waits for the email of a sign-in and gives its code and link. No email is given twice, so that the code is never
-    /// that of an earlier sign-in. Name the address, the sign-in, or both.
+    /// Waits for the email of a sign-in and gives its code and link. No email is given twice, and none of a sign-in that is
+    /// over, so that the code is never that of an earlier sign-in. Name the address, the sign-in, or both. Where no email
+    /// comes, the error says what happened in the sign-in.
     #[tool]
     async fn wait_for_code(&self, Parameters(asked): Parameters<WaitForCode>) -> Answer {
         if asked.email.is_none() && asked.auth_request_id.is_none() {
@@ -205,6 +206,7 @@ impl Tools {
         if let Some(since) = self.given.lock().await.get(&key) {
             query.push_str(&format!("&since={}", escaped(since)));
         }
+        query.push_str("&unused=true");
         for (name, value) in [("to", &asked.email), ("auth_request_id", &asked.auth_request_id)] {
             if let Some(value) = value {
                 query.push_str(&format!("&{name}={}", escaped(value)));

@@ -11,7 +11,46 @@ const test = vestibuleFixtures(base).extend({
   },
 });
 
-test('signs in by the code of the mail', async ({ page, vestibule, app }) => {
+test('signs in at once', async ({ page, vestibule, app }) => {
+  await page.goto(`${app.url}/login`);
+  await vestibule.signIn(page, 'ada@example.com');
+  await expect(page.getByRole('heading', { name: 'Welcome' })).toBeVisible();
+});
+
+test.describe('without instant sign-in', () => {
+  test.use({ vestibuleOptions: { instant_sign_in: false } });
+
+  test('signs in on the pages', async ({ page, vestibule, app }) => {
+    await page.goto(`${app.url}/login`);
+    await vestibule.signIn(page, 'ada@example.com');
+    await expect(page.getByText('ada@example.com')).toBeVisible();
+    expect((await vestibule.flows('ada@example.com'))[0].status).toBe('SUCCESS');
+  });
+});
+
+test.describe('by links alone', () => {
+  test.use({ vestibuleOptions: { instant_sign_in: false, settings: { passwordless: { type: 'LINK' } } } });
+
+  test('signs in on the pages', async ({ page, vestibule, app }) => {
+    await page.goto(`${app.url}/login`);
+    await vestibule.signIn(page, 'ada@example.com');
+    await expect(page.getByText('ada@example.com')).toBeVisible();
+  });
+});
+
+test('keeps a signed-in browser for other tests', async ({ page, vestibule, app, browser }) => {
+  await page.goto(`${app.url}/login`);
+  await vestibule.signIn(page, 'ada@example.com');
+  const storageState = await page.context().storageState();
+
+  const other = await browser.newContext({ storageState });
+  const signedIn = await other.newPage();
+  await signedIn.goto(`${app.url}/login`);
+  await expect(signedIn.getByText('ada@example.com')).toBeVisible();
+  await other.close();
+});
+
+test('signs in by the code of the email', async ({ page, vestibule, app }) => {
   await page.goto(app.url);
   await page.getByRole('link', { name: 'Sign in' }).click();
   await page.getByLabel('Email address').fill('ada@example.com');
@@ -25,7 +64,7 @@ test('signs in by the code of the mail', async ({ page, vestibule, app }) => {
   await expect(page.getByText('ada@example.com')).toBeVisible();
 });
 
-test('signs in by the link of the mail', async ({ page, vestibule, app }) => {
+test('signs in by the link of the email', async ({ page, vestibule, app }) => {
   await page.goto(`${app.url}/login`);
   await page.getByLabel('Email address').fill('ada@example.com');
   const inbox = await vestibule.inbox('ada@example.com');

@@ -35,6 +35,7 @@ class VestibuleError(Exception):
         title: What kind of mistake it is, in a few words.
         detail: What is wrong here.
         errors: What is wrong with which field, as mappings with `field` and `reason`; often empty.
+        timeline: What happened in the sign-in that was waited for, a line for each step; often empty.
     """
 
     def __init__(
@@ -45,16 +46,19 @@ class VestibuleError(Exception):
         status: int = 0,
         code: str | None = None,
         errors: Sequence[Mapping[str, str]] = (),
+        timeline: Sequence[str] = (),
     ) -> None:
         # The detail of the server often has the fields in it already.
         missing = [error for error in errors if error["reason"] not in detail]
         fields = "; ".join(f"{error['field']}: {error['reason']}" for error in missing)
-        super().__init__(f"{title}: {detail}" + (f" ({fields})" if fields else ""))
+        text = f"{title}: {detail}" + (f" ({fields})" if fields else "")
+        super().__init__("\n  ".join([text, *timeline]))
         self.status = status
         self.code = code
         self.title = title
         self.detail = detail
         self.errors = list(errors)
+        self.timeline = list(timeline)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -128,6 +132,7 @@ def _refusal(status: int, text: str) -> VestibuleError:
         code=code,
         errors=body.get("errors")
         or [{"field": found["field"], "reason": found["description"]} for found in violations],
+        timeline=body.get("timeline") or [],
     )
 
 
@@ -296,6 +301,15 @@ class Environment:
         """
         return self._control.call(method, path, body)
 
+    def env(self) -> dict[str, str]:
+        """The variables by which an application finds this environment, by the names of Scalekit's documentation."""
+        variables = {
+            "SCALEKIT_ENVIRONMENT_URL": self.url,
+            "SCALEKIT_ENV_URL": self.url,
+            "SCALEKIT_CLIENT_ID": self.client_id,
+        }
+        return variables if self.client_secret is None else {**variables, "SCALEKIT_CLIENT_SECRET": self.client_secret}
+
     def wait_for_message(
         self, address: str, *, timeout_s: float = MESSAGE_TIMEOUT_S, since: str | None = None
     ) -> Message:
@@ -305,8 +319,15 @@ class Environment:
         second sign-in of the address use `inbox`. Raises `VestibuleError` with status 404 when none came within
         `timeout_s` seconds.
         """
+        return self._newest_message(address, timeout_s, {} if since is None else {"since": since})
+
+    def _usable_message(self, address: str, timeout_s: float, since: str | None) -> Message:
+        """The newest email that can be used: not of a sign-in that is over, unless `since` says which."""
+        return self._newest_message(address, timeout_s, {"unused": "true"} if since is None else {"since": since})
+
+    def _newest_message(self, address: str, timeout_s: float, which: Mapping[str, str]) -> Message:
         deadline = time.monotonic() + timeout_s
-        query = {"to": address} if since is None else {"to": address, "since": since}
+        query = {"to": address, **which}
         while True:
             left_ms = max(0, math.ceil((deadline - time.monotonic()) * 1000))
             wait_ms = min(left_ms, LONGEST_WAIT_MS)
@@ -320,9 +341,11 @@ class Environment:
                     raise
                 if time.monotonic() < deadline:
                     continue
-                after = "" if since is None else f" after {since}"
+                after = f" after {which['since']}" if "since" in which else ""
                 detail = f"no email to {address} arrived within {timeout_s:g} s{after}"
-                raise VestibuleError("No email", detail, status=404, code="not_found") from None
+                raise VestibuleError(
+                    "No email", detail, status=404, code="not_found", timeline=error.timeline
+                ) from None
         return Message(
             id=raw["id"],
             to=raw["to"],
@@ -336,19 +359,19 @@ class Environment:
         )
 
     def wait_for_code(self, address: str, *, timeout_s: float = MESSAGE_TIMEOUT_S, since: str | None = None) -> str:
-        """The code of the newest email, as `wait_for_message`.
+        """The code of the newest email of a sign-in that is not over, as `wait_for_message`.
 
-        Raises `VestibuleError` with status 0 when the mail carries none.
+        Raises `VestibuleError` with status 0 when the email carries none.
         """
-        message = self.wait_for_message(address, timeout_s=timeout_s, since=since)
+        message = self._usable_message(address, timeout_s, since)
         return _part(message, "code", message.code)
 
     def wait_for_link(self, address: str, *, timeout_s: float = MESSAGE_TIMEOUT_S, since: str | None = None) -> str:
-        """The link of the newest email, as `wait_for_message`.
+        """The link of the newest email of a sign-in that is not over, as `wait_for_message`.
 
-        Raises `VestibuleError` with status 0 when the mail carries none.
+        Raises `VestibuleError` with status 0 when the email carries none.
         """
-        message = self.wait_for_message(address, timeout_s=timeout_s, since=since)
+        message = self._usable_message(address, timeout_s, since)
         return _part(message, "link", message.link)
 
     def inbox(self, address: str) -> Inbox:
@@ -428,7 +451,8 @@ class Environment:
     def sign_in(self, email: str, authorization_url: str) -> SignedIn:
         """Goes the whole way of an authorization URL for an address, without email or page.
 
-        Refused with 403 when the client does not allow it: make the environment with `instant_sign_in=True`.
+        Refused with 403 when the client does not allow it: environments with `instant_sign_in=False`, and
+        servers whose configuration does not say so.
         """
         raw = self._control.call("POST", "/sign-in", {"email": email, "authorization_url": authorization_url})
         return SignedIn(

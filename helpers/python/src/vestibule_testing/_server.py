@@ -43,7 +43,7 @@ class Server(Environment):
         seed: Mapping[str, Any] | None = None,
         clock: Mapping[str, Any] | None = None,
         redirect_uris: Sequence[str] = (),
-        instant_sign_in: bool = False,
+        instant_sign_in: bool = True,
     ) -> Environment:
         """Makes an isolated environment with credentials, users, clock, inbox and faults of its own.
 

@@ -28,5 +28,5 @@ def vestibule_server(pytestconfig: pytest.Config) -> Iterator[Server]:
 @pytest.fixture
 def vestibule(vestibule_server: Server) -> Iterator[Environment]:
     """An isolated environment of the test's own, which may sign in at once; deleted after the test."""
-    with vestibule_server.new_environment(instant_sign_in=True) as environment:
+    with vestibule_server.new_environment() as environment:
         yield environment

@@ -112,7 +112,9 @@ final class ControlApi {
     String code = problem.path("error").asText();
     String title = problem.path("title").asText(code);
     String detail = problem.path("detail").asText(problem.path("error_description").asText());
-    return new VestibuleException(status, code, title, detail, errors);
+    List<String> timeline = new ArrayList<>();
+    problem.path("timeline").forEach(line -> timeline.add(line.asText()));
+    return new VestibuleException(status, code, title, detail, errors, timeline);
   }
 
   /** Jackson's own module for times would be one dependency more. */

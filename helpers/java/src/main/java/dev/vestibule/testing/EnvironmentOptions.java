@@ -48,9 +48,9 @@ public final class EnvironmentOptions {
     return with("redirect_uris", List.of(uris));
   }
 
-  /** Allows {@link VestibuleEnvironment#signIn} for the application that is made. */
-  public EnvironmentOptions instantSignIn() {
-    return with("instant_sign_in", true);
+  /** Is {@link VestibuleEnvironment#signIn} allowed for the application that is made? Without this, yes. */
+  public EnvironmentOptions instantSignIn(boolean isAllowed) {
+    return with("instant_sign_in", isAllowed);
   }
 
   Map<String, Object> input() {

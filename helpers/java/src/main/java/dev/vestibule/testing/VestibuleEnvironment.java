@@ -49,6 +49,15 @@ public final class VestibuleEnvironment implements AutoCloseable {
     return clientSecret;
   }
 
+  /** The variables by which an application finds this environment, by the names of Scalekit's documentation. */
+  public Map<String, String> env() {
+    return Map.of(
+        "SCALEKIT_ENVIRONMENT_URL", url,
+        "SCALEKIT_ENV_URL", url,
+        "SCALEKIT_CLIENT_ID", clientId,
+        "SCALEKIT_CLIENT_SECRET", clientSecret);
+  }
+
   /**
    * The newest email to an address, as soon as there is one, within 10 s.
    *
@@ -65,7 +74,16 @@ public final class VestibuleEnvironment implements AutoCloseable {
    * @throws VestibuleException with status 404 when none came in time
    */
   public Message waitForMessage(String address, Wait wait) {
-    String query = "?to=" + ControlApi.encode(address) + "&wait_ms=" + wait.within().toMillis();
+    return newestMessage(address, wait, "");
+  }
+
+  /** The newest email that can be used: not of a sign-in that is over, unless {@link Wait#since} says which. */
+  private Message usableMessage(String address, Wait wait) {
+    return newestMessage(address, wait, wait.since() == null ? "&unused=true" : "");
+  }
+
+  private Message newestMessage(String address, Wait wait, String which) {
+    String query = "?to=" + ControlApi.encode(address) + "&wait_ms=" + wait.within().toMillis() + which;
     if (wait.since() != null) {
       query += "&since=" + ControlApi.encode(wait.since());
     }
@@ -73,7 +91,7 @@ public final class VestibuleEnvironment implements AutoCloseable {
   }
 
   /**
-   * The code of the newest email to an address, within 10 s.
+   * The code of the newest email to an address, within 10 s, never of a sign-in that is over.
    *
    * @throws VestibuleException with status 404 when no email came in time
    * @throws IllegalStateException when the email has no code
@@ -83,17 +101,17 @@ public final class VestibuleEnvironment implements AutoCloseable {
   }
 
   /**
-   * The code of the newest email to an address.
+   * The code of the newest email to an address; without {@link Wait#since}, never of a sign-in that is over.
    *
    * @throws VestibuleException with status 404 when no email came in time
    * @throws IllegalStateException when the email has no code
    */
   public String waitForCode(String address, Wait wait) {
-    return carried("code", address, waitForMessage(address, wait).code());
+    return carried("code", address, usableMessage(address, wait).code());
   }
 
   /**
-   * The link of the newest email to an address, within 10 s.
+   * The link of the newest email to an address, within 10 s, never of a sign-in that is over.
    *
    * @throws VestibuleException with status 404 when no email came in time
    * @throws IllegalStateException when the email has no link
@@ -103,13 +121,13 @@ public final class VestibuleEnvironment implements AutoCloseable {
   }
 
   /**
-   * The link of the newest email to an address.
+   * The link of the newest email to an address; without {@link Wait#since}, never of a sign-in that is over.
    *
    * @throws VestibuleException with status 404 when no email came in time
    * @throws IllegalStateException when the email has no link
    */
   public String waitForLink(String address, Wait wait) {
-    return carried("link", address, waitForMessage(address, wait).link());
+    return carried("link", address, usableMessage(address, wait).link());
   }
 
   /** Opens the inbox of an address, to read what arrives from now on. */

@@ -40,7 +40,7 @@ public final class VestibuleExtension implements ParameterResolver {
         .getStore(NAMESPACE)
         .getOrComputeIfAbsent(
             context.getUniqueId(),
-            key -> new Environment(server.newEnvironment(EnvironmentOptions.defaults().instantSignIn())),
+            key -> new Environment(server.newEnvironment(EnvironmentOptions.defaults())),
             Environment.class)
         .environment();
   }

@@ -1,0 +1,1 @@
+import '@vestibule-idp/testing/cypress-commands';
