@@ -227,6 +227,32 @@ func TestMailsWithoutCodeOrLink(t *testing.T) {
 	}
 }
 
+func TestNoCodeOfASignInThatIsOver(t *testing.T) {
+	t.Parallel()
+	env := vestibuletest.New(t)
+	page := openSignIn(t, env, "ada@example.com")
+	page.enterCode(t, env.MustCode(t, "ada@example.com"))
+	_, err := env.WaitForCode(ctx, "ada@example.com", vestibuletest.Within(0))
+	wantStatus(t, err, http.StatusNotFound)
+	var refused *vestibuletest.Error
+	if !errors.As(err, &refused) || len(refused.Timeline) == 0 || !strings.Contains(err.Error(), refused.Timeline[0]) {
+		t.Errorf("no timeline in %v", err)
+	}
+	if message, err := env.WaitForMessage(ctx, "ada@example.com", vestibuletest.Within(0)); err != nil || message.Code == "" {
+		t.Errorf("the email is %+v, %v", message, err)
+	}
+	if got := env.Env(); got["SCALEKIT_ENVIRONMENT_URL"] != env.URL || got["SCALEKIT_CLIENT_SECRET"] != env.ClientSecret {
+		t.Errorf("variables %v", got)
+	}
+}
+
+func TestNoInstantSignIn(t *testing.T) {
+	t.Parallel()
+	env := vestibuletest.New(t, vestibuletest.EnvironmentOptions{NoInstantSignIn: true})
+	_, err := env.SignIn(ctx, "ada@example.com", authorizationURL(env, ""))
+	wantStatus(t, err, http.StatusForbidden)
+}
+
 func TestInstantSignIn(t *testing.T) {
 	t.Parallel()
 	env := vestibuletest.New(t)

@@ -37,8 +37,31 @@ describe('an environment', { concurrency: true }, () => {
     assert.equal((await exchange(environment, browser.callback.code)).status, 200);
   });
 
+  it('gives no code of a sign-in that is over, and says what happened', async () => {
+    const environment = await server.newEnvironment();
+    const browser = await new Browser().open(authorizationUrl(environment, ADA));
+    await browser.submit('/code', { code: await environment.waitForCode(ADA) });
+    assert.ok((await environment.waitForMessage(ADA)).code);
+    while ((await environment.flows(ADA))[0]?.status !== 'SUCCESS');
+    await assert.rejects(environment.waitForCode(ADA, { timeoutMs: 0 }), (error) => {
+      assert.match(error.message, /SUCCESS/);
+      assert.match(error.timeline[1], /^\+0\.0 s authorize ok: /);
+      return true;
+    });
+  });
+
+  it('gives an application its variables', async () => {
+    const environment = await server.newEnvironment();
+    assert.deepEqual(environment.env(), {
+      SCALEKIT_ENVIRONMENT_URL: environment.url,
+      SCALEKIT_ENV_URL: environment.url,
+      SCALEKIT_CLIENT_ID: environment.clientId,
+      SCALEKIT_CLIENT_SECRET: environment.clientSecret,
+    });
+  });
+
   it('signs in at once where the client allows it', async () => {
-    const environment = await server.newEnvironment({ instant_sign_in: true });
+    const environment = await server.newEnvironment();
     const { callback_url, code, state } = await environment.signIn(ADA, new URL(authorizationUrl(environment)));
     assert.equal(new URL(callback_url).searchParams.get('code'), code);
     assert.equal(state, 'state-1');
@@ -46,7 +69,7 @@ describe('an environment', { concurrency: true }, () => {
   });
 
   it('does not sign in at once where the client does not allow it', async () => {
-    const environment = await server.newEnvironment();
+    const environment = await server.newEnvironment({ instant_sign_in: false });
     await assert.rejects(environment.signIn(ADA, authorizationUrl(environment)), { status: 403 });
   });
 

@@ -39,6 +39,25 @@ def test_signs_in_by_the_code_of_the_mail(vestibule: Environment) -> None:
     assert (token["iss"], token["email"]) == (vestibule.url, ADA)
 
 
+def test_gives_no_code_of_a_sign_in_that_is_over_and_says_what_happened(vestibule: Environment) -> None:
+    browser = Browser(authorization_url(vestibule, ADA))
+    browser.submit("/code", {"code": vestibule.wait_for_code(ADA)})
+    assert vestibule.wait_for_message(ADA).code
+    eventually(lambda: vestibule.flows(ADA), lambda flows: flows and flows[0]["status"] == "SUCCESS")
+    with pytest.raises(VestibuleError, match="SUCCESS") as refused:
+        vestibule.wait_for_code(ADA, timeout_s=0)
+    assert refused.value.timeline[1].startswith("+0.0 s authorize ok: ")
+
+
+def test_gives_an_application_its_variables(vestibule: Environment) -> None:
+    assert vestibule.env() == {
+        "SCALEKIT_ENVIRONMENT_URL": vestibule.url,
+        "SCALEKIT_ENV_URL": vestibule.url,
+        "SCALEKIT_CLIENT_ID": vestibule.client_id,
+        "SCALEKIT_CLIENT_SECRET": vestibule.client_secret,
+    }
+
+
 def test_signs_in_by_the_link_of_the_mail(vestibule: Environment) -> None:
     browser = Browser(authorization_url(vestibule, ADA))
     browser.open(vestibule.wait_for_link(ADA))
@@ -57,7 +76,7 @@ def test_signs_in_at_once_where_the_client_allows_it(vestibule: Environment) -> 
 
 
 def test_does_not_sign_in_at_once_where_the_client_does_not_allow_it(vestibule_server: Server) -> None:
-    with vestibule_server.new_environment() as environment:
+    with vestibule_server.new_environment(instant_sign_in=False) as environment:
         with pytest.raises(VestibuleError) as refused:
             environment.sign_in(ADA, authorization_url(environment))
         assert refused.value.status == 403

@@ -39,6 +39,25 @@ class VestibuleEnvironmentTest {
   }
 
   @Test
+  void givesNoCodeOfASignInThatIsOver(VestibuleEnvironment env) {
+    openSignIn(env, ADA).enterCode(env.waitForCode(ADA));
+    VestibuleException refused = assertThrows(VestibuleException.class, () -> env.waitForCode(ADA, AT_ONCE));
+    assertEquals(404, refused.status());
+    assertTrue(refused.getMessage().endsWith(refused.timeline().get(refused.timeline().size() - 1)));
+    assertNotNull(env.waitForMessage(ADA, AT_ONCE).code());
+    assertEquals(env.url(), env.env().get("SCALEKIT_ENVIRONMENT_URL"));
+  }
+
+  @Test
+  void signsInAtOnceUnlessThatIsForbidden(VestibuleEnvironment env, Vestibule server) {
+    assertNotNull(env.signIn(ADA, authorizationUrl(env, "")).code());
+    EnvironmentOptions forbidden = EnvironmentOptions.defaults().instantSignIn(false);
+    try (VestibuleEnvironment other = server.newEnvironment(forbidden)) {
+      assertRefused(403, () -> other.signIn(ADA, authorizationUrl(other, "")));
+    }
+  }
+
+  @Test
   void refusesAWrongCode(VestibuleEnvironment env) {
     Browser browser = openSignIn(env, ADA);
     String code = env.waitForCode(ADA);
