@@ -7,7 +7,7 @@ use crate::domain::authorization::Parameters;
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::field_error::FieldError;
 use crate::http::views::Layout;
-use crate::runtime::Context;
+use crate::runtime::{Access, Context};
 
 /// A page.
 #[derive(Template)]
@@ -233,12 +233,18 @@ impl Form {
     /// Shows the same call of the control API as a command.
     pub fn curl(mut self, context: &Context, method: &str, path: &str, body: &Value) -> Self {
         let url = context.public_url.join(path);
+        let token = match context.runtime.server.control {
+            Access::Token(_) => " \\\n  -H \"authorization: Bearer $VESTIBULE_CONTROL__TOKEN\"",
+            Access::Open | Access::Off => "",
+        };
         self.curl = Some(if body.is_null() {
-            format!("curl -X {method} '{url}'")
+            format!("curl -X {method} '{url}'{token}")
         } else {
             // Quotes inside the JSON text would end the shell's.
             let body = body.to_string().replace('\'', "'\\''");
-            format!("curl -X {method} '{url}' \\\n  -H 'content-type: application/json' \\\n  -d '{body}'")
+            format!(
+                "curl -X {method} '{url}'{token} \\\n  -H 'content-type: application/json' \\\n  -d '{body}'"
+            )
         });
         self
     }

@@ -199,6 +199,7 @@ Object.assign(pages, {
   'desk-clients': desk('/organizations', openMegasoft('M2M clients')),
   'desk-client': desk('/organizations', openMegasoft('M2M clients', (page) => page.getByRole('link', { name: 'Robot' }).click())),
   'desk-client-secret': desk('/organizations', openMegasoft('M2M clients', async (page) => {
+    await page.getByRole('link', { name: 'New client' }).click();
     await page.getByLabel('Name').fill('Another');
     await page.getByRole('button', { name: 'Create' }).click();
     await page.getByRole('heading', { name: 'New secret' }).waitFor();
@@ -233,6 +234,25 @@ Object.assign(pages, {
     await page.getByRole('button', { name: 'Decode' }).click();
     await page.getByRole('heading', { name: 'Valid', exact: true }).waitFor();
   }),
+  'desk-user-new': desk('/users/new'),
+  'desk-organization-new': desk('/organizations/new'),
+  'desk-role-new': desk('/new-role'),
+  'desk-fault-new': desk('/faults/new', (page) => page.getByText('Copy as curl').click()),
+  'desk-webhook-new': desk('/webhooks/new'),
+  'desk-application-new': desk('/applications/new'),
+  'desk-settings': desk('/settings'),
+  'desk-menu': desk('/users', async (page) => {
+    await page.setViewportSize({ width: 390, height: 800 });
+    await page.getByRole('link', { name: 'Menu' }).click();
+    await page.getByRole('link', { name: 'Close menu' }).waitFor();
+  }),
+  'desk-status': desk('/users', async (page, control) => {
+    await control('PUT', '/clock', { advance_s: 300 });
+    await page.reload();
+    await page.getByRole('link', { name: 'Clock 5 min ahead' }).waitFor();
+    await page.getByRole('button', { name: 'Use real time' }).click();
+    await page.getByText('The clock shows real time again.').waitFor();
+  }),
   'desk-clock': desk('/clock'),
   'desk-faults': desk('/faults'),
   'desk-environments': desk('/environments'),
@@ -256,9 +276,11 @@ for (const [name, open] of Object.entries(pages)) {
       const { violations } = await new AxeBuilder({ page }).exclude('iframe').analyze();
       assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`), [], colorScheme);
     }
-    await page.setViewportSize({ width: 320, height: 640 });
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.equal(overflow, 0, 'the page scrolls sideways on a narrow phone');
+    for (const width of [1280, 390, 320]) {
+      await page.setViewportSize({ width, height: 640 });
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.equal(overflow, 0, `the page scrolls sideways at ${width} px`);
+    }
     assert.deepEqual(faults, []);
     await context.close();
   });
@@ -308,21 +330,26 @@ test('an organization, a role, an invited member and a machine client are made i
   const { context, page, faults } = await freshPage(browser);
   const main = page.getByRole('main');
   const press = (name) => page.getByRole('button', { name, exact: true }).click();
+  const follow = (name) => main.getByRole('link', { name, exact: true }).click();
   await page.goto(`${vestibule.url}/dashboard/permissions`);
+  await follow('New permission');
   await page.getByLabel('Name', { exact: true }).fill('write:documents');
   await press('Create');
   await page.goto(`${vestibule.url}/dashboard/roles`);
-  await page.getByLabel('Name', { exact: true }).last().fill('writer');
+  await follow('New role');
+  await page.getByLabel('Name', { exact: true }).fill('writer');
   await page.getByLabel('Display name').fill('Writer');
   await page.getByLabel('Permissions').fill('write:documents');
   await press('Create');
   await page.getByText('Created.').waitFor();
 
   await page.goto(`${vestibule.url}/dashboard/organizations`);
+  await follow('New organization');
   await page.getByLabel('Name', { exact: true }).fill('Journey Inc');
   await press('Create');
   await page.getByRole('heading', { name: 'Journey Inc' }).waitFor();
   await main.getByRole('link', { name: 'Members', exact: true }).click();
+  await follow('New member');
   await page.getByLabel('Email address').fill('journey@example.com');
   await page.getByLabel('Roles').fill('writer');
   await press('Add');
@@ -335,6 +362,7 @@ test('an organization, a role, an invited member and a machine client are made i
 
   await page.getByRole('link', { name: 'Organization', exact: true }).click();
   await main.getByRole('link', { name: 'M2M clients', exact: true }).click();
+  await follow('New client');
   await page.getByLabel('Name', { exact: true }).fill('Robot');
   await press('Create');
   const facts = page.locator('section', { has: page.getByRole('heading', { name: 'New secret' }) }).locator('dd code');
@@ -363,6 +391,10 @@ test('the keyboard alone is enough for the dashboard', async () => {
   };
   await page.goto(`${vestibule.url}/dashboard`);
   await tabTo(page.getByRole('link', { name: 'Users', exact: true }));
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('/');
+  assert.equal(await page.evaluate(() => document.activeElement.type), 'search');
+  await tabTo(page.getByRole('link', { name: 'New user' }));
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'New user' }).waitFor();
   await tabTo(page.getByLabel('Email address', { exact: true }));
