@@ -246,13 +246,6 @@ func TestNoCodeOfASignInThatIsOver(t *testing.T) {
 	}
 }
 
-func TestNoInstantSignIn(t *testing.T) {
-	t.Parallel()
-	env := vestibuletest.New(t, vestibuletest.EnvironmentOptions{NoInstantSignIn: true})
-	_, err := env.SignIn(ctx, "ada@example.com", authorizationURL(env, ""))
-	wantStatus(t, err, http.StatusForbidden)
-}
-
 func TestInstantSignIn(t *testing.T) {
 	t.Parallel()
 	env := vestibuletest.New(t)

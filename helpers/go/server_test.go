@@ -57,7 +57,9 @@ func TestStartAttachStop(t *testing.T) {
 func TestNewEnvironment(t *testing.T) {
 	t.Parallel()
 	server := start(t)
-	options := vestibuletest.EnvironmentOptions{Name: "chosen", RedirectURIs: []string{"https://app.example.com/callback"}}
+	options := vestibuletest.EnvironmentOptions{
+		Name: "chosen", RedirectURIs: []string{"https://app.example.com/callback"}, NoInstantSignIn: true,
+	}
 	env, err := server.NewEnvironment(ctx, options)
 	if err != nil {
 		t.Fatal(err)

@@ -343,6 +343,7 @@ def test_is_made_as_wanted(vestibule_server: Server) -> None:
         seed={"users": [{"email": ADA}]},
         clock={"frozen": True},
         redirect_uris=["https://app.example.com/callback"],
+        instant_sign_in=False,
     ) as environment:
         assert environment.name == "as-wanted"
         assert environment.url == f"{vestibule_server.url}/e/as-wanted"

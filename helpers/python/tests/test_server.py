@@ -226,4 +226,4 @@ def test_waits_longer_than_the_server_does_in_one_call() -> None:
         started = time.monotonic()
         assert attach(url).wait_for_code("ada@example.com", timeout_s=90) == "code"
         assert time.monotonic() - started < 60
-    assert waits == ["/_emulator/v1/messages/latest?to=ada%40example.com&wait_ms=60000"] * 2
+    assert waits == ["/_emulator/v1/messages/latest?to=ada%40example.com&unused=true&wait_ms=60000"] * 2

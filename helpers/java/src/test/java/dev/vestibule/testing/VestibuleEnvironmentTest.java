@@ -49,15 +49,6 @@ class VestibuleEnvironmentTest {
   }
 
   @Test
-  void signsInAtOnceUnlessThatIsForbidden(VestibuleEnvironment env, Vestibule server) {
-    assertNotNull(env.signIn(ADA, authorizationUrl(env, "")).code());
-    EnvironmentOptions forbidden = EnvironmentOptions.defaults().instantSignIn(false);
-    try (VestibuleEnvironment other = server.newEnvironment(forbidden)) {
-      assertRefused(403, () -> other.signIn(ADA, authorizationUrl(other, "")));
-    }
-  }
-
-  @Test
   void refusesAWrongCode(VestibuleEnvironment env) {
     Browser browser = openSignIn(env, ADA);
     String code = env.waitForCode(ADA);

@@ -34,7 +34,10 @@ class VestibuleTest {
   void makesEnvironments() {
     try (Vestibule server = Vestibule.start()) {
       EnvironmentOptions options =
-          EnvironmentOptions.defaults().name("chosen").redirectUris("https://app.example.com/callback");
+          EnvironmentOptions.defaults()
+              .name("chosen")
+              .redirectUris("https://app.example.com/callback")
+              .instantSignIn(false);
       VestibuleEnvironment env = server.newEnvironment(options);
       assertEquals("chosen", env.name());
       assertEquals(server.url() + "/e/chosen", env.url());
