@@ -166,7 +166,7 @@ struct Operations {
     tag: Tag,
     /// What to run before the examples, with its name.
     preparation: Option<(&'static str, String)>,
-    operations: Vec<OperationView>,
+    views: Vec<OperationView>,
     errors: Vec<ErrorStatus>,
     objects: Vec<Object>,
 }
@@ -196,11 +196,11 @@ struct ResultView {
 
 impl Operations {
     /// A text between tags, where quotes may stand as they are: examples are full of them.
-    fn code(&self, text: &str) -> String {
+    fn code(text: &str) -> String {
         text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
     }
 
-    fn fields<'f>(&self, fields: &'f [Field]) -> Fields<'f> {
+    fn fields(fields: &[Field]) -> Fields<'_> {
         Fields { fields }
     }
 }
@@ -212,8 +212,8 @@ struct Fields<'f> {
     fields: &'f [Field],
 }
 
-impl<'f> Fields<'f> {
-    fn inside(&self, field: &'f Field) -> Fields<'f> {
+impl Fields<'_> {
+    fn inside(field: &Field) -> Fields<'_> {
         Fields { fields: &field.fields }
     }
 }
@@ -247,7 +247,7 @@ async fn operations(
         index: context.path(HERE),
         api: api.title,
         preparation: token,
-        operations: operations.collect(),
+        views: operations.collect(),
         errors,
         objects,
         tag,

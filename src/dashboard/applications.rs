@@ -10,10 +10,22 @@ use super::{
     redirect_with_flash, redisplay, show_again, show_refused,
 };
 use crate::domain::authorization::Parameters;
+use crate::http::endpoint::endpoint;
 use crate::http::params;
 use crate::runtime::Context;
 use crate::service::clients::{self, ClientView};
 use crate::service::redirect_check::{self, Verdict};
+
+/// The pages of applications.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(endpoint("/applications").get(list).post(create).end())
+        .service(endpoint("/applications/new").get(new).end())
+        .service(endpoint("/applications/{id}").get(show).post(save).end())
+        .service(
+            endpoint("/applications/{id}/delete").post(delete).shown_at("/dashboard/applications/{id}").end(),
+        );
+}
 
 const HERE: &str = "/dashboard/applications";
 const FORM: &str = "application";
@@ -56,7 +68,7 @@ pub async fn list(request: HttpRequest, DashboardContext(context): DashboardCont
     } else {
         Block::Table(Table { columns: &["Name", "Client ID", "Type", "Callbacks"], rows })
     };
-    page.search = listing.search(context, HERE, "Name or client ID");
+    page.search = Some(listing.search(context, HERE, "Name or client ID"));
     page.new = Some(("New application", context.path("/dashboard/applications/new")));
     page.sections = vec![
         Section::new("", vec![table, pager]),

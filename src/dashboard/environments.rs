@@ -8,10 +8,21 @@ use super::{
     DashboardContext, PageResult, Posted, error_page, form_page, form_params, one, page, redirect_with_flash,
     redisplay, show_again, show_refused,
 };
+use crate::http::endpoint::endpoint;
 use crate::http::see_other;
 use crate::runtime::Context;
 use crate::service::environments::{self, CreateEnvironment};
 use crate::service::state::{self, Keep};
+
+/// The pages of environments.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(endpoint("/environments").get(list).post(create).end())
+        .service(endpoint("/environments/new").get(new).end())
+        .service(
+            endpoint("/environments/{name}/delete").post(delete).shown_at("/dashboard/environments").end(),
+        );
+}
 
 const HERE: &str = "/dashboard/environments";
 const FORM: &str = "environment";

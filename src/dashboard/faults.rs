@@ -11,9 +11,19 @@ use super::{
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::fault::FaultRule;
+use crate::http::endpoint::endpoint;
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
 use crate::service::{faults, settings};
+
+/// The pages of fault rules.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(endpoint("/faults").get(list).post(create).end())
+        .service(endpoint("/faults/new").get(new).end())
+        .service(endpoint("/faults/addresses").post(switch_addresses).shown_at("/dashboard/faults").end())
+        .service(endpoint("/faults/{id}/delete").post(delete).shown_at("/dashboard/faults").end());
+}
 
 const HERE: &str = "/dashboard/faults";
 const FORM: &str = "fault";
@@ -81,7 +91,7 @@ pub async fn list(request: HttpRequest, DashboardContext(context): DashboardCont
             rows: rows.collect(),
         })
     };
-    page.search = listing.search(context, HERE, "Path, method or effect");
+    page.search = Some(listing.search(context, HERE, "Path, method or effect"));
     page.new = Some(("New rule", context.path("/dashboard/faults/new")));
     page.sections = vec![Section::new("", vec![table, pager]), built_in_section(context)];
     Ok(super::show(page))

@@ -187,7 +187,7 @@ pub async fn make_usual(
     let done = match one(&params, "what") {
         "clock" => clock::reset(&context).await.map(|_| "real_time"),
         "faults" => faults::delete(&context, None).await.map(|_| "faults_deleted"),
-        "webhooks" => webhooks::replay_failed(&context).await.map(|_| "queued"),
+        "webhooks" => webhooks::replay_failed(&context).await.map(|()| "queued"),
         _ => Ok("nothing"),
     };
     let done = done.map_err(|refused| error_page(&request, refused))?;

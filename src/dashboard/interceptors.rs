@@ -11,6 +11,7 @@ use super::{
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::interceptor::{CallResult, FailurePolicy, TriggerPoint};
+use crate::http::endpoint::endpoint;
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
 use crate::service::interceptors::{
@@ -18,6 +19,26 @@ use crate::service::interceptors::{
     TestInterceptor,
 };
 use crate::service::signing_secrets::RotateSecret;
+
+/// The pages of interceptors.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(endpoint("/interceptors").get(list).post(create).end())
+        .service(endpoint("/interceptors/new").get(new).end())
+        .service(endpoint("/interceptors/{id}").get(show).post(save).end())
+        .service(
+            endpoint("/interceptors/{id}/test").post(test).shown_at("/dashboard/interceptors/{id}").end(),
+        )
+        .service(
+            endpoint("/interceptors/{id}/rotate-secret")
+                .post(rotate_secret)
+                .shown_at("/dashboard/interceptors/{id}")
+                .end(),
+        )
+        .service(
+            endpoint("/interceptors/{id}/delete").post(delete).shown_at("/dashboard/interceptors/{id}").end(),
+        );
+}
 
 const PATH: &str = "/dashboard/interceptors";
 const FORM: &str = "interceptor";

@@ -79,9 +79,9 @@ impl Listing {
         }
     }
 
-    pub fn search(&self, context: &Context, path: &str, label: &str) -> Option<Form> {
+    pub fn search(&self, context: &Context, path: &str, label: &str) -> Form {
         let field = FormState::default().search("search", "q", label, self.q.as_str());
-        Some(Form::get("Search", context.path(path), vec![field], "Search"))
+        Form::get("Search", context.path(path), vec![field], "Search")
     }
 }
 

@@ -142,7 +142,7 @@ async fn list_page(
         Block::Table(Table { columns, rows: rows.collect() })
     };
     let mut page = page(context, request, organizations::HERE, "Members");
-    page.search = listing.search(context, &path_here, "Email, ID or external ID");
+    page.search = Some(listing.search(context, &path_here, "Email, ID or external ID"));
     page.new = Some(("New member", context.path(&format!("{path_here}/new"))));
     page.sections =
         vec![Section::new("", vec![organizations::tabs(context, &organization, "members"), table, pager])];

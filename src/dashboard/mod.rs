@@ -72,15 +72,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(
                 endpoint("/methods").get(passwordless_settings::show).post(passwordless_settings::save).end(),
             )
-            .service(endpoint("/applications").get(applications::list).post(applications::create).end())
-            .service(endpoint("/applications/new").get(applications::new).end())
-            .service(endpoint("/applications/{id}").get(applications::show).post(applications::save).end())
-            .service(
-                endpoint("/applications/{id}/delete")
-                    .post(applications::delete)
-                    .shown_at("/dashboard/applications/{id}")
-                    .end(),
-            )
+            .configure(applications::routes)
             .configure(users::routes)
             .configure(organizations::routes)
             .configure(memberships::routes)
@@ -97,73 +89,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .service(endpoint("/requests/{id}").get(request_journal::show).end())
             .service(endpoint("/tokens").get(tokens::show).post(tokens::act).end())
             .service(endpoint("/token-template").get(token_template::show).post(token_template::act).end())
-            .service(endpoint("/interceptors").get(interceptors::list).post(interceptors::create).end())
-            .service(endpoint("/interceptors/new").get(interceptors::new).end())
-            .service(endpoint("/interceptors/{id}").get(interceptors::show).post(interceptors::save).end())
-            .service(
-                endpoint("/interceptors/{id}/test")
-                    .post(interceptors::test)
-                    .shown_at("/dashboard/interceptors/{id}")
-                    .end(),
-            )
-            .service(
-                endpoint("/interceptors/{id}/rotate-secret")
-                    .post(interceptors::rotate_secret)
-                    .shown_at("/dashboard/interceptors/{id}")
-                    .end(),
-            )
-            .service(
-                endpoint("/interceptors/{id}/delete")
-                    .post(interceptors::delete)
-                    .shown_at("/dashboard/interceptors/{id}")
-                    .end(),
-            )
+            .configure(interceptors::routes)
             .service(endpoint("/clock").get(clock::show).post(clock::change).end())
-            .service(endpoint("/faults").get(faults::list).post(faults::create).end())
-            .service(endpoint("/faults/new").get(faults::new).end())
-            .service(
-                endpoint("/faults/addresses")
-                    .post(faults::switch_addresses)
-                    .shown_at("/dashboard/faults")
-                    .end(),
-            )
-            .service(endpoint("/faults/{id}/delete").post(faults::delete).shown_at("/dashboard/faults").end())
-            .service(endpoint("/webhooks").get(webhooks::list).post(webhooks::create).end())
-            .service(endpoint("/webhooks/new").get(webhooks::new).end())
-            .service(endpoint("/webhooks/{id}").get(webhooks::show).post(webhooks::save).end())
-            .service(
-                endpoint("/webhooks/{id}/delete")
-                    .post(webhooks::delete)
-                    .shown_at("/dashboard/webhooks/{id}")
-                    .end(),
-            )
-            .service(
-                endpoint("/webhooks/{id}/rotate-secret")
-                    .post(webhooks::rotate_secret)
-                    .shown_at("/dashboard/webhooks/{id}")
-                    .end(),
-            )
-            .service(
-                endpoint("/webhooks/{id}/test")
-                    .post(webhooks::send_test_event)
-                    .shown_at("/dashboard/webhooks/{id}")
-                    .end(),
-            )
-            .service(
-                endpoint("/webhooks/{id}/replay")
-                    .post(webhooks::replay)
-                    .shown_at("/dashboard/webhooks/{id}")
-                    .end(),
-            )
-            .service(endpoint("/webhooks/{id}/deliveries/{event_id}").get(webhooks::delivery).end())
-            .service(endpoint("/environments").get(environments::list).post(environments::create).end())
-            .service(endpoint("/environments/new").get(environments::new).end())
-            .service(
-                endpoint("/environments/{name}/delete")
-                    .post(environments::delete)
-                    .shown_at("/dashboard/environments")
-                    .end(),
-            )
+            .configure(faults::routes)
+            .configure(webhooks::routes)
+            .configure(environments::routes)
             .service(endpoint("/state").get(environments::state).post(environments::change_state).end()),
     );
 }

@@ -45,7 +45,7 @@ pub struct Summary {
     /// `GET`
     pub method: String,
     pub path: String,
-    pub summary: String,
+    pub text: String,
     pub grpc_method: Option<String>,
 }
 
@@ -215,9 +215,9 @@ impl Document {
     pub fn search(&self, words: &str) -> Vec<Summary> {
         let words: Vec<_> = words.split_whitespace().map(str::to_lowercase).collect();
         let has_all = |summary: &Summary| {
-            let Summary { id, tag, method, path, summary, grpc_method } = summary;
+            let Summary { id, tag, method, path, text, grpc_method } = summary;
             let grpc_method = grpc_method.as_deref().unwrap_or_default();
-            let all = format!("{id} {tag} {method} {path} {summary} {grpc_method}").to_lowercase();
+            let all = format!("{id} {tag} {method} {path} {text} {grpc_method}").to_lowercase();
             words.iter().all(|word| all.contains(word))
         };
         self.summaries().into_iter().filter(has_all).collect()
@@ -677,7 +677,7 @@ fn summary(path: &str, method: &str, operation: &Map<String, Value>) -> Summary 
         id: word("operationId").map_or_else(|| format!("{method}-{path}"), str::to_owned),
         tag: tag.unwrap_or("other").to_owned(),
         path: path.to_owned(),
-        summary: word("summary").unwrap_or_default().to_owned(),
+        text: word("summary").unwrap_or_default().to_owned(),
         grpc_method: word("x-grpc-method").map(str::to_owned),
         method,
     }

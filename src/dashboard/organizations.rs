@@ -136,7 +136,7 @@ async fn list(request: HttpRequest, DashboardContext(context): DashboardContext)
         });
         Block::Table(Table { columns: &["Name", "ID", "External ID", "Members"], rows: rows.collect() })
     };
-    page.search = listing.search(context, HERE, "Name or external ID");
+    page.search = Some(listing.search(context, HERE, "Name or external ID"));
     page.new = Some(("New organization", context.path("/dashboard/organizations/new")));
     page.sections = vec![Section::new("", vec![table, pager])];
     Ok(super::show(page))

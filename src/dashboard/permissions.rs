@@ -59,7 +59,7 @@ async fn list(request: HttpRequest, DashboardContext(context): DashboardContext)
         Block::Table(Table { columns: &["Name", "Of", "Description"], rows: rows.collect() })
     };
     let mut page = page(context, request, HERE, "Permissions");
-    page.search = listing.search(context, HERE, "Name or description");
+    page.search = Some(listing.search(context, HERE, "Name or description"));
     page.new = Some(("New permission", context.path("/dashboard/new-permission")));
     page.sections = vec![Section::new("", vec![table, pager])];
     Ok(super::show(page))

@@ -57,7 +57,7 @@ impl RolePath {
     }
 
     /// Where a new one is made.
-    fn new(&self) -> String {
+    fn to_create(&self) -> String {
         self.owner().map_or("/dashboard".to_owned(), organizations::path) + "/new-role"
     }
 
@@ -132,8 +132,8 @@ async fn list_page(
         blocks.push(organizations::tabs(context, &organization, "roles"));
     }
     blocks.extend([table, pager]);
-    page.search = listing.search(context, &path.list(), "Name");
-    page.new = Some(("New role", context.path(&path.new())));
+    page.search = Some(listing.search(context, &path.list(), "Name"));
+    page.new = Some(("New role", context.path(&path.to_create())));
     page.sections = vec![
         Section::new("", blocks),
         Section::new("Defaults", vec![Block::Form(defaults_form(context, form_state, path, &catalog))]),

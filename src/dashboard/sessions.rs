@@ -42,7 +42,7 @@ async fn list(request: HttpRequest, DashboardContext(context): DashboardContext)
             &["User", "Status", "Device", "Address", "Organization", "Applications", "Signed in", "Action"];
         Block::Table(Table { columns, rows: rows.collect() })
     };
-    page.search = listing.search(&context, HERE, "Email");
+    page.search = Some(listing.search(&context, HERE, "Email"));
     page.sections = vec![Section::new("", vec![table, pager])];
     page.sections.extend(logout_notices(&context).await.map_err(|f| error_page(&request, f.into()))?);
     Ok(super::show(page))

@@ -79,7 +79,7 @@ async fn list(request: HttpRequest, DashboardContext(context): DashboardContext)
         let columns = &["Email", "Name", "Organizations", "ID", "Last sign-in"];
         Block::Table(Table { columns, rows: rows.collect() })
     };
-    page.search = listing.search(context, HERE, "Email, name or external ID");
+    page.search = Some(listing.search(context, HERE, "Email, name or external ID"));
     page.new = Some(("New user", context.path("/dashboard/users/new")));
     page.sections = vec![Section::new("", vec![table, pager])];
     Ok(super::show(page))

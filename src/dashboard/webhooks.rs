@@ -11,12 +11,33 @@ use super::{
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::webhook::DeliveryStatus;
+use crate::http::endpoint::endpoint;
 use crate::runtime::Context;
 use crate::service::signing_secrets::RotateSecret;
 use crate::service::webhooks::{
     self, AttemptView, ChangeWebhook, CreateWebhook, DeliveryFilter, DeliveryView, Replay, SendTestEvent,
     WebhookView,
 };
+
+/// The pages of webhook endpoints.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(endpoint("/webhooks").get(list).post(create).end())
+        .service(endpoint("/webhooks/new").get(new).end())
+        .service(endpoint("/webhooks/{id}").get(show).post(save).end())
+        .service(endpoint("/webhooks/{id}/delete").post(delete).shown_at("/dashboard/webhooks/{id}").end())
+        .service(
+            endpoint("/webhooks/{id}/rotate-secret")
+                .post(rotate_secret)
+                .shown_at("/dashboard/webhooks/{id}")
+                .end(),
+        )
+        .service(
+            endpoint("/webhooks/{id}/test").post(send_test_event).shown_at("/dashboard/webhooks/{id}").end(),
+        )
+        .service(endpoint("/webhooks/{id}/replay").post(replay).shown_at("/dashboard/webhooks/{id}").end())
+        .service(endpoint("/webhooks/{id}/deliveries/{event_id}").get(delivery).end());
+}
 
 const HERE: &str = "/dashboard/webhooks";
 const FORM: &str = "webhook";
@@ -45,7 +66,7 @@ pub async fn list(request: HttpRequest, DashboardContext(context): DashboardCont
     };
     let mut page = page(context, request, HERE, "Webhooks");
     page.lead = Some("Tell your application what happens here, in Scalekit's form.".to_owned());
-    page.search = listing.search(context, HERE, "URL or description");
+    page.search = Some(listing.search(context, HERE, "URL or description"));
     page.new = Some(("New webhook", context.path("/dashboard/webhooks/new")));
     page.sections = vec![Section::new("", vec![table, pager])];
     Ok(super::show(page))

@@ -42,7 +42,7 @@ struct Deadlines {
     connection: Duration,
 }
 
-const DEADLINES: Deadlines = Deadlines { idle: Duration::from_secs(60), connection: Duration::from_mins(10) };
+const DEADLINES: Deadlines = Deadlines { idle: Duration::from_mins(1), connection: Duration::from_mins(10) };
 
 /// Pause after a connection could not be accepted: there are no files left, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
