@@ -9,7 +9,8 @@ use crate::domain::environment::Environment;
 use crate::http::render;
 use crate::http::views::{EnvironmentLink, Layout, Navigation, NavigationGroup, StatusEntry};
 use crate::runtime::{Access, Context};
-use crate::service::{clock, faults, webhooks};
+use crate::service::changes::ControlError;
+use crate::service::{clock, faults, inbox, webhooks};
 
 /// The sidebar: groups of entries, each a path and a name.
 pub const NAVIGATION: &[NavigationGroup] = &[
@@ -139,7 +140,7 @@ async fn status(context: &Context) -> Vec<StatusEntry> {
         let text = counted(faults, "fault active", "faults active");
         entries.push(entry(context, "faults", text, "/dashboard/faults", "Delete all faults"));
     }
-    // A page is shown without this entry rather than not at all.
+    // A page is shown without these entries rather than not at all.
     let failed = webhooks::failed_deliveries(context).await.unwrap_or_default();
     if failed > 0 {
         let text = counted(failed, "webhook delivery failed", "webhook deliveries failed");
@@ -147,6 +148,12 @@ async fn status(context: &Context) -> Vec<StatusEntry> {
             is_wrong: true,
             ..entry(context, "webhooks", text, "/dashboard/webhooks", "Send again")
         });
+    }
+    let unread =
+        inbox::count(context).await.map_or(0, |count| usize::try_from(count.unread).unwrap_or_default());
+    if unread > 0 {
+        let text = counted(unread, "unread email", "unread emails");
+        entries.push(entry(context, "emails", text, "/_emulator/inbox", "Mark as read"));
     }
     entries
 }
@@ -188,6 +195,7 @@ pub async fn make_usual(
         "clock" => clock::reset(&context).await.map(|_| "real_time"),
         "faults" => faults::delete(&context, None).await.map(|_| "faults_deleted"),
         "webhooks" => webhooks::replay_failed(&context).await.map(|()| "queued"),
+        "emails" => inbox::mark_all_read(&context).await.map(|()| "read").map_err(ControlError::from),
         _ => Ok("nothing"),
     };
     let done = done.map_err(|refused| error_page(&request, refused))?;

@@ -158,6 +158,7 @@ fn done(request: &HttpRequest) -> Option<&'static str> {
         "resent" => "Invitation sent again.",
         "removed" => "Removed from the organization.",
         "configured" => "Reset to the configuration.",
+        "read" => "All emails are marked as read.",
         "real_time" => "The clock shows real time again.",
         "faults_deleted" => "All faults are deleted.",
         "invalidated" => "The token is invalid now.",

@@ -77,6 +77,11 @@ pub async fn mark_read(context: &Context, id: &str) -> Result<(), Failure> {
     Ok(context.store().mark_message_read(context.environment_id(), id, context.now_ms()).await?)
 }
 
+/// Notes that all emails were opened.
+pub async fn mark_all_read(context: &Context) -> Result<(), Failure> {
+    Ok(context.store().mark_all_messages_read(context.environment_id(), context.now_ms()).await?)
+}
+
 /// Takes an email of another program in, once for each recipient. `sender` is the one of the envelope.
 pub async fn receive(
     context: &Context,

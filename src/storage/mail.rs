@@ -266,6 +266,18 @@ impl Store {
         Ok(())
     }
 
+    /// Notes that all emails were opened.
+    pub async fn mark_all_messages_read(
+        &self,
+        environment_id: &str,
+        now_ms: UnixMs,
+    ) -> Result<(), StoreError> {
+        let query =
+            sql("UPDATE messages SET read_at_ms = $2 WHERE environment_id = $1 AND read_at_ms IS NULL");
+        self.execute(query.bind(environment_id.to_owned()).bind(now_ms)).await?;
+        Ok(())
+    }
+
     /// Deletes the emails of an address, or all, and tells how many went.
     pub async fn delete_messages(
         &self,

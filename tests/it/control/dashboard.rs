@@ -100,6 +100,11 @@ async fn what_is_unusual_is_said_on_every_page_and_undone_where_it_is_said() {
     let back = server.post("/dashboard/usual", &[("what", "faults"), ("at", "//example.com")]).await;
     assert_eq!(back.location, Some(format!("{}/dashboard?done=faults_deleted", server.url)));
     assert!(all(&server.get("/dashboard").await, ".status li", "").is_empty());
+    server.person().start("jane@example.com").await;
+    assert_eq!(all(&server.get("/dashboard").await, ".status li > a", ""), ["1 unread email"]);
+    let back = server.post("/dashboard/usual", &[("what", "emails"), ("at", "/_emulator/inbox")]).await;
+    assert_eq!(back.location, Some(format!("{}/_emulator/inbox?done=read", server.url)));
+    assert!(all(&server.get("/dashboard").await, ".status li", "").is_empty());
     // Another environment has a strip of its own, and a link to it.
     server.do_control("POST", "/environments", json!({ "name": "a1" })).await;
     let links = all(&server.get("/dashboard").await, ".switcher a", "href");
