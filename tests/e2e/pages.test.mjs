@@ -392,6 +392,7 @@ test('the keyboard alone is enough for the dashboard', async () => {
   await page.goto(`${vestibule.url}/dashboard`);
   await tabTo(page.getByRole('link', { name: 'Users', exact: true }));
   await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Users', exact: true }).waitFor();
   await page.keyboard.press('/');
   assert.equal(await page.evaluate(() => document.activeElement.type), 'search');
   await tabTo(page.getByRole('link', { name: 'New user' }));
