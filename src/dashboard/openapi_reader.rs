@@ -828,17 +828,17 @@ mod tests {
 
     use super::*;
 
-    fn document(schemas: Value, operation: Value) -> Document {
+    fn document(schemas: &Value, operation: &Value) -> Document {
         Document(json!({
             "paths": { "/things/{id}": { "post": operation } },
             "components": { "schemas": schemas },
         }))
     }
 
-    fn with_body(schema: Value, schemas: Value) -> Operation {
+    fn with_body(schema: &Value, schemas: &Value) -> Operation {
         let content = json!({ "application/json": { "schema": schema } });
         let document =
-            document(schemas, json!({ "tags": ["things"], "requestBody": { "content": content } }));
+            document(schemas, &json!({ "tags": ["things"], "requestBody": { "content": content } }));
         document.operations("things").remove(0)
     }
 
@@ -854,7 +854,7 @@ mod tests {
                 "labels": { "type": "object", "additionalProperties": { "type": "string", "maxLength": 9 } },
             },
         });
-        let body = with_body(schema, json!({})).body.unwrap();
+        let body = with_body(&schema, &json!({})).body.unwrap();
         let shown: Vec<_> = body
             .fields
             .iter()
@@ -891,12 +891,12 @@ mod tests {
             },
             "Loop": { "$ref": "#/components/schemas/Loop" },
         });
-        let operation = with_body(json!({ "$ref": "#/components/schemas/Node" }), schemas.clone());
+        let operation = with_body(&json!({ "$ref": "#/components/schemas/Node" }), &schemas);
         let body = operation.body.unwrap();
         assert_eq!((body.about.as_str(), body.fields.len(), body.fields[0].fields.len()), ("A node.", 2, 0));
         assert!(operation.example.body.is_some());
         for reference in ["#/components/schemas/Loop", "#/nowhere", "https://example.com/schema"] {
-            let body = with_body(json!({ "$ref": reference }), schemas.clone()).body.unwrap();
+            let body = with_body(&json!({ "$ref": reference }), &schemas).body.unwrap();
             assert_eq!((body.kind.text.as_str(), body.fields.len()), ("any value", 0), "{reference}");
         }
     }
@@ -905,7 +905,7 @@ mod tests {
     fn shapes_to_choose_from_are_named_by_what_only_they_have() {
         let shape = |kind: &str, field: &str| json!({ "type": "object", "required": ["kind"], "properties": { "kind": { "enum": [kind] }, field: {} } });
         let schema = json!({ "oneOf": [{ "type": "null" }, { "oneOf": [shape("status", "a"), shape("reset", "b")] }] });
-        let operation = with_body(schema, json!({}));
+        let operation = with_body(&schema, &json!({}));
         let names: Vec<_> = operation.body.unwrap().fields.into_iter().map(|field| field.name).collect();
         assert_eq!(names, ["kind: status", "kind: reset"]);
         assert_eq!(operation.example.body.unwrap()["kind"], "status");
@@ -913,7 +913,7 @@ mod tests {
 
     #[test]
     fn examples_are_the_documents_own_or_else_made_of_types_and_limits() {
-        let make = |schema: Value| with_body(schema, json!({})).example.body.unwrap();
+        let make = |schema: Value| with_body(&schema, &json!({})).example.body.unwrap();
         assert_eq!(make(json!({ "type": "string", "examples": ["ada"] })), "ada");
         assert_eq!(make(json!({ "type": "string", "enum": ["UNSPECIFIED", "ACTIVE"] })), "ACTIVE");
         assert_eq!(make(json!({ "type": "string", "pattern": "^ses_[0-9]+$" })), "ses_1893456000000000001");
@@ -932,7 +932,7 @@ mod tests {
         });
         let content = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/a.Thing" } } });
         let responses = json!({ "200": { "description": "", "content": content }, "404": { "x-error-codes": ["NOT_FOUND"] } });
-        let document = document(schemas, json!({ "tags": ["things"], "responses": responses }));
+        let document = document(&schemas, &json!({ "tags": ["things"], "responses": responses }));
         let operations = document.operations("things");
         let [found, missing] = operations[0].responses.as_slice() else { panic!("two responses") };
         assert_eq!((found.kind.text.as_str(), found.kind.object.as_deref()), ("Thing", Some("a.Thing")));
@@ -948,7 +948,7 @@ mod tests {
             { "in": "query", "name": "q", "required": true, "schema": { "type": "string" } },
             { "in": "query", "name": "other", "schema": { "type": "string" } },
         ]);
-        let document = document(json!({}), json!({ "tags": ["things"], "parameters": parameters }));
+        let document = document(&json!({}), &json!({ "tags": ["things"], "parameters": parameters }));
         assert_eq!(document.operations("things")[0].example.path, "/things/a%2Fb?q=string");
     }
 
