@@ -57,6 +57,31 @@
   tellAll();
   window.setInterval(tellAll, 30000);
 
+  // What changes on the server while the page is looked at. Nothing is exchanged under a hand or a reader's cursor.
+  var live = document.querySelector('[data-live]');
+  if (live && window.fetch && window.DOMParser) {
+    window.setInterval(function () {
+      if (document.hidden || live.contains(document.activeElement) || String(window.getSelection())) { return; }
+      fetch(location.href, { cache: 'no-store', credentials: 'same-origin' })
+        .then(function (response) { return response.ok ? response.text() : ''; })
+        .then(function (text) {
+          var now = new DOMParser().parseFromString(text, 'text/html').querySelector('[data-live]');
+          if (!now || now.innerHTML === live.getAttribute('data-as-sent')) { return; }
+          live.setAttribute('data-as-sent', now.innerHTML);
+          live.innerHTML = now.innerHTML;
+          document.dispatchEvent(new Event('vestibule:changed'));
+        })
+        .catch(function () { /* The server may be on its way up again. */ });
+    }, 2000);
+  }
+
+  // A pasted token is decoded at once.
+  each('form[aria-label="Decode"] textarea', function (area) {
+    area.addEventListener('paste', function () {
+      window.setTimeout(function () { if (area.value.trim() && area.form.requestSubmit) { area.form.requestSubmit(); } });
+    });
+  });
+
   // Another script of ours exchanged parts of the page.
   document.addEventListener('vestibule:changed', function () {
     showCopyButtons();

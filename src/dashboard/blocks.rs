@@ -27,6 +27,8 @@ pub struct Page {
     pub new: Option<(&'static str, String)>,
     /// Where changes of settings are taken back.
     pub reset: Option<String>,
+    /// Does a script show what changes while the page is open?
+    pub is_live: bool,
     pub sections: Vec<Section>,
 }
 
@@ -290,6 +292,10 @@ impl Field {
 /// A step of a timeline.
 pub struct Moment {
     pub at: String,
+    /// How long after the beginning it was, such as `+1.7 s`.
+    pub offset: Option<String>,
+    /// It decided how all of it ended.
+    pub is_decisive: bool,
     pub name: String,
     pub text: String,
     pub tone: &'static str,

@@ -7,13 +7,14 @@ use super::blocks::{Block, Cell, Fact, Form, FormState, Moment, Row, Section, Ta
 use super::listing::status_filter;
 use super::{DashboardContext, PageResult, error_page, one, page};
 use crate::domain::auth_request::LinkOutcome;
-use crate::domain::clock::rfc3339;
+use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::flow::FlowStatus;
 use crate::domain::sign_in_event::Verdict;
 use crate::http::event_text::text_of;
 use crate::http::params;
+use crate::runtime::Context;
 use crate::service::changes::ControlError;
-use crate::service::flows::FlowFilter;
+use crate::service::flows::{FlowFilter, FlowRow};
 use crate::service::passwordless::{PasswordlessError, preview_link};
 use crate::service::sessions::Browser;
 use crate::service::{flows, inbox};
@@ -23,60 +24,96 @@ const PAGE_SIZE: i64 = 50;
 /// `GET /dashboard/flows`
 pub async fn list(request: HttpRequest, DashboardContext(context): DashboardContext) -> PageResult {
     let query = params::query(&request).unwrap_or_default();
-    let (email, status) = (one(&query, "email").to_owned(), one(&query, "status").to_owned());
+    let [email, status, client_id] =
+        ["email", "status", "client_id"].map(|name| one(&query, name).trim().to_owned());
     let offset = one(&query, "from").parse().unwrap_or(0).max(0);
     let filter = FlowFilter {
         email_part: Some(email.clone()).filter(|e| !e.is_empty()),
+        client_id: Some(client_id.clone()).filter(|id| !id.is_empty()),
         statuses: status_filter(&request, &status, FlowStatus::parse)?.into_iter().collect(),
         offset,
         limit: PAGE_SIZE,
         ..FlowFilter::default()
     };
     let (found, total) = flows::list(&context, &filter).await.map_err(|f| error_page(&request, f.into()))?;
-    let mut page = page(&context, &request, "/dashboard/flows", "Flows");
-    page.lead = Some("Every sign-in and what happened in it, to find out why it failed.".to_owned());
+    let mut page = page(&context, &request, "/dashboard/flows", "Sign-ins");
+    page.lead = Some("Every sign-in, and every token request that was refused, with the reason.".to_owned());
+    page.is_live = offset == 0;
     let form_state = FormState::default();
-    let statuses = [
-        ("", "Any"),
-        ("INITIATED", "Started"),
-        ("PENDING", "Email sent"),
-        ("SUCCESS", "Signed in"),
-        ("FAILED", "Failed"),
-    ];
+    let mut statuses = vec![("", "Any")];
+    statuses.extend(FlowStatus::ALL.map(|status| (status.as_str(), outcome_of(status))));
     let fields = vec![
         form_state.search("filter", "email", "Email", email.as_str()),
-        form_state.choice("filter", "status", "Status", &status, &statuses),
+        form_state.search("filter", "client_id", "Client ID", client_id.as_str()),
+        form_state.choice("filter", "status", "Outcome", &status, &statuses),
     ];
     let form = Form::get("Filter", context.path("/dashboard/flows"), fields, "Show");
     let seen = offset + i64::try_from(found.len()).unwrap_or_default();
     let next = (seen < total).then(|| {
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("email", &email)
+            .append_pair("client_id", &client_id)
             .append_pair("status", &status)
             .append_pair("from", &seen.to_string())
             .finish();
         context.path(&format!("/dashboard/flows?{query}"))
     });
-    let table = if found.is_empty() {
-        Block::Empty {
-            title: "No sign-ins yet".to_owned(),
-            text: "Sign in from your application to see each step here.".to_owned(),
-        }
-    } else {
-        let rows = found.into_iter().map(|row| {
-            let who = row.email.clone().unwrap_or_else(|| "(no email yet)".to_owned());
-            let status = row.status;
-            Row::new(vec![
-                Cell::link(who, context.path(&format!("/dashboard/flows/{}", row.id))),
-                Cell { tone: tone_of(status), ..Cell::text(status.as_str()) },
-                Cell::text(text_of(&row.last_event)),
-                Cell::time(row.started_at_ms),
-            ])
-        });
-        Block::Table(Table { columns: &["User", "Status", "Last event", "Started"], rows: rows.collect() })
-    };
-    page.sections = vec![Section::new("Sign-ins", vec![Block::Form(form), table, Block::Pager { next }])];
+    page.sections = vec![Section::new("", vec![Block::Form(form)])];
+    if found.is_empty() {
+        page.sections.push(Section::new("", vec![nothing(total, &email, &client_id, &status)]));
+    }
+    for day in found.chunk_by(|one, next| day_of(one.started_at_ms) == day_of(next.started_at_ms)) {
+        let rows = day.iter().map(|row| listed(&context, row)).collect();
+        let columns = &["User", "Application", "Outcome", "Why", "Started", "Took"];
+        let title = day_of(day[0].started_at_ms);
+        page.sections.push(Section::new(&title, vec![Block::Table(Table { columns, rows })]));
+    }
+    page.sections.push(Section::new("", vec![Block::Pager { next }]));
     Ok(super::show(page))
+}
+
+/// What stands where no sign-in is.
+fn nothing(total: i64, email: &str, client_id: &str, status: &str) -> Block {
+    let is_filtered = total > 0 || ![email, client_id, status].iter().all(|filter| filter.is_empty());
+    let (title, text) = if is_filtered {
+        ("No results", "No sign-in matches. Clear the filter to see all of them.")
+    } else {
+        ("No sign-ins yet", "Sign in from your application to see each step here.")
+    };
+    Block::Empty { title: title.to_owned(), text: text.to_owned() }
+}
+
+/// The day of a time, in UTC.
+fn day_of(ms: UnixMs) -> String {
+    rfc3339(ms).chars().take(10).collect()
+}
+
+fn listed(context: &Context, row: &FlowRow) -> Row {
+    let who = row.email.clone().unwrap_or_else(|| "No email yet".to_owned());
+    Row::new(vec![
+        Cell::link(who, context.path(&format!("/dashboard/flows/{}", row.id))),
+        Cell::text(row.client_id.clone().unwrap_or_default()),
+        Cell { tone: tone_of(row.status), ..Cell::text(outcome_of(row.status)) },
+        Cell::text(text_of(&row.last_event)),
+        Cell::time(row.started_at_ms),
+        Cell::text(seconds(row.changed_at_ms - row.started_at_ms)),
+    ])
+}
+
+/// A status in words.
+fn outcome_of(status: FlowStatus) -> &'static str {
+    match status {
+        FlowStatus::Initiated => "Started",
+        FlowStatus::Pending => "Email sent",
+        FlowStatus::Success => "Signed in",
+        FlowStatus::Failed => "Failed",
+    }
+}
+
+/// A duration in seconds, to a tenth.
+fn seconds(ms: i64) -> String {
+    let tenths = ms.max(0) / 100;
+    format!("{}.{} s", tenths / 10, tenths % 10)
 }
 
 pub(super) fn tone_of(status: FlowStatus) -> &'static str {
@@ -103,8 +140,11 @@ pub async fn show(
     let (row, steps) = found.ok_or_else(unknown)?;
     let title = row.email.clone().unwrap_or_else(|| "Sign-in".to_owned());
     let mut page = page(&context, &request, "/dashboard/flows", &title);
+    let is_over = matches!(row.status, FlowStatus::Success | FlowStatus::Failed);
     let moments = steps.into_iter().map(|logged| Moment {
         at: rfc3339(logged.at_ms),
+        offset: Some(format!("+{}", seconds(logged.at_ms - row.started_at_ms))),
+        is_decisive: is_over && logged.event == row.last_event,
         tone: match logged.event.verdict() {
             Verdict::Ok => "fine",
             Verdict::Refused | Verdict::Failed => "wrong",
@@ -114,14 +154,20 @@ pub async fn show(
         text: text_of(&logged.event),
         facts: logged.event.into_parts().1.into_iter().map(|(name, value)| (name, plain(&value))).collect(),
     });
+    let moments: Vec<Moment> = moments.collect();
     let facts = vec![
-        Fact::text("Status", row.status.as_str()),
+        Fact::text("Outcome", outcome_of(row.status)),
+        Fact::text("Why", text_of(&row.last_event)),
+        Fact::time("Started", row.started_at_ms),
+        Fact::text("Took", seconds(row.changed_at_ms - row.started_at_ms)),
         Fact::text("Application", row.client_id.unwrap_or_default()),
         Fact::code("ID", row.id),
     ];
+    page.is_live = true;
+    page.back = Some(("Sign-ins".to_owned(), context.path("/dashboard/flows")));
     page.sections = vec![
         Section::new("", vec![Block::Facts(facts)]),
-        Section::new("Timeline", vec![Block::Timeline(moments.collect())]),
+        Section::new("Timeline", vec![Block::Timeline(moments)]),
     ];
     Ok(super::show(page))
 }

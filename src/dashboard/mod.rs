@@ -138,6 +138,7 @@ fn page(context: &Context, request: &HttpRequest, current: &'static str, title: 
         search: None,
         new: None,
         reset: None,
+        is_live: false,
         sections: vec![],
     }
 }

@@ -1,6 +1,7 @@
 //! Looking into tokens, and minting them.
 
 use actix_web::{HttpRequest, HttpResponse};
+use serde_json::Value;
 
 use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table};
 use super::{DashboardContext, PageResult, Posted, form_params, one, page, redisplay, show_refused};
@@ -86,13 +87,34 @@ async fn decode(context: &Context, params: &Params) -> Result<Vec<Section>, Cont
         decoded.checks.iter().map(|c| Row::new(vec![Cell::verdict(c.name, c.ok), Cell::text(&c.text)]));
     let table = Table { columns: &["Check", "Result"], rows: rows.collect() };
     let title = if decoded.valid { "Valid" } else { "Not valid" };
-    let mut blocks = vec![Block::Table(table)];
+    let blocks = vec![Block::Table(table)];
+    let mut sections = vec![];
     for (name, value) in [("Header", decoded.header), ("Claims", decoded.claims)] {
         if let Some(value) = value {
-            blocks.push(Block::Code { name: name.to_owned(), text: format!("{value:#}") });
+            let rows = value.as_object().into_iter().flatten().map(|(name, value)| {
+                Row::new(vec![Cell::text(name), Cell::code(shown(value)), time_of(name, value)])
+            });
+            let table = Table { columns: &["Name", "Value", "Time"], rows: rows.collect() };
+            let json = Block::Folded { name: "JSON".to_owned(), text: format!("{value:#}") };
+            sections.push(Section::new(name, vec![Block::Table(table), json]));
         }
     }
-    Ok(vec![Section::new(title, blocks)])
+    sections.insert(0, Section::new(title, blocks));
+    Ok(sections)
+}
+
+/// A value as text; a string without its quotes.
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What a claim says as a time (RFC 7519 §4.1), beside its number of seconds; empty where it says none.
+fn time_of(name: &str, value: &Value) -> Cell {
+    let is_time = matches!(name, "exp" | "iat" | "nbf" | "auth_time");
+    match value.as_i64().and_then(|seconds| seconds.checked_mul(1000)).filter(|_| is_time) {
+        Some(ms) => Cell::time(ms),
+        None => Cell::default(),
+    }
 }
 
 async fn mint(context: &Context, params: &Params) -> Result<Vec<Section>, ControlError> {

@@ -391,6 +391,8 @@ fn moment(attempt: &AttemptView) -> Moment {
     }
     Moment {
         at: attempt.at.clone(),
+        offset: None,
+        is_decisive: false,
         name: format!("Attempt {}", attempt.number),
         text: outcome(attempt),
         tone: if attempt.reason.is_none() { "fine" } else { "wrong" },

@@ -384,3 +384,40 @@ async fn hostile_names_are_escaped_everywhere() {
         assert!(shown.header("content-security-policy").contains("script-src 'self'"), "{page}");
     }
 }
+
+#[tokio::test]
+async fn sign_ins_stand_by_day_with_outcome_reason_and_duration_and_the_decisive_step_stands_out() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    person.tokens("ada@example.com").await;
+    // Unknown to every sign-in, and refused.
+    let form = [("grant_type", "authorization_code"), ("code", "made-up"), ("client_id", "nobody")];
+    server.http().post(format!("{}/oauth/token", server.url)).form(&form).send().await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let page = loop {
+        let page = server.get("/dashboard/flows").await.body;
+        if page.contains("Signed in</span>") && page.contains("Failed</span>") {
+            break page;
+        }
+        assert!(Instant::now() < deadline, "{page}");
+        tokio::task::yield_now().await;
+    };
+    let today = chrono::Utc::now().format("<h2>%Y-%m-%d</h2>").to_string();
+    assert!(page.contains(&today) && page.contains("data-live") && page.contains("nobody"), "{page}");
+    let mine = server.get("/dashboard/flows?email=ada&status=SUCCESS").await.body;
+    assert!(!mine.contains("nobody") && mine.contains(".") && mine.contains(" s</td>"), "{mine}");
+    let timeline = found(&mine, "table a", "href").concat();
+    let timeline = server.get(&timeline).await.body;
+    assert_eq!(timeline.matches(" decisive\"").count(), 1, "{timeline}");
+    assert!(timeline.contains(">+0.0 s</time>"), "{timeline}");
+}
+
+#[tokio::test]
+async fn a_decoded_token_has_its_claims_as_a_table_with_their_times() {
+    let server = TestServer::start().await;
+    let tokens = server.person().tokens("ada@example.com").await;
+    let token = tokens["id_token"].as_str().unwrap();
+    let page = server.post("/dashboard/tokens", &[("act", "decode"), ("token", token)]).await;
+    assert!(page.body.contains("<h2>Valid</h2>") && page.body.contains("<h2>Claims</h2>"), "{}", page.body);
+    assert!(page.body.contains("data-relative") && page.body.contains("ada@example.com"), "{}", page.body);
+}
