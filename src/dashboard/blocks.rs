@@ -35,7 +35,8 @@ pub struct Page {
 impl Page {
     /// Lets one button stand out: the one for something new, or that of the first form that is filled in.
     pub fn mark_primary(&mut self) {
-        if self.new.is_some() {
+        let is_marked = |block: &Block| matches!(block, Block::Form(form) if form.is_primary);
+        if self.new.is_some() || self.sections.iter().flat_map(|section| &section.blocks).any(is_marked) {
             return;
         }
         let blocks = self.sections.iter_mut().flat_map(|section| &mut section.blocks);

@@ -3,7 +3,9 @@
 
 use actix_web::{HttpMessage as _, HttpRequest};
 
-use super::{DashboardContext, PageResult, Posted, error_page, form_params, one, redirect_with_flash};
+use super::{
+    DashboardContext, PageResult, Posted, error_page, form_params, one, redirect_with_flash, try_it,
+};
 use crate::domain::clock::rfc3339;
 use crate::domain::environment::Environment;
 use crate::http::render;
@@ -18,6 +20,7 @@ pub const NAVIGATION: &[NavigationGroup] = &[
         name: "Try",
         entries: &[
             ("/dashboard", "Home"),
+            (try_it::PATH, "Try it"),
             ("/_emulator/inbox", "Inbox"),
             ("/dashboard/flows", "Sign-ins"),
             ("/dashboard/requests", "Requests"),
@@ -85,6 +88,7 @@ pub fn layout(context: &Context, request: &HttpRequest, title: &str, current: &'
             current,
             environment: name_of(&context.environment),
             groups: NAVIGATION,
+            hidden: (!try_it::is_there(context)).then_some(try_it::PATH),
             environments: facts.environments,
             status: facts.status,
             may_sign_out: matches!(context.runtime.server.control, Access::Token(_)),

@@ -30,6 +30,7 @@ mod setting_fields;
 mod settings;
 mod token_template;
 mod tokens;
+mod try_it;
 mod users;
 mod webhooks;
 
@@ -55,6 +56,7 @@ use crate::service::changes::ControlError;
 pub use api_reference::ApiReference;
 use blocks::{Block, Form, FormState, Page, Section, capitalized};
 pub use kept_pages::KeptPages;
+pub use try_it::Attempts;
 
 /// All pages of the dashboard.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -73,6 +75,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 endpoint("/methods").get(passwordless_settings::show).post(passwordless_settings::save).end(),
             )
             .configure(applications::routes)
+            .configure(try_it::routes)
             .configure(users::routes)
             .configure(organizations::routes)
             .configure(memberships::routes)
@@ -163,6 +166,9 @@ fn done(request: &HttpRequest) -> Option<&'static str> {
         "real_time" => "The clock shows real time again.",
         "faults_deleted" => "All faults are deleted.",
         "invalidated" => "The token is invalid now.",
+        "refreshed" => "Refreshed. These are the new tokens.",
+        "signed_out" => "Signed out.",
+        "nothing_tried" => "This browser has not tried a sign-in yet.",
         "not_kept" => "That page is no longer available. Fill in the form again.",
         _ => return None,
     })

@@ -29,9 +29,17 @@ impl CodeChallenge {
         well_formed.then(|| Self(text.to_owned()))
     }
 
+    /// The challenge of a verifier.
+    pub fn of(verifier: &str) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn matches(&self, verifier: &str) -> bool {
-        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
-        digest.as_bytes().ct_eq(self.0.as_bytes()).into()
+        Self::of(verifier).0.as_bytes().ct_eq(self.0.as_bytes()).into()
     }
 }
 
@@ -57,6 +65,7 @@ mod tests {
     #[test]
     fn the_example_of_the_specification_verifies() {
         let challenge = CodeChallenge::parse(CHALLENGE).unwrap();
+        assert_eq!(CodeChallenge::of(VERIFIER).as_str(), CHALLENGE);
         assert_eq!(check(Some(&challenge), Some(VERIFIER)), Ok(()));
     }
 

@@ -156,6 +156,20 @@ fn typed_name(context: &Context) -> String {
     name(context, "typed").replacen("__Host-", "__Secure-", 1)
 }
 
+/// How long a browser keeps the sign-in that it tries from the dashboard.
+const ATTEMPT_COOKIE_HOURS: i64 = 12;
+
+/// Names the sign-in that this browser tries from the dashboard.
+pub fn attempt_cookie(context: &Context, key: String) -> Cookie<'static> {
+    build(context, "try", key, Duration::hours(ATTEMPT_COOKIE_HOURS))
+}
+
+/// The sign-in that this browser tries from the dashboard.
+pub fn attempt(request: &HttpRequest, context: &Context) -> Option<String> {
+    let cookie = request.cookie(&name(context, "try"))?;
+    Some(cookie.value().to_owned()).filter(|value| is_secret(value))
+}
+
 fn build(context: &Context, what: &str, value: String, max_age: Duration) -> Cookie<'static> {
     Cookie::build(name(context, what), value)
         .path(context.path("/"))

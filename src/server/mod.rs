@@ -253,12 +253,14 @@ pub fn listening(registry: EnvironmentRegistry, listeners: Listeners) -> std::io
     let served = registry.clone();
     let kept_pages = web::Data::new(crate::dashboard::KeptPages::default());
     let api_reference = web::Data::new(routes::api_reference());
+    let attempts = web::Data::new(crate::dashboard::Attempts::default());
     let ca_file = web::Data::new(authority::CaFile(listeners.ca_file));
     let port = OnePort {
         app: move || {
             ActixApp::new()
                 .app_data(web::Data::new(served.clone()))
                 .app_data(kept_pages.clone())
+                .app_data(attempts.clone())
                 .app_data(ca_file.clone())
                 .app_data(api_reference.clone())
                 .wrap(from_fn(crate::http::guard::known_host))

@@ -1,0 +1,639 @@
+//! Try it: an application of this server's own, which signs in here and shows every request and token on the way.
+
+mod attempts;
+mod claims;
+mod steps;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use serde_json::Value;
+
+use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Table, hidden};
+use super::form_reader::FormReader;
+use super::{
+    DashboardContext, PageResult, Posted, end_with, error_page, form_params, one, page, redirect_with_flash,
+    show_again, show_with,
+};
+use crate::crypto::server_secret::constant_time_eq;
+use crate::domain::authorization::Parameters;
+use crate::domain::client::Client;
+use crate::domain::entropy::secret_text;
+use crate::domain::settings::Mode;
+use crate::http::endpoint::endpoint;
+use crate::http::errors::Problem;
+use crate::http::{cookies, params, see_other};
+use crate::runtime::Context;
+use crate::service::changes::ControlError;
+use crate::service::clients::ClientView;
+use crate::service::end_session::{Logout, end_session};
+use crate::service::flows::{self, FlowFilter};
+use crate::service::token::{self, TokenRefusal, TokenResponse};
+use crate::service::userinfo::{AccessRefusal, userinfo};
+use crate::service::{organizations, redirect_check, test_tokens};
+pub use attempts::Attempts;
+use attempts::{Attempt, Outcome, Tokens, TryRequest};
+use claims::Expected;
+use steps::Steps;
+
+/// The page.
+pub const PATH: &str = "/dashboard/try";
+const CALLBACK: &str = "/dashboard/try/callback";
+const RESULT: &str = "/dashboard/try/result";
+
+const FORM: &str = "try";
+
+/// Who signs in by one click. Any address would do.
+const EMAIL: &str = "ada@example.com";
+
+const SCOPE: &str = "openid profile email offline_access";
+
+const PROMPTS: [(&str, &str); 5] = [
+    ("", "Not sent"),
+    ("login", "login: always ask"),
+    ("create", "create: sign up"),
+    ("select_account", "select_account: choose"),
+    ("none", "none: never show a page"),
+];
+
+/// Organizations to choose among.
+const MAX_ORGANIZATIONS: u32 = 50;
+
+/// Sign-ins looked through for the one that was tried.
+const RECENT: i64 = 20;
+
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(endpoint("/try").get(show).post(start).end())
+        .service(endpoint("/try/callback").get_with_effects(callback).end())
+        .service(endpoint("/try/result").get(result).end())
+        .service(endpoint("/try/refresh").post(refresh).shown_at(RESULT).end())
+        .service(endpoint("/try/log-out").post(log_out).shown_at(RESULT).end());
+}
+
+/// In development only: people of a production server have applications of their own.
+pub fn is_there(context: &Context) -> bool {
+    context.environment.mode == Mode::Development
+}
+
+fn require_development(request: &HttpRequest, context: &Context) -> Result<(), actix_web::Error> {
+    if is_there(context) {
+        return Ok(());
+    }
+    let text = "This page is not there in production mode.";
+    Err(end_with(Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", text).page(request)))
+}
+
+/// `GET /dashboard/try`
+async fn show(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    attempts: web::Data<Attempts>,
+) -> PageResult {
+    require_development(&request, &context)?;
+    let organizations = organization_choices(&request, &context).await?;
+    let has_result = attempt_of(&request, &context, &attempts).is_some_and(|a| a.outcome.is_some());
+    Ok(super::show(build_page(&context, &request, &FormState::default(), organizations, has_result)))
+}
+
+async fn organization_choices(
+    request: &HttpRequest,
+    context: &Context,
+) -> Result<Vec<(String, String)>, actix_web::Error> {
+    let found = organizations::list(context, "", MAX_ORGANIZATIONS, "").await;
+    let found = found.map_err(|refused| error_page(request, refused.into()))?;
+    let none = (String::new(), "Not sent".to_owned());
+    Ok(std::iter::once(none).chain(found.records.into_iter().map(|o| (o.id, o.display_name))).collect())
+}
+
+/// The first confidential application, or else the first one.
+fn default_client(context: &Context) -> Option<&Client> {
+    let clients = &context.environment.clients;
+    clients.iter().find(|client| !client.is_public()).or(clients.first())
+}
+
+fn build_page(
+    context: &Context,
+    request: &HttpRequest,
+    form_state: &FormState,
+    organizations: Vec<(String, String)>,
+    has_result: bool,
+) -> Page {
+    let mut page = page(context, request, PATH, "Try it");
+    page.lead = Some(
+        "Sign in here as a user of your application would, and see every request, token and claim on the way. The code is shown on the sign-in page."
+            .to_owned(),
+    );
+    let Some(client) = default_client(context) else {
+        let text = "Create an application first: a sign-in is always for one.".to_owned();
+        let empty = Block::Empty { title: "No applications yet".to_owned(), text };
+        page.sections = vec![Section::new("", vec![empty])];
+        return page;
+    };
+    page.problem = form_state.rest(&["client_id", "scope", "prompt", "login_hint", "organization_id"]);
+    let mut first = vec![Block::Form(Form {
+        is_primary: true,
+        ..request_form(context, &format!("Sign in as {EMAIL}"), &client.client_id, EMAIL, "")
+    })];
+    if has_result {
+        first.push(Block::Links(vec![("The result of your last sign-in".to_owned(), context.path(RESULT))]));
+    }
+    page.sections = vec![
+        Section::new("", first),
+        Section::new("When it goes wrong", failures(context, &client.client_id)),
+        Section::new(
+            "Your own request",
+            vec![Block::Form(own_request(context, form_state, &client.client_id, organizations))],
+        ),
+    ];
+    let refused = refused_callbacks(context);
+    if !refused.is_empty() {
+        page.sections.push(Section::new("Redirect URI", refused));
+    }
+    page
+}
+
+/// A button that starts a sign-in.
+fn request_form(context: &Context, name: &str, client_id: &str, login_hint: &str, prompt: &str) -> Form {
+    let fields = vec![
+        hidden("client_id", client_id),
+        hidden("scope", SCOPE),
+        hidden("login_hint", login_hint),
+        hidden("prompt", prompt),
+        hidden("pkce", "on"),
+    ];
+    Form::post(name, context.path(PATH), fields, name)
+}
+
+/// A sign-in for each failure that applications meet most.
+fn failures(context: &Context, client_id: &str) -> Vec<Block> {
+    let by_fault = |name: &str| EMAIL.replace('@', &format!("+vb-{name}@"));
+    let failures = [
+        (
+            "Wrong code",
+            "Enter any code but the one that is shown. After a few of them the sign-in ends.",
+            EMAIL.to_owned(),
+        ),
+        (
+            "Expired",
+            "The code has expired when you enter it. The page offers a new one.",
+            by_fault("expired"),
+        ),
+        (
+            "Other browser",
+            "Open the link of the email in a private window, or press \"Open as another browser\" in the inbox. It is refused there.",
+            EMAIL.to_owned(),
+        ),
+        (
+            "Denied",
+            "Enter the right code. The application gets the error access_denied instead of a code.",
+            by_fault("denied"),
+        ),
+    ];
+    let rows = failures.into_iter().map(|(name, text, email)| Row {
+        cells: vec![Cell::text(name), Cell::text(text)],
+        action: Some(request_form(
+            context,
+            &format!("Try: {}", name.to_lowercase()),
+            client_id,
+            &email,
+            "login",
+        )),
+    });
+    let mut blocks =
+        vec![Block::Table(Table { columns: &["Failure", "What to do", "Action"], rows: rows.collect() })];
+    if !context.environment.fault_addresses {
+        let text = "Expired and denied need the addresses that cause outcomes, which are switched off here. Switch them on:";
+        blocks.push(Block::Text(text.to_owned()));
+        blocks.push(Block::Links(vec![("Faults".to_owned(), context.path("/dashboard/faults"))]));
+    }
+    blocks
+}
+
+fn own_request(
+    context: &Context,
+    form_state: &FormState,
+    client_id: &str,
+    organizations: Vec<(String, String)>,
+) -> Form {
+    let clients = context.environment.clients.iter();
+    let clients = clients.map(|c| (c.client_id.clone(), format!("{} ({})", c.name, c.client_id))).collect();
+    let mut fields = vec![
+        form_state.choice_of(FORM, "client_id", "Application", client_id, clients),
+        form_state.text(FORM, "scope", "Scopes", SCOPE).hint("offline_access asks for a refresh token."),
+        form_state
+            .text(FORM, "login_hint", "Login hint", "")
+            .hint("An email address. The email is sent at once."),
+        form_state.choice(FORM, "prompt", "Prompt", "", &PROMPTS),
+    ];
+    if organizations.len() > 1 {
+        fields.push(form_state.choice_of(FORM, "organization_id", "Organization", "", organizations));
+    }
+    fields.push(form_state.check(FORM, "pkce", "PKCE", true).hint("Public clients always need it."));
+    Form::post("Your own request", context.path(PATH), fields, "Sign in")
+}
+
+/// How the callback of this page becomes one of an application, where it is none.
+fn refused_callbacks(context: &Context) -> Vec<Block> {
+    let callback = context.public_url.join(CALLBACK);
+    let checked = redirect_check::check(context, &callback, None);
+    let refused: Vec<_> = checked.into_iter().filter(|check| !check.here.allowed).collect();
+    if refused.is_empty() {
+        return vec![];
+    }
+    let links = refused.iter().map(|check| {
+        let path = format!("/dashboard/applications/{}", check.client_id);
+        (format!("Redirect URIs of {}", check.client_id), context.path(&path))
+    });
+    vec![
+        Block::Text(
+            "These applications may not return to this page. Add its callback to their redirect URIs, here or in vestibule.toml."
+                .to_owned(),
+        ),
+        Block::Links(links.collect()),
+        Block::Code {
+            name: "vestibule.toml".to_owned(),
+            text: format!("redirect_uris = [{}]", Value::from(callback)),
+        },
+    ]
+}
+
+fn read(context: &Context, params: &Parameters) -> Result<(TryRequest, bool), ControlError> {
+    let mut reader = FormReader::new(params);
+    let client_id = reader.required("client_id", 200).to_owned();
+    let client = context.environment.client(&client_id);
+    if client.is_none() && !client_id.is_empty() {
+        reader.refuse("client_id", "is not an application of this environment");
+    }
+    let request = TryRequest {
+        redirect_uri: context.public_url.join(CALLBACK),
+        scope: reader.text("scope", 500).to_owned(),
+        prompt: reader.text("prompt", 50).to_owned(),
+        login_hint: reader.text("login_hint", 320).to_owned(),
+        organization_id: reader.text("organization_id", 200).to_owned(),
+        client_id,
+    };
+    let is_pkce = reader.is_checked("pkce") || client.is_some_and(Client::needs_pkce);
+    reader.finish()?;
+    Ok((request, is_pkce))
+}
+
+/// `POST /dashboard/try`: what an application does when somebody wants to sign in.
+async fn start(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    attempts: web::Data<Attempts>,
+    form: Posted,
+) -> PageResult {
+    require_development(&request, &context)?;
+    let params = form_params(&request, form)?;
+    let (wanted, is_pkce) = match read(&context, &params) {
+        Ok(read) => read,
+        Err(refused) => {
+            let organizations = organization_choices(&request, &context).await?;
+            return show_again(&request, (FORM, &params), refused, |form_state| {
+                build_page(&context, &request, form_state, organizations, false)
+            });
+        }
+    };
+    let secret = || secret_text(context.entropy());
+    let attempt = Attempt {
+        key: secret(),
+        environment_id: context.environment_id().to_owned(),
+        request: wanted,
+        state: secret(),
+        nonce: secret(),
+        code_verifier: is_pkce.then(secret),
+        started_at_ms: context.now_ms(),
+        outcome: None,
+    };
+    let mut response = see_other(&steps_of(&context, &attempt).authorize_url());
+    let _ = response.add_cookie(&cookies::attempt_cookie(&context, attempt.key.clone()));
+    attempts.add(attempt, cookies::attempt(&request, &context).as_deref());
+    Ok(response)
+}
+
+/// The sign-in that this browser tries.
+fn attempt_of(request: &HttpRequest, context: &Context, attempts: &Attempts) -> Option<Attempt> {
+    attempts.get(context.environment_id(), &cookies::attempt(request, context)?)
+}
+
+fn client_of<'c>(context: &'c Context, attempt: &Attempt) -> Option<&'c Client> {
+    context.environment.client(&attempt.request.client_id)
+}
+
+fn steps_of<'a>(context: &'a Context, attempt: &'a Attempt) -> Steps<'a> {
+    let client = client_of(context, attempt).filter(|client| !client.is_public());
+    let secret = client.map(|client| {
+        let secrets = ClientView::from(client).client_secrets.into_iter().flatten();
+        // Where only its hash is known.
+        secrets.into_iter().next().unwrap_or_else(|| "CLIENT_SECRET".to_owned())
+    });
+    Steps { issuer: context.issuer(), attempt, client_secret: secret }
+}
+
+/// `GET /dashboard/try/callback`: what an application does when the browser comes back.
+async fn callback(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    attempts: web::Data<Attempts>,
+) -> PageResult {
+    require_development(&request, &context)?;
+    let query = params::query(&request).unwrap_or_default();
+    let state = one(&query, "state");
+    let attempt = attempt_of(&request, &context, &attempts);
+    let Some(attempt) = attempt.filter(|attempt| constant_time_eq(&attempt.state, state)) else {
+        return Ok(show_with(StatusCode::BAD_REQUEST, other_browser(&context, &request)));
+    };
+    if attempt.outcome.is_some() {
+        // A reload: an application would not exchange a code twice either.
+        return Ok(see_other(&context.public_url.join(RESULT)));
+    }
+    let tokens = match (one(&query, "code"), client_of(&context, &attempt)) {
+        ("", _) | (_, None) => Tokens::NotRequested,
+        (code, Some(client)) => {
+            let redirect_uri = Some(attempt.request.redirect_uri.as_str());
+            let verifier = attempt.code_verifier.as_deref();
+            let outcome = token::exchange_code(&context, client, code, redirect_uri, verifier).await;
+            tokens_of(&request, outcome, false)?
+        }
+    };
+    let flow_id = flow_of(&request, &context, &attempt, &tokens).await?;
+    let outcome = Outcome { callback: query.pairs().to_vec(), tokens, flow_id };
+    attempts.finish(&attempt, outcome);
+    Ok(see_other(&context.public_url.join(RESULT)))
+}
+
+fn tokens_of(
+    request: &HttpRequest,
+    outcome: Result<TokenResponse, TokenRefusal>,
+    is_refreshed: bool,
+) -> Result<Tokens, actix_web::Error> {
+    match outcome {
+        Ok(response) => {
+            let response = serde_json::to_value(response).unwrap_or_default();
+            Ok(Tokens::Issued { response, is_refreshed })
+        }
+        Err(TokenRefusal::Failure(failure)) => Err(error_page(request, ControlError::Failure(failure))),
+        Err(refusal) => Ok(Tokens::Refused {
+            error: refusal.error().unwrap_or_default().to_owned(),
+            description: refusal.to_string(),
+            is_refreshed,
+        }),
+    }
+}
+
+/// The sign-in in the log: the newest of the application since it was tried, the user's own where there is one.
+async fn flow_of(
+    request: &HttpRequest,
+    context: &Context,
+    attempt: &Attempt,
+    tokens: &Tokens,
+) -> Result<Option<String>, actix_web::Error> {
+    let filter = FlowFilter {
+        client_id: Some(attempt.request.client_id.clone()),
+        from_ms: Some(attempt.started_at_ms),
+        limit: RECENT,
+        ..FlowFilter::default()
+    };
+    let (found, _) = flows::list(context, &filter).await.map_err(|f| error_page(request, f.into()))?;
+    let email = match tokens {
+        Tokens::Issued { response, .. } => {
+            let decoded = test_tokens::decode(context, text_of(response, "id_token"), None).await;
+            let claims = decoded.map_err(|refused| error_page(request, refused))?.claims;
+            claims.and_then(|claims| claims["email"].as_str().map(str::to_owned))
+        }
+        _ => Some(attempt.request.login_hint.clone()),
+    };
+    let is_own = |email: &Option<String>, own: &Option<String>| match (email, own) {
+        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+        _ => false,
+    };
+    let own = found.iter().find(|row| is_own(&row.email, &email));
+    Ok(own.or(found.first()).map(|row| row.id.clone()))
+}
+
+fn text_of<'v>(response: &'v Value, name: &str) -> &'v str {
+    response[name].as_str().unwrap_or_default()
+}
+
+/// What a browser sees that did not start the sign-in.
+fn other_browser(context: &Context, request: &HttpRequest) -> Page {
+    let mut page = page(context, request, PATH, "Refused");
+    page.back = Some(("Try it".to_owned(), context.path(PATH)));
+    page.problem = Some("This callback belongs to no sign-in that this browser started.".to_owned());
+    page.lead = Some(
+        "Its state is not the one that the application kept for this browser. Without this check, somebody could be signed in to another person's account. Nothing was exchanged."
+            .to_owned(),
+    );
+    page
+}
+
+/// `GET /dashboard/try/result`
+async fn result(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    attempts: web::Data<Attempts>,
+) -> PageResult {
+    require_development(&request, &context)?;
+    let Some((attempt, outcome)) = finished(&request, &context, &attempts) else {
+        return Ok(redirect_with_flash(&context, PATH, "nothing_tried"));
+    };
+    let mut page = page(&context, &request, PATH, "Sign-in result");
+    page.back = Some(("Try it".to_owned(), context.path(PATH)));
+    let callback = Parameters::new(outcome.callback.clone());
+    let title_and_problem = match &outcome.tokens {
+        Tokens::Issued { .. } => None,
+        Tokens::NotRequested => Some((one(&callback, "error"), one(&callback, "error_description"))),
+        Tokens::Refused { error, description, .. } => Some((error.as_str(), description.as_str())),
+    };
+    page.problem = title_and_problem.map(|(error, description)| format!("{error}: {description}"));
+    let steps = steps_of(&context, &attempt);
+    page.sections.push(Section::new("", actions(&context, &attempt, &outcome)));
+    let mut asked: Vec<Block> = vec![Block::Facts(facts(&steps.parameters()))];
+    asked.extend(steps.authorize());
+    page.sections.push(Section::new("Authorization request", asked));
+    page.sections.push(Section::new("Callback", callback_blocks(&outcome)));
+    let code = one(&callback, "code");
+    match &outcome.tokens {
+        Tokens::NotRequested => {}
+        Tokens::Refused { error, description, is_refreshed } => {
+            let text =
+                format!("{:#}", serde_json::json!({ "error": error, "error_description": description }));
+            page.sections.push(token_request(&steps, code, text, *is_refreshed));
+        }
+        Tokens::Issued { response, is_refreshed } => {
+            page.sections.push(token_request(&steps, code, format!("{response:#}"), *is_refreshed));
+            let expected_code = (!is_refreshed).then_some(code);
+            let sections = token_sections(&request, &context, &attempt, response, expected_code).await?;
+            page.sections.extend(sections);
+        }
+    }
+    Ok(super::show(page))
+}
+
+fn finished(request: &HttpRequest, context: &Context, attempts: &Attempts) -> Option<(Attempt, Outcome)> {
+    let attempt = attempt_of(request, context, attempts)?;
+    let outcome = attempt.outcome.clone()?;
+    Some((attempt, outcome))
+}
+
+/// What can be done now.
+fn actions(context: &Context, attempt: &Attempt, outcome: &Outcome) -> Vec<Block> {
+    let mut links = vec![];
+    if let Some(id) = &outcome.flow_id {
+        links.push(("Timeline of this sign-in".to_owned(), context.path(&format!("/dashboard/flows/{id}"))));
+    }
+    links.push(("Try another sign-in".to_owned(), context.path(PATH)));
+    let mut blocks = vec![Block::Links(links)];
+    if let Tokens::Issued { response, .. } = &outcome.tokens
+        && client_of(context, attempt).is_some()
+    {
+        let button = |name: &str, path: &str| Block::Form(Form::post(name, context.path(path), vec![], name));
+        if !text_of(response, "refresh_token").is_empty() {
+            blocks.push(button("Refresh tokens", "/dashboard/try/refresh"));
+        }
+        blocks.push(button("Log out", "/dashboard/try/log-out"));
+    }
+    blocks
+}
+
+fn facts(pairs: &[(&'static str, String)]) -> Vec<Fact> {
+    pairs.iter().map(|(name, value)| Fact::text(name, value)).collect()
+}
+
+fn callback_blocks(outcome: &Outcome) -> Vec<Block> {
+    let rows = outcome.callback.iter().map(|(name, value)| {
+        let (meaning, check) = match name.as_str() {
+            "code" => ("Exchanged for tokens, once and soon.", Cell::default()),
+            "state" => ("The one that this browser was sent away with.", Cell::verdict("OK", true)),
+            "iss" => ("Who answers, so that answers of two servers cannot be mixed up.", Cell::default()),
+            "error" => ("Why there is no code.", Cell::default()),
+            "error_description" => ("The same for developers.", Cell::default()),
+            _ => ("", Cell::default()),
+        };
+        Row::new(vec![Cell::text(name), Cell::text(value), Cell::text(meaning), check])
+    });
+    let table = Table { columns: &["Parameter", "Value", "Meaning", "Check"], rows: rows.collect() };
+    vec![Block::Table(table)]
+}
+
+fn token_request(steps: &Steps<'_>, code: &str, response: String, is_refreshed: bool) -> Section {
+    let mut blocks = vec![
+        Block::Code { name: "Token request".to_owned(), text: steps.exchange_command(code) },
+        Block::Code {
+            name: if is_refreshed { "Response to the refresh" } else { "Token response" }.to_owned(),
+            text: response,
+        },
+    ];
+    blocks.extend(steps.exchange(code));
+    Section::new("Token request", blocks)
+}
+
+/// The tokens as an application reads them, checked anew each time that the page is shown.
+async fn token_sections(
+    request: &HttpRequest,
+    context: &Context,
+    attempt: &Attempt,
+    response: &Value,
+    code: Option<&str>,
+) -> Result<Vec<Section>, actix_web::Error> {
+    let steps = steps_of(context, attempt);
+    let audience = Some(attempt.request.client_id.as_str());
+    let (access_token, id_token) = (text_of(response, "access_token"), text_of(response, "id_token"));
+    let refresh_token = text_of(response, "refresh_token");
+    let mut sections = vec![];
+    if !id_token.is_empty() {
+        let decoded = test_tokens::decode(context, id_token, audience).await;
+        let decoded = decoded.map_err(|refused| error_page(request, refused))?;
+        let expected = Expected { nonce: &attempt.nonce, access_token, code };
+        sections.push(Section::new("ID token", vec![claims::table(&decoded, Some(expected))]));
+    }
+    let decoded = test_tokens::decode(context, access_token, audience).await;
+    let decoded = decoded.map_err(|refused| error_page(request, refused))?;
+    let mut blocks = vec![claims::table(&decoded, None)];
+    blocks.extend(Steps::validate());
+    sections.push(Section::new("Access token", blocks));
+    let info = match userinfo(context, access_token).await {
+        Ok(info) => format!("{:#}", serde_json::to_value(info).unwrap_or_default()),
+        Err(AccessRefusal::InvalidToken(why)) => format!("invalid_token: {why}"),
+        Err(AccessRefusal::InsufficientScope) => "insufficient_scope: the scope openid is needed".to_owned(),
+        Err(AccessRefusal::Failure(failure)) => return Err(error_page(request, failure.into())),
+    };
+    let command = steps.userinfo_command(access_token);
+    sections.push(Section::new(
+        "UserInfo",
+        vec![
+            Block::Code { name: "UserInfo response".to_owned(), text: info },
+            Block::Folded { name: "UserInfo with curl".to_owned(), text: command },
+        ],
+    ));
+    if !refresh_token.is_empty() {
+        let decoded = test_tokens::decode(context, refresh_token, None).await;
+        let decoded = decoded.map_err(|refused| error_page(request, refused))?;
+        let rows = decoded.checks.iter().map(|check| {
+            let verdict = if check.ok { "OK" } else { "Refused" };
+            Row::new(vec![Cell::text(check.name), Cell::text(&check.text), Cell::verdict(verdict, check.ok)])
+        });
+        let table = Table { columns: &["Name", "Meaning", "Check"], rows: rows.collect() };
+        let mut blocks = vec![Block::Table(table)];
+        blocks.extend(steps.refresh(refresh_token));
+        sections.push(Section::new("Refresh token", blocks));
+    }
+    sections.push(Section::new("Logout", steps.log_out(&context.public_url.join(RESULT))));
+    Ok(sections)
+}
+
+/// `POST /dashboard/try/refresh`
+async fn refresh(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    attempts: web::Data<Attempts>,
+) -> PageResult {
+    require_development(&request, &context)?;
+    let Some((attempt, outcome)) = finished(&request, &context, &attempts) else {
+        return Ok(redirect_with_flash(&context, PATH, "nothing_tried"));
+    };
+    let (Tokens::Issued { response, .. }, Some(client)) = (&outcome.tokens, client_of(&context, &attempt))
+    else {
+        return Ok(see_other(&context.public_url.join(RESULT)));
+    };
+    let refreshed = token::refresh(&context, client, text_of(response, "refresh_token"), None).await;
+    let tokens = tokens_of(&request, refreshed, true)?;
+    let is_refreshed = matches!(tokens, Tokens::Issued { .. });
+    attempts.finish(&attempt, Outcome { tokens, ..outcome });
+    if is_refreshed {
+        return Ok(redirect_with_flash(&context, RESULT, "refreshed"));
+    }
+    Ok(see_other(&context.public_url.join(RESULT)))
+}
+
+/// `POST /dashboard/try/log-out`: what `/oidc/logout` does, with the ID token kept out of the address.
+async fn log_out(
+    request: HttpRequest,
+    DashboardContext(context): DashboardContext,
+    attempts: web::Data<Attempts>,
+) -> PageResult {
+    require_development(&request, &context)?;
+    let Some((attempt, outcome)) = finished(&request, &context, &attempts) else {
+        return Ok(redirect_with_flash(&context, PATH, "nothing_tried"));
+    };
+    let mut params = vec![("client_id".to_owned(), attempt.request.client_id.clone())];
+    if let Tokens::Issued { response, .. } = &outcome.tokens {
+        params.push(("id_token_hint".to_owned(), text_of(response, "id_token").to_owned()));
+    }
+    let browser = cookies::browser(&request, &context);
+    let logout = end_session(&context, &Parameters::new(params), &browser).await;
+    match logout.map_err(|failure| error_page(&request, failure.into()))? {
+        Logout::SignedOut(_) => {
+            let mut response = redirect_with_flash(&context, RESULT, "signed_out");
+            if browser.session_cookie.is_some() {
+                let _ = response.add_cookie(&cookies::no_session_cookie(&context));
+            }
+            Ok(response)
+        }
+        // Another user is signed in by now: the page of the server asks.
+        Logout::Confirm { .. } | Logout::Repeated(_) => {
+            Ok(see_other(&context.public_url.join("/oidc/logout")))
+        }
+    }
+}
