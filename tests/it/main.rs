@@ -73,6 +73,7 @@ mod telemetry;
 mod testing;
 mod token_template;
 mod tokens;
+mod try_it;
 mod user_sessions;
 mod users;
 mod users_storage;

@@ -1,0 +1,228 @@
+//! Try it on the dashboard: an application of the server's own, from one click to a finished sign-in.
+
+use serde_json::json;
+
+use crate::support::person::{Page, Person, other_than};
+use crate::support::{CLIENT_ID, CLIENT_SECRET, TestServer};
+
+const TRY: &str = "/dashboard/try";
+
+/// The hidden values of the form with this button.
+fn form(page: &Page, button: &str) -> Vec<(String, String)> {
+    let document = scraper::Html::parse_document(&page.body);
+    let forms = scraper::Selector::parse(&format!("form[aria-label=\"{button}\"]")).unwrap();
+    let inputs = scraper::Selector::parse("input[type=hidden]").unwrap();
+    let form = document.select(&forms).next().unwrap_or_else(|| panic!("no {button}: {}", page.body));
+    let value = |input: scraper::ElementRef<'_>, name| input.attr(name).unwrap().to_owned();
+    form.select(&inputs).map(|input| (value(input, "name"), value(input, "value"))).collect()
+}
+
+/// Presses a button of the page, and follows to the sign-in page; gives its address and whose it is.
+async fn press(person: &Person<'_>, button: &str) -> (String, String) {
+    let page = person.get(TRY).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let fields = form(&page, button);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let email = fields.iter().find(|(name, _)| *name == "login_hint").unwrap().1.to_owned();
+    let sent = person.send(TRY, &fields).await;
+    assert_eq!(sent.status, 303, "{}", sent.body);
+    let authorize = sent.location.unwrap();
+    assert!(authorize.contains("/oauth/authorize?") && !authorize.contains(CLIENT_SECRET), "{authorize}");
+    let sign_in = person.get(&authorize).await.location.unwrap();
+    assert!(sign_in.contains("/login/"), "{sign_in}");
+    (sign_in, email)
+}
+
+/// Enters the code of the email, and gives the callback that the browser is sent to.
+async fn prove(person: &Person<'_>, (sign_in, email): (String, String)) -> String {
+    let code = person.server.code_for(&email).await;
+    let page = person.enter_code(&sign_in, &code).await;
+    page.location.unwrap_or_else(|| panic!("{}", page.body))
+}
+
+/// The page that the callback leads to.
+async fn result(person: &Person<'_>, callback: &str) -> Page {
+    assert!(callback.contains("/dashboard/try/callback?"), "{callback}");
+    let location = person.get(callback).await.location.unwrap();
+    assert!(location.ends_with("/dashboard/try/result"), "nothing secret is in an address: {location}");
+    person.get(&location).await
+}
+
+async fn signed_in(person: &Person<'_>) -> Page {
+    let started = press(person, "Sign in as ada@example.com").await;
+    let callback = prove(person, started).await;
+    result(person, &callback).await
+}
+
+/// What the checks of a page say, but for those that are in order.
+fn complaints(page: &Page) -> Vec<String> {
+    let document = scraper::Html::parse_document(&page.body);
+    let wrong = scraper::Selector::parse(".badge.wrong").unwrap();
+    document.select(&wrong).map(|badge| badge.text().collect()).collect()
+}
+
+async fn act(person: &Person<'_>, path: &str) -> Page {
+    let sent = person.send(path, &[]).await;
+    assert_eq!(sent.status, 303, "{}", sent.body);
+    person.get(&sent.location.unwrap()).await
+}
+
+#[tokio::test]
+async fn one_click_leads_to_a_finished_sign_in_with_every_step() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let page = signed_in(&person).await;
+    assert_eq!((page.status, page.heading().as_str()), (200, "Sign-in result"), "{}", page.body);
+    assert_eq!(page.alert(), "");
+    assert_eq!(complaints(&page), Vec::<String>::new(), "every check is in order");
+    for shown in [
+        CLIENT_ID,
+        CLIENT_SECRET,
+        "code_verifier",
+        "ada@example.com",
+        "c_hash",
+        "authenticateWithCode",
+        "authenticate_with_code",
+        "AuthenticateWithCode",
+        "refreshAccessToken",
+        "/dashboard/flows/",
+        "/userinfo",
+    ] {
+        assert!(page.body.contains(shown), "{shown} is not on the page");
+    }
+    assert!(page.body.len() < 100_000, "{} bytes", page.body.len());
+    assert!(person.get(TRY).await.body.contains("/dashboard/try/result"), "the result can be found again");
+    let flow = page.body.split("/dashboard/flows/").nth(1).unwrap().split('"').next().unwrap();
+    let timeline = person.get(&format!("/dashboard/flows/{flow}")).await;
+    assert_eq!(timeline.heading(), "ada@example.com");
+}
+
+#[tokio::test]
+async fn tokens_are_refreshed_and_a_logout_ends_them() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    signed_in(&person).await;
+    let page = act(&person, "/dashboard/try/refresh").await;
+    assert!(page.body.contains("These are the new tokens"), "{}", page.body);
+    assert_eq!(complaints(&page), Vec::<String>::new());
+    let page = act(&person, "/dashboard/try/log-out").await;
+    assert!(page.body.contains("Signed out."), "{}", page.body);
+    assert!(!complaints(&page).is_empty(), "the refresh token went with its session");
+    let silent = person.authorize(&[("prompt", "none")]).await;
+    assert_eq!(silent.answer("error").as_deref(), Some("login_required"));
+    let page = act(&person, "/dashboard/try/refresh").await;
+    assert_eq!(page.alert(), "invalid_grant: the session has ended");
+}
+
+#[tokio::test]
+async fn the_callback_of_another_browser_is_refused() {
+    let server = TestServer::start().await;
+    let (ada, eve) = (server.person(), server.person());
+    let callback = prove(&ada, press(&ada, "Sign in as ada@example.com").await).await;
+    // Without a sign-in of its own, and with one.
+    for _ in 0..2 {
+        let page = eve.get(&callback).await;
+        assert_eq!(page.status, 400);
+        assert!(page.alert().contains("no sign-in that this browser started"), "{}", page.body);
+        press(&eve, "Sign in as ada@example.com").await;
+    }
+    let page = result(&ada, &callback).await;
+    assert_eq!(page.alert(), "", "the code was not used up");
+    let again = ada.get(&callback).await;
+    assert!(again.location.unwrap().ends_with("/result"), "a reload exchanges no code twice");
+    assert_eq!(complaints(&result(&ada, &callback).await), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn each_failure_has_a_button_that_leads_to_it() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let callback = prove(&person, press(&person, "Try: denied").await).await;
+    let page = result(&person, &callback).await;
+    assert!(page.alert().starts_with("access_denied: "), "{}", page.body);
+    assert!(page.body.contains("/dashboard/flows/"), "{}", page.body);
+
+    let (sign_in, email) = press(&person, "Try: expired").await;
+    let code = server.code_for(&email).await;
+    let page = person.enter_code(&sign_in, &code).await;
+    assert!(page.body.contains("expired"), "{}", page.body);
+
+    let (sign_in, email) = press(&person, "Try: wrong code").await;
+    let code = server.code_for(&email).await;
+    let page = person.enter_code(&sign_in, &other_than(&code)).await;
+    assert!(page.body.contains("incorrect"), "{}", page.body);
+
+    let (_, email) = press(&person, "Try: other browser").await;
+    let link = server.link_for(&email).await;
+    let page = server.person().get(&link).await;
+    assert!(!page.body.is_empty() && page.location.is_none(), "{page:?}");
+}
+
+#[tokio::test]
+async fn a_public_client_uses_pkce_and_what_is_wrong_stands_beside_its_field() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let public = server.app.live().environment.first_public_client().unwrap().client_id.clone();
+    let form = [("client_id", public.as_str()), ("scope", "openid"), ("login_hint", "ada@example.com")];
+    let authorize = person.send(TRY, &form).await.location.unwrap();
+    assert!(authorize.contains("code_challenge_method=S256"), "{authorize}");
+    let sign_in = person.get(&authorize).await.location.unwrap();
+    let callback = prove(&person, (sign_in, "ada@example.com".to_owned())).await;
+    let page = result(&person, &callback).await;
+    assert_eq!((page.alert(), complaints(&page)), (String::new(), vec![]));
+    assert!(!page.body.contains("client_secret="), "a public client has no secret");
+
+    let page = person.post(TRY, &[("client_id", "skc_unknown")]).await;
+    assert_eq!(page.status, 400);
+    assert!(page.body.contains("is not an application of this environment"), "{}", page.body);
+    let page = person.send("/dashboard/try/refresh", &[]).await;
+    assert!(page.location.unwrap().ends_with("/result"), "without a refresh token there is nothing new");
+}
+
+#[tokio::test]
+async fn an_application_that_may_not_return_here_is_told_how() {
+    let server = TestServer::with("strict_redirects = true\n").await;
+    let page = server.get(TRY).await;
+    assert!(page.body.contains("These applications may not return to this page"), "{}", page.body);
+    let callback = format!("{}/dashboard/try/callback", server.url);
+    assert!(page.body.contains(&callback), "{}", page.body);
+    let body = json!({ "redirect_uris": [callback] });
+    server
+        .http()
+        .patch(format!("{}/_emulator/v1/clients/{CLIENT_ID}", server.url))
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    let page = signed_in(&server.person()).await;
+    assert_eq!(page.alert(), "");
+}
+
+#[tokio::test]
+async fn forms_of_other_sites_are_refused_and_without_a_sign_in_there_is_no_result() {
+    let server = TestServer::start().await;
+    let forged = server.http().post(format!("{}{TRY}", server.url)).header("origin", "https://evil.example");
+    assert_eq!(forged.form(&[("client_id", CLIENT_ID)]).send().await.unwrap().status(), 403);
+    for path in ["/dashboard/try/result", "/dashboard/try/refresh", "/dashboard/try/log-out"] {
+        let location = server.get(path).await.location.unwrap();
+        assert!(location.contains("/dashboard/try"), "{path}: {location}");
+    }
+}
+
+#[tokio::test]
+async fn in_production_mode_it_is_not_there() {
+    let toml = "mode = \"production\"\npublic_urls = [\"https://id.example.com\"]\nclient_id = \"skc_1\"\n\
+                client_secret = \"a secret of our own\"\nmaster_key = \"9c1f7a52e0b84d36a1f5\"\n\
+                [smtp]\nhost = \"127.0.0.1\"\nport = 9\n[control]\nenabled = true\ntoken = \"a token of our own\"\n";
+    let server = TestServer::with(toml).await;
+    let get = async |path: &str| {
+        let request = server.http().get(format!("{}{path}", server.url)).bearer_auth("a token of our own");
+        Page::of(request.send().await.unwrap()).await
+    };
+    for path in [TRY, "/dashboard/try/callback", "/dashboard/try/result"] {
+        assert_eq!(get(path).await.status, 404, "{path}");
+    }
+    let home = get("/dashboard").await;
+    assert_eq!(home.status, 200, "{}", home.body);
+    assert!(!home.body.contains("/dashboard/try"), "nothing leads there");
+}
