@@ -88,7 +88,6 @@ pub fn layout(context: &Context, request: &HttpRequest, title: &str, current: &'
             current,
             environment: name_of(&context.environment),
             groups: NAVIGATION,
-            hidden: (!try_it::is_there(context)).then_some(try_it::PATH),
             environments: facts.environments,
             status: facts.status,
             may_sign_out: matches!(context.runtime.server.control, Access::Token(_)),

@@ -84,18 +84,13 @@ pub async fn show(request: HttpRequest, DashboardContext(context): DashboardCont
 fn steps(context: &Context) -> Vec<Step> {
     let step =
         |title, text: &str, path: &str| Step { title, text: text.to_owned(), href: context.path(path) };
-    let first_sign_in = if try_it::is_there(context) {
-        step("Try a sign-in", "Sign in here, and see every request and token on the way.", try_it::PATH)
-    } else {
-        step("Sign in and read the email", "Any address works. The code is in the inbox.", "/_emulator/inbox")
-    };
     vec![
         Step {
             title: "Point your application here",
             text: "Copy the environment block below into its .env file.".to_owned(),
             href: "#credentials".to_owned(),
         },
-        first_sign_in,
+        step("Try a sign-in", "Sign in here, and see every request and token on the way.", try_it::PATH),
         step(
             "See what happened",
             "Every sign-in is there step by step, and why it failed.",

@@ -84,8 +84,6 @@ pub struct Navigation {
     /// `None`: the default environment.
     pub environment: Option<String>,
     pub groups: &'static [NavigationGroup],
-    /// The path of an entry that is not there.
-    pub hidden: Option<&'static str>,
     /// Environments to switch to.
     pub environments: Vec<EnvironmentLink>,
     /// What is unusual.
@@ -98,13 +96,6 @@ pub struct Navigation {
     pub problems: Vec<String>,
     /// Settings of it that need a restart, in a line.
     pub needs_restart: Option<String>,
-}
-
-impl Navigation {
-    /// Is this entry there?
-    pub fn shows(&self, path: &str) -> bool {
-        self.hidden != Some(path)
-    }
 }
 
 /// Entries of the dashboard's sidebar under one name.

@@ -9,7 +9,6 @@ use super::Addresses;
 use super::server_facts::ServerFacts;
 use crate::config::application_env::{ApplicationCredentials, EnvFormat, render_env};
 use crate::config::{Config, DEFAULT_CLIENT_SECRET, Database};
-use crate::domain::settings::Mode;
 
 fn environment_url(config: &Config) -> &str {
     config.environment.public_urls.first().map_or("", |u| u.issuer())
@@ -43,9 +42,7 @@ pub fn print(config: &Config, addresses: &Addresses) {
     }
     if let Some(url) = inbox_url(config) {
         out.push_str(&format!("    dashboard        {}/dashboard\n", environment_url(config)));
-        if config.environment.mode == Mode::Development {
-            out.push_str(&format!("    try it           {}/dashboard/try\n", environment_url(config)));
-        }
+        out.push_str(&format!("    try it           {}/dashboard/try\n", environment_url(config)));
         out.push_str(&format!("    inbox            {url}\n"));
     }
     if let Some(address) = addresses.smtp_listen.first() {

@@ -1,4 +1,5 @@
-//! Try it: an application of this server's own, which signs in here and shows every request and token on the way.
+//! Try it: an application of this server's own, which signs in here and shows every request and token on the way. Like the
+//! rest of the dashboard it is not there in production mode.
 
 mod attempts;
 mod claims;
@@ -11,16 +12,14 @@ use serde_json::Value;
 use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Table, hidden};
 use super::form_reader::FormReader;
 use super::{
-    DashboardContext, PageResult, Posted, end_with, error_page, form_params, one, page, redirect_with_flash,
+    DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash,
     show_again, show_with,
 };
 use crate::crypto::server_secret::constant_time_eq;
 use crate::domain::authorization::Parameters;
 use crate::domain::client::Client;
 use crate::domain::entropy::secret_text;
-use crate::domain::settings::Mode;
 use crate::http::endpoint::endpoint;
-use crate::http::errors::Problem;
 use crate::http::{cookies, params, see_other};
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
@@ -70,26 +69,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(endpoint("/try/log-out").post(log_out).shown_at(RESULT).end());
 }
 
-/// In development only: people of a production server have applications of their own.
-pub fn is_there(context: &Context) -> bool {
-    context.environment.mode == Mode::Development
-}
-
-fn require_development(request: &HttpRequest, context: &Context) -> Result<(), actix_web::Error> {
-    if is_there(context) {
-        return Ok(());
-    }
-    let text = "This page is not there in production mode.";
-    Err(end_with(Problem::new(StatusCode::NOT_FOUND, "not_found", "Not found", text).page(request)))
-}
-
 /// `GET /dashboard/try`
 async fn show(
     request: HttpRequest,
     DashboardContext(context): DashboardContext,
     attempts: web::Data<Attempts>,
 ) -> PageResult {
-    require_development(&request, &context)?;
     let organizations = organization_choices(&request, &context).await?;
     let has_result = attempt_of(&request, &context, &attempts).is_some_and(|a| a.outcome.is_some());
     Ok(super::show(build_page(&context, &request, &FormState::default(), organizations, has_result)))
@@ -284,7 +269,6 @@ async fn start(
     attempts: web::Data<Attempts>,
     form: Posted,
 ) -> PageResult {
-    require_development(&request, &context)?;
     let params = form_params(&request, form)?;
     let (wanted, is_pkce) = match read(&context, &params) {
         Ok(read) => read,
@@ -337,7 +321,6 @@ async fn callback(
     DashboardContext(context): DashboardContext,
     attempts: web::Data<Attempts>,
 ) -> PageResult {
-    require_development(&request, &context)?;
     let query = params::query(&request).unwrap_or_default();
     let state = one(&query, "state");
     let attempt = attempt_of(&request, &context, &attempts);
@@ -434,7 +417,6 @@ async fn result(
     DashboardContext(context): DashboardContext,
     attempts: web::Data<Attempts>,
 ) -> PageResult {
-    require_development(&request, &context)?;
     let Some((attempt, outcome)) = finished(&request, &context, &attempts) else {
         return Ok(redirect_with_flash(&context, PATH, "nothing_tried"));
     };
@@ -589,7 +571,6 @@ async fn refresh(
     DashboardContext(context): DashboardContext,
     attempts: web::Data<Attempts>,
 ) -> PageResult {
-    require_development(&request, &context)?;
     let Some((attempt, outcome)) = finished(&request, &context, &attempts) else {
         return Ok(redirect_with_flash(&context, PATH, "nothing_tried"));
     };
@@ -613,7 +594,6 @@ async fn log_out(
     DashboardContext(context): DashboardContext,
     attempts: web::Data<Attempts>,
 ) -> PageResult {
-    require_development(&request, &context)?;
     let Some((attempt, outcome)) = finished(&request, &context, &attempts) else {
         return Ok(redirect_with_flash(&context, PATH, "nothing_tried"));
     };

@@ -32,6 +32,7 @@ async fn every_page_answers_and_the_first_shows_the_credentials() {
         "flows",
         "requests",
         "tokens",
+        "try",
         "token-template",
         "webhooks",
         "interceptors",
