@@ -86,6 +86,11 @@ pub enum Block {
         name: String,
         text: String,
     },
+    /// The same code in several languages, to unfold: their names and the code.
+    Codes {
+        name: String,
+        codes: Vec<(&'static str, String)>,
+    },
     Timeline(Vec<Moment>),
     /// What to do where there is nothing yet.
     Empty {

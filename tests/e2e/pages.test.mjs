@@ -39,6 +39,14 @@ async function signIn(page, address) {
   await page.waitForURL(`${application.callback}**`);
 }
 
+/** Enters the code of a sign-in that was started from "Try it", where one is asked for. */
+async function proveTrial(page, address) {
+  await page.waitForURL(/\/login\/|\/try\/result/);
+  if (page.url().includes('/try/result')) return;
+  await page.locator('input[name="code"]').fill((await vestibule.mailTo(address)).code);
+  await press(page);
+}
+
 const pages = {
   'sign-in': (page) => page.goto(authorize()),
   'sign-in-error': async (page) => {
@@ -253,6 +261,24 @@ Object.assign(pages, {
     await page.getByRole('button', { name: 'Use real time' }).click();
     await page.getByText('The clock shows real time again.').waitFor();
   }),
+  'desk-try': desk('/try'),
+  'desk-try-result': desk('/try', async (page) => {
+    await page.getByRole('button', { name: 'Sign in as ada@example.com' }).click();
+    await proveTrial(page, 'ada@example.com');
+    await page.getByRole('heading', { name: 'Sign-in result' }).waitFor();
+  }),
+  'desk-try-denied': desk('/try', async (page) => {
+    await page.getByRole('button', { name: 'Try: denied' }).click();
+    await proveTrial(page, 'ada+vb-denied@example.com');
+    await page.getByText('access_denied: ').waitFor();
+  }),
+  'desk-try-headless': desk('/try/headless', async (page) => {
+    await page.getByRole('button', { name: 'Send email' }).click();
+    await page.getByLabel('Code', { exact: true }).fill('000000');
+    await page.getByRole('button', { name: 'Verify' }).click();
+    await page.getByText('INVALID_CODE').waitFor();
+  }),
+  'desk-try-other-browser': desk('/try/callback?code=stolen&state=stolen', (page) => page.getByText('belongs to no sign-in').waitFor()),
   'desk-clock': desk('/clock'),
   'desk-faults': desk('/faults'),
   'desk-environments': desk('/environments'),
@@ -325,6 +351,24 @@ for (const length of [6, 8, 10]) {
     await server.stop();
   });
 }
+
+test('a sign-in is tried, refreshed and signed out from an empty browser', async () => {
+  const { context, page, faults } = await freshPage(browser);
+  await page.goto(`${vestibule.url}/dashboard`);
+  await page.getByRole('link', { name: 'Try it', exact: true }).click();
+  await page.getByRole('button', { name: 'Sign in as ada@example.com' }).click();
+  await proveTrial(page, 'ada@example.com');
+  await page.getByRole('heading', { name: 'Sign-in result' }).waitFor();
+  assert.equal(await page.locator('.badge.wrong').count(), 0, 'every check is in order');
+  await page.getByRole('button', { name: 'Refresh tokens' }).click();
+  await page.getByText('Refreshed. These are the new tokens.').waitFor();
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByText('Signed out.').waitFor();
+  await page.getByRole('link', { name: 'Timeline of this sign-in' }).click();
+  await page.getByRole('heading', { name: 'ada@example.com' }).waitFor();
+  assert.deepEqual(faults, []);
+  await context.close();
+});
 
 test('an organization, a role, an invited member and a machine client are made in the dashboard', async () => {
   const { context, page, faults } = await freshPage(browser);

@@ -192,6 +192,30 @@ async fn an_application_that_may_not_return_here_is_told_how() {
 }
 
 #[tokio::test]
+async fn headless_emails_are_sent_sent_again_and_verified() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let path = "/dashboard/try/headless";
+    let refused = person.post(path, &[("act", "send"), ("email", "ada@")]).await;
+    assert_eq!((refused.status, refused.alert().starts_with("INVALID_ARGUMENT: ")), (400, true));
+    let sent = person.post(path, &[("act", "send"), ("email", "ada@example.com")]).await;
+    let id = form(&sent, "Resend").into_iter().find(|(name, _)| name == "auth_request_id").unwrap().1;
+    let sent = person.post(path, &[("act", "resend"), ("auth_request_id", &id)]).await;
+    assert!(sent.body.contains("auth_request_id") && sent.alert().is_empty(), "{}", sent.body);
+    let code = server.code_for("ada@example.com").await;
+    let wrong = other_than(&code);
+    let verify = async |code: &str| {
+        person.post(path, &[("act", "verify"), ("auth_request_id", &id), ("code", code)]).await
+    };
+    assert!(verify(&wrong).await.alert().starts_with("INVALID_CODE: "));
+    let proven = verify(&code).await;
+    assert_eq!((proven.status, proven.alert()), (200, String::new()));
+    assert!(proven.body.contains("&#34;email&#34;: &#34;ada@example.com&#34;"), "{}", proven.body);
+    let page = server.link_for("ada@example.com").await;
+    assert!(person.get(&page).await.body.contains("_l"), "the link of the email fills in its token");
+}
+
+#[tokio::test]
 async fn forms_of_other_sites_are_refused_and_without_a_sign_in_there_is_no_result() {
     let server = TestServer::start().await;
     let forged = server.http().post(format!("{}{TRY}", server.url)).header("origin", "https://evil.example");

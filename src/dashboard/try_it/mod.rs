@@ -3,6 +3,7 @@
 
 mod attempts;
 mod claims;
+mod headless;
 mod steps;
 
 use actix_web::http::StatusCode;
@@ -23,7 +24,6 @@ use crate::http::endpoint::endpoint;
 use crate::http::{cookies, params, see_other};
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
-use crate::service::clients::ClientView;
 use crate::service::end_session::{Logout, end_session};
 use crate::service::flows::{self, FlowFilter};
 use crate::service::token::{self, TokenRefusal, TokenResponse};
@@ -32,7 +32,7 @@ use crate::service::{organizations, redirect_check, test_tokens};
 pub use attempts::Attempts;
 use attempts::{Attempt, Outcome, Tokens, TryRequest};
 use claims::Expected;
-use steps::Steps;
+use steps::{Steps, secret_of};
 
 /// The page.
 pub const PATH: &str = "/dashboard/try";
@@ -62,6 +62,7 @@ const RECENT: i64 = 20;
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config
+        .configure(headless::routes)
         .service(endpoint("/try").get(show).post(start).end())
         .service(endpoint("/try/callback").get_with_effects(callback).end())
         .service(endpoint("/try/result").get(result).end())
@@ -119,9 +120,11 @@ fn build_page(
         is_primary: true,
         ..request_form(context, &format!("Sign in as {EMAIL}"), &client.client_id, EMAIL, "")
     })];
+    let mut links = vec![headless::link(context)];
     if has_result {
-        first.push(Block::Links(vec![("The result of your last sign-in".to_owned(), context.path(RESULT))]));
+        links.insert(0, ("The result of your last sign-in".to_owned(), context.path(RESULT)));
     }
+    first.push(Block::Links(links));
     page.sections = vec![
         Section::new("", first),
         Section::new("When it goes wrong", failures(context, &client.client_id)),
@@ -165,7 +168,7 @@ fn failures(context: &Context, client_id: &str) -> Vec<Block> {
         ),
         (
             "Other browser",
-            "Open the link of the email in a private window, or press \"Open as another browser\" in the inbox. It is refused there.",
+            "Open the link of the email in a private window, or choose \"Open as another browser\" in the inbox. It is refused there.",
             EMAIL.to_owned(),
         ),
         (
@@ -174,18 +177,14 @@ fn failures(context: &Context, client_id: &str) -> Vec<Block> {
             by_fault("denied"),
         ),
     ];
-    let rows = failures.into_iter().map(|(name, text, email)| Row {
-        cells: vec![Cell::text(name), Cell::text(text)],
-        action: Some(request_form(
-            context,
-            &format!("Try: {}", name.to_lowercase()),
-            client_id,
-            &email,
-            "login",
-        )),
+    let blocks = failures.into_iter().flat_map(|(name, text, email)| {
+        let button = format!("Try: {}", name.to_lowercase());
+        [
+            Block::Text(text.to_owned()),
+            Block::Form(request_form(context, &button, client_id, &email, "login")),
+        ]
     });
-    let mut blocks =
-        vec![Block::Table(Table { columns: &["Failure", "What to do", "Action"], rows: rows.collect() })];
+    let mut blocks: Vec<Block> = blocks.collect();
     if !context.environment.fault_addresses {
         let text = "Expired and denied need the addresses that cause outcomes, which are switched off here. Switch them on:";
         blocks.push(Block::Text(text.to_owned()));
@@ -306,12 +305,7 @@ fn client_of<'c>(context: &'c Context, attempt: &Attempt) -> Option<&'c Client> 
 }
 
 fn steps_of<'a>(context: &'a Context, attempt: &'a Attempt) -> Steps<'a> {
-    let client = client_of(context, attempt).filter(|client| !client.is_public());
-    let secret = client.map(|client| {
-        let secrets = ClientView::from(client).client_secrets.into_iter().flatten();
-        // Where only its hash is known.
-        secrets.into_iter().next().unwrap_or_else(|| "CLIENT_SECRET".to_owned())
-    });
+    let secret = client_of(context, attempt).and_then(secret_of);
     Steps { issuer: context.issuer(), attempt, client_secret: secret }
 }
 
@@ -429,10 +423,15 @@ async fn result(
         Tokens::Refused { error, description, .. } => Some((error.as_str(), description.as_str())),
     };
     page.problem = title_and_problem.map(|(error, description)| format!("{error}: {description}"));
+    if let Tokens::Issued { .. } = &outcome.tokens {
+        page.lead = Some(
+            "Signed in. Below is every step that your application would take, with the checks that it has to make."
+                .to_owned(),
+        );
+    }
     let steps = steps_of(&context, &attempt);
     page.sections.push(Section::new("", actions(&context, &attempt, &outcome)));
-    let mut asked: Vec<Block> = vec![Block::Facts(facts(&steps.parameters()))];
-    asked.extend(steps.authorize());
+    let asked = vec![Block::Facts(facts(&steps.parameters())), steps.authorize()];
     page.sections.push(Section::new("Authorization request", asked));
     page.sections.push(Section::new("Callback", callback_blocks(&outcome)));
     let code = one(&callback, "code");
@@ -500,14 +499,14 @@ fn callback_blocks(outcome: &Outcome) -> Vec<Block> {
 }
 
 fn token_request(steps: &Steps<'_>, code: &str, response: String, is_refreshed: bool) -> Section {
-    let mut blocks = vec![
+    let blocks = vec![
         Block::Code { name: "Token request".to_owned(), text: steps.exchange_command(code) },
         Block::Code {
             name: if is_refreshed { "Response to the refresh" } else { "Token response" }.to_owned(),
             text: response,
         },
+        steps.exchange(code),
     ];
-    blocks.extend(steps.exchange(code));
     Section::new("Token request", blocks)
 }
 
@@ -532,8 +531,7 @@ async fn token_sections(
     }
     let decoded = test_tokens::decode(context, access_token, audience).await;
     let decoded = decoded.map_err(|refused| error_page(request, refused))?;
-    let mut blocks = vec![claims::table(&decoded, None)];
-    blocks.extend(Steps::validate());
+    let blocks = vec![claims::table(&decoded, None), Steps::validate()];
     sections.push(Section::new("Access token", blocks));
     let info = match userinfo(context, access_token).await {
         Ok(info) => format!("{:#}", serde_json::to_value(info).unwrap_or_default()),
@@ -557,11 +555,10 @@ async fn token_sections(
             Row::new(vec![Cell::text(check.name), Cell::text(&check.text), Cell::verdict(verdict, check.ok)])
         });
         let table = Table { columns: &["Name", "Meaning", "Check"], rows: rows.collect() };
-        let mut blocks = vec![Block::Table(table)];
-        blocks.extend(steps.refresh(refresh_token));
+        let blocks = vec![Block::Table(table), steps.refresh(refresh_token)];
         sections.push(Section::new("Refresh token", blocks));
     }
-    sections.push(Section::new("Logout", steps.log_out(&context.public_url.join(RESULT))));
+    sections.push(Section::new("Logout", vec![steps.log_out(&context.public_url.join(RESULT))]));
     Ok(sections)
 }
 

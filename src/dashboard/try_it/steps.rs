@@ -4,7 +4,9 @@ use url::form_urlencoded::Serializer;
 
 use super::attempts::Attempt;
 use crate::dashboard::blocks::Block;
+use crate::domain::client::Client;
 use crate::domain::pkce::CodeChallenge;
+use crate::service::clients::ClientView;
 
 /// One attempt, and the credentials of its application.
 pub struct Steps<'a> {
@@ -15,21 +17,24 @@ pub struct Steps<'a> {
 }
 
 /// A value in the source code of a program; what has quotes in it is escaped as JSON does, which all of them read.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 /// A value for a shell.
-fn shell(text: &str) -> String {
+pub fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// Code to unfold: the names of languages with the lines for each.
-fn folded(step: &str, codes: Vec<(&str, String)>) -> Vec<Block> {
-    codes
-        .into_iter()
-        .map(|(name, text)| Block::Folded { name: format!("{step} with {name}"), text })
-        .collect()
+/// What a client authenticates with, or a word in its place where only its hash is known; `None`: a public client.
+pub fn secret_of(client: &Client) -> Option<String> {
+    let secret = || ClientView::from(client).client_secrets.into_iter().flatten().next();
+    (!client.is_public()).then(|| secret().unwrap_or_else(|| "CLIENT_SECRET".to_owned()))
+}
+
+/// A step as code to unfold, by the names of languages.
+pub fn folded(step: &str, codes: Vec<(&'static str, String)>) -> Block {
+    Block::Codes { name: format!("{step} as code"), codes }
 }
 
 impl Steps<'_> {
@@ -86,7 +91,7 @@ impl Steps<'_> {
         sent.collect()
     }
 
-    pub fn authorize(&self) -> Vec<Block> {
+    pub fn authorize(&self) -> Block {
         let [node, python, go, java] = self.clients();
         let callback = quoted(&self.attempt.request.redirect_uri);
         let scopes: Vec<String> = self.attempt.request.scope.split_whitespace().map(quoted).collect();
@@ -164,7 +169,7 @@ impl Steps<'_> {
         command
     }
 
-    pub fn exchange(&self, code: &str) -> Vec<Block> {
+    pub fn exchange(&self, code: &str) -> Block {
         let (callback, code) = (quoted(&self.attempt.request.redirect_uri), quoted(code));
         let verifier = self.attempt.code_verifier.as_deref().map(quoted);
         let (node, python, go, java) = match verifier {
@@ -205,7 +210,7 @@ impl Steps<'_> {
         )
     }
 
-    pub fn validate() -> Vec<Block> {
+    pub fn validate() -> Block {
         folded(
             "Validate",
             vec![
@@ -226,7 +231,7 @@ impl Steps<'_> {
         format!("curl {} \\\n  -H {header}", shell(&format!("{}/userinfo", self.issuer)))
     }
 
-    pub fn refresh(&self, refresh_token: &str) -> Vec<Block> {
+    pub fn refresh(&self, refresh_token: &str) -> Block {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
         let token = quoted(refresh_token);
         folded(
@@ -247,7 +252,7 @@ impl Steps<'_> {
     }
 
     /// Logout, which only the browser can ask for: the commands show the address that it is sent to.
-    pub fn log_out(&self, after_logout: &str) -> Vec<Block> {
+    pub fn log_out(&self, after_logout: &str) -> Block {
         let after = quoted(after_logout);
         let query =
             Serializer::new(String::new()).append_pair("post_logout_redirect_uri", after_logout).finish();
@@ -325,12 +330,9 @@ mod tests {
         }
     }
 
-    fn texts(blocks: Vec<Block>) -> Vec<String> {
-        let text = |block| match block {
-            Block::Folded { text, .. } => text,
-            _ => panic!("code is folded"),
-        };
-        blocks.into_iter().map(text).collect()
+    fn texts(block: Block) -> Vec<String> {
+        let Block::Codes { codes, .. } = block else { panic!("code is folded") };
+        codes.into_iter().map(|(_, text)| text).collect()
     }
 
     #[test]
