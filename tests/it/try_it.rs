@@ -102,6 +102,7 @@ async fn tokens_are_refreshed_and_a_logout_ends_them() {
     signed_in(&person).await;
     let page = act(&person, "/dashboard/try/refresh").await;
     assert!(page.body.contains("These are the new tokens"), "{}", page.body);
+    assert!(page.body.contains("Refresh response"), "{}", page.body);
     assert_eq!(complaints(&page), Vec::<String>::new());
     let page = act(&person, "/dashboard/try/log-out").await;
     assert!(page.body.contains("Signed out."), "{}", page.body);

@@ -20,7 +20,7 @@ pub struct Expected<'a> {
 fn meaning(claim: &str) -> &'static str {
     match claim {
         "iss" => "Who issued the token: the environment URL.",
-        "sub" => "Who the user is. Never changes, unlike the email address.",
+        "sub" => "Who the user is, in this environment.",
         "aud" => "Who the token is for: the client ID.",
         "azp" => "The client that asked for it.",
         "client_id" => "The application.",

@@ -440,10 +440,10 @@ async fn result(
         Tokens::Refused { error, description, is_refreshed } => {
             let text =
                 format!("{:#}", serde_json::json!({ "error": error, "error_description": description }));
-            page.sections.push(token_request(&steps, code, text, *is_refreshed));
+            page.sections.extend(token_request(&steps, code, text, *is_refreshed));
         }
         Tokens::Issued { response, is_refreshed } => {
-            page.sections.push(token_request(&steps, code, format!("{response:#}"), *is_refreshed));
+            page.sections.extend(token_request(&steps, code, format!("{response:#}"), *is_refreshed));
             let expected_code = (!is_refreshed).then_some(code);
             let sections = token_sections(&request, &context, &attempt, response, expected_code).await?;
             page.sections.extend(sections);
@@ -498,16 +498,14 @@ fn callback_blocks(outcome: &Outcome) -> Vec<Block> {
     vec![Block::Table(table)]
 }
 
-fn token_request(steps: &Steps<'_>, code: &str, response: String, is_refreshed: bool) -> Section {
-    let blocks = vec![
-        Block::Code { name: "Token request".to_owned(), text: steps.exchange_command(code) },
-        Block::Code {
-            name: if is_refreshed { "Response to the refresh" } else { "Token response" }.to_owned(),
-            text: response,
-        },
-        steps.exchange(code),
-    ];
-    Section::new("Token request", blocks)
+/// The token request of the code, and what the last one gave.
+fn token_request(steps: &Steps<'_>, code: &str, response: String, is_refreshed: bool) -> Vec<Section> {
+    let request = Block::Code { name: "Token request".to_owned(), text: steps.exchange_command(code) };
+    let name = if is_refreshed { "Refresh response" } else { "Token response" };
+    vec![
+        Section::new("Token request", vec![request, steps.exchange(code)]),
+        Section::new(name, vec![Block::Code { name: name.to_owned(), text: response }]),
+    ]
 }
 
 /// The tokens as an application reads them, checked anew each time that the page is shown.
