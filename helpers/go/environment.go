@@ -436,7 +436,7 @@ type Flow struct {
 	UserID   string `json:"user_id"`
 	// Status is "INITIATED", "PENDING", "SUCCESS" or "FAILED".
 	Status string `json:"status"`
-	// Why is the last thing that was decided, for people.
+	// Why is the last thing that was decided, for users.
 	Why string `json:"why"`
 	// StartedAt and ChangedAt are times of the environment's clock.
 	StartedAt time.Time `json:"started_at"`

@@ -38,11 +38,11 @@ pub async fn show(request: HttpRequest, Control(context): Control) -> Answer {
     }))
 }
 
-/// For people: links, and its calls with what each does.
+/// For users: links, and its calls with what each does.
 fn page(request: &HttpRequest, context: &Context) -> HttpResponse {
     let mut page = super::page(context, request, "", "Control API");
     page.lead = Some(
-        "For tests: JSON in, JSON out, below /_emulator/v1. The dashboard does the same for people."
+        "For tests: JSON in, JSON out, below /_emulator/v1. The dashboard does the same for users."
             .to_owned(),
     );
     let links = [

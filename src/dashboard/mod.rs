@@ -1,4 +1,4 @@
-//! The dashboard: what the control API does, for people. Every page is forms and tables that work without a script.
+//! The dashboard: what the control API does, for users. Every page is forms and tables that work without a script.
 
 mod api_reference;
 mod api_tokens;

@@ -726,7 +726,7 @@ fn type_of(schema: &Value) -> &str {
     named.unwrap_or(if has_fields { "object" } else { "" })
 }
 
-/// A value as people write it: texts without quotes.
+/// A value as users write it: texts without quotes.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -119,7 +119,7 @@ async fn new_page(
     Ok(page)
 }
 
-/// What people call a client: its name, or its ID where it has none.
+/// What users call a client: its name, or its ID where it has none.
 fn name_of(client: &OrganizationClient) -> &str {
     if client.name.is_empty() { &client.id } else { &client.name }
 }

@@ -98,7 +98,7 @@ fn row(context: &Context, request: &RecordedRequest) -> Row {
     ])
 }
 
-/// How people call an application.
+/// How users call an application.
 fn application(context: &Context, client_id: Option<&str>) -> String {
     let client = client_id.and_then(|id| context.environment.client(id));
     client.map_or_else(|| client_id.unwrap_or_default().to_owned(), |client| client.name.clone())

@@ -108,7 +108,7 @@ fn device_text(device: &Device) -> String {
         return "Unknown".to_owned();
     };
     let found = UserAgent::parse(text);
-    // A full version says no more to people than its first number.
+    // A full version says no more to users than its first number.
     let version = found.browser_version.split('.').next().unwrap_or_default();
     let browser = format!("{} {version}", found.browser);
     match (found.browser.is_empty(), found.os.is_empty()) {

@@ -122,7 +122,7 @@ fn in_text(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The values of `href`, wherever they stand: a list for people needs no more of HTML than that.
+/// The values of `href`, wherever they stand: a list for users needs no more of HTML than that.
 fn in_html(html: &str) -> impl Iterator<Item = String> {
     html.match_indices(['h', 'H']).filter_map(|(at, _)| {
         let name = html.get(at..at + 4)?;

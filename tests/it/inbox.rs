@@ -12,7 +12,9 @@ use crate::support::{Engine, TestServer};
 
 #[rstest]
 #[tokio::test]
-async fn a_test_that_waits_gets_the_mail_at_once(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+async fn a_test_that_waits_gets_the_email_at_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let Some(server) = TestServer::on(engine, "").await else { return };
     let waiting = async {
         let mail = server.mail_to("jane@example.com").await;
@@ -29,14 +31,14 @@ async fn a_test_that_waits_gets_the_mail_at_once(#[values(Engine::Sqlite, Engine
 }
 
 #[tokio::test]
-async fn latest_is_404_when_no_mail_comes_in_time() {
+async fn latest_is_404_when_no_email_comes_in_time() {
     let server = TestServer::start().await;
     let page = server.get("/_emulator/v1/messages/latest?to=nobody@example.com&wait_ms=30").await;
     assert_eq!((page.status, page.json()["error"].as_str().unwrap().to_owned()), (404, "not_found".into()));
 }
 
 #[tokio::test]
-async fn mails_are_listed_newest_first_by_address_and_since_a_message() {
+async fn emails_are_listed_newest_first_by_address_and_since_a_message() {
     let server = TestServer::start().await;
     let person = server.person();
     for address in ["jane@example.com", "bob@example.com", "Jane@Example.com"] {
@@ -189,7 +191,7 @@ async fn a_plus_that_nobody_encoded_is_read_as_one() {
         let flows = server.get(&format!("/_emulator/v1/flows?email={query}")).await.json();
         assert_eq!(flows["total"], 1, "{query}");
         let inbox = server.get(&format!("/_emulator/inbox?to={query}")).await.body;
-        assert!(inbox.contains("class=\"mails\""), "{query}");
+        assert!(inbox.contains("class=\"emails\""), "{query}");
     }
     let url = format!("{}/_emulator/v1/messages?to=jane+sktest@example.com", server.url);
     let deleted = Page::of(server.http().delete(url).send().await.unwrap()).await;
@@ -213,7 +215,7 @@ async fn bad_queries_are_named() {
 }
 
 #[tokio::test]
-async fn the_pages_show_mails_and_their_html_part_can_do_nothing() {
+async fn the_pages_show_emails_and_their_html_part_can_do_nothing() {
     let server = TestServer::start().await;
     let empty = server.get("/_emulator/inbox").await;
     assert!(empty.body.contains("No emails yet"));

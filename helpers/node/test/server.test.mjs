@@ -198,7 +198,7 @@ it('waiting goes on beyond what the server waits in one call', async (t) => {
     if (request.url.includes('/messages/latest')) waits.push(request.url);
     if (waits.length === 1) {
       response.writeHead(404, { 'content-type': 'application/problem+json' });
-      response.end('{"error":"not_found","title":"Not found","status":404,"detail":"no such mail arrived in time"}');
+      response.end('{"error":"not_found","title":"Not found","status":404,"detail":"no such email arrived in time"}');
     } else {
       response.end('{"name":null,"client_id":"skc_1","client_secret":"test_1","id":"msg_1","code":"123456"}');
     }

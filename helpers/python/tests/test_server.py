@@ -211,7 +211,7 @@ def test_waits_longer_than_the_server_does_in_one_call() -> None:
             if "/messages/latest" in self.path:
                 waits.append(self.path)
                 status = 404
-                body = {"error": "not_found", "title": "Not found", "status": 404, "detail": "no such mail"}
+                body = {"error": "not_found", "title": "Not found", "status": 404, "detail": "no such email"}
             if len(waits) == 2:
                 status = 200
                 body = {field: field for field in ("id", "to", "subject", "text", "html", "auth_request_id", "code")}

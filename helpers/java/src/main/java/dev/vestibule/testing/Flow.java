@@ -11,7 +11,7 @@ import java.time.Instant;
  * @param clientId the application; {@code null} where it was not known
  * @param userId the user; {@code null} before the sign-in succeeded
  * @param status {@code INITIATED}, {@code PENDING}, {@code SUCCESS} or {@code FAILED}
- * @param why the last thing that was decided, for people
+ * @param why the last thing that was decided, for users
  * @param startedAt the beginning, by the environment's clock
  * @param changedAt the last change, by the environment's clock
  */
