@@ -32,6 +32,11 @@ impl FlowStatus {
         }
     }
 
+    /// Nothing that comes later changes it.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Success | Self::Failed)
+    }
+
     /// Case does not count; Scalekit's documentation also says "Failure".
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_uppercase();
@@ -83,6 +88,16 @@ pub struct FlowEvent {
     pub logged_at_ms: UnixMs,
 }
 
+/// Where steps of one sign-in, in their order, leave it, and the step that decided that. `None`: they do not say where it
+/// stands. What finished or refused a sign-in decides: a used link that is clicked again, a code that comes too late or
+/// another refusal changes neither outcome nor reason. Until then the last step is the one to know.
+pub fn decisive<'a>(steps: &[&'a FlowEvent]) -> Option<(Option<FlowStatus>, &'a SignInEvent)> {
+    steps.iter().fold(None, |before, step| match before {
+        Some((Some(status), _)) if status.is_final() => before,
+        _ => Some((step.about.status.or(before.and_then(|(status, _)| status)), &step.event)),
+    })
+}
+
 /// Most steps kept while the database does not take them.
 const MAX_WAITING: usize = 10_000;
 
@@ -123,6 +138,39 @@ impl FlowLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn step(status: Option<FlowStatus>, event: SignInEvent) -> FlowEvent {
+        let about = About { status, ..About::default() };
+        let (environment_id, id, flow_id) = Default::default();
+        FlowEvent { environment_id, id, flow_id, about, event, at_ms: 0, logged_at_ms: 0 }
+    }
+
+    #[test]
+    fn what_finished_or_refused_a_sign_in_stays_its_outcome_whatever_comes_later() {
+        let late = [
+            step(None, SignInEvent::PageRefused {}),
+            step(Some(FlowStatus::Pending), SignInEvent::CodeExpired { closed: false }),
+            step(Some(FlowStatus::Success), SignInEvent::InstantSignIn {}),
+            step(Some(FlowStatus::Failed), SignInEvent::CodeNotOffered { closed: true }),
+        ];
+        for outcome in [FlowStatus::Success, FlowStatus::Failed] {
+            let decided = step(Some(outcome), SignInEvent::AddressProven {});
+            let steps: Vec<&FlowEvent> = [&decided].into_iter().chain(&late).collect();
+            assert_eq!(decisive(&steps), Some((Some(outcome), &SignInEvent::AddressProven {})));
+        }
+    }
+
+    #[test]
+    fn the_last_step_of_an_open_sign_in_is_the_one_to_know() {
+        let sent = step(Some(FlowStatus::Pending), SignInEvent::CodeAccepted {});
+        let refused = step(None, SignInEvent::PageRefused {});
+        assert_eq!(
+            decisive(&[&sent, &refused]),
+            Some((Some(FlowStatus::Pending), &SignInEvent::PageRefused {}))
+        );
+        assert_eq!(decisive(&[&refused]), Some((None, &SignInEvent::PageRefused {})));
+        assert_eq!(decisive(&[]), None);
+    }
 
     #[test]
     fn a_status_is_read_in_any_case_and_by_both_names() {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Statement, Store, StoreError, row::row, sql};
 use crate::domain::clock::UnixMs;
 use crate::domain::email::key_of;
-use crate::domain::flow::{About, FlowEvent, FlowStatus};
+use crate::domain::flow::{About, FlowEvent, FlowStatus, decisive};
 use crate::domain::sign_in_event::SignInEvent;
 
 /// A sign-in as listed.
@@ -265,25 +265,18 @@ fn writing_steps(steps: &[&FlowEvent]) -> Result<Statement, StoreError> {
     .bind(last.logged_at_ms))
 }
 
-/// What steps of one sign-in say of it: later ones outrank earlier ones where they say anything. Once its outcome is
-/// known, only a step that tells another one tells why: somebody who comes too late changes neither.
+/// What steps of one sign-in say of it: later ones outrank earlier ones where they say anything, and `flow::decisive`
+/// tells its outcome and why. That rule goes on in the statement, over what was written before.
 fn writing_last_event(steps: &[&FlowEvent]) -> Result<Statement, StoreError> {
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Err(UNREADABLE) };
+    let (status, deciding) = decisive(steps).ok_or(UNREADABLE)?;
     let about = steps.iter().fold(About::default(), |old, event| {
         let new = event.about.clone();
         About {
             email: new.email.or(old.email),
             client_id: new.client_id.or(old.client_id),
             user_id: new.user_id.or(old.user_id),
-            status: new.status.or(old.status),
-        }
-    });
-    let (_, deciding) = steps.iter().fold((None, &last.event), |(status, deciding), event| {
-        let is_over = matches!(status, Some(FlowStatus::Success | FlowStatus::Failed));
-        match event.about.status {
-            Some(new) => (Some(new), &event.event),
-            None if is_over => (status, deciding),
-            None => (status, &event.event),
+            status,
         }
     });
     let query = sql(
@@ -294,10 +287,13 @@ fn writing_last_event(steps: &[&FlowEvent]) -> Result<Statement, StoreError> {
          ON CONFLICT (environment_id, id) DO UPDATE SET email = COALESCE(excluded.email, flows.email), \
          email_key = COALESCE(excluded.email_key, flows.email_key), \
          client_id = COALESCE(excluded.client_id, flows.client_id), \
-         user_id = COALESCE(excluded.user_id, flows.user_id), status = COALESCE($6, flows.status), \
-         last_event_json = CASE WHEN $6 IS NULL AND flows.status IN ('SUCCESS', 'FAILED') \
+         user_id = COALESCE(excluded.user_id, flows.user_id), \
+         status = CASE WHEN flows.status IN ('SUCCESS', 'FAILED') THEN flows.status \
+         ELSE COALESCE($6, flows.status) END, \
+         last_event_json = CASE WHEN flows.status IN ('SUCCESS', 'FAILED') \
          THEN flows.last_event_json ELSE excluded.last_event_json END, \
-         changed_at_ms = excluded.changed_at_ms, logged_at_ms = excluded.logged_at_ms",
+         changed_at_ms = CASE WHEN flows.status IN ('SUCCESS', 'FAILED') THEN flows.changed_at_ms \
+         ELSE excluded.changed_at_ms END, logged_at_ms = excluded.logged_at_ms",
     );
     let email_key = about.email.as_deref().map(key_of);
     let query = query.bind(&first.environment_id).bind(&first.flow_id).bind(about.email);

@@ -1,6 +1,7 @@
 //! Magic links: where they work, and what opening them changes.
 
 use rstest::rstest;
+use serde_json::{Value, json};
 
 use crate::support::person::{Page, Person};
 use crate::support::{Engine, TestServer};
@@ -77,6 +78,30 @@ async fn a_used_expired_or_invented_link_says_so() {
     assert_eq!(follow(&late, &link).await.status, 410);
     assert_eq!(person.get("/login/link?link_token=invented").await.status, 410);
     assert_eq!(person.get("/login/link").await.status, 410);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_used_link_that_is_clicked_again_changes_nothing_about_the_outcome(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
+    let person = server.person();
+    let sign_in = person.start("jane@example.com").await;
+    let link = server.link_for("jane@example.com").await;
+    assert!(follow(&person, &link).await.answer("code").is_some());
+    let path = format!("/flows/{}", sign_in.rsplit('/').next().unwrap());
+    let before = server.do_control("GET", &path, Value::Null).await;
+    assert_eq!((&before["status"], &before["why_type"]), (&json!("SUCCESS"), &json!("signed_in")));
+    person.get(&link).await;
+    follow(&server.person(), &link).await;
+    person.get(&sign_in).await;
+    let after = server.do_control("GET", &path, Value::Null).await;
+    for field in ["status", "why", "why_type"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    let count = |flow: &Value| flow["steps"].as_array().unwrap().len();
+    assert!(count(&after) > count(&before), "the clicks are in its timeline: {after}");
 }
 
 #[tokio::test]
