@@ -91,10 +91,10 @@ pub struct FlowEvent {
 /// Where steps of one sign-in, in their order, leave it, and the step that decided that. `None`: they do not say where it
 /// stands. What finished or refused a sign-in decides: a used link that is clicked again, a code that comes too late or
 /// another refusal changes neither outcome nor reason. Until then the last step is the one to know.
-pub fn decisive<'a>(steps: &[&'a FlowEvent]) -> Option<(Option<FlowStatus>, &'a SignInEvent)> {
+pub fn decisive<'a>(steps: &[&'a FlowEvent]) -> Option<(Option<FlowStatus>, &'a FlowEvent)> {
     steps.iter().fold(None, |before, step| match before {
         Some((Some(status), _)) if status.is_final() => before,
-        _ => Some((step.about.status.or(before.and_then(|(status, _)| status)), &step.event)),
+        _ => Some((step.about.status.or(before.and_then(|(status, _)| status)), *step)),
     })
 }
 
@@ -145,6 +145,10 @@ mod tests {
         FlowEvent { environment_id, id, flow_id, about, event, at_ms: 0, logged_at_ms: 0 }
     }
 
+    fn decided_by<'a>(steps: &[&'a FlowEvent]) -> Option<(Option<FlowStatus>, &'a SignInEvent)> {
+        decisive(steps).map(|(status, step)| (status, &step.event))
+    }
+
     #[test]
     fn what_finished_or_refused_a_sign_in_stays_its_outcome_whatever_comes_later() {
         let late = [
@@ -156,7 +160,7 @@ mod tests {
         for outcome in [FlowStatus::Success, FlowStatus::Failed] {
             let decided = step(Some(outcome), SignInEvent::AddressProven {});
             let steps: Vec<&FlowEvent> = [&decided].into_iter().chain(&late).collect();
-            assert_eq!(decisive(&steps), Some((Some(outcome), &SignInEvent::AddressProven {})));
+            assert_eq!(decided_by(&steps), Some((Some(outcome), &SignInEvent::AddressProven {})));
         }
     }
 
@@ -165,11 +169,11 @@ mod tests {
         let sent = step(Some(FlowStatus::Pending), SignInEvent::CodeAccepted {});
         let refused = step(None, SignInEvent::PageRefused {});
         assert_eq!(
-            decisive(&[&sent, &refused]),
+            decided_by(&[&sent, &refused]),
             Some((Some(FlowStatus::Pending), &SignInEvent::PageRefused {}))
         );
-        assert_eq!(decisive(&[&refused]), Some((None, &SignInEvent::PageRefused {})));
-        assert_eq!(decisive(&[]), None);
+        assert_eq!(decided_by(&[&refused]), Some((None, &SignInEvent::PageRefused {})));
+        assert_eq!(decided_by(&[]), None);
     }
 
     #[test]

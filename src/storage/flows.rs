@@ -28,7 +28,7 @@ pub struct FlowRow {
     pub last_event: SignInEvent,
     /// By the environment's clock.
     pub started_at_ms: UnixMs,
-    /// By the environment's clock.
+    /// When what is shown of it was decided, by the environment's clock.
     pub changed_at_ms: UnixMs,
 }
 
@@ -298,9 +298,9 @@ fn writing_last_event(steps: &[&FlowEvent]) -> Result<Statement, StoreError> {
     let email_key = about.email.as_deref().map(key_of);
     let query = query.bind(&first.environment_id).bind(&first.flow_id).bind(about.email);
     let query = query.bind(about.client_id).bind(about.user_id);
-    let deciding = serde_json::to_string(&StoredEvent::from(deciding)).map_err(|_| UNREADABLE)?;
-    let query = query.bind(about.status.map(|s| s.as_str().to_owned())).bind(deciding);
-    Ok(query.bind(first.at_ms).bind(last.at_ms).bind(last.logged_at_ms).bind(email_key))
+    let last_event = serde_json::to_string(&StoredEvent::from(&deciding.event)).map_err(|_| UNREADABLE)?;
+    let query = query.bind(about.status.map(|s| s.as_str().to_owned())).bind(last_event);
+    Ok(query.bind(first.at_ms).bind(deciding.at_ms).bind(last.logged_at_ms).bind(email_key))
 }
 
 /// Words between commas; empty for none.

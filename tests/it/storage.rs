@@ -517,7 +517,7 @@ async fn steps_of_a_sign_in_that_are_logged_again_stand_there_once(
     assert_eq!(steps.iter().map(|s| s.at_ms).collect::<Vec<_>>(), [1, 2, 4]);
     let flow = store.flow(ENV, "flow").await.unwrap().unwrap();
     assert_eq!((flow.email.as_deref(), flow.status), (Some("jane@example.com"), FlowStatus::Failed));
-    assert_eq!((flow.started_at_ms, flow.changed_at_ms, flow.last_event), (1, 4, rejected(2)));
+    assert_eq!((flow.started_at_ms, flow.changed_at_ms, flow.last_event), (1, 2, rejected(2)));
     assert_eq!(store.flow_steps(ENV, "other").await.unwrap().len(), 1);
     assert_eq!(
         store.delete_flows(ENV, 4, 10).await.unwrap(),
