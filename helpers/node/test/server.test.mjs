@@ -207,5 +207,8 @@ it('waiting goes on beyond what the server waits in one call', async (t) => {
   t.after(() => slow.close());
   const server = await attach(`http://127.0.0.1:${slow.address().port}`);
   assert.equal(await server.waitForCode('ada@example.com', { timeoutMs: 90_000 }), '123456');
-  assert.deepEqual(waits, Array(2).fill('/_emulator/v1/messages/latest?to=ada%40example.com&unused=true&wait_ms=60000'));
+  assert.deepEqual(
+    waits,
+    Array(2).fill('/_emulator/v1/messages/latest?to=ada%40example.com&unused=true&wait_ms=60000'),
+  );
 });
