@@ -69,6 +69,7 @@ const PERMISSION: &str = "invoices:read";
 /// The field `id` of a message, which says by its name whose it is: `GetUserRequest`.
 fn id_of(message: &str) -> Option<&'static str> {
     let kinds = [
+        ("MembershipRequest", USER_ID),
         ("Membership", ORGANIZATION_ID),
         ("User", USER_ID),
         ("Role", "role_1893456000000000001"),

@@ -280,7 +280,7 @@ fn add_examples(document: &mut Value, examples: BTreeMap<String, Example>) {
         else {
             continue;
         };
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
             let values = if parameter["in"] == "path" { &example.path } else { &example.query };
             let value = parameter["name"].as_str().and_then(|name| values.get(name)).cloned();
             if let Some(value) = value {

@@ -69,6 +69,20 @@ fn the_table_of_the_documentation_is_what_the_description_says() {
 }
 
 #[test]
+fn an_operation_without_parameters_has_no_list_of_them() {
+    let document: Value = serde_json::from_slice(&vestibule::emulator::openapi::document()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    for (path, operation) in paths.iter().flat_map(|(path, item)| {
+        item.as_object()
+            .unwrap()
+            .iter()
+            .map(move |(method, operation)| (format!("{method} {path}"), operation))
+    }) {
+        assert!(operation.get("parameters").is_none_or(Value::is_array), "{path}: {operation}");
+    }
+}
+
+#[test]
 fn what_flattens_an_object_without_other_properties_is_described_as_one_object() {
     let document: Value = serde_json::from_slice(&vestibule::emulator::openapi::document()).unwrap();
     let schemas = document["components"]["schemas"].as_object().unwrap();
