@@ -20,7 +20,8 @@ email = "grace@example.com"
 `);
 const browser = await startBrowser();
 const folder = mkdtempSync(join(tmpdir(), 'vestibule-pictures-'));
-const page = await browser.newPage({ viewport: size, reducedMotion: 'reduce' });
+const context = await browser.newContext({ viewport: size, reducedMotion: 'reduce' });
+const page = await context.newPage();
 
 const frames = [];
 const picture = async (name) => {
@@ -40,8 +41,7 @@ const address = await picture('address');
 await page.getByRole('button', { name: 'Continue', exact: true }).click();
 await page.getByText('Fill in', { exact: true }).click();
 const code = await picture('code');
-const inbox = await page.context().newPage();
-await inbox.setViewportSize(size);
+const inbox = await context.newPage();
 await inbox.goto(`${vestibule.url}/_emulator/inbox`);
 await inbox.locator('main a[href*="message="], .letters a').first().click();
 const inboxPicture = join(folder, 'inbox.png');
@@ -63,7 +63,7 @@ await sheet.setContent(`<style>body { margin: 0; padding: 20px; display: flex; g
   img { width: 493px; border-radius: 8px; box-shadow: 0 1px 6px #0003; }</style>${[address, code, inboxPicture].map(image).join('')}`);
 await sheet.screenshot({ path: join(images, 'pages.png') });
 
-execFileSync('convert', ['-delay', `${FRAME_CS}`, '-loop', '0', ...frames, '-colors', '64', '-layers', 'optimize', join(images, 'walk-through.gif')]);
+execFileSync(process.env.CONVERT ?? 'convert', ['-delay', `${FRAME_CS}`, '-loop', '0', ...frames, '-colors', '64', '-layers', 'optimize', join(images, 'walk-through.gif')]);
 await browser.close();
 rmSync(folder, { recursive: true });
 await vestibule.stop();
