@@ -457,3 +457,29 @@ test('the keyboard alone is enough for the dashboard', async () => {
   await page.getByText('Deleted.').waitFor();
   await context.close();
 });
+
+test('on phones every page of the dashboard has targets of 44 px, stands still and weighs little', async () => {
+  const { context, page, faults } = await freshPage(browser, { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  await page.addInitScript(() => {
+    window.shift = 0;
+    new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.shift += entry.value; }))
+      .observe({ type: 'layout-shift', buffered: true });
+  });
+  await page.goto(`${vestibule.url}/dashboard`);
+  const pages = await page.locator('nav a[href]').evaluateAll((links) => [...new Set(links.filter((link) => !link.hash).map((link) => link.href))]);
+  assert.ok(pages.length > 20, pages.join(' '));
+  for (const address of [...pages, `${vestibule.url}/dashboard/users/new`, `${vestibule.url}/dashboard/api/rest/UserService`]) {
+    const response = await page.goto(address);
+    assert.ok((await response.body()).length < 100_000, address);
+    const small = await page
+      .locator('button, input:not([type=hidden]):not([type=checkbox]), select, textarea, summary, nav a, a.button')
+      .evaluateAll((targets) => targets
+        .map((target) => [target.outerHTML, target.getBoundingClientRect()])
+        .filter(([, { width, height }]) => width > 2 && height > 0 && height < 43.5)
+        .map(([html]) => html));
+    assert.deepEqual(small, [], address);
+    assert.equal(await page.evaluate(() => window.shift), 0, address);
+  }
+  assert.deepEqual(faults, []);
+  await context.close();
+});
