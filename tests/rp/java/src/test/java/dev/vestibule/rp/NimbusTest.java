@@ -58,7 +58,7 @@ class NimbusTest {
   @BeforeAll
   static void discover() throws Exception {
     server = Vestibule.start();
-    environment = server.newEnvironment(EnvironmentOptions.defaults().instantSignIn());
+    environment = server.newEnvironment(EnvironmentOptions.defaults());
     provider = OIDCProviderMetadata.resolve(new Issuer(environment.url()));
     clientId = new ClientID(environment.clientId());
     secret = new Secret(environment.clientSecret());
