@@ -1,5 +1,8 @@
 //! Try it on the dashboard: an application of the server's own, from one click to a finished sign-in.
 
+use futures_util::future::join_all;
+use serde_json::json;
+
 use crate::support::person::{Page, Person, other_than};
 use crate::support::{CLIENT_ID, CLIENT_SECRET, TestServer};
 
@@ -130,6 +133,40 @@ async fn the_callback_of_another_browser_is_refused() {
     let again = ada.get(&callback).await;
     assert!(again.location.unwrap().ends_with("/result"), "a reload exchanges no code twice");
     assert_eq!(complaints(&result(&ada, &callback).await), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_code_and_a_refresh_token_are_used_once_whatever_is_loaded_twice() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let callback = prove(&person, press(&person, "Sign in as ada@example.com").await).await;
+    join_all((0..6).map(|_| person.get(&callback))).await;
+    let page = result(&person, &callback).await;
+    assert_eq!((page.alert(), complaints(&page)), (String::new(), vec![]));
+    for page in join_all((0..6).map(|_| person.send("/dashboard/try/refresh", &[]))).await {
+        assert!(page.location.unwrap().ends_with("/result?done=refreshed"));
+    }
+    let page = result(&person, &callback).await;
+    assert_eq!((page.alert(), complaints(&page)), (String::new(), vec![]));
+}
+
+#[tokio::test]
+async fn it_works_in_an_isolated_environment_and_keeps_to_it() {
+    let server = TestServer::start().await;
+    server.do_control("POST", "/environments", json!({ "name": "a1" })).await;
+    let person = server.person();
+    let in_environment = format!("/e/a1{TRY}");
+    let fields = form(&person.get(&in_environment).await, "Sign in as ada@example.com");
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let authorize = person.send(&in_environment, &fields).await.location.unwrap();
+    assert!(authorize.starts_with(&format!("{}/e/a1/oauth/authorize?", server.url)), "{authorize}");
+    let sign_in = person.get(&authorize).await.location.unwrap();
+    let latest = "/e/a1/_emulator/v1/messages/latest?to=ada%40example.com&wait_ms=5000";
+    let code = person.get(latest).await.json()["code"].as_str().unwrap().to_owned();
+    let callback = person.enter_code(&sign_in, &code).await.location.unwrap();
+    let page = result(&person, &callback).await;
+    assert_eq!((page.alert(), complaints(&page)), (String::new(), vec![]));
+    assert!(!person.get(TRY).await.body.contains("/dashboard/try/result"), "it is not one of the default");
 }
 
 #[tokio::test]

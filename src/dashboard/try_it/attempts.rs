@@ -2,9 +2,10 @@
 //! in memory, so that neither secrets nor tokens get into an address.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::crypto::server_secret::constant_time_eq;
 use crate::domain::clock::UnixMs;
@@ -39,6 +40,8 @@ pub struct Attempt {
     pub code_verifier: Option<String>,
     pub started_at_ms: UnixMs,
     pub outcome: Option<Outcome>,
+    /// Held while a code or refresh token is used: a second use of either revokes the tokens of the first.
+    pub token_lock: Arc<AsyncMutex<()>>,
 }
 
 /// What came back.
@@ -120,6 +123,7 @@ mod tests {
             code_verifier: None,
             started_at_ms: 0,
             outcome: None,
+            token_lock: Arc::default(),
         }
     }
 

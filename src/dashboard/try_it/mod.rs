@@ -288,6 +288,7 @@ async fn start(
         code_verifier: is_pkce.then(secret),
         started_at_ms: context.now_ms(),
         outcome: None,
+        token_lock: Default::default(),
     };
     let mut response = see_other(&steps_of(&context, &attempt).authorize_url());
     let _ = response.add_cookie(&cookies::attempt_cookie(&context, attempt.key.clone()));
@@ -321,7 +322,8 @@ async fn callback(
     let Some(attempt) = attempt.filter(|attempt| constant_time_eq(&attempt.state, state)) else {
         return Ok(show_with(StatusCode::BAD_REQUEST, other_browser(&context, &request)));
     };
-    if attempt.outcome.is_some() {
+    let _held = attempt.token_lock.lock().await;
+    if finished(&request, &context, &attempts).is_some() {
         // A reload: an application would not exchange a code twice either.
         return Ok(see_other(&context.public_url.join(RESULT)));
     }
@@ -566,6 +568,10 @@ async fn refresh(
     DashboardContext(context): DashboardContext,
     attempts: web::Data<Attempts>,
 ) -> PageResult {
+    // Of a button that is pressed twice, the second press uses what came of the first.
+    let token_lock = attempt_of(&request, &context, &attempts).map(|attempt| attempt.token_lock);
+    let token_lock = token_lock.unwrap_or_default();
+    let _held = token_lock.lock().await;
     let Some((attempt, outcome)) = finished(&request, &context, &attempts) else {
         return Ok(redirect_with_flash(&context, PATH, "nothing_tried"));
     };

@@ -279,10 +279,11 @@ impl Steps<'_> {
                         "url, err := client.GetLogoutUrl(scalekit.LogoutUrlOptions{{\n\tIdTokenHint:           idToken,\n\tPostLogoutRedirectUri: {after},\n}})"
                     ),
                 ),
+                // `AuthClient`, the interface in Java, does not have it.
                 (
                     "Java",
                     format!(
-                        "LogoutUrlOptions options = new LogoutUrlOptions();\noptions.setIdTokenHint(idToken);\noptions.setPostLogoutRedirectUri({after});\nURL url = scalekit.authentication().getLogoutUrl(options);"
+                        "LogoutUrlOptions options = new LogoutUrlOptions();\noptions.setIdTokenHint(idToken);\noptions.setPostLogoutRedirectUri({after});\nURL url = ((ScalekitAuthClient) scalekit.authentication()).getLogoutUrl(options);"
                     ),
                 ),
             ],
@@ -327,6 +328,7 @@ mod tests {
             code_verifier: code_verifier.map(str::to_owned),
             started_at_ms: 0,
             outcome: None,
+            token_lock: Default::default(),
         }
     }
 
