@@ -174,7 +174,7 @@ fn code(context: &Context, auth_request_id: &str) -> Option<Block> {
             (
                 "Python",
                 format!(
-                    "sent, _ = scalekit.passwordless.send_passwordless_email({email}, magiclink_auth_uri={page})\nscalekit.passwordless.resend_passwordless_email({id})\nproof, _ = scalekit.passwordless.verify_passwordless_email(code=code, auth_request_id={id})"
+                    "# gRPC in Python always uses TLS: set GRPC_DEFAULT_SSL_ROOTS_FILE_PATH as `vestibule ca` says.\nsent, _ = scalekit.passwordless.send_passwordless_email({email}, magiclink_auth_uri={page})\nscalekit.passwordless.resend_passwordless_email({id})\nproof, _ = scalekit.passwordless.verify_passwordless_email(code=code, auth_request_id={id})"
                 ),
             ),
             (
@@ -186,7 +186,7 @@ fn code(context: &Context, auth_request_id: &str) -> Option<Block> {
             (
                 "Java",
                 format!(
-                    "SendPasswordlessOptions options = new SendPasswordlessOptions();\noptions.setMagiclinkAuthUri({page});\nSendPasswordlessResponse sent = scalekit.passwordless().sendPasswordlessEmail({email}, options);\nscalekit.passwordless().resendPasswordlessEmail({id});\nVerifyPasswordlessOptions credential = new VerifyPasswordlessOptions();\ncredential.setCode(code);\nVerifyPasswordLessResponse proof = scalekit.passwordless().verifyPasswordlessEmail(credential, {id});"
+                    "// gRPC in Java always uses TLS: start the server and trust it as `vestibule ca` says.\nSendPasswordlessOptions options = new SendPasswordlessOptions();\noptions.setMagiclinkAuthUri({page});\nSendPasswordlessResponse sent = scalekit.passwordless().sendPasswordlessEmail({email}, options);\nscalekit.passwordless().resendPasswordlessEmail({id});\nVerifyPasswordlessOptions credential = new VerifyPasswordlessOptions();\ncredential.setCode(code);\nVerifyPasswordLessResponse proof = scalekit.passwordless().verifyPasswordlessEmail(credential, {id});"
                 ),
             ),
         ],
