@@ -28,14 +28,17 @@ export async function signInOnPages(vestibule, page, email, { organization, time
   const first = await until(isOn);
   if (first === 'address') {
     await address.fill(email);
-    // As the account picker does: at once, where the application allows instant sign-in.
-    await address.evaluate((input) => {
-      const picked = document.createElement('input');
-      picked.type = 'hidden';
-      picked.name = 'picked';
-      picked.value = 'true';
-      input.form.append(picked);
-    });
+    // As the account picker does: at once, where the application allows instant sign-in. An account that is picked enters
+    // its oldest organization, without a choice.
+    if (organization === undefined) {
+      await address.evaluate((input) => {
+        const picked = document.createElement('input');
+        picked.type = 'hidden';
+        picked.name = 'picked';
+        picked.value = 'true';
+        input.form.append(picked);
+      });
+    }
     await address.press('Enter');
   }
   const chooses = async () => organization !== undefined && (await button(organization).isVisible());

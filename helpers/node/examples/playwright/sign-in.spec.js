@@ -50,6 +50,33 @@ test('keeps a signed-in browser for other tests', async ({ page, vestibule, app,
   await other.close();
 });
 
+test.describe('with several organizations', () => {
+  const [acme, globex] = ['org_100000000000000001', 'org_100000000000000002'];
+  test.use({
+    vestibuleOptions: {
+      settings: { tokens: { user_management: true } },
+      seed: {
+        organizations: [
+          { id: acme, display_name: 'Acme' },
+          { id: globex, display_name: 'Globex' },
+        ],
+        users: [{ email: 'ada@example.com', organizations: [acme, globex] }],
+      },
+    },
+  });
+
+  test('enters the one that is named', async ({ page, vestibule, app }) => {
+    const callback = page.waitForResponse(/\/callback\?/);
+    const chosen = page.waitForRequest(
+      (request) => request.postDataJSON()?.organization_id === globex || /\/callback\?/.test(request.url()),
+    );
+    await page.goto(`${app.url}/login`);
+    await vestibule.signIn(page, 'ada@example.com', { organization: 'Globex' });
+    expect((await chosen).postDataJSON()?.organization_id).toBe(globex);
+    expect((await callback).status()).toBe(200);
+  });
+});
+
 test('signs in by the code of the email', async ({ page, vestibule, app }) => {
   await page.goto(app.url);
   await page.getByRole('link', { name: 'Sign in' }).click();
