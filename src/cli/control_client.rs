@@ -116,12 +116,8 @@ fn detail_of(text: &str) -> String {
     // Scalekit's API, which is served there too, says `message`.
     let detail = problem["detail"].as_str().or(problem["message"].as_str());
     let timeline = problem["timeline"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    detail
-        .into_iter()
-        .chain(timeline)
-        .map(str::to_owned)
-        .reduce(|text, line| text + "\n" + &line)
-        .unwrap_or_else(|| "the server gave no reason".to_owned())
+    let detail = detail.unwrap_or("the server gave no reason").to_owned();
+    timeline.fold(detail, |text, line| text + "\n" + line)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Config;
+use crate::domain::shell::quoted;
 
 /// How variables are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -120,9 +121,7 @@ impl TrustFiles {
 pub fn render_env(format: EnvFormat, variables: &[(&'static str, String)]) -> String {
     match format {
         EnvFormat::Dotenv => variables.iter().map(|(n, v)| format!("{n}={}\n", dotenv_quoted(v))).collect(),
-        EnvFormat::Shell => {
-            variables.iter().map(|(n, v)| format!("export {n}='{}'\n", v.replace('\'', r"'\''"))).collect()
-        }
+        EnvFormat::Shell => variables.iter().map(|(n, v)| format!("export {n}={}\n", quoted(v))).collect(),
         EnvFormat::Json => {
             let object: serde_json::Map<_, _> =
                 variables.iter().map(|(n, v)| ((*n).to_owned(), v.clone().into())).collect();

@@ -14,6 +14,7 @@ use super::frame::layout;
 use super::openapi_reader::{Document, Field, Kind, Object, Operation, Response, Summary, Tag};
 use super::{DashboardContext, PageResult, end_with, endpoint, one};
 use crate::domain::api_error::ApiErrorCode;
+use crate::domain::shell::quoted;
 use crate::http::errors::Problem;
 use crate::http::views::Layout;
 use crate::http::{params, path_segment, render};
@@ -337,9 +338,4 @@ fn pretty(value: &Value) -> String {
 /// With the URL of this environment.
 fn as_seen_here(context: &Context, example: &str) -> String {
     example.replace(DOCUMENTED_URL, context.issuer())
-}
-
-/// A word of a shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

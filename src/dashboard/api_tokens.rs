@@ -7,7 +7,7 @@ use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Tabl
 use super::form_reader::FormReader;
 use super::listing::{Listing, PAGE_SIZE};
 use super::{
-    DashboardContext, PageResult, Posted, endpoint, error_page, form_params, organizations, page,
+    DashboardContext, PageResult, Posted, endpoint, error_page, form_params, organizations,
     redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::api_token::{ApiTokenChange, ApiTokenInfo};
@@ -71,11 +71,8 @@ async fn list_page(
         let columns = &["Token", "For", "Description", "Created", "Expires", "Action"];
         Block::Table(Table { columns, rows: rows.collect() })
     };
-    let mut page = page(context, request, organizations::HERE, "API tokens");
-    page.new = Some(("New token", context.path(&format!("{here}/new"))));
-    page.sections =
-        vec![Section::new("", vec![organizations::tabs(context, &organization, "tokens"), table, pager])];
-    Ok(page)
+    let titles = ("API tokens", "tokens");
+    Ok(organizations::list_page_of(context, request, &organization, titles, "New token", [table, pager]))
 }
 
 /// `GET /dashboard/organizations/{organization_id}/tokens/new`
@@ -105,10 +102,8 @@ async fn new_page(
             .hint("Such as 2030-01-31T12:00:00Z. Leave empty for never."),
     ];
     let form = Form::post("New token", context.path(&here), fields, "Create");
-    let page = organizations::form_page_of(context, request, organization_id, ("API tokens", &here), form);
-    let mut page = page.await?;
-    page.problem = form_state.rest(NAMES);
-    Ok(page)
+    let problem = form_state.rest(NAMES);
+    organizations::form_page_of(context, request, organization_id, ("API tokens", &here), form, problem).await
 }
 
 fn row(path: &str, info: ApiTokenInfo) -> Row {

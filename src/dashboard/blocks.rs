@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::domain::authorization::Parameters;
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::field_error::FieldError;
+use crate::domain::shell::quoted;
 use crate::http::views::Layout;
 use crate::runtime::{Access, Context};
 
@@ -248,10 +249,9 @@ impl Form {
         self.curl = Some(if body.is_null() {
             format!("curl -X {method} '{url}'{token}")
         } else {
-            // Quotes inside the JSON text would end the shell's.
-            let body = body.to_string().replace('\'', "'\\''");
+            let body = quoted(&body.to_string());
             format!(
-                "curl -X {method} '{url}'{token} \\\n  -H 'content-type: application/json' \\\n  -d '{body}'"
+                "curl -X {method} '{url}'{token} \\\n  -H 'content-type: application/json' \\\n  -d {body}"
             )
         });
         self

@@ -2,11 +2,11 @@
 
 use actix_web::{HttpRequest, web};
 
-use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table};
+use super::blocks::{Block, Cell, Form, FormState, Page, Row, Table};
 use super::form_reader::FormReader;
 use super::listing::Listing;
 use super::{
-    DashboardContext, PageResult, Posted, endpoint, error_page, form_params, organizations, page,
+    DashboardContext, PageResult, Posted, endpoint, error_page, form_params, organizations,
     redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
@@ -74,11 +74,8 @@ async fn list_page(
         let rows = found.into_iter().map(|domain| row(&context.path(&path), domain));
         Block::Table(Table { columns: &["Domain", "Type", "ID", "Added", "Action"], rows: rows.collect() })
     };
-    let mut page = page(context, request, organizations::HERE, "Domains");
-    page.new = Some(("New domain", context.path(&format!("{path}/new"))));
-    page.sections =
-        vec![Section::new("", vec![organizations::tabs(context, &organization, "domains"), table, pager])];
-    Ok(page)
+    let titles = ("Domains", "domains");
+    Ok(organizations::list_page_of(context, request, &organization, titles, "New domain", [table, pager]))
 }
 
 /// `GET /dashboard/organizations/{organization_id}/domains/new`
@@ -102,10 +99,8 @@ async fn new_page(
         form_state.choice(FORM, "domain_type", "Type", DomainType::default().as_str(), &TYPES),
     ];
     let form = Form::post("New domain", context.path(&path), fields, "Add");
-    let page = organizations::form_page_of(context, request, organization_id, ("Domains", &path), form);
-    let mut page = page.await?;
-    page.problem = form_state.rest(&["domain", "domain_type"]);
-    Ok(page)
+    let problem = form_state.rest(&["domain", "domain_type"]);
+    organizations::form_page_of(context, request, organization_id, ("Domains", &path), form, problem).await
 }
 
 fn row(path: &str, domain: OrganizationDomain) -> Row {

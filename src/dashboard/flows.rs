@@ -10,7 +10,7 @@ use crate::domain::auth_request::LinkOutcome;
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::flow::FlowStatus;
 use crate::domain::sign_in_event::Verdict;
-use crate::http::event_text::text_of;
+use crate::http::event_text::{seconds, text_of};
 use crate::http::params;
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
@@ -110,12 +110,6 @@ fn outcome_of(status: FlowStatus) -> &'static str {
     }
 }
 
-/// A duration in seconds, to a tenth.
-fn seconds(ms: i64) -> String {
-    let tenths = ms.max(0) / 100;
-    format!("{}.{} s", tenths / 10, tenths % 10)
-}
-
 pub(super) fn tone_of(status: FlowStatus) -> &'static str {
     match status {
         FlowStatus::Success => "fine",
@@ -140,11 +134,10 @@ pub async fn show(
     let (row, steps) = found.ok_or_else(unknown)?;
     let title = row.email.clone().unwrap_or_else(|| "Sign-in".to_owned());
     let mut page = page(&context, &request, "/dashboard/flows", &title);
-    let is_over = matches!(row.status, FlowStatus::Success | FlowStatus::Failed);
     let moments = steps.into_iter().map(|logged| Moment {
         at: rfc3339(logged.at_ms),
         offset: Some(format!("+{}", seconds(logged.at_ms - row.started_at_ms))),
-        is_decisive: is_over && logged.event == row.last_event,
+        is_decisive: row.status.is_final() && logged.event == row.last_event,
         tone: match logged.event.verdict() {
             Verdict::Ok => "fine",
             Verdict::Refused | Verdict::Failed => "wrong",

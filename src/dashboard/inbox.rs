@@ -28,9 +28,6 @@ const PAGE_SIZE: i64 = 50;
 /// Bytes of a text shown on the page; the download has all of it.
 const MAX_SHOWN_BYTES: usize = 32 << 10;
 
-/// Comes before every email.
-const BEGINNING: &str = "msg_0000000000000000000";
-
 /// An email in the list.
 #[derive(Debug, Clone)]
 pub struct InboxRow {
@@ -236,8 +233,7 @@ async fn show(
     frame::load(request, context).await;
     let looked = Looked::of(request);
     // Read before the list: an email that comes in between is listed, or told of, or both.
-    let newest = InboxFilter { limit: 1, ..InboxFilter::default() };
-    let newest = inbox::messages(context, &newest, Duration::ZERO).await.map_err(failed)?;
+    let cursor = inbox::cursor(context, &InboxFilter::default()).await.map_err(failed)?;
     let mut found = inbox::messages(context, &looked.filter(), Duration::ZERO).await.map_err(failed)?;
     let count = inbox::count(context).await.map_err(failed)?;
     let has_older = found.len() > usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX);
@@ -261,7 +257,7 @@ async fn show(
         home: context.path(INBOX),
         list: looked.path(context, "", looked.offset, None),
         older: has_older.then(|| looked.path(context, "", looked.offset + PAGE_SIZE, None)),
-        cursor: newest.into_iter().next().map_or_else(|| BEGINNING.to_owned(), |message| message.id),
+        cursor,
         now: rfc3339(context.now_ms()),
         latest_url: context.public_url.join("/_emulator/v1/messages/latest"),
         search: looked.search,

@@ -141,11 +141,10 @@ async fn list_page(
         let columns = &["Email", "Name", "Status", "Roles", "Since"];
         Block::Table(Table { columns, rows: rows.collect() })
     };
-    let mut page = page(context, request, organizations::HERE, "Members");
+    let titles = ("Members", "members");
+    let mut page =
+        organizations::list_page_of(context, request, &organization, titles, "New member", [table, pager]);
     page.search = Some(listing.search(context, &path_here, "Email, ID or external ID"));
-    page.new = Some(("New member", context.path(&format!("{path_here}/new"))));
-    page.sections =
-        vec![Section::new("", vec![organizations::tabs(context, &organization, "members"), table, pager])];
     Ok(page)
 }
 
@@ -172,9 +171,9 @@ async fn new_page(
     ];
     fields.extend(new_fields(form_state, MEMBER));
     let form = Form::post("New member", context.path(&list), fields, "Add");
-    let page = organizations::form_page_of(context, request, organization_id, ("Members", &list), form);
+    let (list, problem) = (("Members", list.as_str()), form_state.rest(NAMES));
+    let page = organizations::form_page_of(context, request, organization_id, list, form, problem);
     let mut page = page.await?;
-    page.problem = form_state.rest(NAMES);
     let about = "This makes a new user. To add one that exists, go to the user's page.";
     page.sections.insert(0, Section::new("", vec![Block::Text(about.to_owned())]));
     Ok(page)

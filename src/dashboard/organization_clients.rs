@@ -89,11 +89,8 @@ async fn list_page(
         });
         Block::Table(Table { columns: &["Name", "Client ID", "Scopes", "Created"], rows: rows.collect() })
     };
-    let mut page = page(context, request, organizations::HERE, "M2M clients");
-    page.new = Some(("New client", context.path(&format!("{here}/new"))));
-    page.sections =
-        vec![Section::new("", vec![organizations::tabs(context, &organization, "clients"), table, pager])];
-    Ok(page)
+    let titles = ("M2M clients", "clients");
+    Ok(organizations::list_page_of(context, request, &organization, titles, "New client", [table, pager]))
 }
 
 /// `GET /dashboard/organizations/{organization_id}/clients/new`
@@ -113,10 +110,9 @@ async fn new_page(
 ) -> Result<Page, actix_web::Error> {
     let here = list_path(organization_id);
     let form = Form::post("New client", context.path(&here), client_fields(form_state, None), "Create");
-    let page = organizations::form_page_of(context, request, organization_id, ("M2M clients", &here), form);
-    let mut page = page.await?;
-    page.problem = form_state.rest(NAMES);
-    Ok(page)
+    let problem = form_state.rest(NAMES);
+    organizations::form_page_of(context, request, organization_id, ("M2M clients", &here), form, problem)
+        .await
 }
 
 /// What users call a client: its name, or its ID where it has none.

@@ -85,17 +85,36 @@ pub async fn named(context: &Context, text: &str) -> Result<Organization, Contro
     Err(ControlError::field("organization_id", "is neither ID nor external ID of an organization"))
 }
 
-/// The page of a form for something that belongs to an organization: the list, by name and path, shows it then.
+/// The list behind a tab of an organization, with a button that leads to the form for something new.
+pub fn list_page_of(
+    context: &Context,
+    request: &HttpRequest,
+    organization: &Organization,
+    (title, tab): (&str, &str),
+    new: &'static str,
+    list: [Block; 2],
+) -> Page {
+    let mut page = page(context, request, HERE, title);
+    page.new = Some((new, context.path(&format!("{}/{tab}/new", path(&organization.id)))));
+    let blocks = std::iter::once(tabs(context, organization, tab)).chain(list);
+    page.sections = vec![Section::new("", blocks.collect())];
+    page
+}
+
+/// The page of a form for something that belongs to an organization: the list, by name and path, shows it then. `problem` is
+/// what was wrong and is no field's fault.
 pub async fn form_page_of(
     context: &Context,
     request: &HttpRequest,
     id: &str,
     list: (&str, &str),
     form: Form,
+    problem: Option<String>,
 ) -> Result<Page, actix_web::Error> {
     let organization = find(context, id).await.map_err(|r| error_page(request, r))?;
     let mut page = form_page(context, request, HERE, list, form);
     page.lead = Some(format!("For {}.", organization.display_name));
+    page.problem = problem;
     Ok(page)
 }
 

@@ -10,6 +10,7 @@ use super::{DashboardContext, PageResult, error_page, one, page};
 use crate::domain::fault::grpc_name;
 use crate::domain::request_journal::RequestKind;
 use crate::domain::scalekit_api::by_grpc_path;
+use crate::domain::shell::quoted;
 use crate::http::params;
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
@@ -195,25 +196,25 @@ fn curl(issuer: &str, request: &RecordedRequest) -> Option<String> {
     };
     let mut words = vec!["curl".to_owned()];
     let sends_query = matches!(method, "GET" | "HEAD");
-    words.push(if sends_query { "-G".to_owned() } else { format!("-X {}", quoted(method)) });
-    words.push(quoted(&format!("{issuer}{path}")));
+    words.push(if sends_query { "-G".to_owned() } else { format!("-X {}", word(method)) });
+    words.push(word(&format!("{issuer}{path}")));
     if matches!(request.kind, RequestKind::Grpc | RequestKind::Rest) {
         words.push("-H 'Authorization: Bearer TOKEN'".to_owned());
     }
     for parameter in &request.parameters.known {
         let value = parameter.value.clone().unwrap_or_else(|| parameter.name.to_uppercase());
-        words.push(format!("--data-urlencode {}", quoted(&format!("{}={value}", parameter.name))));
+        words.push(format!("--data-urlencode {}", word(&format!("{}={value}", parameter.name))));
     }
     Some(words.join(" "))
 }
 
-/// A word for a POSIX shell, in which nothing means anything.
-fn quoted(text: &str) -> String {
+/// A word of a shell, as it is where nothing in it means anything.
+fn word(text: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:".contains(&b);
     if !text.is_empty() && text.bytes().all(is_plain) {
         return text.to_owned();
     }
-    format!("'{}'", text.replace('\'', r"'\''"))
+    quoted(text)
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ pub mod scalekit_api;
 pub mod session;
 pub mod settings;
 pub mod settings_change;
+pub mod shell;
 pub mod sign_in_event;
 pub mod signing_algorithm;
 pub mod source_address;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::domain::clock::rfc3339;
 use crate::http::errors::Problem;
-use crate::http::event_text::text_of;
+use crate::http::event_text::{seconds, text_of};
 use crate::http::render::EMAIL_POLICY;
 use crate::mail::received;
 use crate::runtime::Context;
@@ -90,9 +90,6 @@ pub struct MessageList {
     pub cursor: String,
 }
 
-/// The cursor of an inbox without an email.
-const BEGINNING: &str = "msg_0000000000000000000";
-
 fn filter(query: &Query, page: Page) -> Result<InboxFilter, ControlError> {
     let since = query.owned("since")?;
     if since.as_deref().is_some_and(|s| !s.starts_with("msg_")) {
@@ -134,27 +131,12 @@ pub async fn list(request: HttpRequest, Control(context): Control) -> Answer {
     };
     let (page, filter, wait) = read().map_err(refuse)?;
     // Read before the list: an email that comes in between is listed, or newer than the cursor, or both; never neither.
-    let cursor = cursor(&context, &filter).await?;
+    let cursor = inbox::cursor(&context, &filter).await.map_err(failed)?;
     let mut found = inbox::messages(&context, &filter, wait.unwrap_or_default()).await.map_err(failed)?;
     let next_page_token = page.cut(&mut found);
     let newest = found.first().map(|m| m.id.clone()).unwrap_or_default();
     let messages = found.into_iter().map(MessageView::from).collect();
     Ok(json(&MessageList { messages, next_page_token, cursor: cursor.max(newest) }))
-}
-
-/// The newest email that the filter means, whatever page, search and `since` say.
-async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, actix_web::Error> {
-    let newest = InboxFilter {
-        is_unused: false,
-        after_id: None,
-        search: None,
-        is_oldest_first: false,
-        offset: 0,
-        limit: 1,
-        ..filter.clone()
-    };
-    let newest = inbox::messages(context, &newest, Duration::ZERO).await.map_err(failed)?;
-    Ok(newest.into_iter().next().map_or_else(|| BEGINNING.to_owned(), |m| m.id))
 }
 
 /// Returns the newest email, and waits for one if there is none. An email that is there already counts: if the
@@ -211,9 +193,8 @@ async fn what_happened(context: &Context, filter: &InboxFilter) -> Result<Vec<St
         text_of(&flow.last_event)
     )];
     lines.extend(steps.iter().map(|step| {
-        let (event, offset_ms) = (&step.event, step.at_ms - flow.started_at_ms);
-        let seconds = format!("{}.{} s", offset_ms / 1000, offset_ms.rem_euclid(1000) / 100);
-        format!("+{seconds} {} {}: {}", event.subject(), event.verdict().as_str(), text_of(event))
+        let (event, offset) = (&step.event, seconds(step.at_ms - flow.started_at_ms));
+        format!("+{offset} {} {}: {}", event.subject(), event.verdict().as_str(), text_of(event))
     }));
     Ok(lines)
 }
@@ -294,7 +275,7 @@ pub async fn events(request: HttpRequest, Control(context): Control) -> Answer {
     }
     if filter.after_id.is_none() {
         // Only what comes from now on.
-        filter.after_id = Some(cursor(&context, &filter).await?);
+        filter.after_id = Some(inbox::cursor(&context, &filter).await.map_err(failed)?);
     }
     // However many there are at once, none is left out.
     filter.is_oldest_first = true;

@@ -4,6 +4,12 @@ use crate::domain::interceptor::CallResult;
 use crate::domain::sign_in_event::{EmailRoute, LinkRefusal, SignInEvent, SignInPage};
 use crate::service::passwordless::closed_text;
 
+/// A duration in seconds, to a tenth.
+pub fn seconds(ms: i64) -> String {
+    let tenths = ms.max(0) / 100;
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
 /// What happened, and why, for users.
 pub fn text_of(event: &SignInEvent) -> String {
     use SignInEvent as E;

@@ -36,6 +36,22 @@ pub async fn messages(
     }
 }
 
+/// Comes before every email.
+const BEGINNING: &str = "msg_0000000000000000000";
+
+/// The newest email to whom and of what sign-in a filter says, whatever page, search and beginning it has: emails after it are
+/// new.
+pub async fn cursor(context: &Context, filter: &InboxFilter) -> Result<String, Failure> {
+    let newest = InboxFilter {
+        to_key: filter.to_key.clone(),
+        auth_request_id: filter.auth_request_id.clone(),
+        limit: 1,
+        ..InboxFilter::default()
+    };
+    let newest = messages(context, &newest, Duration::ZERO).await?;
+    Ok(newest.into_iter().next().map_or_else(|| BEGINNING.to_owned(), |message| message.id))
+}
+
 pub async fn message(context: &Context, id: &str) -> Result<Option<InboxMessage>, Failure> {
     Ok(context.store().message(context.environment_id(), id).await?)
 }

@@ -10,6 +10,7 @@ use super::webhook_delivery::headers;
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::event::{Event, EventType, sample_data};
 use crate::domain::ids::IdKind;
+use crate::domain::shell::quoted;
 use crate::domain::webhook::{
     DeliveryAttempt, DeliveryStatus, WebhookDelivery, WebhookEndpoint, bad_description, check_url,
     parse_events,
@@ -386,17 +387,12 @@ pub async fn delivery(
     let none = || ControlError::NotFound(format!("no delivery of {event_id} to this webhook is there"));
     let delivery = found.into_iter().next().ok_or_else(none)?;
     let secrets = context.runtime.server.webhooks().open(&record.sealed_secrets)?;
-    let mut command = format!("curl {}", in_shell(&record.endpoint.url));
+    let mut command = format!("curl {}", quoted(&record.endpoint.url));
     for (name, value) in headers(&secrets, &delivery, real_ms(context)) {
-        command.push_str(&format!(" \\\n  -H {}", in_shell(&format!("{name}: {value}"))));
+        command.push_str(&format!(" \\\n  -H {}", quoted(&format!("{name}: {value}"))));
     }
-    command.push_str(&format!(" \\\n  --data-raw {}", in_shell(&delivery.body)));
+    command.push_str(&format!(" \\\n  --data-raw {}", quoted(&delivery.body)));
     Ok((delivery.into(), command))
-}
-
-/// A word that a shell takes as it is.
-fn in_shell(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Sends deliveries again, from the first attempt on; tells how many.

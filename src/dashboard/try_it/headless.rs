@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
 
-use super::steps::{folded, quoted, secret_of, shell};
+use super::steps::{folded, quoted, secret_of};
 use super::{EMAIL, PATH, default_client};
 use crate::dashboard::blocks::{Block, Form, FormState, Page, Section, hidden};
 use crate::dashboard::{
@@ -13,6 +13,7 @@ use crate::dashboard::{
 use crate::domain::authorization::Parameters;
 use crate::domain::client::Client;
 use crate::domain::headless::{Credential, SendInput, Template, VerifyInput};
+use crate::domain::shell::quoted as shell;
 use crate::http::endpoint::endpoint;
 use crate::http::params;
 use crate::runtime::Context;

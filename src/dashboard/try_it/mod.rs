@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Table, hidden};
 use super::form_reader::FormReader;
 use super::{
-    DashboardContext, PageResult, Posted, error_page, form_params, one, page, redirect_with_flash,
+    DashboardContext, PageResult, Posted, end_with, error_page, form_params, one, page, redirect_with_flash,
     show_again, show_with,
 };
 use crate::crypto::server_secret::constant_time_eq;
@@ -26,9 +26,10 @@ use crate::runtime::Context;
 use crate::service::changes::ControlError;
 use crate::service::end_session::{Logout, end_session};
 use crate::service::flows::{self, FlowFilter};
+use crate::service::test_tokens::{self, DecodedToken};
 use crate::service::token::{self, TokenRefusal, TokenResponse};
 use crate::service::userinfo::{AccessRefusal, userinfo};
-use crate::service::{organizations, redirect_check, test_tokens};
+use crate::service::{organizations, redirect_check};
 pub use attempts::Attempts;
 use attempts::{Attempt, Outcome, Tokens, TryRequest};
 use claims::Expected;
@@ -377,8 +378,7 @@ async fn flow_of(
     let (found, _) = flows::list(context, &filter).await.map_err(|f| error_page(request, f.into()))?;
     let email = match tokens {
         Tokens::Issued { response, .. } => {
-            let decoded = test_tokens::decode(context, text_of(response, "id_token"), None).await;
-            let claims = decoded.map_err(|refused| error_page(request, refused))?.claims;
+            let claims = decoded(request, context, text_of(response, "id_token"), None).await?.claims;
             claims.and_then(|claims| claims["email"].as_str().map(str::to_owned))
         }
         _ => Some(attempt.request.login_hint.clone()),
@@ -413,9 +413,7 @@ async fn result(
     DashboardContext(context): DashboardContext,
     attempts: web::Data<Attempts>,
 ) -> PageResult {
-    let Some((attempt, outcome)) = finished(&request, &context, &attempts) else {
-        return Ok(redirect_with_flash(&context, PATH, "nothing_tried"));
-    };
+    let (attempt, outcome) = finished_or_back(&request, &context, &attempts)?;
     let mut page = page(&context, &request, PATH, "Sign-in result");
     page.back = Some(("Try it".to_owned(), context.path(PATH)));
     let callback = Parameters::new(outcome.callback.clone());
@@ -458,6 +456,27 @@ fn finished(request: &HttpRequest, context: &Context, attempts: &Attempts) -> Op
     let attempt = attempt_of(request, context, attempts)?;
     let outcome = attempt.outcome.clone()?;
     Some((attempt, outcome))
+}
+
+/// The sign-in that this browser has tried; where there is none, it is led back.
+fn finished_or_back(
+    request: &HttpRequest,
+    context: &Context,
+    attempts: &Attempts,
+) -> Result<(Attempt, Outcome), actix_web::Error> {
+    let back = || end_with(redirect_with_flash(context, PATH, "nothing_tried"));
+    finished(request, context, attempts).ok_or_else(back)
+}
+
+/// A token as an application reads it. `audience`: the client that it should be for.
+async fn decoded(
+    request: &HttpRequest,
+    context: &Context,
+    token: &str,
+    audience: Option<&str>,
+) -> Result<DecodedToken, actix_web::Error> {
+    let decoded = test_tokens::decode(context, token, audience).await;
+    decoded.map_err(|refused| error_page(request, refused))
 }
 
 /// What can be done now.
@@ -524,14 +543,12 @@ async fn token_sections(
     let refresh_token = text_of(response, "refresh_token");
     let mut sections = vec![];
     if !id_token.is_empty() {
-        let decoded = test_tokens::decode(context, id_token, audience).await;
-        let decoded = decoded.map_err(|refused| error_page(request, refused))?;
+        let token = decoded(request, context, id_token, audience).await?;
         let expected = Expected { nonce: &attempt.nonce, access_token, code };
-        sections.push(Section::new("ID token", vec![claims::table(&decoded, Some(expected))]));
+        sections.push(Section::new("ID token", vec![claims::table(&token, Some(expected))]));
     }
-    let decoded = test_tokens::decode(context, access_token, audience).await;
-    let decoded = decoded.map_err(|refused| error_page(request, refused))?;
-    let blocks = vec![claims::table(&decoded, None), Steps::validate()];
+    let token = decoded(request, context, access_token, audience).await?;
+    let blocks = vec![claims::table(&token, None), Steps::validate()];
     sections.push(Section::new("Access token", blocks));
     let info = match userinfo(context, access_token).await {
         Ok(info) => format!("{:#}", serde_json::to_value(info).unwrap_or_default()),
@@ -548,9 +565,8 @@ async fn token_sections(
         ],
     ));
     if !refresh_token.is_empty() {
-        let decoded = test_tokens::decode(context, refresh_token, None).await;
-        let decoded = decoded.map_err(|refused| error_page(request, refused))?;
-        let rows = decoded.checks.iter().map(|check| {
+        let token = decoded(request, context, refresh_token, None).await?;
+        let rows = token.checks.iter().map(|check| {
             let verdict = if check.ok { "OK" } else { "Refused" };
             Row::new(vec![Cell::text(check.name), Cell::text(&check.text), Cell::verdict(verdict, check.ok)])
         });
@@ -572,9 +588,7 @@ async fn refresh(
     let token_lock = attempt_of(&request, &context, &attempts).map(|attempt| attempt.token_lock);
     let token_lock = token_lock.unwrap_or_default();
     let _held = token_lock.lock().await;
-    let Some((attempt, outcome)) = finished(&request, &context, &attempts) else {
-        return Ok(redirect_with_flash(&context, PATH, "nothing_tried"));
-    };
+    let (attempt, outcome) = finished_or_back(&request, &context, &attempts)?;
     let (Tokens::Issued { response, .. }, Some(client)) = (&outcome.tokens, client_of(&context, &attempt))
     else {
         return Ok(see_other(&context.public_url.join(RESULT)));
@@ -595,9 +609,7 @@ async fn log_out(
     DashboardContext(context): DashboardContext,
     attempts: web::Data<Attempts>,
 ) -> PageResult {
-    let Some((attempt, outcome)) = finished(&request, &context, &attempts) else {
-        return Ok(redirect_with_flash(&context, PATH, "nothing_tried"));
-    };
+    let (attempt, outcome) = finished_or_back(&request, &context, &attempts)?;
     let mut params = vec![("client_id".to_owned(), attempt.request.client_id.clone())];
     if let Tokens::Issued { response, .. } = &outcome.tokens {
         params.push(("id_token_hint".to_owned(), text_of(response, "id_token").to_owned()));

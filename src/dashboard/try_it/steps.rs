@@ -6,6 +6,7 @@ use super::attempts::Attempt;
 use crate::dashboard::blocks::Block;
 use crate::domain::client::Client;
 use crate::domain::pkce::CodeChallenge;
+use crate::domain::shell::quoted as shell;
 use crate::service::clients::ClientView;
 
 /// One attempt, and the credentials of its application.
@@ -19,11 +20,6 @@ pub struct Steps<'a> {
 /// A value in the source code of a program; what has quotes in it is escaped as JSON does, which all of them read.
 pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// A value for a shell.
-pub fn shell(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// What a client authenticates with, or a word in its place where only its hash is known; `None`: a public client.
@@ -348,7 +344,6 @@ mod tests {
         assert!(!texts[2].contains("options.code_challenge"), "{}", texts[2]);
         assert!(texts[3].contains("LoginHint: "), "{}", texts[3]);
         assert!(texts[4].contains("options.setCodeChallengeMethod(\"S256\");"), "{}", texts[4]);
-        assert_eq!(shell("o'neil"), r"'o'\''neil'");
     }
 
     #[test]
