@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 
 use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::FormReader;
@@ -67,7 +68,7 @@ async fn list_page(
             "An API token stands for the organization or one of its members. Your application validates it by API.",
         )
     } else {
-        let rows = found.records.into_iter().map(|info| row(&context.path(&here), info));
+        let rows = found.records.into_iter().map(|info| row(context, &context.path(&here), info));
         let columns = &["Token", "For", "Description", "Created", "Expires", "Action"];
         Block::Table(Table { columns, rows: rows.collect() })
     };
@@ -102,15 +103,18 @@ async fn new_page(
             .hint("Such as 2030-01-31T12:00:00Z. Leave empty for never."),
     ];
     let form = Form::post("New token", context.path(&here), fields, "Create");
+    let body = json!({ "organization_id": organization_id, "description": "Reports" });
+    let form = form.curl(context, "POST", "/api/tokens", &body);
     let problem = form_state.rest(NAMES);
     organizations::form_page_of(context, request, organization_id, ("API tokens", &here), form, problem).await
 }
 
-fn row(path: &str, info: ApiTokenInfo) -> Row {
+fn row(context: &Context, path: &str, info: ApiTokenInfo) -> Row {
     let token = info.token;
     let invalidate = format!("{path}/{}/invalidate", token.id);
+    let form = Form::dangerous("Invalidate", invalidate, "The token is invalid for good.");
     Row {
-        action: Some(Form::dangerous("Invalidate", invalidate, "The token is invalid for good.")),
+        action: Some(form.curl(context, "POST", "/api/tokens:invalidate", &json!({ "token": token.id }))),
         cells: vec![
             Cell::text(format!("{} (…{})", token.id, token.suffix)),
             Cell::text(info.email.unwrap_or_else(|| "The organization".to_owned())),

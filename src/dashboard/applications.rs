@@ -93,7 +93,7 @@ fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) ->
     let form = Form::post("New application", context.path(HERE), fields, "Create");
     let body =
         json!({ "name": "Shop", "type": "web", "redirect_uris": ["https://shop.example.com/callback"] });
-    let form = form.curl(context, "POST", "/_emulator/v1/clients", &body);
+    let form = form.curl(context, "POST", "/clients", &body);
     let mut page = form_page(context, request, HERE, ("Applications", HERE), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -201,18 +201,20 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, form_st
             .check(FORM, "instant_sign_in", "Instant sign-in", client.instant_sign_in)
             .hint("The control API may sign users in without an email."),
     ];
+    let form = Form::post("Settings", path.clone(), fields, "Save");
+    let saved = patch(&form.submitted());
+    let form = form.curl(context, "PATCH", &format!("/clients/{}", client.client_id), &saved);
+    let delete = Form::dangerous(
+        "Delete this application",
+        format!("{path}/delete"),
+        "This deletes its secrets and redirect URIs. Its tokens are refused.",
+    );
+    let delete = delete.curl(context, "DELETE", &format!("/api/clients/{}", client.client_id), &Value::Null);
     page.problem = form_state.rest(NAMES);
     page.sections = vec![
         Section::new("Credentials", vec![Block::Facts(facts)]),
-        Section::new("Settings", vec![Block::Form(Form::post("Settings", path.clone(), fields, "Save"))]),
-        Section::new(
-            "Delete",
-            vec![Block::Form(Form::dangerous(
-                "Delete this application",
-                format!("{path}/delete"),
-                "This deletes its secrets and redirect URIs. Its tokens are refused.",
-            ))],
-        ),
+        Section::new("Settings", vec![Block::Form(form)]),
+        Section::new("Delete", vec![Block::Form(delete)]),
     ];
     page
 }

@@ -239,21 +239,30 @@ impl Form {
         Self { is_get: true, ..Self::post(name, action, fields, submit) }
     }
 
-    /// Shows the same call of the control API as a command.
+    /// What a browser sends when nothing is changed in it.
+    pub fn submitted(&self) -> Parameters {
+        let sent = self.fields.iter().filter_map(|field| match field.kind {
+            Kind::Check { is_on } => is_on.then(|| (field.name.to_owned(), "on".to_owned())),
+            _ => Some((field.name.to_owned(), field.value.clone())),
+        });
+        Parameters::new(sent.collect())
+    }
+
+    /// Shows a call of the control API that does the same, as a command; called again, the calls that it takes. `path` is
+    /// below `/_emulator/v1`, where Scalekit's API is at `/api`. `body`: null for none.
     pub fn curl(mut self, context: &Context, method: &str, path: &str, body: &Value) -> Self {
-        let url = context.public_url.join(path);
+        let url = quoted(&context.public_url.join(&format!("/_emulator/v1{path}")));
         let token = match context.runtime.server.control {
             Access::Token(_) => " \\\n  -H \"authorization: Bearer $VESTIBULE_CONTROL__TOKEN\"",
             Access::Open | Access::Off => "",
         };
-        self.curl = Some(if body.is_null() {
-            format!("curl -X {method} '{url}'{token}")
+        let command = if body.is_null() {
+            format!("curl -X {method} {url}{token}")
         } else {
             let body = quoted(&body.to_string());
-            format!(
-                "curl -X {method} '{url}'{token} \\\n  -H 'content-type: application/json' \\\n  -d {body}"
-            )
-        });
+            format!("curl -X {method} {url}{token} \\\n  -H 'content-type: application/json' \\\n  -d {body}")
+        };
+        self.curl = Some(self.curl.map(|before| before + "\n" + &command).unwrap_or(command));
         self
     }
 

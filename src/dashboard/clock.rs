@@ -15,7 +15,7 @@ use crate::service::changes::ControlError;
 use crate::service::clock;
 
 /// The same by the control API.
-const API: &str = "/_emulator/v1/clock";
+const API: &str = "/clock";
 
 const FORM: &str = "set";
 

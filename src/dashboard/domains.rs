@@ -1,6 +1,7 @@
 //! Email domains of an organization.
 
 use actix_web::{HttpRequest, web};
+use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Form, FormState, Page, Row, Table};
 use super::form_reader::FormReader;
@@ -71,7 +72,7 @@ async fn list_page(
         listing
             .empty("No domains yet", "Add a domain to say whose email addresses belong to the organization.")
     } else {
-        let rows = found.into_iter().map(|domain| row(&context.path(&path), domain));
+        let rows = found.into_iter().map(|domain| row(context, &context.path(&path), domain));
         Block::Table(Table { columns: &["Domain", "Type", "ID", "Added", "Action"], rows: rows.collect() })
     };
     let titles = ("Domains", "domains");
@@ -98,20 +99,24 @@ async fn new_page(
         form_state.text(FORM, "domain", "Domain", "").hint("Such as acme.com."),
         form_state.choice(FORM, "domain_type", "Type", DomainType::default().as_str(), &TYPES),
     ];
+    let api = format!("/api/organizations/{organization_id}/domains");
     let form = Form::post("New domain", context.path(&path), fields, "Add");
+    let form = form.curl(context, "POST", &api, &json!({ "domain": "acme.com" }));
     let problem = form_state.rest(&["domain", "domain_type"]);
     organizations::form_page_of(context, request, organization_id, ("Domains", &path), form, problem).await
 }
 
-fn row(path: &str, domain: OrganizationDomain) -> Row {
+fn row(context: &Context, path: &str, domain: OrganizationDomain) -> Row {
     let domain_type = match domain.domain_type {
         DomainType::OrganizationDomain => "Organization domain",
         DomainType::AllowedEmailDomain => "Allowed email domain",
     };
     let delete = format!("{path}/{}/delete", domain.id);
     let asks = "Members stay members. Nobody joins by this domain any more.";
+    let api = format!("/api/organizations/{}/domains/{}", domain.organization_id, domain.id);
+    let form = Form::dangerous("Delete", delete, asks).curl(context, "DELETE", &api, &Value::Null);
     Row {
-        action: Some(Form::dangerous("Delete", delete, asks)),
+        action: Some(form),
         cells: vec![
             Cell::text(domain.name.as_str()),
             Cell::text(domain_type),

@@ -83,7 +83,14 @@ pub async fn list(request: HttpRequest, DashboardContext(context): DashboardCont
                     Cell::text(when(&fault.rule)),
                     Cell::text(format!("{} of {}", fault.fired, fault.matched)),
                 ],
-                action: Some(Form::post("Delete", format!("{path}/{}/delete", fault.id), vec![], "Delete")),
+                action: Some(
+                    Form::post("Delete", format!("{path}/{}/delete", fault.id), vec![], "Delete").curl(
+                        context,
+                        "DELETE",
+                        &format!("/faults/{}", fault.id),
+                        &Value::Null,
+                    ),
+                ),
             }
         });
         Block::Table(Table {
@@ -125,7 +132,7 @@ fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) ->
     ];
     let body = json!({ "match": { "path": "/oauth/token" }, "count": 1, "effect": { "kind": "status", "status": 503 } });
     let form = Form::post("New rule", context.path(HERE), fields, "Create");
-    let form = form.curl(context, "POST", "/_emulator/v1/faults", &body);
+    let form = form.curl(context, "POST", "/faults", &body);
     let mut page = form_page(context, request, HERE, ("Faults", HERE), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -146,6 +153,7 @@ fn built_in_section(context: &Context) -> Section {
     let name = if is_on { "Turn off" } else { "Turn on" };
     let fields = vec![hidden("addresses", if is_on { "off" } else { "on" })];
     let form = Form::post(name, context.path("/dashboard/faults/addresses"), fields, name);
+    let form = form.curl(context, "PATCH", "/settings", &json!({ "fault_addresses": !is_on }));
     let text = "Sign in with an address such as ada+vb-expired@example.com to see what happens then.";
     Section::new(
         "Built-in addresses",

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
 use super::{
@@ -95,6 +95,9 @@ pub async fn new(request: HttpRequest, DashboardContext(context): DashboardConte
 
 fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let form = Form::post("New interceptor", context.path(PATH), fields(form_state, None), "Create");
+    let body =
+        json!({ "trigger_point": "PRE_SESSION_CREATION", "url": "http://localhost:3000/interceptors" });
+    let form = form.curl(context, "POST", "/interceptors", &body);
     let mut page = form_page(context, request, PATH, ("Interceptors", PATH), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -196,14 +199,28 @@ async fn one_page(
         Fact::text("Older secrets that are still valid", shown.old_secrets.to_string()),
     ];
     let path = path_of(context, id, "");
+    let api = format!("/interceptors/{id}");
     let test = Form::post("Test", path_of(context, id, "/test"), vec![], "Send a sample");
+    let test = test.curl(context, "POST", &format!("{api}/test"), &json!({}));
     let rotate = Form::post("Rotate the secret", path_of(context, id, "/rotate-secret"), vec![], "Rotate");
+    let rotate = rotate.curl(context, "POST", &format!("{api}/rotate-secret"), &Value::Null);
     let delete = Form::dangerous(
         "Delete",
         path_of(context, id, "/delete"),
         "Nobody is asked any more. Its calls stay in the log.",
     );
+    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
     let save = Form::post("Change", path, fields(form_state, Some(&shown)), "Save");
+    let saved = json!({
+        "display_name": shown.display_name,
+        "description": shown.description,
+        "trigger_point": shown.trigger_point,
+        "url": shown.url,
+        "timeout_ms": shown.timeout_ms,
+        "failure_policy": shown.failure_policy,
+        "enabled": shown.enabled,
+    });
+    let save = save.curl(context, "PATCH", &api, &saved);
     page.problem = form_state.rest(NAMES);
     page.sections = answer;
     page.sections.extend([

@@ -1,6 +1,7 @@
 //! Members of organizations: their roles, and the state of their invitations.
 
 use actix_web::{HttpRequest, web};
+use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::{FormReader, shown_texts};
@@ -170,7 +171,9 @@ async fn new_page(
         form_state.text(MEMBER, "family_name", "Family name", ""),
     ];
     fields.extend(new_fields(form_state, MEMBER));
+    let api = format!("/api/organizations/{organization_id}/users?send_invitation_email=true");
     let form = Form::post("New member", context.path(&list), fields, "Add");
+    let form = form.curl(context, "POST", &api, &json!({ "email": "jane@example.com", "membership": {} }));
     let (list, problem) = (("Members", list.as_str()), form_state.rest(NAMES));
     let page = organizations::form_page_of(context, request, organization_id, list, form, problem);
     let mut page = page.await?;
@@ -250,7 +253,13 @@ async fn member_page(
     let path = context.path(&path(organization_id, user_id));
     let metadata = form_state.long(METADATA, "metadata", "Metadata", shown_texts(&membership.metadata.0));
     let metadata = metadata.hint("JSON: texts by name. Your application keeps them with the membership.");
-    let metadata = Form::post("Metadata", format!("{path}/metadata"), vec![metadata], "Save metadata");
+    let api = format!("organizations/{organization_id}/users/{user_id}");
+    let metadata = Form::post("Metadata", format!("{path}/metadata"), vec![metadata], "Save metadata").curl(
+        context,
+        "PATCH",
+        &format!("/api/memberships/{api}"),
+        &json!({ "metadata": membership.metadata.0 }),
+    );
     let mut page = page(context, request, organizations::HERE, user.email.as_str());
     page.lead = Some(format!("As a member of {}.", membership.organization_name));
     page.problem = form_state.rest(NAMES);
@@ -264,13 +273,16 @@ async fn member_page(
     if membership.pending_invitation().is_some() {
         let resend =
             Form::post("Resend the invitation", format!("{path}/resend"), vec![], "Resend the invitation");
+        let resend = resend.curl(context, "PATCH", &format!("/api/invites/{api}/resend"), &json!({}));
         page.sections.push(Section::new("Invitation", vec![Block::Form(resend)]));
     }
+    let remove = remove_form(&membership, &path);
+    let remove = remove.curl(context, "DELETE", &format!("/api/memberships/{api}"), &Value::Null);
     page.sections.extend([
         Section::new("Roles", roles),
         Section::new("Permissions", vec![Block::Text(names)]),
         Section::new("Metadata", vec![Block::Form(metadata)]),
-        Section::new("Remove", vec![Block::Form(remove_form(&membership, &path))]),
+        Section::new("Remove", vec![Block::Form(remove)]),
     ]);
     Ok(page)
 }
@@ -325,9 +337,17 @@ async fn role_blocks(
     let organization_id = &membership.organization_id;
     let catalog = roles::list(context, Some(organization_id)).await?;
     let path = context.path(&format!("{}/roles", path(organization_id, &user.id)));
+    let api = format!("/api/organizations/{organization_id}/users/{}/roles", user.id);
     let rows = membership.roles.iter().map(|role| Row {
         cells: vec![Cell::text(&role.display_name), Cell::text(&role.name)],
-        action: Some(Form::post("Take away", format!("{path}/{}/remove", role.name), vec![], "Take away")),
+        action: Some(
+            Form::post("Take away", format!("{path}/{}/remove", role.name), vec![], "Take away").curl(
+                context,
+                "DELETE",
+                &format!("{api}/{}", role.name),
+                &Value::Null,
+            ),
+        ),
     });
     let rows: Vec<Row> = rows.collect();
     let mut blocks = vec![if rows.is_empty() {
@@ -339,8 +359,10 @@ async fn role_blocks(
     let choices = catalog.roles().iter().filter(|role| !is_held(&role.id));
     let choices: Vec<_> = choices.map(|role| (role.name.clone(), role.display_name.clone())).collect();
     if !choices.is_empty() {
+        let body = json!({ "roles": [{ "role_name": choices[0].0 }] });
         let field = form_state.choice_of(ROLE, "role_name", "Role", "", choices);
-        blocks.push(Block::Form(Form::post("Give a role", path, vec![field], "Give")));
+        let form = Form::post("Give a role", path, vec![field], "Give");
+        blocks.push(Block::Form(form.curl(context, "POST", &api, &body)));
     }
     Ok(blocks)
 }

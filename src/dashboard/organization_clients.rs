@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::{FormReader, shown_texts};
@@ -110,6 +111,8 @@ async fn new_page(
 ) -> Result<Page, actix_web::Error> {
     let here = list_path(organization_id);
     let form = Form::post("New client", context.path(&here), client_fields(form_state, None), "Create");
+    let api = format!("/api/organizations/{organization_id}/clients");
+    let form = form.curl(context, "POST", &api, &json!({ "name": "Reports", "scopes": ["read:reports"] }));
     let problem = form_state.rest(NAMES);
     organizations::form_page_of(context, request, organization_id, ("M2M clients", &here), form, problem)
         .await
@@ -234,26 +237,44 @@ async fn client_page(
         ("All M2M clients".to_owned(), context.path(&list_path(&ids.0))),
         ("Organization".to_owned(), context.path(&organizations::path(&ids.0))),
     ];
+    let api = format!("/api/organizations/{}/clients/{}", ids.0, client.id);
     let form = Form::post("Client", here.clone(), client_fields(form_state, Some(&client)), "Save");
+    let form = form.curl(context, "PATCH", &api, &shown(&client));
     let add = Form::post("Add a secret", format!("{here}/secrets"), vec![], "Add a secret");
+    let add = add.curl(context, "POST", &format!("{api}/secrets"), &json!({}));
     let delete = Form::dangerous(
         "Delete this client",
         format!("{here}/delete"),
         "It gets no more tokens. Those that it has stay valid for their time.",
     );
+    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
     page.sections = vec![
         Section::new("", vec![Block::Facts(facts), Block::Links(links)]),
-        Section::new("Secrets", vec![secret_table(&client, &here), Block::Form(add)]),
+        Section::new("Secrets", vec![secret_table(context, &client, (&here, &api)), Block::Form(add)]),
         Section::new("Client", vec![Block::Form(form)]),
         Section::new("Delete", vec![Block::Form(delete)]),
     ];
     Ok(page)
 }
 
-fn secret_table(client: &OrganizationClient, here: &str) -> Block {
+/// An organization's client in the words of the API that changes it.
+fn shown(client: &OrganizationClient) -> Value {
+    let claims = client.custom_claims.iter().map(|claim| json!({ "key": claim.key, "value": claim.value }));
+    json!({
+        "name": client.name,
+        "description": client.description,
+        "scopes": client.scopes,
+        "audience": client.audience,
+        "custom_claims": claims.collect::<Vec<_>>(),
+        "expiry": client.expiry_s,
+    })
+}
+
+fn secret_table(context: &Context, client: &OrganizationClient, (here, api): (&str, &str)) -> Block {
     let delete = |secret: &OrganizationClientSecret| {
         let action = format!("{here}/secrets/{}/delete", secret.id);
-        Form::dangerous("Delete", action, "Whoever uses it gets no more tokens.")
+        let form = Form::dangerous("Delete", action, "Whoever uses it gets no more tokens.");
+        form.curl(context, "DELETE", &format!("{api}/secrets/{}", secret.id), &Value::Null)
     };
     let rows = client.secrets.iter().map(|secret| Row {
         action: Some(delete(secret)),

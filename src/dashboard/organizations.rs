@@ -1,7 +1,7 @@
 //! Organizations, with their settings. What belongs to one has pages of its own: members, roles, domains, clients, tokens.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::{FormReader, shown_texts};
@@ -178,7 +178,7 @@ fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) ->
     ));
     let form = Form::post("New organization", context.path(HERE), fields, "Create");
     let body = json!({ "display_name": "Acme", "external_id": "acme-1" });
-    let form = form.curl(context, "POST", "/_emulator/v1/api/organizations", &body);
+    let form = form.curl(context, "POST", "/api/organizations", &body);
     let mut page = form_page(context, request, HERE, ("Organizations", HERE), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -271,26 +271,41 @@ async fn organization_page(
         Fact::time("Changed", organization.updated_at_ms),
     ];
     let fields = organization_fields(form_state, Some(&organization));
+    let api = format!("/api/organizations/{id}");
     let form = Form::post("Organization", path.clone(), fields, "Save");
+    let form = form.curl(context, "PATCH", &api, &shown(&organization));
     let delete = Form::dangerous(
         "Delete this organization",
         format!("{path}/delete"),
         "Its members are kept. Sessions in it end.",
     );
+    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
     page.sections = vec![
         Section::new("", vec![tabs(context, &organization, ""), Block::Facts(facts)]),
         Section::new("Organization", vec![Block::Form(form)]),
         Section::new(
             "Session policy",
-            vec![Block::Form(session_policy_form(form_state, &organization, &path))],
+            vec![Block::Form(session_policy_form(context, form_state, &organization))],
         ),
-        Section::new("Settings", vec![Block::Form(settings_form(form_state, &organization, &path))]),
+        Section::new("Settings", vec![Block::Form(settings_form(context, form_state, &organization))]),
         Section::new("Delete", vec![Block::Form(delete)]),
     ];
     Ok(page)
 }
 
-fn session_policy_form(form_state: &FormState, organization: &Organization, path: &str) -> Form {
+/// An organization in the words of the API that changes it.
+fn shown(organization: &Organization) -> Value {
+    json!({
+        "display_name": organization.display_name,
+        "external_id": organization.external_id,
+        "slug": organization.slug,
+        "logo_url": organization.logo_url,
+        "metadata": organization.metadata.0,
+    })
+}
+
+fn session_policy_form(context: &Context, form_state: &FormState, organization: &Organization) -> Form {
+    let path = context.path(&path(&organization.id));
     let policy = organization.session_policy;
     let minutes = |minutes: Option<i64>| minutes.map(|minutes| minutes.to_string()).unwrap_or_default();
     let source = if policy.is_some() { "CUSTOM" } else { "APPLICATION" };
@@ -313,10 +328,21 @@ fn session_policy_form(form_state: &FormState, organization: &Organization, path
             )
             .hint("A session that is not used ends after it. Leave empty for none."),
     ];
+    let mut body = json!({ "policy_source": source });
+    if let Some(policy) = policy {
+        body["absolute_session_timeout"] = policy.absolute_timeout_min.into();
+        body["absolute_session_timeout_unit"] = "MINUTES".into();
+        body["idle_session_timeout_enabled"] = policy.idle_timeout_min.is_some().into();
+        body["idle_session_timeout"] = policy.idle_timeout_min.into();
+        body["idle_session_timeout_unit"] = "MINUTES".into();
+    }
+    let api = format!("/api/organizations/{}/session-policy", organization.id);
     Form::post("Session policy", format!("{path}/session-policy"), fields, "Save session policy")
+        .curl(context, "PATCH", &api, &body)
 }
 
-fn settings_form(form_state: &FormState, organization: &Organization, path: &str) -> Form {
+fn settings_form(context: &Context, form_state: &FormState, organization: &Organization) -> Form {
+    let path = context.path(&path(&organization.id));
     let most = organization.max_allowed_users.map(|most| most.to_string()).unwrap_or_default();
     let mut fields =
         vec![form_state.number(SETTINGS, "max_allowed_users", "Most users", most).hint("0 is no limit.")];
@@ -324,7 +350,15 @@ fn settings_form(form_state: &FormState, organization: &Organization, path: &str
         let is_enabled = organization.features.is_enabled(feature);
         form_state.check(SETTINGS, feature.as_str(), feature_label(feature), is_enabled)
     }));
+    let api = format!("/api/organizations/{}/settings", organization.id);
+    let features = Feature::ALL.map(
+        |feature| json!({ "name": feature.as_str(), "enabled": organization.features.is_enabled(feature) }),
+    );
+    let most =
+        json!({ "settings": { "max_allowed_users": organization.max_allowed_users.unwrap_or_default() } });
     Form::post("Settings", format!("{path}/settings"), fields, "Save settings")
+        .curl(context, "PATCH", &api, &json!({ "features": features }))
+        .curl(context, "PATCH", &format!("{api}/usermanagement"), &most)
 }
 
 fn feature_label(feature: Feature) -> &'static str {

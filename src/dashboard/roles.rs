@@ -2,13 +2,14 @@
 
 use actix_web::{HttpRequest, web};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::FormReader;
 use super::listing::Listing;
 use super::{
-    DashboardContext, PageResult, Posted, endpoint, error_page, form_page, form_params, organizations, page,
-    redirect_with_flash, redisplay, show_refused,
+    DashboardContext, PageResult, Posted, endpoint, error_page, form_page, form_params, one, organizations,
+    page, redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::permission::bad_description;
@@ -64,6 +65,11 @@ impl RolePath {
     /// Where the page of the role is.
     fn role(&self) -> String {
         format!("{}/{}", self.list(), self.name)
+    }
+
+    /// Where Scalekit's API has the list.
+    fn api(&self) -> String {
+        self.owner().map_or("/api/roles".to_owned(), |id| format!("/api/organizations/{id}/roles"))
     }
 
     /// The entry of the navigation.
@@ -161,6 +167,8 @@ async fn new_page(
         vec![form_state.text(ROLE, "name", "Name", "").hint("In tokens, such as project_manager.")];
     fields.extend(role_fields(form_state, &catalog, None));
     let form = Form::post("New role", context.path(&path.list()), fields, "Create");
+    let body = json!({ "name": "editor", "display_name": "Editor", "permissions": [] });
+    let form = form.curl(context, "POST", &path.api(), &body);
     let mut page = form_page(context, request, path.current(), ("Roles", &path.list()), form);
     page.problem = form_state.rest(NAMES);
     Ok(page)
@@ -214,7 +222,13 @@ fn defaults_form(context: &Context, form_state: &FormState, path: &RolePath, cat
         None => context.path("/dashboard/default-roles"),
         Some(id) => context.path(&format!("{}/default-roles", organizations::path(id))),
     };
-    Form::post("Defaults", action, fields, "Save defaults")
+    let form = Form::post("Defaults", action, fields, "Save defaults");
+    let submitted = form.submitted();
+    let mut body = json!({ "default_member_role": one(&submitted, "member") });
+    if path.owner().is_none() {
+        body["default_creator_role"] = one(&submitted, "creator").into();
+    }
+    form.curl(context, "PATCH", &format!("{}:set_defaults", path.api()), &body)
 }
 
 /// What can be changed about a role.
@@ -352,7 +366,17 @@ async fn role_page(
     ];
     let here = context.path(&path.role());
     let links = vec![("All roles".to_owned(), context.path(&path.list()))];
+    let api = format!("{}/{}", path.api(), role.name);
     let form = Form::post("Role", here.clone(), role_fields(form_state, &catalog, Some(&role)), "Save");
+    let mut saved = json!({
+        "display_name": role.display_name,
+        "description": role.description,
+        "permissions": role.permissions.iter().map(|permission| &permission.name).collect::<Vec<_>>(),
+    });
+    if let Some(base) = catalog.base(&role) {
+        saved["extends"] = base.name.as_str().into();
+    }
+    let form = form.curl(context, "PUT", &api, &saved);
     let mut heirs = choices(catalog.roles().iter().filter(|other| other.id != role.id));
     heirs.insert(0, (String::new(), "No role: delete it only if nobody has it".to_owned()));
     let heir = form_state.choice_of(DELETE, "reassign_role_name", "Its members get", "", heirs);
@@ -360,6 +384,7 @@ async fn role_page(
         asks: Some("A default role, and one that others extend, cannot be deleted like this.".to_owned()),
         ..Form::post("Delete this role", format!("{here}/delete"), vec![heir], "Delete this role")
     };
+    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
     page.sections = vec![
         Section::new("", vec![Block::Facts(facts), Block::Links(links)]),
         Section::new("Role", vec![Block::Form(form)]),

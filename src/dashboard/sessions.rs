@@ -1,6 +1,7 @@
 //! Sessions: on which device, in which applications; and which applications were told of their end.
 
 use actix_web::{HttpRequest, web};
+use serde_json::Value;
 
 use super::blocks::{Block, Cell, Fact, Form, Row, Section, Table};
 use super::listing::Listing;
@@ -86,7 +87,10 @@ fn status_cell(context: &Context, record: &SessionRecord) -> Cell {
 fn revoke_form(context: &Context, record: &SessionRecord) -> Option<Form> {
     let action = context.path(&format!("{HERE}/{}/end", record.session.id));
     let asks = "The next sign-in in that browser asks for a code again.";
-    (status_of(context, record) == SessionStatus::Active).then(|| Form::dangerous("Revoke", action, asks))
+    let form = Form::dangerous("Revoke", action, asks);
+    let form =
+        form.curl(context, "POST", &format!("/api/sessions/{}/revoke", record.session.id), &Value::Null);
+    (status_of(context, record) == SessionStatus::Active).then_some(form)
 }
 
 /// The names of the applications that got tokens in a session, the last one first.

@@ -56,6 +56,8 @@ fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) 
             field(form_state, group.name, (&context.environment, configured.as_ref()), setting, label, &[])
         }));
         let form = Form::post(group.name, context.path("/dashboard/settings"), fields, "Save");
+        let saved = patch(&form.submitted(), &context.environment, group.settings.iter().copied());
+        let form = form.curl(context, "PATCH", "/settings", &saved);
         let about = group.about.map(|about| Block::Text(about.to_owned()));
         page.sections.push(Section::new(group.name, about.into_iter().chain([Block::Form(form)]).collect()));
     }

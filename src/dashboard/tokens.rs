@@ -1,7 +1,7 @@
 //! Looking into tokens, and minting them.
 
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table};
 use super::{DashboardContext, PageResult, Posted, form_params, one, page, redisplay, show_refused};
@@ -42,14 +42,15 @@ fn build_page(
             .number(MINT, "access_token_lifetime_s", "Access token lifetime (seconds)", "")
             .hint("Negative for an expired token. Leave empty for the default."),
     ];
+    let decode = Form::post("Decode", path.clone(), decode, "Decode");
+    let decode = decode.curl(context, "POST", "/tokens/decode", &json!({ "token": "eyJ..." }));
+    let mint = Form::post("Mint", path, mint, "Mint");
+    let mint = mint.curl(context, "POST", "/tokens", &json!({ "email": "jane@example.com" }));
     page.problem =
         form_state.rest(&["token", "client_id", "user", "scope", "claims", "access_token_lifetime_s"]);
     page.sections = answer;
-    page.sections.push(Section::new(
-        "Decode",
-        vec![Block::Form(Form::post("Decode", path.clone(), decode, "Decode"))],
-    ));
-    page.sections.push(Section::new("Mint", vec![Block::Form(Form::post("Mint", path, mint, "Mint"))]));
+    page.sections.push(Section::new("Decode", vec![Block::Form(decode)]));
+    page.sections.push(Section::new("Mint", vec![Block::Form(mint)]));
     page
 }
 
