@@ -16,6 +16,7 @@ export async function startApp(provider) {
         redirect_uri: `${url}/callback`,
         scope: 'openid email',
         state: 'state-1',
+        ...Object.fromEntries(searchParams), // such as `login_hint`
       });
       response.writeHead(303, { location: `${provider.url}/oauth/authorize?${query}` }).end();
     } else if (pathname === '/callback') {

@@ -16,7 +16,7 @@ describe('the Playwright fixtures', { concurrency: true }, () => {
       cwd: fileURLToPath(new URL('..', import.meta.url)),
       env,
     });
-    assert.match(stdout, /8 passed/);
+    assert.match(stdout, /9 passed/);
   });
 
   it('attach to a server that runs, which goes on', async () => {

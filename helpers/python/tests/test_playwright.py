@@ -62,6 +62,20 @@ def test_signs_in_on_the_pages(page: Page, vestibule_server: Server, credentials
         assert len(vestibule.call("GET", f"/messages?to={ADA}")["messages"]) == 2
 
 
+@pytest.mark.parametrize("credentials", ["OTP", "LINK"])
+def test_takes_no_email_of_a_sign_in_that_was_left(page: Page, vestibule_server: Server, credentials: str) -> None:
+    settings = {"passwordless": {"type": credentials}}
+    with (
+        vestibule_server.new_environment(instant_sign_in=False, settings=settings) as vestibule,
+        start_app(vestibule) as app_url,
+    ):
+        page.goto(f"{app_url}/login?login_hint={ADA}")
+        page.goto(f"{app_url}/login?login_hint={ADA}")
+        vestibule.sign_in(page, ADA)
+        expect(page.get_by_text(ADA)).to_be_visible()
+        assert [flow["status"] for flow in vestibule.flows(ADA)] == ["SUCCESS", "PENDING"]
+
+
 @pytest.mark.parametrize("instant_sign_in", [True, False])
 def test_enters_the_organization_that_is_named(page: Page, vestibule_server: Server, instant_sign_in: bool) -> None:
     acme, globex = "org_100000000000000001", "org_100000000000000002"

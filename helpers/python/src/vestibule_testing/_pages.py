@@ -20,7 +20,7 @@ LOOK_EVERY_MS = 20
 ADDRESS = "input[name=email]:not([type=hidden])"
 CODE = "input[name=code]"
 # One selector, so that no page that loads meanwhile is seen in part: the code page can be asked for another email, too.
-LINK = f'main:not(:has({CODE})):not(:has({ADDRESS})) form[action$="/resend"]'
+RESEND = f'main:not(:has({CODE})):not(:has({ADDRESS})) form[action$="/resend"]'
 # As the account picker does: at once, where the application allows instant sign-in.
 PICK = """input => {
   const picked = document.createElement('input');
@@ -54,7 +54,7 @@ def sign_in_on_pages(
 ) -> None:
     """Signs in on the sign-in page that `page` shows or is on its way to, until the application has taken over."""
     deadline = time.monotonic() + timeout_s
-    address, code, resend = page.locator(ADDRESS), page.locator(CODE), page.locator(LINK)
+    address, code, resend = page.locator(ADDRESS), page.locator(CODE), page.locator(RESEND)
     choice = page.locator("main button[name=organization_id]").filter(has_text=organization or "").first
 
     def until(**states: Callable[[], bool]) -> str:
