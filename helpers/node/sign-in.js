@@ -6,11 +6,17 @@ import { VestibuleError } from './index.js';
 const TIMEOUT_MS = 30_000;
 const LOOK_EVERY_MS = 20;
 
+const ADDRESS = 'input[name=email]:not([type=hidden])';
+const CODE = 'input[name=code]';
+// One selector, so that no page that loads meanwhile is seen in part: the code page can be asked for another email, too.
+const RESEND = `main:not(:has(${CODE})):not(:has(${ADDRESS})) form[action$="/resend"]`;
+
 /** Signs in on the sign-in page that `page` shows or is on its way to; returns when the application has taken over. */
 export async function signInOnPages(vestibule, page, email, { organization, timeoutMs = TIMEOUT_MS } = {}) {
   const deadline = performance.now() + timeoutMs;
-  const address = page.locator('input[name=email]:not([type=hidden])');
-  const code = page.locator('input[name=code]');
+  const address = page.locator(ADDRESS);
+  const code = page.locator(CODE);
+  const resend = page.locator(RESEND);
   const button = (text) => page.locator('main button[name=organization_id]').filter({ hasText: text }).first();
   const left = () => !/\/login\/[^/]+/.test(new URL(page.url()).pathname);
 
@@ -22,10 +28,12 @@ export async function signInOnPages(vestibule, page, email, { organization, time
       await delay(LOOK_EVERY_MS);
     }
   };
-  const isOn = { address: () => address.isVisible(), code: () => code.isVisible() };
+  const mailed = { code: () => code.isVisible(), link: () => resend.isVisible() };
+  const chooses = async () => organization !== undefined && (await button(organization).isVisible());
 
   const inbox = await vestibule.inbox(email);
-  const first = await until(isOn);
+  const first = await until({ address: () => address.isVisible(), ...mailed });
+  let state = first;
   if (first === 'address') {
     await address.fill(email);
     // As the account picker does: at once, where the application allows instant sign-in. An account that is picked enters
@@ -40,14 +48,8 @@ export async function signInOnPages(vestibule, page, email, { organization, time
       });
     }
     await address.press('Enter');
+    state = await until({ left, chooses, ...mailed });
   }
-  const chooses = async () => organization !== undefined && (await button(organization).isVisible());
-  let state = await until({
-    left,
-    chooses,
-    code: () => code.isVisible(),
-    link: async () => !(await address.isVisible()) && (await page.locator('form[action$="/resend"]').isVisible()),
-  });
   if (state === 'code' || state === 'link') {
     // With a hint the email may have come before the inbox was opened.
     const options = { timeoutMs: Math.max(0, deadline - performance.now()) };

@@ -4,9 +4,10 @@ import { createServer } from 'node:http';
  * A small application with a sign-in, to have something to test. Yours takes its place.
  *
  * @param {{ url: string, clientId: string, clientSecret: string | null }} provider
+ * @param {number} [port] a free one, when left out
  * @returns {Promise<{ url: string, close: () => Promise<void> }>}
  */
-export async function startApp(provider) {
+export async function startApp(provider, port = 0) {
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', url);
     if (pathname === '/login') {
@@ -16,6 +17,7 @@ export async function startApp(provider) {
         redirect_uri: `${url}/callback`,
         scope: 'openid email',
         state: 'state-1',
+        ...Object.fromEntries(searchParams), // such as `login_hint`
       });
       response.writeHead(303, { location: `${provider.url}/oauth/authorize?${query}` }).end();
     } else if (pathname === '/callback') {
@@ -38,9 +40,9 @@ export async function startApp(provider) {
       response.writeHead(200, { 'content-type': 'text/html' }).end('<a href="/login">Sign in</a>');
     }
   });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  const url = `http://localhost:${port}`;
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve(undefined)));
+  const address = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const url = `http://localhost:${address.port}`;
   return {
     url,
     close: () =>

@@ -1,5 +1,5 @@
 // Checked by the compiler alone: what users write has to have types, and mistakes have to be found.
-import { test as base } from '@playwright/test';
+import { defineConfig, test as base } from '@playwright/test';
 import {
   attach,
   startServer,
@@ -10,7 +10,11 @@ import {
   type RecordedRequest,
   type Server,
 } from '@vestibule-idp/testing';
-import { vestibuleFixtures } from '@vestibule-idp/testing/playwright';
+import {
+  vestibuleFixtures,
+  type VestibuleTestFixtures,
+  type VestibuleWorkerFixtures,
+} from '@vestibule-idp/testing/playwright';
 
 export async function use(): Promise<void> {
   await using server: Server = await startServer({ binary: 'vestibule', args: [], env: { RUST_LOG: 'info' } });
@@ -68,6 +72,9 @@ export const test = vestibuleFixtures(base).extend<{ extra: string }>({
     await vestibule.signIn(page, 'ada@example.com', { organization: 'Acme', timeoutMs: 1 });
     await use(vestibuleServer.clientId);
   },
+});
+export default defineConfig<VestibuleTestFixtures, VestibuleWorkerFixtures>({
+  use: { vestibuleServerOptions: { url: 'http://localhost:6870' } },
 });
 test.use({ vestibuleOptions: { instant_sign_in: true }, vestibuleServerOptions: { url: 'http://localhost:6870' } });
 // @ts-expect-error: no such option.

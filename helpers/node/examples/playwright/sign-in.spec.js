@@ -36,6 +36,16 @@ test.describe('by links alone', () => {
     await vestibule.signIn(page, 'ada@example.com');
     await expect(page.getByText('ada@example.com')).toBeVisible();
   });
+
+  test('signs in on the page that a hint leads to', async ({ page, vestibule, app }) => {
+    // The first one is not finished. Its link is not taken for the second one's.
+    await page.goto(`${app.url}/login?login_hint=ada@example.com`);
+    await page.goto(`${app.url}/login?login_hint=ada@example.com`);
+    await vestibule.signIn(page, 'ada@example.com');
+    await expect(page.getByText('ada@example.com')).toBeVisible();
+    const flows = await vestibule.flows('ada@example.com');
+    expect(flows.map(({ status }) => status)).toEqual(['SUCCESS', 'PENDING']);
+  });
 });
 
 test('keeps a signed-in browser for other tests', async ({ page, vestibule, app, browser }) => {

@@ -4,7 +4,8 @@ Start a server or attach to one, make an isolated environment for each test, wai
 reset. What goes to the server or comes from it has the server's own names. Every call may raise `VestibuleError`.
 """
 
-from ._client import Clock, Environment, Faults, Inbox, Message, Settings, SignedIn, VestibuleError
+from ._client import Clock, Environment, Faults, Inbox, Message, Settings, SignedIn
+from ._errors import VestibuleError
 from ._server import Server, attach, start_server
 
 __all__ = [

@@ -13,7 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
+
+from ._errors import VestibuleError
+from ._pages import TIMEOUT_S, SignInPage, sign_in_on_pages
 
 CALL_TIMEOUT_S = 30.0
 MESSAGE_TIMEOUT_S = 10.0
@@ -24,41 +27,6 @@ LONGEST_WAIT_MS = 60_000
 E = TypeVar("E", bound="Environment")
 # Where a method of the same name hides `list`.
 _Records = list[dict[str, Any]]
-
-
-class VestibuleError(Exception):
-    """The server refused, did not answer, or did not start or stop as it should.
-
-    Attributes:
-        status: The HTTP status; 0 where no answer of the server is behind it.
-        code: The server's name for the mistake, for programs, such as `not_found`; None where it gave none.
-        title: What kind of mistake it is, in a few words.
-        detail: What is wrong here.
-        errors: What is wrong with which field, as mappings with `field` and `reason`; often empty.
-        timeline: What happened in the sign-in that was waited for, a line for each step; often empty.
-    """
-
-    def __init__(
-        self,
-        title: str,
-        detail: str,
-        *,
-        status: int = 0,
-        code: str | None = None,
-        errors: Sequence[Mapping[str, str]] = (),
-        timeline: Sequence[str] = (),
-    ) -> None:
-        # The detail of the server often has the fields in it already.
-        missing = [error for error in errors if error["reason"] not in detail]
-        fields = "; ".join(f"{error['field']}: {error['reason']}" for error in missing)
-        text = f"{title}: {detail}" + (f" ({fields})" if fields else "")
-        super().__init__("\n  ".join([text, *timeline]))
-        self.status = status
-        self.code = code
-        self.title = title
-        self.detail = detail
-        self.errors = list(errors)
-        self.timeline = list(timeline)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -448,12 +416,33 @@ class Environment:
         detail = f"no request to {path} came within {timeout_s:g} s; the last ones: {', '.join(seen) or 'none'}"
         raise VestibuleError("No request", detail, status=404, code="not_found")
 
-    def sign_in(self, email: str, authorization_url: str) -> SignedIn:
-        """Goes the whole way of an authorization URL for an address, without email or page.
+    @overload
+    def sign_in(
+        self, page: SignInPage, email: str, *, organization: str | None = None, timeout_s: float = TIMEOUT_S
+    ) -> None: ...
 
-        Refused with 403 when the client does not allow it: environments with `instant_sign_in=False`, and
-        servers whose configuration does not say so.
+    @overload
+    def sign_in(self, email: str, authorization_url: str) -> SignedIn: ...
+
+    def sign_in(self, *args: Any, **named: Any) -> SignedIn | None:
+        """Signs an address in: on the sign-in pages in a browser, or without a page.
+
+        With a page of Playwright's synchronous API, `sign_in(page, email)`: on the sign-in page that it shows or is on
+        its way to, until the application has taken over. At once where the client allows instant sign-in, else by the
+        code or the link of the email. `organization` is the one to enter where the user has to choose, by a part of its
+        name. Raises `VestibuleError` with status 0, with what the page shows and with the sign-in's timeline, when it
+        takes longer than `timeout_s` seconds.
+
+        With an authorization URL, `sign_in(email, authorization_url)`: goes its whole way without email or page.
+        Refused with 403 when the client does not allow it: environments with `instant_sign_in=False`, and servers whose
+        configuration does not say so.
         """
+        if "page" in named or (args and not isinstance(args[0], str)):
+            sign_in_on_pages(self, *args, **named)
+            return None
+        return self._sign_in_at_once(*args, **named)
+
+    def _sign_in_at_once(self, email: str, authorization_url: str) -> SignedIn:
         raw = self._control.call("POST", "/sign-in", {"email": email, "authorization_url": authorization_url})
         return SignedIn(
             callback_url=raw["callback_url"],

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ._client import Control, Environment, VestibuleError
+from ._client import Control, Environment
+from ._errors import VestibuleError
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 40.0
