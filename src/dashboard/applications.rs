@@ -202,14 +202,19 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, form_st
             .hint("The control API may sign users in without an email."),
     ];
     let form = Form::post("Settings", path.clone(), fields, "Save");
-    let saved = patch(&form.submitted());
-    let form = form.curl(context, "PATCH", &format!("/clients/{}", client.client_id), &saved);
+    let api = format!("/api/clients/{}", client.client_id);
+    let form = form.curl(context, "PATCH", &api, &shown(client)).curl(
+        context,
+        "PATCH",
+        &format!("/clients/{}", client.client_id),
+        &json!({ "instant_sign_in": client.instant_sign_in }),
+    );
     let delete = Form::dangerous(
         "Delete this application",
         format!("{path}/delete"),
         "This deletes its secrets and redirect URIs. Its tokens are refused.",
     );
-    let delete = delete.curl(context, "DELETE", &format!("/api/clients/{}", client.client_id), &Value::Null);
+    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
     page.problem = form_state.rest(NAMES);
     page.sections = vec![
         Section::new("Credentials", vec![Block::Facts(facts)]),
@@ -217,6 +222,18 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, form_st
         Section::new("Delete", vec![Block::Form(delete)]),
     ];
     page
+}
+
+/// An application in the words of Scalekit's API, which does not know instant sign-in.
+fn shown(client: &ClientView) -> Value {
+    json!({
+        "name": client.name,
+        "post_login_uris": client.redirect_uris,
+        "post_logout_redirect_uris": client.post_logout_redirect_uris,
+        "initiate_login_uri": client.initiate_login_uri,
+        "back_channel_logout_uris": client.backchannel_logout_uri.iter().collect::<Vec<_>>(),
+        "enforce_pkce": client.enforce_pkce,
+    })
 }
 
 fn patch(params: &Parameters) -> Value {

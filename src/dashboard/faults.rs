@@ -153,7 +153,7 @@ fn built_in_section(context: &Context) -> Section {
     let name = if is_on { "Turn off" } else { "Turn on" };
     let fields = vec![hidden("addresses", if is_on { "off" } else { "on" })];
     let form = Form::post(name, context.path("/dashboard/faults/addresses"), fields, name);
-    let form = form.curl(context, "PATCH", "/settings", &json!({ "fault_addresses": !is_on }));
+    let form = form.curl(context, "PATCH", "/settings", &json!({ "faults": { "addresses": !is_on } }));
     let text = "Sign in with an address such as ada+vb-expired@example.com to see what happens then.";
     Section::new(
         "Built-in addresses",

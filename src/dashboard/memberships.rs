@@ -359,7 +359,7 @@ async fn role_blocks(
     let choices = catalog.roles().iter().filter(|role| !is_held(&role.id));
     let choices: Vec<_> = choices.map(|role| (role.name.clone(), role.display_name.clone())).collect();
     if !choices.is_empty() {
-        let body = json!({ "roles": [{ "role_name": choices[0].0 }] });
+        let body = json!([{ "role_name": choices[0].0 }]);
         let field = form_state.choice_of(ROLE, "role_name", "Role", "", choices);
         let form = Form::post("Give a role", path, vec![field], "Give");
         blocks.push(Block::Form(form.curl(context, "POST", &api, &body)));

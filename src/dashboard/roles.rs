@@ -8,8 +8,8 @@ use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Sectio
 use super::form_reader::FormReader;
 use super::listing::Listing;
 use super::{
-    DashboardContext, PageResult, Posted, endpoint, error_page, form_page, form_params, one, organizations,
-    page, redirect_with_flash, redisplay, show_refused,
+    DashboardContext, PageResult, Posted, endpoint, error_page, form_page, form_params, organizations, page,
+    redirect_with_flash, redisplay, show_refused,
 };
 use crate::domain::authorization::Parameters;
 use crate::domain::permission::bad_description;
@@ -223,10 +223,9 @@ fn defaults_form(context: &Context, form_state: &FormState, path: &RolePath, cat
         Some(id) => context.path(&format!("{}/default-roles", organizations::path(id))),
     };
     let form = Form::post("Defaults", action, fields, "Save defaults");
-    let submitted = form.submitted();
-    let mut body = json!({ "default_member_role": one(&submitted, "member") });
+    let mut body = json!({ "default_member_role": name(catalog.default_member()) });
     if path.owner().is_none() {
-        body["default_creator_role"] = one(&submitted, "creator").into();
+        body["default_creator_role"] = name(catalog.default_creator()).into();
     }
     form.curl(context, "PATCH", &format!("{}:set_defaults", path.api()), &body)
 }
@@ -370,11 +369,13 @@ async fn role_page(
     let form = Form::post("Role", here.clone(), role_fields(form_state, &catalog, Some(&role)), "Save");
     let mut saved = json!({
         "display_name": role.display_name,
-        "description": role.description,
         "permissions": role.permissions.iter().map(|permission| &permission.name).collect::<Vec<_>>(),
     });
     if let Some(base) = catalog.base(&role) {
         saved["extends"] = base.name.as_str().into();
+    }
+    if !role.description.is_empty() {
+        saved["description"] = role.description.as_str().into();
     }
     let form = form.curl(context, "PUT", &api, &saved);
     let mut heirs = choices(catalog.roles().iter().filter(|other| other.id != role.id));

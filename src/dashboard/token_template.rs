@@ -57,8 +57,12 @@ fn build_page(
     ];
     page.problem = form_state.rest(&["claims", "user", "organization_id"]);
     let path = context.path(PATH);
+    let saved = json!({ "token_template": { "enabled": template.is_enabled, "claims": template.to_json() } });
     let claims = Form::post("Claims", path.clone(), claims, "Save");
+    let claims = claims.curl(context, "PATCH", "/settings", &saved);
     let preview = Form::post("Preview", path, preview, "Preview");
+    let body = json!({ "user": "jane@example.com" });
+    let preview = preview.curl(context, "POST", "/token-template/preview", &body);
     page.sections = answer;
     page.sections.push(Section::new("Claims", vec![Block::Form(claims)]));
     page.sections.push(Section::new("Preview", vec![Block::Form(preview)]));

@@ -1,5 +1,7 @@
 //! Users, with their memberships.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
@@ -118,6 +120,19 @@ fn user_fields(form_state: &FormState, user: Option<&User>) -> Vec<Field> {
     ]
 }
 
+/// What is filled in, in the words of Scalekit's API, which cannot change the address.
+fn shown(user: &User) -> Value {
+    let profile = [
+        ("name", &user.profile.name),
+        ("given_name", &user.profile.given_name),
+        ("family_name", &user.profile.family_name),
+        ("picture", &user.profile.picture),
+        ("locale", &user.profile.locale),
+    ];
+    let profile = profile.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?)));
+    json!({ "external_id": user.external_id, "user_profile": profile.collect::<BTreeMap<_, _>>() })
+}
+
 /// The form in the words of the configuration, without memberships.
 fn patch(params: &Parameters) -> Value {
     let text = |name| match one(params, name) {
@@ -186,9 +201,13 @@ async fn user_page(
     let path = context.path(&path(id));
     page.problem = form_state.rest(NAMES);
     let form = Form::post("User", path.clone(), user_fields(form_state, Some(&user)), "Save");
-    let saved = patch(&form.submitted());
-    let form = form.curl(context, "PATCH", &format!("/users/{id}"), &saved);
     let api = format!("/api/users/{id}");
+    let form = form.curl(context, "PATCH", &api, &shown(&user)).curl(
+        context,
+        "PATCH",
+        &format!("/users/{id}"),
+        &json!({ "email": user.email.as_str() }),
+    );
     let metadata = form_state.long(METADATA, "metadata", "Metadata", shown_texts(&user.metadata.0));
     let metadata = metadata.hint("JSON: texts by name. Your application keeps them with the user.");
     let metadata = Form::post("Metadata", format!("{path}/metadata"), vec![metadata], "Save metadata");

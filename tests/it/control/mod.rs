@@ -3,6 +3,7 @@
 mod clock;
 mod contract;
 mod dashboard;
+mod dashboard_curl;
 mod dashboard_management;
 mod environments;
 mod faults;
