@@ -28,6 +28,8 @@ pub enum TokenError {
     /// More secrets wait to be checked than may.
     Busy(TooManyChecks),
     UnsupportedGrantType(String),
+    /// The client may not use this grant or endpoint.
+    UnauthorizedClient(&'static str),
     Refused(TokenRefusal),
     /// The body could not be read.
     Unreadable(crate::http::params::ParamsError),
@@ -59,7 +61,7 @@ impl TokenError {
             Self::Refused(TokenRefusal::InvalidScope(text)) => {
                 (StatusCode::BAD_REQUEST, "invalid_scope", text.clone())
             }
-            Self::Refused(TokenRefusal::UnauthorizedClient(text)) => {
+            Self::UnauthorizedClient(text) | Self::Refused(TokenRefusal::UnauthorizedClient(text)) => {
                 (StatusCode::BAD_REQUEST, "unauthorized_client", (*text).to_owned())
             }
             Self::Refused(TokenRefusal::AccessDenied(text)) => {
@@ -138,8 +140,9 @@ pub async fn client_of<'c>(
         return Err(TokenError::Busy(why));
     }
     tracing::info!(client_id, reason = %refusal, "client authentication failed");
-    let code = params.one("code").ok().flatten();
-    token::note_refused_client(context, client_id.unwrap_or_default(), code, refusal).await?;
+    let shown = |name| params.one(name).ok().flatten();
+    let grant_id = token::grant_id_of(context, shown("code"), shown("refresh_token")).await?;
+    token::note_refused_client(context, client_id.unwrap_or_default(), grant_id.as_deref(), refusal);
     let text = refusal.description(&context.environment, client_id);
     Err(TokenError::InvalidClient { text, by_basic })
 }
@@ -157,8 +160,7 @@ fn application<'c>(client: &AuthenticatedClient<'c>) -> Result<&'c Client, Token
     match client {
         AuthenticatedClient::Application(client) => Ok(*client),
         AuthenticatedClient::OfOrganization(_) => {
-            let text = "clients of organizations use client_credentials alone";
-            Err(TokenRefusal::UnauthorizedClient(text).into())
+            Err(TokenError::UnauthorizedClient("clients of organizations use client_credentials alone"))
         }
     }
 }
@@ -168,36 +170,62 @@ async fn answer(
     context: &Context,
     params: &Parameters,
 ) -> Result<TokenResponse, TokenError> {
-    let one = |name| params.one(name).map_err(|e| TokenError::InvalidRequest(e.to_string()));
-    let required = |name| {
-        one(name)?.ok_or_else(|| TokenError::InvalidRequest(format!("the parameter {name} is missing")))
-    };
-    let grant_type = required("grant_type")?;
+    let grant_type = required(params, "grant_type")?;
     let client = client_of(request, context, params).await?;
-    match grant_type {
+    let outcome = grant(request, context, params, (grant_type, &client)).await;
+    match &outcome {
+        Ok(_) | Err(TokenError::Refused(_)) => {}
+        // No grant has seen the request.
+        Err(error) => {
+            if let Ok((_, error, text)) = error.parts() {
+                token::note_refused_request(context, &client, grant_type, error, &text);
+            }
+        }
+    }
+    outcome
+}
+
+fn one<'p>(params: &'p Parameters, name: &'static str) -> Result<Option<&'p str>, TokenError> {
+    params.one(name).map_err(|e| TokenError::InvalidRequest(e.to_string()))
+}
+
+fn required<'p>(params: &'p Parameters, name: &'static str) -> Result<&'p str, TokenError> {
+    one(params, name)?.ok_or_else(|| TokenError::InvalidRequest(format!("the parameter {name} is missing")))
+}
+
+async fn grant(
+    request: &HttpRequest,
+    context: &Context,
+    params: &Parameters,
+    (grant_type, client): (&str, &AuthenticatedClient<'_>),
+) -> Result<TokenResponse, TokenError> {
+    let outcome = match grant_type {
         "authorization_code" => {
-            let (code, redirect_uri) = (required("code")?, one("redirect_uri")?);
-            let code_verifier = one("code_verifier")?;
-            Ok(token::exchange_code(context, application(&client)?, code, redirect_uri, code_verifier)
-                .await?)
+            let (code, redirect_uri) = (required(params, "code")?, one(params, "redirect_uri")?);
+            let code_verifier = one(params, "code_verifier")?;
+            token::exchange_code(context, application(client)?, code, redirect_uri, code_verifier).await
         }
         "refresh_token" => {
-            let client = application(&client)?;
-            Ok(token::refresh(context, client, required("refresh_token")?, one("scope")?).await?)
+            let (refresh_token, scope) = (required(params, "refresh_token")?, one(params, "scope")?);
+            token::refresh(context, application(client)?, refresh_token, scope).await
         }
-        "client_credentials" => Ok(match client {
-            AuthenticatedClient::Application(client) => {
-                token::client_credentials(context, client, one("scope")?).await?
+        "client_credentials" => {
+            let scope = one(params, "scope")?;
+            match client {
+                AuthenticatedClient::Application(client) => {
+                    token::client_credentials(context, client, scope).await
+                }
+                AuthenticatedClient::OfOrganization(client) => {
+                    let caller = cookies::caller(request, context);
+                    token::organization_client_credentials(context, client, scope, caller).await
+                }
             }
-            AuthenticatedClient::OfOrganization(client) => {
-                let caller = cookies::caller(request, context);
-                token::organization_client_credentials(context, &client, one("scope")?, caller).await?
-            }
-        }),
+        }
         _ => {
             let text =
                 "grant_type must be authorization_code, refresh_token or client_credentials".to_owned();
-            Err(TokenError::UnsupportedGrantType(text))
+            return Err(TokenError::UnsupportedGrantType(text));
         }
-    }
+    };
+    Ok(outcome?)
 }

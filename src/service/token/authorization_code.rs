@@ -5,14 +5,9 @@ use super::overrides::TokenOverrides;
 use super::{TokenRefusal, TokenResponse, invalid_grant, lifetime_s, note_tokens};
 use crate::crypto::server_secret::Purpose;
 use crate::domain::client::Client;
-use crate::domain::flow::{About, FlowStatus};
 use crate::domain::grant::{CodeRedemption, CodeRefusal, Grant};
 use crate::domain::ids::{IdKind, handle_id};
-use crate::domain::settings::Mode;
-use crate::domain::sign_in_event::SignInEvent;
 use crate::runtime::Context;
-use crate::service::client_auth::ClientRefusal;
-use crate::service::flows;
 use crate::storage::{GrantWithSubject, StoreError};
 
 fn refused_code(refusal: CodeRefusal) -> TokenRefusal {
@@ -31,45 +26,17 @@ pub async fn exchange_code(
     let grant_id = found.as_ref().map(|found| found.grant.id.clone());
     let shown = CodeRedemption { client_id: &client.client_id, redirect_uri, code_verifier };
     let outcome = redeem(context, client, found, code, &shown).await;
-    note_tokens(context, client, grant_id, "authorization_code", &outcome);
+    note_tokens(context, client, grant_id.as_deref(), "authorization_code", &outcome);
     outcome
 }
 
-async fn grant_of_code(context: &Context, code: &str) -> Result<Option<GrantWithSubject>, StoreError> {
+pub(super) async fn grant_of_code(
+    context: &Context,
+    code: &str,
+) -> Result<Option<GrantWithSubject>, StoreError> {
     let Some(id) = handle_id(IdKind::Grant, code) else { return Ok(None) };
     let digest = context.secret().digest(Purpose::AuthorizationCode, code);
     context.store().grant_with_subject_by_code(context.environment_id(), &id, &digest).await
-}
-
-/// Notes why a client was not believed: with the sign-in whose code it brought. Without one it is told in development
-/// only, where nobody fills the log from outside.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn note_refused_client(
-    context: &Context,
-    client_id: &str,
-    code: Option<&str>,
-    refusal: ClientRefusal,
-) -> Result<(), TokenRefusal> {
-    let found = match code {
-        Some(code) => grant_of_code(context, code).await?,
-        None => None,
-    };
-    let event = SignInEvent::ClientRefused {
-        client_id: client_id.to_owned(),
-        error: "invalid_client".to_owned(),
-        error_description: refusal.to_string(),
-    };
-    match found {
-        Some(found) => flows::note(context, &found.grant.id, About::default(), event),
-        None if context.environment.mode == Mode::Development => {
-            let about = About::status(FlowStatus::Failed).client(client_id);
-            flows::note(context, &flows::new_flow_id(context), about, event);
-        }
-        None => {}
-    }
-    Ok(())
 }
 
 async fn redeem(

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::overrides::TokenOverrides;
-use super::{TokenRefusal, TokenResponse, scope_list};
+use super::{TokenRefusal, TokenResponse, note, refused, scope_list};
 use crate::domain::client::Client;
 use crate::domain::clock::UnixMs;
 use crate::domain::ids::IdKind;
@@ -15,8 +15,34 @@ use crate::domain::token::{self, AccessTokenClaims};
 use crate::runtime::Context;
 use crate::service::interception::{Answers, Verdict, error_description, is_asked};
 
+const GRANT_TYPE: &str = "client_credentials";
+
 /// A client's own token (RFC 6749 §4.4). Nothing is stored.
 pub async fn client_credentials(
+    context: &Context,
+    client: &Client,
+    scope: Option<&str>,
+) -> Result<TokenResponse, TokenRefusal> {
+    let outcome = token_of(context, client, scope).await;
+    note_refusal(context, &client.client_id, !client.is_public(), &outcome);
+    outcome
+}
+
+/// Notes why there is no token. One that is given is no sign-in.
+fn note_refusal(
+    context: &Context,
+    client_id: &str,
+    is_believed: bool,
+    outcome: &Result<TokenResponse, TokenRefusal>,
+) {
+    let refusal = outcome.as_ref().err();
+    let event = refusal.and_then(|refusal| refused(client_id.to_owned(), GRANT_TYPE.to_owned(), refusal));
+    if let Some(event) = event {
+        note(context, client_id, is_believed, None, event);
+    }
+}
+
+async fn token_of(
     context: &Context,
     client: &Client,
     scope: Option<&str>,
@@ -34,6 +60,17 @@ pub async fn client_credentials(
 /// The same of a machine client of an organization: of the scopes that are asked for, those that it was granted. Interceptors
 /// may deny it, and change what it says.
 pub async fn organization_client_credentials(
+    context: &Context,
+    client: &OrganizationClient,
+    scope: Option<&str>,
+    caller: Caller,
+) -> Result<TokenResponse, TokenRefusal> {
+    let outcome = organization_token_of(context, client, scope, caller).await;
+    note_refusal(context, &client.id, true, &outcome);
+    outcome
+}
+
+async fn organization_token_of(
     context: &Context,
     client: &OrganizationClient,
     scope: Option<&str>,

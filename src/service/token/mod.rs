@@ -10,7 +10,8 @@ mod template;
 
 use serde::Serialize;
 
-pub use authorization_code::{exchange_code, note_refused_client};
+pub use authorization_code::exchange_code;
+use authorization_code::grant_of_code;
 pub use client_credentials::{client_credentials, organization_client_credentials};
 pub use for_test::issue_for_test;
 pub use overrides::TokenOverrides;
@@ -21,9 +22,11 @@ use super::{Failure, flows};
 use crate::domain::authorization::{AuthorizationRequest, scope_words};
 use crate::domain::client::Client;
 use crate::domain::flow::{About, FlowStatus};
+use crate::domain::settings::Mode;
 use crate::domain::sign_in_event::SignInEvent;
 use crate::domain::token::IdTokenClaims;
 use crate::runtime::Context;
+use crate::service::client_auth::{AuthenticatedClient, ClientRefusal};
 
 /// A successful answer (RFC 6749 §5.1, OpenID Connect Core 1.0 §3.1.3.3).
 #[derive(Serialize, utoipa::ToSchema)]
@@ -85,33 +88,92 @@ pub fn hinted(context: &Context, token: &str) -> Option<IdTokenClaims> {
     context.environment.is_issuer(&claims.iss).then_some(claims)
 }
 
-/// Notes what a client got, or why not.
+/// Notes what a client got, or why not. A sign-in of its own is made of a refusal alone.
 fn note_tokens(
     context: &Context,
     client: &Client,
-    grant_id: Option<String>,
+    grant_id: Option<&str>,
     grant_type: &str,
     outcome: &Result<TokenResponse, TokenRefusal>,
 ) {
     let (client_id, grant_type) = (client.client_id.clone(), grant_type.to_owned());
     let event = match outcome {
         Ok(_) => SignInEvent::TokensIssued { client_id, grant_type },
-        Err(refusal) => match refusal.error() {
-            Some(error) => SignInEvent::TokensRefused {
-                client_id,
-                grant_type,
-                error: error.to_owned(),
-                error_description: refusal.to_string(),
-            },
+        Err(refusal) => match refused(client_id, grant_type, refusal) {
+            Some(event) => event,
             None => return,
         },
     };
+    note(context, &client.client_id, !client.is_public(), grant_id, event);
+}
+
+/// `None`: the failure is ours.
+fn refused(client_id: String, grant_type: String, refusal: &TokenRefusal) -> Option<SignInEvent> {
+    let error = refusal.error()?.to_owned();
+    Some(SignInEvent::TokensRefused { client_id, grant_type, error, error_description: refusal.to_string() })
+}
+
+/// The grant that a code or a refresh token is of. Whoever shows it need not be its client.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn grant_id_of(
+    context: &Context,
+    code: Option<&str>,
+    refresh_token: Option<&str>,
+) -> Result<Option<String>, TokenRefusal> {
+    if let Some(code) = code {
+        return Ok(grant_of_code(context, code).await?.map(|found| found.grant.id));
+    }
+    Ok(refresh_token.and_then(|token| context.secret().open_refresh_token(token)).map(|(id, _)| id))
+}
+
+/// Notes why a client was not believed.
+pub fn note_refused_client(
+    context: &Context,
+    client_id: &str,
+    grant_id: Option<&str>,
+    refusal: ClientRefusal,
+) {
+    let event = SignInEvent::ClientRefused {
+        client_id: client_id.to_owned(),
+        error: "invalid_client".to_owned(),
+        error_description: refusal.to_string(),
+    };
+    note(context, client_id, false, grant_id, event);
+}
+
+/// Notes a request of a client that no grant has seen: a parameter is missing, or the client may not use the grant.
+pub fn note_refused_request(
+    context: &Context,
+    client: &AuthenticatedClient<'_>,
+    grant_type: &str,
+    error: &str,
+    error_description: &str,
+) {
+    let (client_id, is_believed) = match client {
+        AuthenticatedClient::Application(client) => (&client.client_id, !client.is_public()),
+        AuthenticatedClient::OfOrganization(client) => (&client.id, true),
+    };
+    let event = SignInEvent::TokensRefused {
+        client_id: client_id.clone(),
+        grant_type: grant_type.to_owned(),
+        error: error.to_owned(),
+        error_description: error_description.to_owned(),
+    };
+    note(context, client_id, is_believed, None, event);
+}
+
+/// Notes a step of the sign-in that a grant belongs to, or else of a failed one of its own. Of the latter, what anybody can
+/// send without a secret is told in development only, where nobody fills the log from outside.
+fn note(context: &Context, client_id: &str, is_believed: bool, grant_id: Option<&str>, event: SignInEvent) {
     match grant_id {
-        Some(id) => flows::note(context, &id, About::default(), event),
-        None => {
-            let about = About::status(FlowStatus::Failed).client(&client.client_id);
+        Some(id) => flows::note(context, id, About::default(), event),
+        None if is_believed || context.environment.mode == Mode::Development => {
+            let about = About::status(FlowStatus::Failed).client(client_id);
             flows::note(context, &flows::new_flow_id(context), about, event);
         }
+        None => {}
     }
 }
 

@@ -2,6 +2,8 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
+use vestibule::runtime::EnvironmentSelector;
+use vestibule::service::flows::FlowFilter;
 
 use crate::support::{Engine, TestServer};
 
@@ -197,4 +199,94 @@ async fn flows_are_paged_and_bad_filters_named() {
         assert_eq!(server.refused("GET", &format!("/flows?{query}"), Value::Null).await, (400, field.into()));
     }
     assert_eq!(server.refused("GET", "/flows/none", Value::Null).await.0, 404);
+}
+
+/// The newest entry of a client: its status, and why.
+async fn newest_of(server: &TestServer, client_id: &str) -> String {
+    let list = server.do_control("GET", &format!("/flows?client_id={client_id}"), Value::Null).await;
+    format!("{} {}", list["flows"][0]["status"].as_str().unwrap_or("-"), list["flows"][0]["why"])
+}
+
+#[tokio::test]
+async fn every_request_for_tokens_that_is_refused_is_told_with_the_reason() {
+    let server = TestServer::start().await;
+    let acme = server.do_api("POST", "/organizations", json!({ "display_name": "Acme" })).await;
+    let path = format!("/organizations/{}/clients", acme["organization"]["id"].as_str().unwrap());
+    let made = server.do_api("POST", &path, json!({ "name": "Nightly" })).await;
+    let robot = made["client"]["client_id"].as_str().unwrap();
+    let robot = (robot, made["plain_secret"].as_str().unwrap());
+    let application = (crate::support::CLIENT_ID, crate::support::CLIENT_SECRET);
+    for (client, form, told) in [
+        (
+            application,
+            &[("grant_type", "client_credentials"), ("scope", "openid,email")][..],
+            "invalid_scope",
+        ),
+        (application, &[("grant_type", "authorization_code")], "the parameter code is missing"),
+        (
+            application,
+            &[("grant_type", "refresh_token"), ("scope", "a"), ("scope", "b")],
+            "refresh_token is missing",
+        ),
+        (
+            application,
+            &[("grant_type", "client_credentials"), ("scope", "a"), ("scope", "b")],
+            "invalid_request",
+        ),
+        (application, &[("grant_type", "password")], "unsupported_grant_type"),
+        (robot, &[("grant_type", "authorization_code"), ("code", "x")], "client_credentials alone"),
+        (robot, &[("grant_type", "client_credentials"), ("scope", "openid,email")], "invalid_scope"),
+    ] {
+        let with_client = [form, &[("client_id", client.0), ("client_secret", client.1)]].concat();
+        let page = server.post("/oauth/token", &with_client).await;
+        assert_eq!(page.status, 400, "{form:?}: {}", page.body);
+        let why = newest_of(&server, client.0).await;
+        assert!(why.starts_with("FAILED") && why.contains(told), "{form:?}: {why}");
+        server.advance_s(1);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_client_is_told_in_the_sign_in_whose_refresh_token_it_shows() {
+    let server = TestServer::start().await;
+    let tokens = server.person().tokens("jane@example.com").await;
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", tokens["refresh_token"].as_str().unwrap()),
+        ("client_id", crate::support::CLIENT_ID),
+        ("client_secret", "wrong"),
+    ];
+    assert_eq!(server.post("/oauth/token", &form).await.status, 401);
+    let told = texts(&flow(&server, "jane@example.com").await);
+    assert!(told.contains("invalid_client: wrong client_secret"), "{told}");
+}
+
+/// In production a stranger has no secret, and fills no log.
+#[tokio::test]
+async fn in_production_only_a_client_with_its_secret_adds_to_the_log() {
+    let toml = "mode = \"production\"\npublic_urls = [\"https://id.example.com\"]\n\
+                master_key = \"9c1f7a52e0b84d36a1f5\"\n[smtp]\nhost = \"smtp.example.com\"\n\
+                [[clients]]\nclient_id = \"skc_1\"\nclient_secret = \"b7d20c9e4f6a4b1d8e35\"\n\
+                redirect_uris = [\"https://app.example.com/cb\"]\n\
+                [[clients]]\nclient_id = \"spac_1\"\ntype = \"spa\"\nredirect_uris = [\"https://app.example.com/cb\"]\n";
+    let server = TestServer::with(toml).await;
+    let send = async |request: reqwest::RequestBuilder| {
+        let request = request.header("host", "id.example.com").header("x-forwarded-proto", "https");
+        crate::support::person::Page::of(request.send().await.unwrap()).await
+    };
+    let code = ("code", "cod_unknown");
+    for (client, status) in [
+        (&[("client_id", "spac_1"), ("code_verifier", "a".repeat(43).as_str())][..], 400),
+        (&[("client_id", "skc_1"), ("client_secret", "wrong")], 401),
+        (&[("client_id", "skc_1"), ("client_secret", "b7d20c9e4f6a4b1d8e35")], 400),
+    ] {
+        let form = [&[("grant_type", "authorization_code"), code], client].concat();
+        let page = send(server.http().post(format!("{}/oauth/token", server.url)).form(&form)).await;
+        assert_eq!(page.status, status, "{}", page.body);
+    }
+    let context = server.provider.context(EnvironmentSelector::default()).await.unwrap();
+    let filter = FlowFilter { limit: 10, ..FlowFilter::default() };
+    let (found, _) = vestibule::service::flows::list(&context, &filter).await.unwrap();
+    let clients: Vec<_> = found.iter().map(|row| row.client_id.as_deref()).collect();
+    assert_eq!(clients, [Some("skc_1")]);
 }
