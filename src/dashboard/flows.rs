@@ -14,7 +14,7 @@ use crate::http::event_text::{seconds, text_of};
 use crate::http::params;
 use crate::runtime::Context;
 use crate::service::changes::ControlError;
-use crate::service::flows::{FlowFilter, FlowRow};
+use crate::service::flows::{FlowFilter, FlowRow, LoggedStep};
 use crate::service::passwordless::{PasswordlessError, preview_link};
 use crate::service::sessions::Browser;
 use crate::service::{flows, inbox};
@@ -134,6 +134,24 @@ pub async fn show(
     let (row, steps) = found.ok_or_else(unknown)?;
     let title = row.email.clone().unwrap_or_else(|| "Sign-in".to_owned());
     let mut page = page(&context, &request, "/dashboard/flows", &title);
+    let timeline = timeline(&row, steps);
+    let facts = vec![
+        Fact::text("Outcome", outcome_of(row.status)),
+        Fact::text("Why", text_of(&row.last_event)),
+        Fact::time("Started", row.started_at_ms),
+        Fact::text("Took", seconds(row.changed_at_ms - row.started_at_ms)),
+        Fact::text("Application", row.client_id.unwrap_or_default()),
+        Fact::code("ID", row.id),
+    ];
+    page.is_live = true;
+    page.back = Some(("Sign-ins".to_owned(), context.path("/dashboard/flows")));
+    page.sections =
+        vec![Section::new("", vec![Block::Facts(facts)]), Section::new("Timeline", vec![timeline])];
+    Ok(super::show(page))
+}
+
+/// The steps of a sign-in, of which one decided it.
+pub(super) fn timeline(row: &FlowRow, steps: Vec<LoggedStep>) -> Block {
     let moments = steps.into_iter().map(|logged| Moment {
         at: rfc3339(logged.at_ms),
         offset: Some(format!("+{}", seconds(logged.at_ms - row.started_at_ms))),
@@ -147,22 +165,7 @@ pub async fn show(
         text: text_of(&logged.event),
         facts: logged.event.into_parts().1.into_iter().map(|(name, value)| (name, plain(&value))).collect(),
     });
-    let moments: Vec<Moment> = moments.collect();
-    let facts = vec![
-        Fact::text("Outcome", outcome_of(row.status)),
-        Fact::text("Why", text_of(&row.last_event)),
-        Fact::time("Started", row.started_at_ms),
-        Fact::text("Took", seconds(row.changed_at_ms - row.started_at_ms)),
-        Fact::text("Application", row.client_id.unwrap_or_default()),
-        Fact::code("ID", row.id),
-    ];
-    page.is_live = true;
-    page.back = Some(("Sign-ins".to_owned(), context.path("/dashboard/flows")));
-    page.sections = vec![
-        Section::new("", vec![Block::Facts(facts)]),
-        Section::new("Timeline", vec![Block::Timeline(moments)]),
-    ];
-    Ok(super::show(page))
+    Block::Timeline(moments.collect())
 }
 
 fn plain(value: &Value) -> String {

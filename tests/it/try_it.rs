@@ -87,6 +87,7 @@ async fn one_click_leads_to_a_finished_sign_in_with_every_step() {
         "AuthenticateWithCode",
         "refreshAccessToken",
         "/dashboard/flows/",
+        "An email is in the inbox",
         "/userinfo",
     ] {
         assert!(page.body.contains(shown), "{shown} is not on the page");

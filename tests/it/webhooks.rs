@@ -147,10 +147,13 @@ async fn a_failing_endpoint_is_tried_six_times_by_the_environments_clock_and_the
     let given_up = server.deliveries(&webhook, all_are("FAILED", 1)).await;
     assert_eq!((given_up[0]["attempts"].as_i64(), receiver.received().len()), (Some(6), 6));
 
+    let is_said = async || server.get("/dashboard").await.body.contains("1 webhook delivery failed");
+    assert!(is_said().await);
     let replay = format!("/webhooks/{}/replay", id(&webhook));
     assert_eq!(server.do_control("POST", &replay, Value::Null).await, json!({ "replayed": 1 }));
     let delivered = server.deliveries(&webhook, all_are("SUCCESS", 1)).await;
     assert_eq!(delivered[0]["attempts"], 7);
+    assert!(!is_said().await);
     let ids: Vec<String> = receiver.received().iter().map(|r| r.header("webhook-id").to_owned()).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "repeats are recognised by their id: {ids:?}");
     let one = json!({ "event_id": ids[0] });
@@ -170,6 +173,20 @@ async fn waits_are_scaled_by_a_setting() {
     server.make_organization("Acme").await;
     let delivered = server.deliveries(&webhook, all_are("SUCCESS", 1)).await;
     assert_eq!(delivered[0]["attempts"], 4);
+}
+
+#[tokio::test]
+async fn what_failed_is_sent_again_from_the_strip_of_the_dashboard() {
+    let server = TestServer::start().await;
+    server.do_control("PATCH", "/settings", json!({ "delivery": { "retry_percent": 0 } })).await;
+    let receiver = Receiver::start().await;
+    receiver.responds([500; 6].map(Respond::With));
+    let webhook = server.webhook(json!({ "url": receiver.url })).await;
+    server.make_organization("Acme").await;
+    server.deliveries(&webhook, all_are("FAILED", 1)).await;
+    let back = server.post("/dashboard/usual", &[("what", "webhooks"), ("at", "/dashboard/webhooks")]).await;
+    assert_eq!(back.location, Some(format!("{}/dashboard/webhooks?done=queued", server.url)));
+    server.deliveries(&webhook, all_are("SUCCESS", 1)).await;
 }
 
 #[tokio::test]

@@ -434,6 +434,7 @@ async fn result(
     let asked = vec![Block::Facts(facts(&steps.parameters())), steps.authorize()];
     page.sections.push(Section::new("Authorization request", asked));
     page.sections.push(Section::new("Callback", callback_blocks(&outcome)));
+    page.sections.extend(timeline(&request, &context, &outcome).await?);
     let code = one(&callback, "code");
     match &outcome.tokens {
         Tokens::NotRequested => {}
@@ -450,6 +451,17 @@ async fn result(
         }
     }
     Ok(super::show(page))
+}
+
+/// What the server did in the sign-in, if it is in the log still.
+async fn timeline(
+    request: &HttpRequest,
+    context: &Context,
+    outcome: &Outcome,
+) -> Result<Option<Section>, actix_web::Error> {
+    let Some(id) = &outcome.flow_id else { return Ok(None) };
+    let found = flows::show(context, id).await.map_err(|f| error_page(request, f.into()))?;
+    Ok(found.map(|(row, steps)| Section::new("Timeline", vec![super::flows::timeline(&row, steps)])))
 }
 
 fn finished(request: &HttpRequest, context: &Context, attempts: &Attempts) -> Option<(Attempt, Outcome)> {

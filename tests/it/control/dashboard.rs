@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::TestServer;
 use crate::support::person::Page;
+use crate::support::{Engine, TestServer};
 
 /// The text of the element with this id.
 pub(super) fn beside(page: &Page, id: &str) -> String {
@@ -83,9 +84,12 @@ async fn every_page_of_the_navigation_has_one_heading_one_main_button_and_little
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_is_unusual_is_said_on_every_page_and_undone_where_it_is_said() {
-    let server = TestServer::start().await;
+async fn what_is_unusual_is_said_on_every_page_and_undone_where_it_is_said(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(server) = TestServer::on(engine, "").await else { return };
     assert!(all(&server.get("/dashboard/users").await, ".status li", "").is_empty());
     server.do_control("PUT", "/clock", json!({ "advance_s": 7200 })).await;
     let fault = json!({ "match": { "path": "/nowhere" }, "effect": { "kind": "connection_reset" } });
