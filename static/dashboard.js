@@ -38,6 +38,15 @@
     });
   });
 
+  // What was done is said long enough to be read, and never taken from under the pointer.
+  each('.toast', function (toast) {
+    var timer = window.setInterval(function () {
+      if (toast.matches(':hover')) { return; }
+      toast.remove();
+      window.clearInterval(timer);
+    }, 8000);
+  });
+
   // Relative to the server's clock, which a test may have moved.
   var clock = document.querySelector('[data-now]');
   var ahead = clock ? Date.parse(clock.getAttribute('data-now')) - Date.now() : 0;

@@ -270,7 +270,7 @@ Object.assign(pages, {
   'desk-try-denied': desk('/try', async (page) => {
     await page.getByRole('button', { name: 'Try: denied' }).click();
     await proveTrial(page, 'ada+vb-denied@example.com');
-    await page.getByText('access_denied: ').waitFor();
+    await page.getByRole('alert').getByText('access_denied: ').waitFor();
   }),
   'desk-try-headless': desk('/try/headless', async (page) => {
     await page.getByRole('button', { name: 'Send email' }).click();
@@ -351,6 +351,28 @@ for (const length of [6, 8, 10]) {
     await server.stop();
   });
 }
+
+test('what was done is said over the page for a while, and in the page without a script', async () => {
+  const { context, page } = await freshPage(browser);
+  await page.clock.install();
+  await page.goto(`${vestibule.url}/dashboard/users?done=saved`);
+  const toast = page.getByText('Saved. The next request uses it.');
+  await toast.waitFor();
+  assert.equal(await toast.evaluate((element) => getComputedStyle(element).position), 'fixed');
+  await toast.hover();
+  await page.clock.fastForward(9_000);
+  assert.ok(await toast.isVisible(), 'it is not taken from under the pointer');
+  await page.mouse.move(0, 0);
+  await page.clock.fastForward(9_000);
+  await toast.waitFor({ state: 'detached' });
+  await context.close();
+
+  const plain = await freshPage(browser, { javaScriptEnabled: false });
+  await plain.page.goto(`${vestibule.url}/dashboard/users?done=saved`);
+  const line = plain.page.getByText('Saved. The next request uses it.');
+  assert.ok(await line.isVisible());
+  await plain.context.close();
+});
 
 test('a sign-in is tried, refreshed and signed out from an empty browser', async () => {
   const { context, page, faults } = await freshPage(browser);
