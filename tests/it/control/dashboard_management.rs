@@ -33,13 +33,20 @@ fn fact(page: &Page, name: &str) -> String {
     value.select(&code).next().unwrap_or(value).text().collect::<String>().trim().to_owned()
 }
 
-/// The texts of the tables' rows.
+/// The texts of the tables' rows, without what is folded away.
 fn rows(page: &Page) -> Vec<String> {
     let document = scraper::Html::parse_document(&page.body);
-    let (row, cell) =
-        (scraper::Selector::parse("tbody tr").unwrap(), scraper::Selector::parse("td").unwrap());
+    let [row, cell, folded] = ["tbody tr", "td", "details.fold, details.fold *"]
+        .map(|selector| scraper::Selector::parse(selector).unwrap());
+    let text_of = |cell: scraper::ElementRef<'_>| {
+        let texts = cell.descendants().filter_map(|node| {
+            let parent = scraper::ElementRef::wrap(node.parent()?)?;
+            node.value().as_text().filter(|_| !folded.matches(&parent)).map(|text| text.to_string())
+        });
+        texts.collect::<String>()
+    };
     let text = |row: scraper::ElementRef<'_>| {
-        let cells: Vec<String> = row.select(&cell).map(|cell| cell.text().collect::<String>()).collect();
+        let cells: Vec<String> = row.select(&cell).map(text_of).collect();
         cells.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
     };
     document.select(&row).map(text).collect()
