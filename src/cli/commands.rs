@@ -27,7 +27,7 @@ use crate::{server, telemetry};
 /// Runs the command.
 ///
 /// # Errors
-/// What stopped it; its text is for the person at the terminal.
+/// What stopped it; its text is for the user at the terminal.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let outcome = match cli.command {
         None => serve(cli.serve),

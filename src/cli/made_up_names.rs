@@ -66,7 +66,7 @@ const FIRST_WORDS: [&str; 10] =
 const SECOND_WORDS: [&str; 10] =
     ["Logistics", "Labs", "Health", "Foods", "Energy", "Media", "Systems", "Partners", "Robotics", "Finance"];
 
-/// A person who does not exist.
+/// A user who does not exist.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Person {
     pub given_name: &'static str,
@@ -75,7 +75,7 @@ pub(super) struct Person {
     pub mailbox: String,
 }
 
-/// The person of this number.
+/// The user of this number.
 pub(super) fn person(number: usize) -> Person {
     // The family name moves on with every round of given names, so that a pair comes back only after all of them.
     let given_name = GIVEN[number % GIVEN.len()];

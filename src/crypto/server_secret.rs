@@ -1,6 +1,6 @@
 //! The server secret: one key, kept in the database, from which digests and credentials are derived.
 //!
-//! Nothing that a person or client holds is stored: lookups go by HMAC-SHA-256 digests, and codes, link tokens and
+//! Nothing that a user or client holds is stored: lookups go by HMAC-SHA-256 digests, and codes, link tokens and
 //! refresh tokens are recomputed when needed, so that "send the same credentials again" works without keeping them.
 
 use aws_lc_rs::hmac;

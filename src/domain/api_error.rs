@@ -161,7 +161,7 @@ impl ApiErrorCode {
             Self::PermissionDenied => (
                 "PERMISSION_DENIED",
                 G::PermissionDenied,
-                "the token belongs to a person or to a client of an organization, not to a client of the environment",
+                "the token belongs to a user or to a client of an organization, not to a client of the environment",
             ),
             Self::InvalidArgument => (
                 "INVALID_ARGUMENT",

@@ -39,7 +39,7 @@ pub struct AuthRequest<O = Hosted> {
     /// The last wrong code, where repetitions count once.
     pub last_guess: Option<Guess>,
     pub created_at_ms: UnixMs,
-    /// When the person has to start again, whatever happened.
+    /// When the user has to start again, whatever happened.
     pub expires_at_ms: UnixMs,
 }
 
@@ -91,7 +91,7 @@ pub enum Stage {
     AwaitingOrganization(Credentials),
     /// The address was proven; the request is used up.
     Completed(Credentials),
-    /// Too many guesses; the person starts again.
+    /// Too many guesses; the user starts again.
     Dead(Credentials),
 }
 

@@ -169,7 +169,7 @@ impl ErrorCode {
 /// Why a request was refused, and who may be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthorizationRequestError {
-    /// Nobody can be redirected: the person sees a page.
+    /// Nobody can be redirected: the user sees a page.
     Page(PageRefusal),
     /// The client is told through its redirect URI.
     Redirect { redirect_uri: String, state: Option<String>, code: ErrorCode, description: String },

@@ -21,7 +21,7 @@ pub struct Grant {
     pub organization_id: Option<String>,
     /// What an interceptor added to the session: `custom_claims` of its access tokens. Storage copies it.
     pub custom_claims: Map<String, Value>,
-    /// When the person proved the address: `auth_time`.
+    /// When the user proved the address: `auth_time`.
     pub authenticated_at_ms: UnixMs,
     pub code_expires_at_ms: UnixMs,
     pub code_used_at_ms: Option<UnixMs>,

@@ -54,7 +54,7 @@ pub struct VerifyInput {
     pub auth_request_id: Option<String>,
 }
 
-/// What a person received.
+/// What a user received.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
     Code(String),

@@ -12,7 +12,7 @@ pub struct Session {
     pub user_id: String,
     /// The organization that the user is in.
     pub organization_id: Option<String>,
-    /// When the person last proved the address: `auth_time`.
+    /// When the user last proved the address: `auth_time`.
     pub authenticated_at_ms: UnixMs,
     pub last_active_at_ms: UnixMs,
     pub absolute_expires_at_ms: UnixMs,

@@ -80,7 +80,7 @@ pub struct PasswordlessSettings {
 pub enum LoginHintMode {
     /// Email the address at once and ask for the code.
     Send,
-    /// Fill the form and let the person press the button.
+    /// Fill the form and let the user press the button.
     Prefill,
 }
 
@@ -93,7 +93,7 @@ impl LoginHintMode {
     }
 }
 
-/// When logout asks the person first. A hint that belongs to another session always asks (OpenID Connect RP-Initiated
+/// When logout asks the user first. A hint that belongs to another session always asks (OpenID Connect RP-Initiated
 /// Logout 1.0 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogoutConfirm {

@@ -253,7 +253,7 @@ impl LinkRefusal {
 pub enum Verdict {
     /// It went on.
     Ok,
-    /// It was refused, and the person or application may try again.
+    /// It was refused, and the user or application may try again.
     Refused,
     /// That was its end.
     Failed,

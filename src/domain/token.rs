@@ -13,7 +13,7 @@ use super::organization::OrganizationSummary;
 use super::organization_client::OrganizationClient;
 use super::user::UserSummary;
 
-/// Everything the claims of a person's tokens are made of.
+/// Everything the claims of a user's tokens are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     pub user: &'a UserSummary,
@@ -62,7 +62,7 @@ pub struct IdTokenClaims {
     pub xoid: Option<String>,
 }
 
-/// Claims about the person (OpenID Connect Core 1.0 §5.1).
+/// Claims about the user (OpenID Connect Core 1.0 §5.1).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq)]
 pub struct PersonClaims {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,7 +147,7 @@ pub struct AccessTokenClaims {
     pub template_claims: Map<String, Value>,
 }
 
-/// `sub` of a person's tokens in the environment's profile.
+/// `sub` of a user's tokens in the environment's profile.
 pub fn subject_identifier(environment: &Environment, user: &UserSummary) -> String {
     modular_subject(environment, &user.email).unwrap_or_else(|| user.id.clone())
 }
@@ -191,7 +191,7 @@ pub struct AccessTokenRequest<'a> {
     pub now_ms: UnixMs,
 }
 
-/// The access token a person's grant is worth now.
+/// The access token a user's grant is worth now.
 pub fn access_token(request: &AccessTokenRequest<'_>, subject: &Subject<'_>) -> AccessTokenClaims {
     let full_stack = request.environment.tokens.user_management;
     let dated_s = seconds(request.dated_at_ms);

@@ -7,7 +7,7 @@ use super::email::EmailAddress;
 use super::membership::Membership;
 use super::metadata::Metadata;
 
-/// A person known to the environment. One record per address.
+/// A user known to the environment. One record per address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// `usr_…`
@@ -17,7 +17,7 @@ pub struct User {
     pub email: EmailAddress,
     /// When the address was proven first; `None`: never.
     pub email_verified_at_ms: Option<UnixMs>,
-    /// The application's own id of the person: `xuid` in tokens.
+    /// The application's own id of the user: `xuid` in tokens.
     pub external_id: Option<String>,
     pub profile: Profile,
     /// What the application keeps with the user.
@@ -41,7 +41,7 @@ pub struct UserSummary {
     pub family_name: Option<String>,
     pub picture: Option<String>,
     pub locale: Option<String>,
-    /// The application's own id of the person: `xuid` in tokens.
+    /// The application's own id of the user: `xuid` in tokens.
     pub external_id: Option<String>,
     pub created_at_ms: UnixMs,
     pub updated_at_ms: UnixMs,

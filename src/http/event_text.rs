@@ -26,7 +26,7 @@ pub fn text_of(event: &SignInEvent) -> String {
             format!("{redirect_uri} was registered for {client_id} from the page that had refused it.")
         }
         E::PasswordlessRequested { .. } => "The application's server asked for a sign-in.".to_owned(),
-        E::PageShown { page } => format!("The person saw {}.", page_text(*page)),
+        E::PageShown { page } => format!("The user saw {}.", page_text(*page)),
         E::PageRefused {} => {
             "A browser that did not begin this sign-in asked for it, and was refused.".to_owned()
         }

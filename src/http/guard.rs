@@ -108,7 +108,7 @@ fn is_prefetch(request: &HttpRequest) -> bool {
 }
 
 /// Answers what browsers load ahead, on every path, before a handler could change or send anything. The status keeps
-/// browsers from showing this instead of asking again when the person goes there.
+/// browsers from showing this instead of asking again when the user goes there.
 pub async fn no_prefetch<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -137,7 +137,7 @@ pub fn same_origin(request: &HttpRequest, context: &Context) -> Result<(), Probl
     Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not sent from here", text))
 }
 
-/// Refuses what a page of another site made a browser ask for, links that a person follows aside: the resource
+/// Refuses what a page of another site made a browser ask for, links that a user follows aside: the resource
 /// isolation policy of Fetch Metadata.
 pub fn same_origin_or_navigation(request: &HttpRequest, context: &Context) -> Result<(), Problem> {
     let is_navigation = matches!(*request.method(), Method::GET | Method::HEAD)

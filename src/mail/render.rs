@@ -40,7 +40,7 @@ impl MailKind {
 pub struct MailContent<'a> {
     pub kind: MailKind,
     pub to: &'a EmailAddress,
-    /// What the person signs in to. Falls back to the branding's name when empty.
+    /// What the user signs in to. Falls back to the branding's name when empty.
     pub app_name: &'a str,
     pub branding: &'a Branding,
     pub language: Language,
@@ -50,7 +50,7 @@ pub struct MailContent<'a> {
     pub link: Option<&'a str>,
     /// How long code and link live, in seconds. The email names whole minutes, rounded down.
     pub valid_for_s: i64,
-    /// Scalekit's `template_variables`. `app_name` replaces the name above, `user_name` greets the person;
+    /// Scalekit's `template_variables`. `app_name` replaces the name above, `user_name` greets the user;
     /// the others belong to templates of the customer's own and are ignored.
     pub template_variables: &'a [(String, String)],
 }

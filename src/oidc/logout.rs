@@ -50,7 +50,7 @@ pub async fn post(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> 
     repeat_as_get(&request, &context, "/oidc/logout", form)
 }
 
-/// `POST /oidc/logout/confirm`: the person's yes. The GET that follows finds nobody signed in and leads on.
+/// `POST /oidc/logout/confirm`: the user's yes. The GET that follows finds nobody signed in and leads on.
 pub async fn confirm(request: HttpRequest, Ctx(context): Ctx, Form(form): Form) -> HttpResponse {
     if let Err(problem) = guard::same_origin(&request, &context) {
         return problem.page(&request);

@@ -41,7 +41,7 @@ async fn answer(context: &Context, token: Option<&str>) -> HttpResponse {
             challenge(StatusCode::UNAUTHORIZED, Some(("invalid_token", text)))
         }
         Err(AccessRefusal::InsufficientScope) => {
-            let text = "a person's access token with the scope openid is needed";
+            let text = "a user's access token with the scope openid is needed";
             challenge(StatusCode::FORBIDDEN, Some(("insufficient_scope", text)))
         }
         Err(AccessRefusal::Failure(failure)) => Problem::failure(&failure).json(),

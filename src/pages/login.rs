@@ -394,7 +394,7 @@ pub async fn email(
         Ok(()) => see_other(&url_of(&context, &id, "")),
         Err(refusal) => {
             let mut response = refused(&request, &context, &id, &refusal);
-            // The page shows it again; an address of a page is no place for that of a person.
+            // The page shows it again; an address of a page is no place for that of a user.
             if !matches!(refusal, PasswordlessError::NotYours | PasswordlessError::Failure(_)) {
                 let _ = response.add_cookie(&cookies::typed_email_cookie(&context, &id, typed));
             }

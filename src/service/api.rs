@@ -169,7 +169,7 @@ async fn caller_by<'c>(context: &'c Context, token: &str) -> Result<&'c Client, 
         AccessRefusal::Failure(failure) => failure.into(),
     })?;
     if grant.is_some() || claims.sub != claims.client_id {
-        let text = "this access token belongs to a person; the API needs one of client_credentials";
+        let text = "this access token belongs to a user; the API needs one of client_credentials";
         return Err(ApiRefusal::new(ApiErrorCode::PermissionDenied, text));
     }
     if claims.client_id.starts_with(organization_client::ID_PREFIX) {

@@ -26,7 +26,7 @@ use crate::runtime::{Context, current_request};
 /// What the browser does next.
 #[derive(Debug)]
 pub enum Authorized {
-    /// A person has to act: show the pages of this authentication request.
+    /// A user has to act: show the pages of this authentication request.
     ShowPages { auth_request_id: String, new_browser_cookie: Option<String> },
     /// Back to the application, with a code or an error.
     Redirect { location: String },
@@ -110,7 +110,7 @@ pub async fn authorize(
         });
     }
     if request.prompt == Prompt::None {
-        let text = "no live session fits this request, and prompt=none forbids to ask the person";
+        let text = "no live session fits this request, and prompt=none forbids asking the user";
         note_refused(context, params, Some(ErrorCode::LoginRequired), text);
         return Ok(refuse(context, &request, ErrorCode::LoginRequired, text));
     }
@@ -250,7 +250,7 @@ pub(super) async fn start(
 }
 
 /// Starts over with the same application request: "Not you?" and "Start again". The hint is dropped, since it is
-/// what the person wants to change.
+/// what the user wants to change.
 pub async fn restart(
     context: &Context,
     browser: &Browser,

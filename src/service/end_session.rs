@@ -14,7 +14,7 @@ use crate::runtime::Context;
 /// What a logout request comes to.
 #[derive(Debug)]
 pub enum Logout {
-    /// Nothing has changed: the person is asked first.
+    /// Nothing has changed: the user is asked first.
     Confirm {
         /// Who is signed in.
         email: String,
@@ -77,7 +77,7 @@ pub async fn end_session(
     Ok(Logout::SignedOut(after))
 }
 
-/// The person's own word: ends the session that the browser's cookie names.
+/// The user's own word: ends the session that the browser's cookie names.
 pub async fn end_confirmed(context: &Context, browser: &Browser) -> Result<(), Failure> {
     if let Some((session, _)) = live_session(context, browser).await? {
         end(context, &session.id, SessionEnd::Logout).await?;
@@ -97,7 +97,7 @@ pub async fn end(context: &Context, session_id: &str, ended_by: SessionEnd) -> R
     Ok(has_ended)
 }
 
-/// Must the person be asked (RP-Initiated Logout 1.0 §2)? Always, where the hint is another session's, and thereby
+/// Must the user be asked (RP-Initiated Logout 1.0 §2)? Always, where the hint is another session's, and thereby
 /// perhaps another person's.
 fn must_ask(confirm: LogoutConfirm, hint: &Hint, session: &Session) -> bool {
     match hint {

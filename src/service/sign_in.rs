@@ -456,7 +456,7 @@ fn refusal(
     }
     let subject = modular_subject(&context.environment, email.key()).or(user.map(|user| user.id.clone()));
     if !may_answer(context, request, subject.as_deref()) {
-        let text = "somebody else signed in than the person whom the application named";
+        let text = "somebody other than the user whom the application named has signed in";
         return Some((ErrorCode::LoginRequired, text));
     }
     None

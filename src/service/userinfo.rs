@@ -8,7 +8,7 @@ use crate::domain::token::{AccessTokenClaims, PersonClaims, scope_allows_claim, 
 use crate::runtime::{Context, current_request};
 use crate::storage::GrantWithSubject;
 
-/// Claims about the person (OpenID Connect Core 1.0 §5.3.2).
+/// Claims about the user (OpenID Connect Core 1.0 §5.3.2).
 #[derive(Debug, Serialize)]
 pub struct UserInfo {
     pub sub: String,

@@ -34,7 +34,7 @@ impl From<Row> for Session {
     }
 }
 
-/// What happens to the browser's session when a person has proven an address.
+/// What happens to the browser's session when a user has proven an address.
 #[derive(Debug, Clone)]
 pub enum SessionChange {
     /// A new session; one the browser had for somebody else ends.

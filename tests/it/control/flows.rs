@@ -41,7 +41,7 @@ async fn a_sign_in_is_told_step_by_step(#[values(Engine::Sqlite, Engine::Postgre
     let expected = [
         "authorize The authorization request was accepted.",
         "mail An email is in the inbox, with a code and a link.",
-        "page The person saw the code form.",
+        "page The user saw the code form.",
         "code Wrong code: attempt 1 of 5.",
         "link The link was opened in another browser: refused, because enforce_same_browser_origin is on.",
         "code The code is right.",
