@@ -85,12 +85,13 @@ fn status_cell(context: &Context, record: &SessionRecord) -> Cell {
 
 /// Ends a session that is active.
 fn revoke_form(context: &Context, record: &SessionRecord) -> Option<Form> {
-    let action = context.path(&format!("{HERE}/{}/end", record.session.id));
+    if status_of(context, record) != SessionStatus::Active {
+        return None;
+    }
+    let id = &record.session.id;
     let asks = "The next sign-in in that browser asks for a code again.";
-    let form = Form::dangerous("Revoke", action, asks);
-    let form =
-        form.curl(context, "POST", &format!("/api/sessions/{}/revoke", record.session.id), &Value::Null);
-    (status_of(context, record) == SessionStatus::Active).then_some(form)
+    let form = Form::dangerous("Revoke", context.path(&format!("{HERE}/{id}/end")), asks);
+    Some(form.curl(context, "POST", &format!("/api/sessions/{id}/revoke"), &Value::Null))
 }
 
 /// The names of the applications that got tokens in a session, the last one first.
