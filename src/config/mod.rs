@@ -244,8 +244,7 @@ impl Config {
     /// The first client that has a secret, with it in the clear where the configuration holds it so: what `env`
     /// and the banner show.
     pub fn shown_client(&self) -> Option<(&str, Option<&SecretString>)> {
-        let first =
-            self.environment.clients.iter().find(|c| !c.is_public()).or(self.environment.clients.first())?;
+        let first = self.environment.first_application()?;
         let secret = match &first.kind {
             ClientKind::Web { secrets } => secrets.iter().find_map(|s| match s {
                 ClientSecret::Plain(secret) => Some(secret),

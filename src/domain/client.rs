@@ -71,6 +71,9 @@ pub enum ClientKind {
     Native,
 }
 
+/// The client of the dashboard's Try it, which is there once it was used.
+pub const TRY_IT_CLIENT_ID: &str = "try_it";
+
 /// The root of a web address: the page that the application at its callback begins with.
 pub fn web_root(uri: &str) -> Option<String> {
     let url = url::Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;

@@ -2,7 +2,7 @@
 //! other products call a tenant or a project. A process serves the default one and any number of isolated ones,
 //! which testers make while it runs; every use case receives the one it works in.
 
-use super::client::Client;
+use super::client::{Client, TRY_IT_CLIENT_ID};
 use super::environment_name::{EnvironmentName, urls_of};
 use super::host::{host_of, is_private};
 use super::public_url::{FALLBACK_URL, PublicUrl};
@@ -73,9 +73,19 @@ impl Environment {
         }
     }
 
+    /// Clients of users' own: all but that of Try it.
+    pub fn applications(&self) -> impl Iterator<Item = &Client> {
+        self.clients.iter().filter(|c| c.client_id != TRY_IT_CLIENT_ID)
+    }
+
+    /// The application that examples are made for: the first confidential one, or else the first one.
+    pub fn first_application(&self) -> Option<&Client> {
+        self.applications().find(|c| !c.is_public()).or(self.applications().next())
+    }
+
     /// The public client that applications without a secret are pointed to.
     pub fn first_public_client(&self) -> Option<&Client> {
-        self.clients.iter().find(|c| c.is_public())
+        self.applications().find(|c| c.is_public())
     }
 
     /// Is this one of the environment's issuers? Any of its URLs is; tokens of all of them are its own.

@@ -69,8 +69,7 @@ pub fn view(environment: &Environment, asked: &PublicUrl, created_at_ms: Option<
     let urls = environment.urls_seen_from(asked);
     let first = urls.first().map(|u| u.issuer().to_owned()).unwrap_or_default();
     let by_path = urls.iter().find(|u| !u.path().is_empty()).map(|u| u.issuer().to_owned());
-    let shown = environment.clients.iter().find(|c| !c.is_public()).or(environment.clients.first());
-    let client = shown.map(clients::ClientView::from);
+    let client = environment.first_application().map(clients::ClientView::from);
     EnvironmentView {
         name: environment.name.as_ref().map(|n| n.as_str().to_owned()),
         id: environment.id.clone(),

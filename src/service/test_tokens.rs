@@ -42,7 +42,7 @@ pub async fn mint(context: &Context, wanted: MintTokens) -> Result<TokenResponse
     let environment = &context.environment;
     let client = match &wanted.client_id {
         Some(id) => environment.client(id),
-        None => environment.clients.first(),
+        None => environment.applications().next(),
     };
     let client =
         client.ok_or_else(|| ControlError::field("client_id", "is not a client of this environment"))?;

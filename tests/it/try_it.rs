@@ -1,12 +1,15 @@
 //! Try it on the dashboard: an application of the server's own, from one click to a finished sign-in.
 
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::person::{Page, Person, other_than};
 use crate::support::{CLIENT_ID, CLIENT_SECRET, TestServer};
 
 const TRY: &str = "/dashboard/try";
+
+/// No application may return to the page, and an address gets as many emails as it likes.
+const STRICT: &str = "strict_redirects = true\n[limits]\nmails_per_address = 0\n";
 
 /// The hidden values of the form with this button.
 fn form(page: &Page, button: &str) -> Vec<(String, String)> {
@@ -174,6 +177,13 @@ async fn it_works_in_an_isolated_environment_and_keeps_to_it() {
 async fn each_failure_has_a_button_that_leads_to_it() {
     let server = TestServer::start().await;
     let person = server.person();
+    let fields = form(&person.get(TRY).await, "Try: not signed in");
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let authorize = person.send(TRY, &fields).await.location.unwrap();
+    let callback = person.get(&authorize).await.location.unwrap();
+    let page = result(&person, &callback).await;
+    assert!(page.alert().starts_with("login_required: "), "{}", page.body);
+
     let callback = prove(&person, press(&person, "Try: denied").await).await;
     let page = result(&person, &callback).await;
     assert!(page.alert().starts_with("access_denied: "), "{}", page.body);
@@ -218,7 +228,7 @@ async fn a_public_client_uses_pkce_and_what_is_wrong_stands_beside_its_field() {
 
 #[tokio::test]
 async fn an_application_that_may_not_return_here_is_told_how() {
-    let server = TestServer::with("strict_redirects = true\n").await;
+    let server = TestServer::with(STRICT).await;
     let page = server.get(TRY).await;
     assert!(page.body.contains("These applications may not return to this page"), "{}", page.body);
     let callback = format!("{}/dashboard/try/callback", server.url);
@@ -228,6 +238,44 @@ async fn an_application_that_may_not_return_here_is_told_how() {
         .await;
     let page = signed_in(&server.person()).await;
     assert_eq!(page.alert(), "");
+}
+
+/// The client of Try it, as the control API shows it.
+async fn own_client(server: &TestServer) -> Value {
+    server.do_control("PATCH", "/clients/try_it", json!({})).await
+}
+
+#[tokio::test]
+async fn where_no_application_may_return_the_pages_own_client_signs_in() {
+    let server = TestServer::with(STRICT).await;
+    let person = server.person();
+    let page = signed_in(&person).await;
+    assert_eq!((page.alert(), complaints(&page)), (String::new(), vec![]));
+    assert!(page.body.contains("try_it") && !page.body.contains(CLIENT_SECRET), "{}", page.body);
+    let own = own_client(&server).await;
+    let callback = format!("{}/dashboard/try/callback", server.url);
+    assert_eq!((own["type"].as_str(), &own["redirect_uris"]), (Some("spa"), &json!([callback])));
+    signed_in(&server.person()).await;
+
+    // The same server by another name, such as that of its container.
+    let elsewhere = json!({ "post_login_uris": ["http://vestibule:6870/dashboard/try/callback"] });
+    server.do_control("PATCH", "/api/clients/try_it", elsewhere).await;
+    assert_eq!(signed_in(&server.person()).await.alert(), "");
+}
+
+#[tokio::test]
+async fn the_pages_own_client_is_no_application() {
+    let server = TestServer::with(STRICT).await;
+    let people: Vec<_> = (0..2).map(|_| server.person()).collect();
+    join_all(people.iter().map(|person| press(person, "Sign in as ada@example.com"))).await;
+    let own = own_client(&server).await;
+    server.do_control("PATCH", "/settings", json!({ "clients": [own] })).await;
+    let person = server.person();
+    let page = signed_in(&person).await;
+    assert_eq!((page.alert(), complaints(&page)), (String::new(), vec![]));
+    let page = person.get("/dashboard/try/headless").await;
+    assert!(page.body.contains("Create an application first"), "{}", page.body);
+    assert!(server.app.live().environment.first_public_client().is_none(), "applications use their own");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
 
 use super::steps::{folded, quoted, secret_of};
-use super::{EMAIL, PATH, default_client};
+use super::{EMAIL, PATH};
 use crate::dashboard::blocks::{Block, Form, FormState, Page, Section, hidden};
 use crate::dashboard::{
     DashboardContext, PageResult, Posted, form_params, one, page, show_refused, show_with,
@@ -55,6 +55,12 @@ fn build_page(
         "Your server sends the email and checks the code by API, on pages of its own. Each button makes one call."
             .to_owned(),
     );
+    if context.environment.first_application().is_none() {
+        let text = "Your server calls the API with the credentials of an application.".to_owned();
+        let empty = Block::Empty { title: "Create an application first".to_owned(), text };
+        page.sections = vec![Section::new("", vec![empty])];
+        return page;
+    }
     let path = context.path(HEADLESS);
     let send = Form::post(
         "Send",
@@ -119,7 +125,7 @@ async fn act(request: HttpRequest, DashboardContext(context): DashboardContext, 
 }
 
 async fn send(context: &Context, email: &str) -> Result<Value, ApiRefusal> {
-    let Some(client) = default_client(context) else {
+    let Some(client) = context.environment.first_application() else {
         return Ok(json!({ "error": "there is no application" }));
     };
     Ok(response_of_sent(&headless::send(context, client, input(context, email)).await?))
@@ -159,7 +165,7 @@ fn response_of_proven(proven: &Proven) -> Value {
 
 /// The three calls as commands, and as the code of Scalekit's SDKs.
 fn code(context: &Context, auth_request_id: &str) -> Option<Block> {
-    let client = default_client(context)?;
+    let client = context.environment.first_application()?;
     let id = quoted(if auth_request_id.is_empty() { "AUTH_REQUEST_ID" } else { auth_request_id });
     let (email, page) = (quoted(EMAIL), quoted(&context.public_url.join(HEADLESS)));
     Some(folded(

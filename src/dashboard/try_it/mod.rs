@@ -4,6 +4,7 @@
 mod attempts;
 mod claims;
 mod headless;
+mod own_client;
 mod steps;
 
 use actix_web::http::StatusCode;
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::crypto::server_secret::constant_time_eq;
 use crate::domain::authorization::Parameters;
-use crate::domain::client::Client;
+use crate::domain::client::{Client, TRY_IT_CLIENT_ID};
 use crate::domain::entropy::secret_text;
 use crate::http::endpoint::endpoint;
 use crate::http::{cookies, params, see_other};
@@ -26,10 +27,11 @@ use crate::runtime::Context;
 use crate::service::changes::ControlError;
 use crate::service::end_session::{Logout, end_session};
 use crate::service::flows::{self, FlowFilter};
+use crate::service::organizations;
+use crate::service::redirect_check::{self, RedirectCheck};
 use crate::service::test_tokens::{self, DecodedToken};
 use crate::service::token::{self, TokenRefusal, TokenResponse};
 use crate::service::userinfo::{AccessRefusal, userinfo};
-use crate::service::{organizations, redirect_check};
 pub use attempts::Attempts;
 use attempts::{Attempt, Outcome, Tokens, TryRequest};
 use claims::Expected;
@@ -44,6 +46,9 @@ const FORM: &str = "try";
 
 /// Who signs in by one click. Any address would do.
 const EMAIL: &str = "ada@example.com";
+
+/// Who is signed in nowhere.
+const STRANGER: &str = "nobody@example.com";
 
 const SCOPE: &str = "openid profile email offline_access";
 
@@ -92,12 +97,6 @@ async fn organization_choices(
     Ok(std::iter::once(none).chain(found.records.into_iter().map(|o| (o.id, o.display_name))).collect())
 }
 
-/// The first confidential application, or else the first one.
-fn default_client(context: &Context) -> Option<&Client> {
-    let clients = &context.environment.clients;
-    clients.iter().find(|client| !client.is_public()).or(clients.first())
-}
-
 fn build_page(
     context: &Context,
     request: &HttpRequest,
@@ -110,16 +109,11 @@ fn build_page(
         "Sign in here as a user of your application would, and see every request, token and claim on the way. The code is shown on the sign-in page."
             .to_owned(),
     );
-    let Some(client) = default_client(context) else {
-        let text = "Create an application first: a sign-in is always for one.".to_owned();
-        let empty = Block::Empty { title: "No applications yet".to_owned(), text };
-        page.sections = vec![Section::new("", vec![empty])];
-        return page;
-    };
+    let client_id = own_client::default_client_id(context);
     page.problem = form_state.rest(&["client_id", "scope", "prompt", "login_hint", "organization_id"]);
     let mut first = vec![Block::Form(Form {
         is_primary: true,
-        ..request_form(context, &format!("Sign in as {EMAIL}"), &client.client_id, EMAIL, "")
+        ..request_form(context, &format!("Sign in as {EMAIL}"), client_id, EMAIL, "")
     })];
     let mut links = vec![headless::link(context)];
     if has_result {
@@ -128,10 +122,10 @@ fn build_page(
     first.push(Block::Links(links));
     page.sections = vec![
         Section::new("", first),
-        Section::new("When it goes wrong", failures(context, &client.client_id)),
+        Section::new("When it goes wrong", failures(context, client_id)),
         Section::new(
             "Your own request",
-            vec![Block::Form(own_request(context, form_state, &client.client_id, organizations))],
+            vec![Block::Form(own_request(context, form_state, client_id, organizations))],
         ),
     ];
     let refused = refused_callbacks(context);
@@ -158,32 +152,39 @@ fn failures(context: &Context, client_id: &str) -> Vec<Block> {
     let by_fault = |name: &str| EMAIL.replace('@', &format!("+vb-{name}@"));
     let failures = [
         (
+            "Not signed in",
+            "The application asks with prompt=none, and gets the error login_required at once: no page is shown.",
+            STRANGER.to_owned(),
+            "none",
+        ),
+        (
             "Wrong code",
             "Enter any code but the one that is shown. After a few of them the sign-in ends.",
             EMAIL.to_owned(),
+            "login",
         ),
         (
             "Expired",
             "The code has expired when you enter it. The page offers a new one.",
             by_fault("expired"),
+            "login",
         ),
         (
             "Other browser",
             "Open the link of the email in a private window, or choose \"Open as another browser\" in the inbox. It is refused there.",
             EMAIL.to_owned(),
+            "login",
         ),
         (
             "Denied",
             "Enter the right code. The application gets the error access_denied instead of a code.",
             by_fault("denied"),
+            "login",
         ),
     ];
-    let blocks = failures.into_iter().flat_map(|(name, text, email)| {
+    let blocks = failures.into_iter().flat_map(|(name, text, email, prompt)| {
         let button = format!("Try: {}", name.to_lowercase());
-        [
-            Block::Text(text.to_owned()),
-            Block::Form(request_form(context, &button, client_id, &email, "login")),
-        ]
+        [Block::Text(text.to_owned()), Block::Form(request_form(context, &button, client_id, &email, prompt))]
     });
     let mut blocks: Vec<Block> = blocks.collect();
     if !context.environment.fault_addresses {
@@ -200,10 +201,13 @@ fn own_request(
     client_id: &str,
     organizations: Vec<(String, String)>,
 ) -> Form {
-    let clients = context.environment.clients.iter();
-    let clients = clients.map(|c| (c.client_id.clone(), format!("{} ({})", c.name, c.client_id))).collect();
+    let name = |id: &str, name: &str| (id.to_owned(), format!("{name} ({id})"));
+    let applications = context.environment.applications().map(|c| name(&c.client_id, &c.name));
+    let clients = applications.chain([name(TRY_IT_CLIENT_ID, own_client::NAME)]).collect();
     let mut fields = vec![
-        form_state.choice_of(FORM, "client_id", "Application", client_id, clients),
+        form_state
+            .choice_of(FORM, "client_id", "Application", client_id, clients)
+            .hint("Try it is a public client of this page's own, which may always return here."),
         form_state.text(FORM, "scope", "Scopes", SCOPE).hint("offline_access asks for a refresh token."),
         form_state
             .text(FORM, "login_hint", "Login hint", "")
@@ -221,7 +225,8 @@ fn own_request(
 fn refused_callbacks(context: &Context) -> Vec<Block> {
     let callback = context.public_url.join(CALLBACK);
     let checked = redirect_check::check(context, &callback, None);
-    let refused: Vec<_> = checked.into_iter().filter(|check| !check.here.allowed).collect();
+    let is_refused = |check: &RedirectCheck| !check.here.allowed && check.client_id != TRY_IT_CLIENT_ID;
+    let refused: Vec<_> = checked.into_iter().filter(is_refused).collect();
     if refused.is_empty() {
         return vec![];
     }
@@ -246,7 +251,8 @@ fn read(context: &Context, params: &Parameters) -> Result<(TryRequest, bool), Co
     let mut reader = FormReader::new(params);
     let client_id = reader.required("client_id", 200).to_owned();
     let client = context.environment.client(&client_id);
-    if client.is_none() && !client_id.is_empty() {
+    let is_own = client_id == TRY_IT_CLIENT_ID;
+    if client.is_none() && !client_id.is_empty() && !is_own {
         reader.refuse("client_id", "is not an application of this environment");
     }
     let request = TryRequest {
@@ -257,7 +263,7 @@ fn read(context: &Context, params: &Parameters) -> Result<(TryRequest, bool), Co
         organization_id: reader.text("organization_id", 200).to_owned(),
         client_id,
     };
-    let is_pkce = reader.is_checked("pkce") || client.is_some_and(Client::needs_pkce);
+    let is_pkce = reader.is_checked("pkce") || is_own || client.is_some_and(Client::needs_pkce);
     reader.finish()?;
     Ok((request, is_pkce))
 }
@@ -279,6 +285,9 @@ async fn start(
             });
         }
     };
+    if wanted.client_id == TRY_IT_CLIENT_ID {
+        own_client::register(&context).await.map_err(|refused| error_page(&request, refused))?;
+    }
     let secret = || secret_text(context.entropy());
     let attempt = Attempt {
         key: secret(),
