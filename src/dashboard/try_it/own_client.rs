@@ -34,8 +34,8 @@ pub async fn register(context: &Context) -> Result<(), ControlError> {
             "client_id": TRY_IT_CLIENT_ID, "name": NAME, "type": "spa", "redirect_uris": [callback],
         });
         return match clients::create(context, fields).await {
-            // Another browser pressed the button at the same time.
-            Err(ControlError::Conflict(_)) => Ok(()),
+            // Another browser pressed the button at the same time. What it registered has to be known here before it is used.
+            Err(ControlError::Conflict(_)) => context.runtime.reload().await.map(|_| ()).map_err(Into::into),
             created => created.map(|_| ()),
         };
     };
