@@ -6,6 +6,7 @@
 
 mod api_tokens;
 mod auth_requests;
+mod batch;
 mod clients;
 mod domains;
 mod due_receivers;
@@ -75,9 +76,10 @@ pub use state::{Tables, check_row, has_version, snapshot_tables, table_statement
 pub use users::{ListFilter, Seed, SeedUser, UserFilter, WithUser};
 pub use webhooks::{DeliveryFilter, SeedWebhook, WebhookRecord};
 
+use batch::Batch;
 use error::is_damaged;
 use pool::{Pool, Timeouts, Transaction};
-use statement::{Batch, Statement, StatementResult, sql};
+use statement::{Statement, StatementResult, sql};
 use writer::Writer;
 
 /// Connections to the embedded database that read, or write what is decided as it goes.
@@ -275,21 +277,18 @@ impl Store {
         outcome
     }
 
-    /// Writes that need not stand or fall together, as many at once as is good.
+    /// Writes that need not stand or fall together, and of which no two touch the same row.
     async fn write_all(&self, statements: Vec<Statement>) -> Result<(), StoreError> {
-        // Of the embedded database, which has one writer, others want their turn too.
-        let most = if self.is_embedded() { 16 } else { usize::MAX };
-        let mut statements = statements.into_iter().peekable();
-        let mut batches = vec![];
-        while statements.peek().is_some() {
-            let mut batch = Batch::default();
-            statements.by_ref().take(most).for_each(|statement| batch.write(statement));
-            batches.push(batch);
+        let batches = batch::batches_of_alike(statements);
+        if self.is_embedded() {
+            // They share a commit, but for what others have to write meanwhile.
+            let outcomes = join_all(batches.into_iter().map(|batch| self.commit(batch))).await;
+            return outcomes.into_iter().try_for_each(|outcome| outcome.map(|_| ()));
         }
-        join_all(batches.into_iter().map(|batch| self.commit(batch)))
-            .await
-            .into_iter()
-            .try_for_each(|o| o.map(|_| ()))
+        for batch in batches {
+            self.commit(batch).await?;
+        }
+        Ok(())
     }
 }
 

@@ -9,8 +9,9 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Error, SqlSafeStr, SqlStr};
 use tokio::sync::OwnedMutexGuard;
 
+use super::batch::{Batch, BatchResult};
 use super::sqlite;
-use super::statement::{Batch, BatchResult, Run, Statement, StatementResult};
+use super::statement::{Run, Statement, StatementResult};
 
 /// A connection that was in use so short a time ago is taken without asking whether it lives.
 const TRUSTED: Duration = Duration::from_millis(100);
@@ -193,6 +194,9 @@ impl Pool {
 
     /// Writes a batch in one transaction.
     pub(super) async fn write(&self, batch: Batch) -> BatchResult {
+        if batch.is_unordered() && batch.len() > 1 {
+            return batch.run_as_one_statement(self).await;
+        }
         if batch.len() == 1 && !self.through_pooler {
             return batch.run_on(&mut self.acquire().await?).await;
         }

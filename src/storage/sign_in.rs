@@ -13,6 +13,7 @@ use crate::domain::email::EmailAddress;
 use crate::domain::event::Event;
 use crate::domain::grant::Grant;
 use crate::domain::limits::RecentTimes;
+use crate::domain::membership::Membership;
 use crate::domain::organization::Organization;
 use crate::domain::session::Session;
 use crate::domain::user::User;
@@ -50,6 +51,12 @@ pub struct Completion<'a> {
     /// Set where the application wants to hear of the session's end.
     pub backchannel_client: Option<&'a SessionClient>,
     pub now_ms: UnixMs,
+}
+
+impl Completion<'_> {
+    fn stored_memberships(&self) -> &[Membership] {
+        self.before.map(|before| before.memberships.as_slice()).unwrap_or_default()
+    }
 }
 
 /// Everything that a sign-in by a session writes, which nobody had to prove anything for.
@@ -110,7 +117,7 @@ impl Store {
         mail: &NewMail,
         now_ms: UnixMs,
     ) -> Result<bool, StoreError> {
-        let mut batch = Batch::default();
+        let mut batch = Batch::default().unordered(true);
         if is_new {
             batch.write(auth_requests::inserting(environment_id, request, link_digest)?);
         } else {
@@ -130,7 +137,12 @@ impl Store {
         environment_id: &str,
         done: &Completion<'_>,
     ) -> Result<bool, StoreError> {
-        let mut batch = Batch::default();
+        // Of most sign-ins only the session and the grant are new, and nothing has to be told of them.
+        let is_unordered = done.user.memberships == done.stored_memberships()
+            && done.custom_claims.is_none()
+            && done.events.is_empty()
+            && done.logouts.is_empty();
+        let mut batch = Batch::default().unordered(is_unordered);
         batch.require_one_row(auth_requests::judging(environment_id, done.request));
         if let Some(counted) = done.counted {
             batch.require_one_row(self.holding_failed_attempts(environment_id, counted));
@@ -207,7 +219,7 @@ fn write_user(batch: &mut Batch, environment_id: &str, done: &Completion<'_>) ->
     {
         memberships::hold_organization(batch, environment_id, organization);
     }
-    let stored = done.before.map(|before| before.memberships.as_slice()).unwrap_or_default();
+    let stored = done.stored_memberships();
     batch.require_one_row(match done.before {
         None => inserting_user(environment_id, user, done.now_ms),
         Some(before) => updating_user(environment_id, before, user, done.now_ms),

@@ -1,4 +1,4 @@
-//! A statement with its values, and statements that belong together.
+//! A statement with its values.
 //!
 //! `sql("… $1 …").bind(value).fetch_all(&pool)` reads like sqlx's own queries. It differs in that every answer is waited
 //! for only so long, and in that nothing stays prepared behind a pooler (see [`super::pool`]).
@@ -6,7 +6,7 @@
 use futures_util::TryStreamExt as _;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, Either, Encode, Error, Executor as _, FromRow, Type};
+use sqlx::{Any, AnyConnection, Either, Error, Executor as _, FromRow, SqlStr};
 use tracing::{Instrument as _, Span};
 
 /// What a statement can run on: the pool, which lends a connection for it, or a transaction.
@@ -14,15 +14,43 @@ pub(super) trait Run: Send {
     fn run(self, statement: Statement) -> impl Future<Output = Result<StatementResult, Error>> + Send;
 }
 
+/// What stands in a place of a statement.
+pub(super) enum Value {
+    Integer(Option<i64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+macro_rules! values {
+    ($($kind:ident: $($from:ty),+;)+) => {$($(
+        impl From<$from> for Value {
+            fn from(value: $from) -> Self {
+                Self::$kind(Some(value.into()))
+            }
+        }
+
+        impl From<Option<$from>> for Value {
+            fn from(value: Option<$from>) -> Self {
+                Self::$kind(value.map(Into::into))
+            }
+        }
+    )+)+};
+}
+values! {
+    Integer: i64, i32;
+    Text: String, &str, &String;
+    Bytes: Vec<u8>, &[u8];
+}
+
 /// A statement with the values of its places.
 pub(super) struct Statement {
-    sql: &'static str,
-    query: Query<'static, Any, AnyArguments>,
+    pub(super) sql: SqlStr,
+    pub(super) values: Vec<Value>,
 }
 
 /// A statement with places `$1`, `$2`…, whose values are bound in their order.
 pub(super) fn sql(sql: &'static str) -> Statement {
-    Statement { sql, query: sqlx::query(sql) }
+    Statement { sql: SqlStr::from_static(sql), values: vec![] }
 }
 
 /// What a statement did.
@@ -42,8 +70,9 @@ impl StatementResult {
 
 impl Statement {
     /// Gives the next place its value.
-    pub(super) fn bind<'t, T: Encode<'t, Any> + Type<Any>>(self, value: T) -> Self {
-        Self { query: self.query.bind(value), ..self }
+    pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
     }
 
     /// Whatever it gives.
@@ -86,8 +115,8 @@ impl Statement {
         connection: &mut AnyConnection,
         is_persistent: bool,
     ) -> Result<StatementResult, Error> {
-        let span = statement_span(self.sql);
-        let steps = connection.fetch_many(self.query.persistent(is_persistent)).try_collect();
+        let (span, is_reading) = (self.span(), self.is_reading());
+        let steps = connection.fetch_many(self.into_query().persistent(is_persistent)).try_collect();
         let steps: Vec<_> = steps.instrument(span).await?;
         let mut result = StatementResult::default();
         for step in steps {
@@ -96,66 +125,27 @@ impl Statement {
                 Either::Right(row) => result.rows.push(row),
             }
         }
-        // SQLite would tell how many rows the statement before it changed.
-        if self.sql.starts_with("SELECT") {
+        if is_reading {
             result.rows_affected = result.rows.len() as u64;
         }
         Ok(result)
     }
-}
 
-/// One statement in a trace: its text, in which values are places, and never what stands in them.
-pub(super) fn statement_span(sql: &'static str) -> Span {
-    tracing::debug_span!("statement", otel.kind = "client", db.query.text = sql)
-}
-
-/// A statement of a batch.
-struct Part {
-    statement: Statement,
-    /// It has to touch or find one row, or nothing of the batch stays.
-    requires_row: bool,
-}
-
-/// Writes that belong together, as values: nothing of them has to be read before the next can be said. They are one
-/// transaction on both engines.
-#[derive(Default)]
-pub(super) struct Batch {
-    parts: Vec<Part>,
-    /// Who waits for events has to be told once it is committed.
-    pub(super) has_events: bool,
-}
-
-/// What every statement of a batch did; `None`: one that had to touch a row did not, and nothing stays.
-pub(super) type BatchResult = Result<Option<Vec<StatementResult>>, Error>;
-
-impl Batch {
-    pub(super) fn write(&mut self, statement: Statement) {
-        self.parts.push(Part { statement, requires_row: false });
+    /// Does it only read? SQLite would tell how many rows the statement before it changed.
+    pub(super) fn is_reading(&self) -> bool {
+        self.sql.as_str().starts_with("SELECT")
     }
 
-    /// A statement that has to touch or find one row, or nothing of the batch stays.
-    pub(super) fn require_one_row(&mut self, statement: Statement) {
-        self.parts.push(Part { statement, requires_row: true });
+    /// It in a trace: its text, in which values are places, and never what stands in them.
+    pub(super) fn span(&self) -> Span {
+        tracing::debug_span!("statement", otel.kind = "client", db.query.text = self.sql.as_str())
     }
 
-    /// How many statements it has.
-    pub(super) fn len(&self) -> usize {
-        self.parts.len()
-    }
-
-    /// Runs one statement after the other. After anything but `Ok(Some(_))` the caller rolls back.
-    pub(super) async fn run_on<C: Send>(self, connection: &mut C) -> BatchResult
-    where
-        for<'c> &'c mut C: Run,
-    {
-        let mut results = Vec::with_capacity(self.len());
-        for part in self.parts {
-            let result = connection.run(part.statement).await?;
-            if part.requires_row && result.rows_affected != 1 {
-                return Ok(None);
-            }
-            results.push(result);
-        }
-        Ok(Some(results))
+    pub(super) fn into_query(self) -> Query<'static, Any, AnyArguments> {
+        self.values.into_iter().fold(sqlx::query(self.sql), |query, value| match value {
+            Value::Integer(value) => query.bind(value),
+            Value::Text(value) => query.bind(value),
+            Value::Bytes(value) => query.bind(value),
+        })
     }
 }

@@ -9,9 +9,8 @@ use sqlx::{AnyConnection, Connection as _, Error};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{Instrument as _, Span};
 
+use super::batch::{Batch, BatchResult};
 use super::sqlite;
-use super::statement::Run;
-use super::statement::{Batch, BatchResult, Statement, StatementResult};
 
 /// Most batches that share a commit.
 const MAX_SHARED_COMMIT: usize = 64;
@@ -133,29 +132,17 @@ impl WriterTask {
             Some(connection) => connection,
             None => sqlite::connect(&self.options).await?,
         };
-        let is_shared = jobs.len() > 1;
-        let begin = if is_shared { "BEGIN IMMEDIATE; SAVEPOINT batch" } else { "BEGIN IMMEDIATE" };
-        execute_raw(&mut connection, begin).await?;
-        while let Some(Job { batch, reply, span }) = jobs.next() {
-            let result = batch.run_on(&mut connection).instrument(span).await;
-            let stays = matches!(result, Ok(Some(_))) && !reply.is_closed();
-            let ended = match (stays, is_shared) {
-                (true, _) if jobs.len() == 0 => Ok(()),
-                (true, _) => execute_raw(&mut connection, "RELEASE batch; SAVEPOINT batch").await,
-                (false, true) => execute_raw(&mut connection, "ROLLBACK TO batch").await,
-                (false, false) => {
-                    written.push((reply, result));
-                    // Why is in the result. Where even this fails, the connection ends here.
-                    if execute_raw(&mut connection, "ROLLBACK").await.is_ok() {
-                        self.connection = Some(connection);
-                    }
-                    return Ok(());
-                }
-            };
-            match (ended, result) {
-                (Ok(()), result) => written.push((reply, result)),
+        execute_raw(&mut connection, "BEGIN IMMEDIATE; SAVEPOINT batch").await?;
+        for Job { batch, reply, span } in jobs {
+            let result = batch.run_in_savepoint(&mut connection).instrument(span).await;
+            if matches!(result, Ok(Some(_))) && !reply.is_closed() {
+                written.push((reply, result));
+                continue;
+            }
+            match execute_raw(&mut connection, "ROLLBACK TO batch").await {
+                Ok(()) => written.push((reply, result)),
                 // A failure such as a full disk ends the whole transaction, and so do others.
-                (Err(error), result) => {
+                Err(error) => {
                     written.push((reply, Ok(None)));
                     return Err(result.err().unwrap_or(error));
                 }
@@ -164,12 +151,6 @@ impl WriterTask {
         execute_raw(&mut connection, "COMMIT").await?;
         self.connection = Some(connection);
         Ok(())
-    }
-}
-
-impl Run for &mut AnyConnection {
-    async fn run(self, statement: Statement) -> Result<StatementResult, Error> {
-        statement.run_to_end(self, true).await
     }
 }
 
@@ -183,7 +164,7 @@ mod tests {
     use futures_util::future::join_all;
     use sqlx::any::AnyRow;
 
-    use super::super::statement::sql;
+    use super::super::statement::{Statement, sql};
     use super::*;
 
     struct Database {
@@ -235,6 +216,7 @@ mod tests {
         let taken = database.writer.write(batch(&["b", "a"]));
         let mut claim = batch(&["c"]);
         claim.require_one_row(sql("update t SET n = 1 WHERE id = 'nobody'"));
+        claim.write(inserting("a"));
         let lost = database.writer.write(claim);
         let mut look = batch(&["d"]);
         look.require_one_row(sql(concat!("SELECT", " 1 FROM t WHERE id = 'nobody'")));
@@ -258,7 +240,11 @@ mod tests {
     async fn every_writer_at_once_is_answered() {
         let database = database().await;
         let ids: Vec<String> = (0..300).map(|i| format!("{i:03}")).collect();
-        let outcomes = join_all(ids.iter().map(|id| database.writer.write(batch(&[id])))).await;
+        let (together, alone) = ids.split_at(40);
+        let together = batch(&together.iter().map(String::as_str).collect::<Vec<_>>());
+        let results = database.writer.write(together).await.unwrap().unwrap();
+        assert_eq!(results.iter().map(|result| result.rows_affected).sum::<u64>(), 40);
+        let outcomes = join_all(alone.iter().map(|id| database.writer.write(batch(&[id])))).await;
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(Some(_)))));
         assert_eq!(database.ids().await, ids);
         database.writer.stop().await;
