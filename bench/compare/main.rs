@@ -36,6 +36,7 @@ mod skips;
 mod webhooks;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpServer, web};
@@ -346,9 +347,60 @@ fn sign_in(bench: &mut Bench) {
             }
         }
     }
-    beside(bench, "oidc-provider, no email", peers::oidc_provider, peers::sign_in_at_oidc_provider);
-    beside(bench, "Firebase Auth emulator", firebase, peers::sign_in_at_firebase);
-    beside(bench, "oauth2-mock-server, asks nobody", peers::mock_server, peers::sign_in_at_mock_server);
+    sign_in_beside_others(bench);
+}
+
+type Step = fn(Client, Turn) -> Pin<Box<dyn Future<Output = Client>>>;
+
+/// The same at the programs of others, in rounds that take turns.
+fn sign_in_beside_others(bench: &mut Bench) {
+    let head = "| | per second | p50 | p99 | processors | Vestibule to it, SQLite | PostgreSQL |";
+    bench.report.title(&format!("Whole sign-in beside others, {TASKS} at a time"), head);
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let on_postgres = || {
+        let url = database().ok_or("PostgreSQL is not installed")?;
+        Ok(ours::start(folders[1].path(), &[("DATABASE_URL", &url)]))
+    };
+    let programs: [(&str, Result<Process, String>, Step); 5] = [
+        ("Vestibule, SQLite", Ok(ours::start(folders[0].path(), &[])), |c, t| Box::pin(ours::sign_in(c, t))),
+        ("Vestibule, PostgreSQL", on_postgres(), |c, t| Box::pin(ours::sign_in(c, t))),
+        ("oidc-provider, no email", peers::oidc_provider(), |c, t| {
+            Box::pin(peers::sign_in_at_oidc_provider(c, t))
+        }),
+        ("Firebase Auth emulator", firebase(), |c, t| Box::pin(peers::sign_in_at_firebase(c, t))),
+        ("oauth2-mock-server, asks nobody", peers::mock_server(), |c, t| {
+            Box::pin(peers::sign_in_at_mock_server(c, t))
+        }),
+    ];
+    let mut servers = vec![];
+    for (name, server, step) in programs {
+        match server {
+            Ok(server) => servers.push((name, server, step)),
+            Err(error) => bench.report.line(&format!("| {name} | not installed here: {error} | | | | | |")),
+        }
+    }
+    let rounds = take_turns(3 * bench.rounds, servers.len(), |at, round| {
+        let (_, server, step) = &servers[at];
+        let apart = |turn: Turn| Turn { task: turn.task + 2000 * round, ..turn };
+        let (began, before_s) = (Instant::now(), server.busy_s());
+        let outcome = run(&server.authority, TASKS, bench.measure, |client, turn| step(client, apart(turn)));
+        Outcome { busy: (server.busy_s() - before_s) / began.elapsed().as_secs_f64(), ..outcome }
+    });
+    let position = |name: &str| servers.iter().position(|(known, ..)| *known == name);
+    let ours = ["Vestibule, SQLite", "Vestibule, PostgreSQL"].map(position);
+    for (at, (name, ..)) in servers.iter().enumerate() {
+        let of = |figure: fn(&Outcome) -> f64| rounds.median(at, figure);
+        let ratio = |own: Option<usize>| match own {
+            Some(own) if !ours.contains(&Some(at)) => format!("{:.2}", rounds.ratio(own, at)),
+            _ => String::new(),
+        };
+        let (per_s, p50, p99, busy) = (of(|o| o.per_s), of(|o| o.p50_ms), of(|o| o.p99_ms), of(|o| o.busy));
+        let ratios = ours.map(ratio).join(" | ");
+        bench
+            .report
+            .line(&format!("| {name} | {per_s:.0} | {p50:.1} ms | {p99:.1} ms | {busy:.2} | {ratios} |"));
+        bench.report.bars.push(((*name).to_owned(), per_s));
+    }
 }
 
 fn show<F: Future<Output = Client>>(
@@ -363,21 +415,6 @@ fn show<F: Future<Output = Client>>(
     bench.report.line(&format!(
         "| {name} | {tasks} | {per_s:.0} | {p50_ms:.1} ms | {p99_ms:.1} ms | {share:.2} | {busy:.2} |"
     ));
-    if tasks == TASKS {
-        bench.report.bars.push((name.to_owned(), per_s));
-    }
-}
-
-fn beside<F: Future<Output = Client>>(
-    bench: &mut Bench,
-    name: &str,
-    start: fn() -> Result<Process, String>,
-    step: impl Fn(Client, Turn) -> F,
-) {
-    match start() {
-        Ok(server) => show(bench, name, &server, TASKS, step),
-        Err(error) => bench.report.line(&format!("| {name} | | not installed here: {error} | | | | |")),
-    }
 }
 
 fn database() -> Option<String> {
@@ -496,6 +533,11 @@ impl Rounds {
     fn median(&self, server: usize, figure: fn(&Outcome) -> f64) -> f64 {
         median(self.0.iter().map(|outcomes| figure(&outcomes[server])).collect())
     }
+
+    /// The rate of a server to that of another one, of the median round.
+    fn ratio(&self, server: usize, other: usize) -> f64 {
+        median(self.0.iter().map(|outcomes| outcomes[server].per_s / outcomes[other].per_s).collect())
+    }
 }
 
 /// Rounds in which the servers take turns, so that a machine that is slow for a while is slow for all.
@@ -506,15 +548,17 @@ fn rounds_in_turns<F: Future<Output = Client>>(
     servers: &[Process],
     step: impl Fn(Client, Turn) -> F,
 ) -> Rounds {
-    let one_each = |round: usize| -> Vec<Outcome> {
+    take_turns(wanted, servers.len(), |at, round| {
         let apart = |turn: Turn| Turn { task: turn.task + 1000 * (round + tasks), ..turn };
-        let on = |server: &Process| {
-            run(&server.authority, tasks, measure, |client, turn| step(client, apart(turn)))
-        };
-        servers.iter().map(on).collect()
-    };
+        run(&servers[at].authority, tasks, measure, |client, turn| step(client, apart(turn)))
+    })
+}
+
+/// The same where each server has to do something else: `one` makes a round at one of them.
+fn take_turns(wanted: usize, servers: usize, one: impl Fn(usize, usize) -> Outcome) -> Rounds {
+    let one_each = |round| (0..servers).map(|at| one(at, round)).collect();
     // The first moment fills caches and prepares statements.
-    one_each(1000);
+    let _: Vec<Outcome> = one_each(1000);
     Rounds(quietest(wanted, one_each))
 }
 
@@ -562,7 +606,7 @@ fn in_turns<F: Future<Output = Client>>(
 ) {
     let rounds = rounds_in_turns(bench.rounds, bench.measure, tasks, servers, step);
     let of = |server: usize, figure: fn(&Outcome) -> f64| rounds.median(server, figure);
-    let ratio = median(rounds.0.iter().map(|outcomes| outcomes[1].per_s / outcomes[0].per_s).collect());
+    let ratio = rounds.ratio(1, 0);
     bench.report.line(&format!(
         "| {name} | {tasks} | {:.0} | {:.0} | {ratio:.2} | {:.1} ms | {:.1} ms |",
         of(0, |o| o.per_s),
