@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use syn::visit::{self, Visit};
 
@@ -118,7 +119,8 @@ impl<'ast> Visit<'ast> for Names {
     }
 }
 
-fn modules() -> Vec<Module> {
+/// All of them, read once.
+static MODULES: LazyLock<Vec<Module>> = LazyLock::new(|| {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&src, &mut files);
@@ -128,7 +130,7 @@ fn modules() -> Vec<Module> {
     };
     files.retain(|file| !is_tests(file) && *file != src.join("lib.rs"));
     files.into_iter().map(|file| module(&src, file)).collect()
-}
+});
 
 fn module(src: &Path, file: PathBuf) -> Module {
     let parts = file.strip_prefix(src).unwrap().with_extension("");
@@ -176,14 +178,13 @@ fn layer_of(top: &str) -> usize {
 
 #[test]
 fn imports_point_one_way() {
-    let modules = modules();
-    let all: BTreeSet<&ModulePath> = modules.iter().map(|m| &m.path).collect();
-    let tops: BTreeSet<&str> = modules.iter().map(Module::top).collect();
+    let all: BTreeSet<&ModulePath> = MODULES.iter().map(|m| &m.path).collect();
+    let tops: BTreeSet<&str> = MODULES.iter().map(Module::top).collect();
     for named in LAYERS.concat() {
         assert!(tops.contains(named), "{named} is gone");
     }
     let mut wrong = Vec::new();
-    for module in &modules {
+    for module in &*MODULES {
         let from = module.top();
         for target in module.imports(&all) {
             let to = target[0].as_str();
@@ -200,10 +201,9 @@ fn imports_point_one_way() {
 /// Parents and children may know each other; siblings that do belong in one file, or have a third thing in common.
 #[test]
 fn siblings_do_not_import_each_other_in_circles() {
-    let modules = modules();
-    let all: BTreeSet<&ModulePath> = modules.iter().map(|m| &m.path).collect();
+    let all: BTreeSet<&ModulePath> = MODULES.iter().map(|m| &m.path).collect();
     let mut imports: BTreeMap<ModulePath, BTreeSet<ModulePath>> = BTreeMap::new();
-    for module in &modules {
+    for module in &*MODULES {
         for target in module.imports(&all) {
             let shared = module.path.iter().zip(&target).take_while(|(a, b)| a == b).count();
             if shared > 0 && shared < module.path.len() && shared < target.len() {
@@ -242,7 +242,7 @@ fn siblings_do_not_import_each_other_in_circles() {
 #[test]
 fn crates_stay_where_they_belong() {
     let mut wrong = Vec::new();
-    for module in modules() {
+    for module in &*MODULES {
         for (name, homes) in CRATES {
             let is_named = module.named.iter().any(|written| written[0] == *name);
             if is_named && !homes.contains(&module.top()) {
@@ -255,7 +255,7 @@ fn crates_stay_where_they_belong() {
 
 #[test]
 fn the_domain_is_pure() {
-    for module in modules().into_iter().filter(|m| m.top() == "domain") {
+    for module in MODULES.iter().filter(|m| m.top() == "domain") {
         assert!(!module.has_async, "{} waits for something", module.file.display());
         for crate_ in ["tokio", "futures_util", "http", "hyper", "reqwest"] {
             let names_it = module.named.iter().any(|written| written[0] == crate_);
