@@ -103,8 +103,7 @@ impl Batch {
         one.into_statement()
     }
 
-    /// Runs it as one statement of PostgreSQL. `None`: nothing stays.
-    pub(super) async fn run_as_one_statement(self, on: impl Run) -> BatchResult {
+    async fn run_as_one_statement(self, on: impl Run) -> BatchResult {
         match on.run(self.into_one_statement()).await {
             Ok(result) => Ok(Some(vec![result])),
             Err(Error::Database(db)) if db.code().as_deref() == Some(DIVISION_BY_ZERO) => Ok(None),
@@ -128,11 +127,15 @@ impl Batch {
         Ok(Some(results.split_off(2)))
     }
 
-    /// Runs one statement after the other. After anything but `Ok(Some(_))` the caller rolls back.
+    /// Runs it on PostgreSQL: as one statement where the order does not matter, or one statement after the other. After
+    /// anything but `Ok(Some(_))` the caller rolls back.
     pub(super) async fn run_on<C: Send>(self, connection: &mut C) -> BatchResult
     where
         for<'c> &'c mut C: Run,
     {
+        if self.is_unordered && self.len() > 1 {
+            return self.run_as_one_statement(connection).await;
+        }
         let mut results = Vec::with_capacity(self.len());
         for part in self.parts {
             let result = connection.run(part.statement).await?;

@@ -194,10 +194,7 @@ impl Pool {
 
     /// Writes a batch in one transaction.
     pub(super) async fn write(&self, batch: Batch) -> BatchResult {
-        if batch.is_unordered() && batch.len() > 1 {
-            return batch.run_as_one_statement(self).await;
-        }
-        if batch.len() == 1 && !self.through_pooler {
+        if (batch.len() == 1 || batch.is_unordered()) && !self.through_pooler {
             return batch.run_on(&mut self.acquire().await?).await;
         }
         let mut tx = self.begin().await?;
