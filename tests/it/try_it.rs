@@ -21,17 +21,23 @@ fn form(page: &Page, button: &str) -> Vec<(String, String)> {
     form.select(&inputs).map(|input| (value(input, "name"), value(input, "value"))).collect()
 }
 
-/// Presses a button of the page, and follows to the sign-in page; gives its address and whose it is.
-async fn press(person: &Person<'_>, button: &str) -> (String, String) {
-    let page = person.get(TRY).await;
+/// Presses a button of the page; gives the authorization request that it leads to, and whose sign-in it is.
+async fn start(person: &Person<'_>, path: &str, button: &str) -> (String, String) {
+    let page = person.get(path).await;
     assert_eq!(page.status, 200, "{}", page.body);
     let fields = form(&page, button);
     let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let email = fields.iter().find(|(name, _)| *name == "login_hint").unwrap().1.to_owned();
-    let sent = person.send(TRY, &fields).await;
+    let sent = person.send(path, &fields).await;
     assert_eq!(sent.status, 303, "{}", sent.body);
     let authorize = sent.location.unwrap();
     assert!(authorize.contains("/oauth/authorize?") && !authorize.contains(CLIENT_SECRET), "{authorize}");
+    (authorize, email)
+}
+
+/// Presses a button of the page, and follows to the sign-in page; gives its address and whose it is.
+async fn press(person: &Person<'_>, button: &str) -> (String, String) {
+    let (authorize, email) = start(person, TRY, button).await;
     let sign_in = person.get(&authorize).await.location.unwrap();
     assert!(sign_in.contains("/login/"), "{sign_in}");
     (sign_in, email)
@@ -160,9 +166,7 @@ async fn it_works_in_an_isolated_environment_and_keeps_to_it() {
     server.do_control("POST", "/environments", json!({ "name": "a1" })).await;
     let person = server.person();
     let in_environment = format!("/e/a1{TRY}");
-    let fields = form(&person.get(&in_environment).await, "Sign in as ada@example.com");
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let authorize = person.send(&in_environment, &fields).await.location.unwrap();
+    let (authorize, _) = start(&person, &in_environment, "Sign in as ada@example.com").await;
     assert!(authorize.starts_with(&format!("{}/e/a1/oauth/authorize?", server.url)), "{authorize}");
     let sign_in = person.get(&authorize).await.location.unwrap();
     let latest = "/e/a1/_emulator/v1/messages/latest?to=ada%40example.com&wait_ms=5000";
@@ -177,9 +181,7 @@ async fn it_works_in_an_isolated_environment_and_keeps_to_it() {
 async fn each_failure_has_a_button_that_leads_to_it() {
     let server = TestServer::start().await;
     let person = server.person();
-    let fields = form(&person.get(TRY).await, "Try: not signed in");
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let authorize = person.send(TRY, &fields).await.location.unwrap();
+    let (authorize, _) = start(&person, TRY, "Try: not signed in").await;
     let callback = person.get(&authorize).await.location.unwrap();
     let page = result(&person, &callback).await;
     assert!(page.alert().starts_with("login_required: "), "{}", page.body);

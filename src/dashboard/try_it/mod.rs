@@ -28,7 +28,6 @@ use crate::service::changes::ControlError;
 use crate::service::end_session::{Logout, end_session};
 use crate::service::flows::{self, FlowFilter};
 use crate::service::organizations;
-use crate::service::redirect_check::{self, RedirectCheck};
 use crate::service::test_tokens::{self, DecodedToken};
 use crate::service::token::{self, TokenRefusal, TokenResponse};
 use crate::service::userinfo::{AccessRefusal, userinfo};
@@ -224,15 +223,14 @@ fn own_request(
 /// How the callback of this page becomes one of an application, where it is none.
 fn refused_callbacks(context: &Context) -> Vec<Block> {
     let callback = context.public_url.join(CALLBACK);
-    let checked = redirect_check::check(context, &callback, None);
-    let is_refused = |check: &RedirectCheck| !check.here.allowed && check.client_id != TRY_IT_CLIENT_ID;
-    let refused: Vec<_> = checked.into_iter().filter(is_refused).collect();
+    let applications = context.environment.applications();
+    let refused: Vec<_> = applications.filter(|client| !own_client::may_return(context, client)).collect();
     if refused.is_empty() {
         return vec![];
     }
-    let links = refused.iter().map(|check| {
-        let path = format!("/dashboard/applications/{}", check.client_id);
-        (format!("Redirect URIs of {}", check.client_id), context.path(&path))
+    let links = refused.iter().map(|client| {
+        let path = format!("/dashboard/applications/{}", client.client_id);
+        (format!("Redirect URIs of {}", client.client_id), context.path(&path))
     });
     vec![
         Block::Text(

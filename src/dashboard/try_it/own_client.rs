@@ -14,13 +14,14 @@ pub const NAME: &str = "Try it";
 /// The application of a sign-in where nobody chooses: the environment's first one that may return here, or else Try it's
 /// own client.
 pub fn default_client_id(context: &Context) -> &str {
-    let may_return = |client: &&Client| may_return(context, client);
-    let confidential = context.environment.applications().filter(may_return).find(|c| !c.is_public());
-    let chosen = confidential.or_else(|| context.environment.applications().find(may_return));
+    let applications = context.environment.applications();
+    let able: Vec<&Client> = applications.filter(|client| may_return(context, client)).collect();
+    let chosen = able.iter().find(|client| !client.is_public()).or(able.first());
     chosen.map_or(TRY_IT_CLIENT_ID, |client| &client.client_id)
 }
 
-fn may_return(context: &Context, client: &Client) -> bool {
+/// May a browser come back to this page with an answer for the client?
+pub fn may_return(context: &Context, client: &Client) -> bool {
     let environment = &context.environment;
     let callback = context.public_url.join(CALLBACK);
     check_redirect_uri(client, &callback, environment.mode, environment.strict_redirects).is_allowed()
