@@ -180,9 +180,13 @@ pub async fn other_browser(
     id: web::Path<String>,
 ) -> PageResult {
     let found = inbox::message(&context, &id).await.map_err(|f| error_page(&request, f.into()))?;
-    let link = found.and_then(|m| m.link).ok_or_else(|| {
-        error_page(&request, ControlError::NotFound("There is no such email, or it has no link".to_owned()))
-    })?;
+    let (auth_request_id, link) =
+        found.and_then(|m| Some((m.auth_request_id, m.link?))).ok_or_else(|| {
+            error_page(
+                &request,
+                ControlError::NotFound("There is no such email, or it has no link".to_owned()),
+            )
+        })?;
     let token = link.rsplit('=').next().unwrap_or_default();
     let text = match preview_link(&context, &Browser::default(), token).await {
         Ok(preview) => match preview.outcome {
@@ -200,7 +204,12 @@ pub async fn other_browser(
     };
     let mut page = page(&context, &request, "/_emulator/inbox", "The link, opened in another browser");
     page.lead = Some(text.to_owned());
-    let links = vec![("Back to the email".to_owned(), context.path(&format!("/_emulator/inbox/{id}")))];
+    let link_to = |name: &str, path: String| (name.to_owned(), context.path(&path));
+    let mut links = vec![link_to("Back to the email", format!("/_emulator/inbox/{id}"))];
+    // Emails of other programs belong to no sign-in.
+    if !auth_request_id.is_empty() {
+        links.push(link_to("Timeline of this sign-in", format!("/dashboard/flows/{auth_request_id}")));
+    }
     page.sections = vec![Section::new("", vec![Block::Links(links)])];
     Ok(super::show(page))
 }

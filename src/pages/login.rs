@@ -37,6 +37,11 @@ fn path_of(context: &Context, id: &str, rest: &str) -> String {
     context.path(&format!("/login/{id}{rest}"))
 }
 
+/// The page of a sign-in.
+pub fn page_url(context: &Context, id: &str) -> String {
+    url_of(context, id, "")
+}
+
 fn url_of(context: &Context, id: &str, rest: &str) -> String {
     context.public_url.join(&format!("/login/{}{rest}", path_segment(id)))
 }
@@ -349,7 +354,7 @@ fn refused(request: &HttpRequest, context: &Context, id: &str, refusal: &Passwor
         }
         // The page sees for itself.
         PasswordlessError::NotYours | PasswordlessError::Closed(_) | PasswordlessError::NothingSent => {
-            see_other(&url_of(context, id, ""))
+            see_other(&page_url(context, id))
         }
     }
 }
@@ -391,7 +396,7 @@ pub async fn email(
         }
     }
     match passwordless::send(&context, &browser, &id, typed).await {
-        Ok(()) => see_other(&url_of(&context, &id, "")),
+        Ok(()) => see_other(&page_url(&context, &id)),
         Err(refusal) => {
             let mut response = refused(&request, &context, &id, &refusal);
             // The page shows it again; an address of a page is no place for that of a user.
@@ -419,20 +424,31 @@ pub async fn code(
     if code.is_empty() {
         return refused_with(&context, &id, FormError::CodeMissing);
     }
-    match passwordless::verify_code(&context, &browser, &id, &code).await {
-        Ok(CodeResult::SignedIn(done)) => signed_in(&context, done),
+    enter_code(&request, &context, &browser, &id, &code).await
+}
+
+/// Verifies a code, and leads the browser on, or to the page that says why not.
+pub async fn enter_code(
+    request: &HttpRequest,
+    context: &Context,
+    browser: &Browser,
+    id: &str,
+    code: &str,
+) -> HttpResponse {
+    match passwordless::verify_code(context, browser, id, code).await {
+        Ok(CodeResult::SignedIn(done)) => signed_in(context, done),
         Ok(CodeResult::Refused(outcome)) => match outcome {
-            CodeOutcome::Wrong { .. } => refused_with(&context, &id, FormError::WrongCode),
+            CodeOutcome::Wrong { .. } => refused_with(context, id, FormError::WrongCode),
             CodeOutcome::AddressRateLimited { retry_after_s } => {
-                refused_with(&context, &id, FormError::address_rate_limited(context.now_ms(), retry_after_s))
+                refused_with(context, id, FormError::address_rate_limited(context.now_ms(), retry_after_s))
             }
-            CodeOutcome::Expired => refused_with(&context, &id, FormError::CodeExpired),
+            CodeOutcome::Expired => refused_with(context, id, FormError::CodeExpired),
             CodeOutcome::Accepted
             | CodeOutcome::TooManyAttempts
             | CodeOutcome::NotOffered
-            | CodeOutcome::Closed(_) => see_other(&url_of(&context, &id, "")),
+            | CodeOutcome::Closed(_) => see_other(&page_url(context, id)),
         },
-        Err(refusal) => refused(&request, &context, &id, &refusal),
+        Err(refusal) => refused(request, context, id, &refusal),
     }
 }
 
@@ -455,7 +471,7 @@ pub async fn restart(request: HttpRequest, Ctx(context): Ctx, id: web::Path<Stri
     }
     let browser = cookies::browser(&request, &context);
     match authorize::restart(&context, &browser, &id).await {
-        Ok(new_id) => see_other(&url_of(&context, &new_id, "")),
+        Ok(new_id) => see_other(&page_url(&context, &new_id)),
         Err(refusal) => refused(&request, &context, &id, &refusal),
     }
 }
@@ -473,7 +489,7 @@ pub async fn to_sign_in(request: HttpRequest, Ctx(context): Ctx, id: web::Path<S
 async fn switch(request: &HttpRequest, context: &Context, id: &str, prompt: Prompt) -> HttpResponse {
     let browser = cookies::browser(request, context);
     match authorize::switch(context, &browser, id, prompt).await {
-        Ok(new_id) => see_other(&url_of(context, &new_id, "")),
+        Ok(new_id) => see_other(&page_url(context, &new_id)),
         Err(refusal) => refused(request, context, id, &refusal),
     }
 }

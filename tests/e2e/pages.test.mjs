@@ -269,8 +269,15 @@ Object.assign(pages, {
   }),
   'desk-try-denied': desk('/try', async (page) => {
     await page.getByRole('button', { name: 'Try: denied' }).click();
-    await proveTrial(page, 'ada+vb-denied@example.com');
     await page.getByRole('alert').getByText('access_denied: ').waitFor();
+  }),
+  'desk-try-at-once': desk('/try', async (page) => {
+    await page.getByRole('button', { name: 'Sign in at once' }).click();
+    await page.getByText('Signed in. Below is every step').waitFor();
+  }),
+  'desk-try-refused-link': desk('/try', async (page) => {
+    await page.getByRole('button', { name: 'Try: other browser' }).click();
+    await page.getByText('It would be refused: same-browser enforcement is on').waitFor();
   }),
   'desk-try-headless': desk('/try/headless', async (page) => {
     await page.getByRole('button', { name: 'Send email' }).click();

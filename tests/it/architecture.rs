@@ -25,6 +25,8 @@ const LAYERS: &[&[&str]] = &[
 const BESIDE: &[(&str, &str)] = &[
     // The dashboard's page about the control API lists its calls.
     ("dashboard", "emulator"),
+    // Try it enters codes, and leads to the page that follows.
+    ("dashboard", "pages"),
     // Settings are of these kinds.
     ("config", "crypto"),
     ("config", "mail"),

@@ -177,34 +177,113 @@ async fn it_works_in_an_isolated_environment_and_keeps_to_it() {
     assert!(!person.get(TRY).await.body.contains("/dashboard/try/result"), "it is not one of the default");
 }
 
+/// Presses a button that ends its sign-in; gives the page that the browser comes to.
+async fn end(person: &Person<'_>, button: &str) -> Page {
+    let page = person.get(TRY).await;
+    let fields = form(&page, button);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let location =
+        person.send(TRY, &fields).await.location.unwrap_or_else(|| panic!("{button} leads nowhere"));
+    if location.contains("/dashboard/try/callback?") {
+        result(person, &location).await
+    } else {
+        person.get(&location).await
+    }
+}
+
 #[tokio::test]
-async fn each_failure_has_a_button_that_leads_to_it() {
+async fn one_click_signs_in_without_the_sign_in_page() {
     let server = TestServer::start().await;
     let person = server.person();
-    let (authorize, _) = start(&person, TRY, "Try: not signed in").await;
-    let callback = person.get(&authorize).await.location.unwrap();
+    let page = end(&person, "Sign in at once").await;
+    assert_eq!((page.alert(), complaints(&page)), (String::new(), vec![]), "{}", page.body);
+    assert!(page.body.contains("ada@example.com"), "{}", page.body);
+    let silent = person.authorize(&[("prompt", "none")]).await;
+    assert!(silent.answer("code").is_some(), "the browser is signed in: {silent:?}");
+}
+
+#[tokio::test]
+async fn one_click_leads_to_each_failure() {
+    let server = TestServer::start().await;
+    for (button, alert) in [("Try: not signed in", "login_required: "), ("Try: denied", "access_denied: ")] {
+        let page = end(&server.person(), button).await;
+        assert_eq!(page.heading(), "Sign-in result");
+        assert!(page.alert().starts_with(alert), "{button}: {}", page.body);
+        assert!(page.body.contains("/dashboard/flows/"), "{}", page.body);
+    }
+
+    let page = end(&server.person(), "Try: expired").await;
+    assert_eq!((page.status, page.heading().as_str()), (400, "This code has expired"), "{}", page.body);
+    assert!(page.body.contains("Resend code"), "{}", page.body);
+
+    let person = server.person();
+    let page = end(&person, "Try: wrong code").await;
+    assert_eq!((page.status, page.heading().as_str()), (400, "Enter your code"), "{}", page.body);
+    assert!(page.alert().contains("4 attempts left"), "{}", page.body);
+
+    let person = server.person();
+    let page = end(&person, "Try: other browser").await;
+    assert!(page.body.contains("It would be refused: same-browser enforcement is on."), "{}", page.body);
+    let timeline = page.body.split("/dashboard/flows/").nth(1).unwrap().split('"').next().unwrap();
+    let timeline = person.get(&format!("/dashboard/flows/{timeline}")).await;
+    assert!(timeline.body.contains("in another browser"), "{}", timeline.body);
+}
+
+#[tokio::test]
+async fn after_a_failure_the_same_browser_signs_in_still() {
+    let server = TestServer::start().await;
+    let person = server.person();
+    let button = "Try: wrong code";
+    let fields = form(&person.get(TRY).await, button);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let sign_in = person.send(TRY, &fields).await.location.unwrap();
+    let sign_in = sign_in.split('?').next().unwrap().to_owned();
+    let callback = prove(&person, (sign_in, "ada+wrong-code@example.com".to_owned())).await;
     let page = result(&person, &callback).await;
-    assert!(page.alert().starts_with("login_required: "), "{}", page.body);
+    assert_eq!((page.alert(), complaints(&page)), (String::new(), vec![]));
+}
 
-    let callback = prove(&person, press(&person, "Try: denied").await).await;
-    let page = result(&person, &callback).await;
-    assert!(page.alert().starts_with("access_denied: "), "{}", page.body);
-    assert!(page.body.contains("/dashboard/flows/"), "{}", page.body);
+/// Whether the page has a button of this name.
+fn has_button(page: &Page, button: &str) -> bool {
+    page.body.contains(&format!("aria-label=\"{button}\""))
+}
 
-    let (sign_in, email) = press(&person, "Try: expired").await;
-    let code = server.code_for(&email).await;
-    let page = person.enter_code(&sign_in, &code).await;
-    assert!(page.body.contains("expired"), "{}", page.body);
+#[tokio::test]
+async fn a_failure_that_cannot_be_had_says_what_stands_in_its_way() {
+    let only_links = TestServer::with("[faults]\naddresses = false\n[passwordless]\ntype = \"LINK\"\n").await;
+    let page = only_links.get(TRY).await;
+    assert!(!has_button(&page, "Try: wrong code") && page.body.contains("Emails have no code here."));
+    assert!(!has_button(&page, "Try: denied") && page.body.contains("which are switched off here"));
+    let person = only_links.person();
+    let page = end(&person, "Sign in at once").await;
+    assert!(page.body.contains("link_token"), "the link of the email signs in: {}", page.body);
 
-    let (sign_in, email) = press(&person, "Try: wrong code").await;
-    let code = server.code_for(&email).await;
-    let page = person.enter_code(&sign_in, &other_than(&code)).await;
-    assert!(page.body.contains("incorrect"), "{}", page.body);
+    let only_codes = TestServer::with("[passwordless]\ntype = \"OTP\"\n").await;
+    let page = only_codes.get(TRY).await;
+    assert!(!has_button(&page, "Try: other browser") && page.body.contains("Emails have no link here."));
 
-    let (_, email) = press(&person, "Try: other browser").await;
-    let link = server.link_for(&email).await;
-    let page = server.person().get(&link).await;
-    assert!(!page.body.is_empty() && page.location.is_none(), "{page:?}");
+    let everywhere = TestServer::with("[passwordless]\nenforce_same_browser_origin = false\n").await;
+    let page = everywhere.get(TRY).await;
+    assert!(
+        !has_button(&page, "Try: other browser") && page.body.contains("Links work in every browser here")
+    );
+}
+
+#[tokio::test]
+async fn a_sign_in_that_may_send_no_email_stays_on_its_page() {
+    let server = TestServer::with("[limits]\nmails_per_address = 1\n").await;
+    let person = server.person();
+    end(&person, "Try: wrong code").await;
+    let page = end(&person, "Try: wrong code").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert!(page.body.contains("ada+wrong-code@example.com"), "the address is filled in: {}", page.body);
+}
+
+#[tokio::test]
+async fn where_a_login_hint_sends_nothing_the_click_does() {
+    let server = TestServer::with("login_hint = \"prefill\"\n").await;
+    let page = end(&server.person(), "Try: wrong code").await;
+    assert!(page.alert().contains("4 attempts left"), "{}", page.body);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod claims;
+mod endings;
 mod headless;
 mod own_client;
 mod steps;
@@ -34,6 +35,7 @@ use crate::service::userinfo::{AccessRefusal, userinfo};
 pub use attempts::Attempts;
 use attempts::{Attempt, Outcome, Tokens, TryRequest};
 use claims::Expected;
+use endings::Ending;
 use steps::{Steps, secret_of};
 
 /// The page.
@@ -105,7 +107,7 @@ fn build_page(
 ) -> Page {
     let mut page = page(context, request, PATH, "Try it");
     page.lead = Some(
-        "Sign in here as a user of your application would, and see every request, token and claim on the way. The code is shown on the sign-in page."
+        "Sign in here as a user of your application would, and see every request, token and claim on the way. The code is shown on the sign-in page; \"Sign in at once\" enters it for you."
             .to_owned(),
     );
     let client_id = own_client::default_client_id(context);
@@ -114,6 +116,7 @@ fn build_page(
         is_primary: true,
         ..request_form(context, &format!("Sign in as {EMAIL}"), client_id, EMAIL, "")
     })];
+    first.push(endings::success(context, client_id));
     let mut links = vec![headless::link(context)];
     if has_result {
         links.insert(0, ("The result of your last sign-in".to_owned(), context.path(RESULT)));
@@ -121,7 +124,7 @@ fn build_page(
     first.push(Block::Links(links));
     page.sections = vec![
         Section::new("", first),
-        Section::new("When it goes wrong", failures(context, client_id)),
+        Section::new("When it goes wrong", endings::failures(context, client_id)),
         Section::new(
             "Your own request",
             vec![Block::Form(own_request(context, form_state, client_id, organizations))],
@@ -144,54 +147,6 @@ fn request_form(context: &Context, name: &str, client_id: &str, login_hint: &str
         hidden("pkce", "on"),
     ];
     Form::post(name, context.path(PATH), fields, name)
-}
-
-/// A sign-in for each failure that applications meet most.
-fn failures(context: &Context, client_id: &str) -> Vec<Block> {
-    let by_fault = |name: &str| EMAIL.replace('@', &format!("+vb-{name}@"));
-    let failures = [
-        (
-            "Not signed in",
-            "The application asks with prompt=none, and gets the error login_required at once: no page is shown.",
-            STRANGER.to_owned(),
-            "none",
-        ),
-        (
-            "Wrong code",
-            "Enter any code but the one that is shown. After a few of them the sign-in ends.",
-            EMAIL.to_owned(),
-            "login",
-        ),
-        (
-            "Expired",
-            "The code has expired when you enter it. The page offers a new one.",
-            by_fault("expired"),
-            "login",
-        ),
-        (
-            "Other browser",
-            "Open the link of the email in a private window, or choose \"Open as another browser\" in the inbox. It is refused there.",
-            EMAIL.to_owned(),
-            "login",
-        ),
-        (
-            "Denied",
-            "Enter the right code. The application gets the error access_denied instead of a code.",
-            by_fault("denied"),
-            "login",
-        ),
-    ];
-    let blocks = failures.into_iter().flat_map(|(name, text, email, prompt)| {
-        let button = format!("Try: {}", name.to_lowercase());
-        [Block::Text(text.to_owned()), Block::Form(request_form(context, &button, client_id, &email, prompt))]
-    });
-    let mut blocks: Vec<Block> = blocks.collect();
-    if !context.environment.fault_addresses {
-        let text = "Expired and denied need the addresses that cause outcomes, which are switched off here. Switch them on:";
-        blocks.push(Block::Text(text.to_owned()));
-        blocks.push(Block::Links(vec![("Faults".to_owned(), context.path("/dashboard/faults"))]));
-    }
-    blocks
 }
 
 fn own_request(
@@ -298,7 +253,11 @@ async fn start(
         outcome: None,
         token_lock: Default::default(),
     };
-    let mut response = see_other(&steps_of(&context, &attempt).authorize_url());
+    let steps = steps_of(&context, &attempt);
+    let mut response = match Ending::parse(one(&params, "ending")) {
+        Some(ending) => endings::bring_about(ending, &request, &context, &steps).await?,
+        None => see_other(&steps.authorize_url()),
+    };
     let _ = response.add_cookie(&cookies::attempt_cookie(&context, attempt.key.clone()));
     attempts.add(attempt, cookies::attempt(&request, &context).as_deref());
     Ok(response)
