@@ -104,7 +104,7 @@ async fn new_page(
     ];
     let form = Form::post("New token", context.path(&here), fields, "Create");
     let body = json!({ "organization_id": organization_id, "description": "Reports" });
-    let form = form.curl(context, "POST", "/api/tokens", &body);
+    let form = form.curl_json(context, "POST", "/api/tokens", &body);
     let problem = form_state.rest(NAMES);
     organizations::form_page_of(context, request, organization_id, ("API tokens", &here), form, problem).await
 }
@@ -114,7 +114,12 @@ fn row(context: &Context, path: &str, info: ApiTokenInfo) -> Row {
     let invalidate = format!("{path}/{}/invalidate", token.id);
     let form = Form::dangerous("Invalidate", invalidate, "The token is invalid for good.");
     Row {
-        action: Some(form.curl(context, "POST", "/api/tokens:invalidate", &json!({ "token": token.id }))),
+        action: Some(form.curl_json(
+            context,
+            "POST",
+            "/api/tokens:invalidate",
+            &json!({ "token": token.id }),
+        )),
         cells: vec![
             Cell::text(format!("{} (…{})", token.id, token.suffix)),
             Cell::text(info.email.unwrap_or_else(|| "The organization".to_owned())),

@@ -93,7 +93,7 @@ fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) ->
     let form = Form::post("New application", context.path(HERE), fields, "Create");
     let body =
         json!({ "name": "Shop", "type": "web", "redirect_uris": ["https://shop.example.com/callback"] });
-    let form = form.curl(context, "POST", "/clients", &body);
+    let form = form.curl_json(context, "POST", "/clients", &body);
     let mut page = form_page(context, request, HERE, ("Applications", HERE), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -203,7 +203,7 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, form_st
     ];
     let form = Form::post("Settings", path.clone(), fields, "Save");
     let api = format!("/api/clients/{}", client.client_id);
-    let form = form.curl(context, "PATCH", &api, &shown(client)).curl(
+    let form = form.curl_json(context, "PATCH", &api, &shown(client)).curl_json(
         context,
         "PATCH",
         &format!("/clients/{}", client.client_id),
@@ -214,7 +214,7 @@ fn detail(context: &Context, request: &HttpRequest, client: &ClientView, form_st
         format!("{path}/delete"),
         "This deletes its secrets and redirect URIs. Its tokens are refused.",
     );
-    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
+    let delete = delete.curl(context, "DELETE", &api);
     page.problem = form_state.rest(NAMES);
     page.sections = vec![
         Section::new("Credentials", vec![Block::Facts(facts)]),

@@ -249,19 +249,25 @@ impl Form {
     }
 
     /// Shows a call of the control API that does the same, as a command; called again, the calls that it takes. `path` is
-    /// below `/_emulator/v1`, where Scalekit's API is at `/api`. `body`: null for none.
-    pub fn curl(mut self, context: &Context, method: &str, path: &str, body: &Value) -> Self {
+    /// below `/_emulator/v1`, where Scalekit's API is at `/api`.
+    pub fn curl(self, context: &Context, method: &str, path: &str) -> Self {
+        self.command(context, method, path, "")
+    }
+
+    /// The same of a call with a body.
+    pub fn curl_json(self, context: &Context, method: &str, path: &str, body: &Value) -> Self {
+        let body =
+            format!(" \\\n  -H 'content-type: application/json' \\\n  -d {}", quoted(&body.to_string()));
+        self.command(context, method, path, &body)
+    }
+
+    fn command(mut self, context: &Context, method: &str, path: &str, body: &str) -> Self {
         let url = quoted(&context.public_url.join(&format!("/_emulator/v1{path}")));
         let token = match context.runtime.server.control {
             Access::Token(_) => " \\\n  -H \"authorization: Bearer $VESTIBULE_CONTROL__TOKEN\"",
             Access::Open | Access::Off => "",
         };
-        let command = if body.is_null() {
-            format!("curl -X {method} {url}{token}")
-        } else {
-            let body = quoted(&body.to_string());
-            format!("curl -X {method} {url}{token} \\\n  -H 'content-type: application/json' \\\n  -d {body}")
-        };
+        let command = format!("curl -X {method} {url}{token}{body}");
         self.curl = Some(self.curl.map(|before| before + "\n" + &command).unwrap_or(command));
         self
     }

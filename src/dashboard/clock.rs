@@ -1,7 +1,7 @@
 //! The clock.
 
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::blocks::{Block, Fact, Form, FormState, Page, Section, hidden};
 use super::{
@@ -52,7 +52,7 @@ fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) 
         &STEPS.map(|(label, s)| (s, label)),
     );
     let advance = Form::post("Advance", path.clone(), vec![choice], "Advance");
-    let advance = advance.curl(context, "PUT", API, &json!({ "advance_s": 300 }));
+    let advance = advance.curl_json(context, "PUT", API, &json!({ "advance_s": 300 }));
     let frozen = if view.frozen { "false" } else { "true" };
     let freeze = Form::post(
         "Freeze",
@@ -60,16 +60,16 @@ fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) 
         vec![hidden("frozen", frozen)],
         if view.frozen { "Unfreeze" } else { "Freeze" },
     );
-    let freeze = freeze.curl(context, "PUT", API, &json!({ "frozen": !view.frozen }));
+    let freeze = freeze.curl_json(context, "PUT", API, &json!({ "frozen": !view.frozen }));
     let set = Form::post(
         "Set the time",
         path.clone(),
         vec![form_state.text(FORM, "now", "Time", &view.now).hint("RFC 3339, such as 2030-01-01T00:00:00Z.")],
         "Set",
     );
-    let set = set.curl(context, "PUT", API, &json!({ "now": view.now }));
+    let set = set.curl_json(context, "PUT", API, &json!({ "now": view.now }));
     let reset = Form::post("Real time", path, vec![hidden("reset", "on")], "Use real time");
-    let reset = reset.curl(context, "DELETE", API, &Value::Null);
+    let reset = reset.curl(context, "DELETE", API);
     page.problem = form_state.rest(&["now"]);
     page.sections = vec![
         Section::new("Now", vec![Block::Facts(facts), Block::Form(freeze), Block::Form(reset)]),

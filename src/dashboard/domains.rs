@@ -1,7 +1,7 @@
 //! Email domains of an organization.
 
 use actix_web::{HttpRequest, web};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::blocks::{Block, Cell, Form, FormState, Page, Row, Table};
 use super::form_reader::FormReader;
@@ -101,7 +101,7 @@ async fn new_page(
     ];
     let api = format!("/api/organizations/{organization_id}/domains");
     let form = Form::post("New domain", context.path(&path), fields, "Add");
-    let form = form.curl(context, "POST", &api, &json!({ "domain": "acme.com" }));
+    let form = form.curl_json(context, "POST", &api, &json!({ "domain": "acme.com" }));
     let problem = form_state.rest(&["domain", "domain_type"]);
     organizations::form_page_of(context, request, organization_id, ("Domains", &path), form, problem).await
 }
@@ -114,7 +114,7 @@ fn row(context: &Context, path: &str, domain: OrganizationDomain) -> Row {
     let delete = format!("{path}/{}/delete", domain.id);
     let asks = "Members stay members. Nobody joins by this domain any more.";
     let api = format!("/api/organizations/{}/domains/{}", domain.organization_id, domain.id);
-    let form = Form::dangerous("Delete", delete, asks).curl(context, "DELETE", &api, &Value::Null);
+    let form = Form::dangerous("Delete", delete, asks).curl(context, "DELETE", &api);
     Row {
         action: Some(form),
         cells: vec![

@@ -1,7 +1,7 @@
 //! Isolated environments, and the state of this one.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::blocks::{Block, Cell, Form, FormState, Page, Row, Section, Table, hidden};
 use super::{
@@ -53,7 +53,6 @@ pub async fn list(request: HttpRequest, DashboardContext(context): DashboardCont
                     context,
                     "DELETE",
                     &format!("/environments/{name}"),
-                    &Value::Null,
                 )
             }),
             cells: vec![
@@ -85,7 +84,7 @@ fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) ->
         .text(FORM, "name", "Name", "")
         .hint("Letters, digits and hyphens. Leave empty for a random name.");
     let form = Form::post("New environment", context.path(HERE), vec![field], "Create");
-    let form = form.curl(context, "POST", "/environments", &json!({ "name": "test-1" }));
+    let form = form.curl_json(context, "POST", "/environments", &json!({ "name": "test-1" }));
     let mut page = form_page(context, request, HERE, ("Environments", HERE), form);
     page.problem = form_state.rest(&["name"]);
     page
@@ -140,7 +139,7 @@ async fn state_page(context: &Context, request: &HttpRequest, form_state: &FormS
             "Deletes all sessions, emails, logs and faults, and restores users, settings and clock to the seed.",
         )
     };
-    let reset = reset.curl(context, "POST", "/reset", &Value::Null);
+    let reset = reset.curl(context, "POST", "/reset");
     let example = json!({ "users": [{ "email": "jane@example.com", "name": "Jane" }] });
     let fields = vec![
         hidden("act", SEED),
@@ -161,12 +160,12 @@ async fn state_page(context: &Context, request: &HttpRequest, form_state: &FormS
         let forms = names.into_iter().map(|name| {
             let form =
                 Form::dangerous(&format!("Load {name}"), path.clone(), "This resets the environment first.");
-            let form = form.curl(context, "POST", &format!("/scenarios/{name}/load"), &Value::Null);
+            let form = form.curl(context, "POST", &format!("/scenarios/{name}/load"));
             Block::Form(Form { fields: vec![hidden("act", "scenario"), hidden("name", name)], ..form })
         });
         forms.collect()
     };
-    let seed = Form::post("Seed", path, fields, "Add").curl(context, "POST", "/seed", &example);
+    let seed = Form::post("Seed", path, fields, "Add").curl_json(context, "POST", "/seed", &example);
     page.problem = form_state.rest(&["seed"]);
     let snapshot =
         ("Download a snapshot (contains private keys)".to_owned(), context.path("/_emulator/v1/snapshot"));

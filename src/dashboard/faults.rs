@@ -88,7 +88,6 @@ pub async fn list(request: HttpRequest, DashboardContext(context): DashboardCont
                         context,
                         "DELETE",
                         &format!("/faults/{}", fault.id),
-                        &Value::Null,
                     ),
                 ),
             }
@@ -132,7 +131,7 @@ fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) ->
     ];
     let body = json!({ "match": { "path": "/oauth/token" }, "count": 1, "effect": { "kind": "status", "status": 503 } });
     let form = Form::post("New rule", context.path(HERE), fields, "Create");
-    let form = form.curl(context, "POST", "/faults", &body);
+    let form = form.curl_json(context, "POST", "/faults", &body);
     let mut page = form_page(context, request, HERE, ("Faults", HERE), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -153,7 +152,7 @@ fn built_in_section(context: &Context) -> Section {
     let name = if is_on { "Turn off" } else { "Turn on" };
     let fields = vec![hidden("addresses", if is_on { "off" } else { "on" })];
     let form = Form::post(name, context.path("/dashboard/faults/addresses"), fields, name);
-    let form = form.curl(context, "PATCH", "/settings", &json!({ "faults": { "addresses": !is_on } }));
+    let form = form.curl_json(context, "PATCH", "/settings", &json!({ "faults": { "addresses": !is_on } }));
     let text = "Sign in with an address such as ada+vb-expired@example.com to see what happens then.";
     Section::new(
         "Built-in addresses",

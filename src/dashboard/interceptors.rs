@@ -97,7 +97,7 @@ fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) ->
     let form = Form::post("New interceptor", context.path(PATH), fields(form_state, None), "Create");
     let body =
         json!({ "trigger_point": "PRE_SESSION_CREATION", "url": "http://localhost:3000/interceptors" });
-    let form = form.curl(context, "POST", "/interceptors", &body);
+    let form = form.curl_json(context, "POST", "/interceptors", &body);
     let mut page = form_page(context, request, PATH, ("Interceptors", PATH), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -201,15 +201,15 @@ async fn one_page(
     let path = path_of(context, id, "");
     let api = format!("/interceptors/{id}");
     let test = Form::post("Test", path_of(context, id, "/test"), vec![], "Send a sample");
-    let test = test.curl(context, "POST", &format!("{api}/test"), &json!({}));
+    let test = test.curl_json(context, "POST", &format!("{api}/test"), &json!({}));
     let rotate = Form::post("Rotate the secret", path_of(context, id, "/rotate-secret"), vec![], "Rotate");
-    let rotate = rotate.curl(context, "POST", &format!("{api}/rotate-secret"), &Value::Null);
+    let rotate = rotate.curl(context, "POST", &format!("{api}/rotate-secret"));
     let delete = Form::dangerous(
         "Delete",
         path_of(context, id, "/delete"),
         "Nobody is asked any more. Its calls stay in the log.",
     );
-    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
+    let delete = delete.curl(context, "DELETE", &api);
     let save = Form::post("Change", path, fields(form_state, Some(&shown)), "Save");
     let saved = json!({
         "display_name": shown.display_name,
@@ -220,7 +220,7 @@ async fn one_page(
         "failure_policy": shown.failure_policy,
         "enabled": shown.enabled,
     });
-    let save = save.curl(context, "PATCH", &api, &saved);
+    let save = save.curl_json(context, "PATCH", &api, &saved);
     page.problem = form_state.rest(NAMES);
     page.sections = answer;
     page.sections.extend([

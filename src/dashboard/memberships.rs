@@ -1,7 +1,7 @@
 //! Members of organizations: their roles, and the state of their invitations.
 
 use actix_web::{HttpRequest, web};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::{FormReader, shown_texts};
@@ -173,7 +173,8 @@ async fn new_page(
     fields.extend(new_fields(form_state, MEMBER));
     let api = format!("/api/organizations/{organization_id}/users?send_invitation_email=true");
     let form = Form::post("New member", context.path(&list), fields, "Add");
-    let form = form.curl(context, "POST", &api, &json!({ "email": "jane@example.com", "membership": {} }));
+    let form =
+        form.curl_json(context, "POST", &api, &json!({ "email": "jane@example.com", "membership": {} }));
     let (list, problem) = (("Members", list.as_str()), form_state.rest(NAMES));
     let page = organizations::form_page_of(context, request, organization_id, list, form, problem);
     let mut page = page.await?;
@@ -254,12 +255,13 @@ async fn member_page(
     let metadata = form_state.long(METADATA, "metadata", "Metadata", shown_texts(&membership.metadata.0));
     let metadata = metadata.hint("JSON: texts by name. Your application keeps them with the membership.");
     let api = format!("organizations/{organization_id}/users/{user_id}");
-    let metadata = Form::post("Metadata", format!("{path}/metadata"), vec![metadata], "Save metadata").curl(
-        context,
-        "PATCH",
-        &format!("/api/memberships/{api}"),
-        &json!({ "metadata": membership.metadata.0 }),
-    );
+    let metadata = Form::post("Metadata", format!("{path}/metadata"), vec![metadata], "Save metadata")
+        .curl_json(
+            context,
+            "PATCH",
+            &format!("/api/memberships/{api}"),
+            &json!({ "metadata": membership.metadata.0 }),
+        );
     let mut page = page(context, request, organizations::HERE, user.email.as_str());
     page.lead = Some(format!("As a member of {}.", membership.organization_name));
     page.problem = form_state.rest(NAMES);
@@ -273,11 +275,11 @@ async fn member_page(
     if membership.pending_invitation().is_some() {
         let resend =
             Form::post("Resend the invitation", format!("{path}/resend"), vec![], "Resend the invitation");
-        let resend = resend.curl(context, "PATCH", &format!("/api/invites/{api}/resend"), &json!({}));
+        let resend = resend.curl_json(context, "PATCH", &format!("/api/invites/{api}/resend"), &json!({}));
         page.sections.push(Section::new("Invitation", vec![Block::Form(resend)]));
     }
     let remove = remove_form(&membership, &path);
-    let remove = remove.curl(context, "DELETE", &format!("/api/memberships/{api}"), &Value::Null);
+    let remove = remove.curl(context, "DELETE", &format!("/api/memberships/{api}"));
     page.sections.extend([
         Section::new("Roles", roles),
         Section::new("Permissions", vec![Block::Text(names)]),
@@ -345,7 +347,6 @@ async fn role_blocks(
                 context,
                 "DELETE",
                 &format!("{api}/{}", role.name),
-                &Value::Null,
             ),
         ),
     });
@@ -362,7 +363,7 @@ async fn role_blocks(
         let body = json!([{ "role_name": choices[0].0 }]);
         let field = form_state.choice_of(ROLE, "role_name", "Role", "", choices);
         let form = Form::post("Give a role", path, vec![field], "Give");
-        blocks.push(Block::Form(form.curl(context, "POST", &api, &body)));
+        blocks.push(Block::Form(form.curl_json(context, "POST", &api, &body)));
     }
     Ok(blocks)
 }

@@ -112,7 +112,8 @@ async fn new_page(
     let here = list_path(organization_id);
     let form = Form::post("New client", context.path(&here), client_fields(form_state, None), "Create");
     let api = format!("/api/organizations/{organization_id}/clients");
-    let form = form.curl(context, "POST", &api, &json!({ "name": "Reports", "scopes": ["read:reports"] }));
+    let form =
+        form.curl_json(context, "POST", &api, &json!({ "name": "Reports", "scopes": ["read:reports"] }));
     let problem = form_state.rest(NAMES);
     organizations::form_page_of(context, request, organization_id, ("M2M clients", &here), form, problem)
         .await
@@ -239,15 +240,15 @@ async fn client_page(
     ];
     let api = format!("/api/organizations/{}/clients/{}", ids.0, client.id);
     let form = Form::post("Client", here.clone(), client_fields(form_state, Some(&client)), "Save");
-    let form = form.curl(context, "PATCH", &api, &shown(&client));
+    let form = form.curl_json(context, "PATCH", &api, &shown(&client));
     let add = Form::post("Add a secret", format!("{here}/secrets"), vec![], "Add a secret");
-    let add = add.curl(context, "POST", &format!("{api}/secrets"), &json!({}));
+    let add = add.curl_json(context, "POST", &format!("{api}/secrets"), &json!({}));
     let delete = Form::dangerous(
         "Delete this client",
         format!("{here}/delete"),
         "It gets no more tokens. Those that it has stay valid for their time.",
     );
-    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
+    let delete = delete.curl(context, "DELETE", &api);
     page.sections = vec![
         Section::new("", vec![Block::Facts(facts), Block::Links(links)]),
         Section::new("Secrets", vec![secret_table(context, &client, (&here, &api)), Block::Form(add)]),
@@ -274,7 +275,7 @@ fn secret_table(context: &Context, client: &OrganizationClient, (here, api): (&s
     let delete = |secret: &OrganizationClientSecret| {
         let action = format!("{here}/secrets/{}/delete", secret.id);
         let form = Form::dangerous("Delete", action, "Whoever uses it gets no more tokens.");
-        form.curl(context, "DELETE", &format!("{api}/secrets/{}", secret.id), &Value::Null)
+        form.curl(context, "DELETE", &format!("{api}/secrets/{}", secret.id))
     };
     let rows = client.secrets.iter().map(|secret| Row {
         action: Some(delete(secret)),

@@ -178,7 +178,7 @@ fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) ->
     ));
     let form = Form::post("New organization", context.path(HERE), fields, "Create");
     let body = json!({ "display_name": "Acme", "external_id": "acme-1" });
-    let form = form.curl(context, "POST", "/api/organizations", &body);
+    let form = form.curl_json(context, "POST", "/api/organizations", &body);
     let mut page = form_page(context, request, HERE, ("Organizations", HERE), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -273,13 +273,13 @@ async fn organization_page(
     let fields = organization_fields(form_state, Some(&organization));
     let api = format!("/api/organizations/{id}");
     let form = Form::post("Organization", path.clone(), fields, "Save");
-    let form = form.curl(context, "PATCH", &api, &shown(&organization));
+    let form = form.curl_json(context, "PATCH", &api, &shown(&organization));
     let delete = Form::dangerous(
         "Delete this organization",
         format!("{path}/delete"),
         "Its members are kept. Sessions in it end.",
     );
-    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
+    let delete = delete.curl(context, "DELETE", &api);
     page.sections = vec![
         Section::new("", vec![tabs(context, &organization, ""), Block::Facts(facts)]),
         Section::new("Organization", vec![Block::Form(form)]),
@@ -338,7 +338,7 @@ fn session_policy_form(context: &Context, form_state: &FormState, organization: 
     }
     let api = format!("/api/organizations/{}/session-policy", organization.id);
     Form::post("Session policy", format!("{path}/session-policy"), fields, "Save session policy")
-        .curl(context, "PATCH", &api, &body)
+        .curl_json(context, "PATCH", &api, &body)
 }
 
 fn settings_form(context: &Context, form_state: &FormState, organization: &Organization) -> Form {
@@ -357,8 +357,8 @@ fn settings_form(context: &Context, form_state: &FormState, organization: &Organ
     let most =
         json!({ "settings": { "max_allowed_users": organization.max_allowed_users.unwrap_or_default() } });
     Form::post("Settings", format!("{path}/settings"), fields, "Save settings")
-        .curl(context, "PATCH", &api, &json!({ "features": features }))
-        .curl(context, "PATCH", &format!("{api}/usermanagement"), &most)
+        .curl_json(context, "PATCH", &api, &json!({ "features": features }))
+        .curl_json(context, "PATCH", &format!("{api}/usermanagement"), &most)
 }
 
 fn feature_label(feature: Feature) -> &'static str {

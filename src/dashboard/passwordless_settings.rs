@@ -55,7 +55,7 @@ fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) 
         .collect();
     let form = Form::post("Settings", context.path("/dashboard/methods"), fields, "Save");
     let saved = patch(&form.submitted(), &context.environment, self::fields().map(|(setting, _)| setting));
-    let form = form.curl(context, "PATCH", "/settings", &saved);
+    let form = form.curl_json(context, "PATCH", "/settings", &saved);
     page.sections = vec![
         Section::new("Settings", vec![Block::Form(form)]),
         Section::new("Same settings in Scalekit's dashboard", vec![Block::Facts(clicks(context))]),

@@ -1,7 +1,7 @@
 //! Permissions: what roles let their members do.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::blocks::{Block, Cell, Fact, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::FormReader;
@@ -77,7 +77,7 @@ fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) ->
     ];
     let form = Form::post("New permission", context.path(HERE), fields, "Create");
     let body = json!({ "name": "read:documents", "description": "Read documents" });
-    let form = form.curl(context, "POST", "/api/permissions", &body);
+    let form = form.curl_json(context, "POST", "/api/permissions", &body);
     let mut page = form_page(context, request, HERE, ("Permissions", HERE), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -150,9 +150,9 @@ async fn permission_page(
         "All roles lose it, and access tokens with their next refresh.",
     );
     let api = format!("/api/permissions/{name}");
-    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
+    let delete = delete.curl(context, "DELETE", &api);
     let body = json!({ "name": permission.name, "description": permission.description });
-    let form = Form::post("Permission", here, vec![field], "Save").curl(context, "PUT", &api, &body);
+    let form = Form::post("Permission", here, vec![field], "Save").curl_json(context, "PUT", &api, &body);
     page.sections = vec![
         Section::new("", blocks),
         Section::new("Permission", vec![Block::Form(form)]),

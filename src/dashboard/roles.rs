@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Page, Row, Section, Table};
 use super::form_reader::FormReader;
@@ -168,7 +168,7 @@ async fn new_page(
     fields.extend(role_fields(form_state, &catalog, None));
     let form = Form::post("New role", context.path(&path.list()), fields, "Create");
     let body = json!({ "name": "editor", "display_name": "Editor", "permissions": [] });
-    let form = form.curl(context, "POST", &path.api(), &body);
+    let form = form.curl_json(context, "POST", &path.api(), &body);
     let mut page = form_page(context, request, path.current(), ("Roles", &path.list()), form);
     page.problem = form_state.rest(NAMES);
     Ok(page)
@@ -227,7 +227,7 @@ fn defaults_form(context: &Context, form_state: &FormState, path: &RolePath, cat
     if path.owner().is_none() {
         body["default_creator_role"] = name(catalog.default_creator()).into();
     }
-    form.curl(context, "PATCH", &format!("{}:set_defaults", path.api()), &body)
+    form.curl_json(context, "PATCH", &format!("{}:set_defaults", path.api()), &body)
 }
 
 /// What can be changed about a role.
@@ -377,7 +377,7 @@ async fn role_page(
     if !role.description.is_empty() {
         saved["description"] = role.description.as_str().into();
     }
-    let form = form.curl(context, "PUT", &api, &saved);
+    let form = form.curl_json(context, "PUT", &api, &saved);
     let mut heirs = choices(catalog.roles().iter().filter(|other| other.id != role.id));
     heirs.insert(0, (String::new(), "No role: delete it only if nobody has it".to_owned()));
     let heir = form_state.choice_of(DELETE, "reassign_role_name", "Its members get", "", heirs);
@@ -385,7 +385,7 @@ async fn role_page(
         asks: Some("A default role, and one that others extend, cannot be deleted like this.".to_owned()),
         ..Form::post("Delete this role", format!("{here}/delete"), vec![heir], "Delete this role")
     };
-    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
+    let delete = delete.curl(context, "DELETE", &api);
     page.sections = vec![
         Section::new("", vec![Block::Facts(facts), Block::Links(links)]),
         Section::new("Role", vec![Block::Form(form)]),

@@ -1,7 +1,6 @@
 //! Sessions: on which device, in which applications; and which applications were told of their end.
 
 use actix_web::{HttpRequest, web};
-use serde_json::Value;
 
 use super::blocks::{Block, Cell, Fact, Form, Row, Section, Table};
 use super::listing::Listing;
@@ -91,7 +90,7 @@ fn revoke_form(context: &Context, record: &SessionRecord) -> Option<Form> {
     let id = &record.session.id;
     let asks = "The next sign-in in that browser asks for a code again.";
     let form = Form::dangerous("Revoke", context.path(&format!("{HERE}/{id}/end")), asks);
-    Some(form.curl(context, "POST", &format!("/api/sessions/{id}/revoke"), &Value::Null))
+    Some(form.curl(context, "POST", &format!("/api/sessions/{id}/revoke")))
 }
 
 /// The names of the applications that got tokens in a session, the last one first.

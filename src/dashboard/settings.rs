@@ -57,7 +57,7 @@ fn build_page(context: &Context, request: &HttpRequest, form_state: &FormState) 
         }));
         let form = Form::post(group.name, context.path("/dashboard/settings"), fields, "Save");
         let saved = patch(&form.submitted(), &context.environment, group.settings.iter().copied());
-        let form = form.curl(context, "PATCH", "/settings", &saved);
+        let form = form.curl_json(context, "PATCH", "/settings", &saved);
         let about = group.about.map(|about| Block::Text(about.to_owned()));
         page.sections.push(Section::new(group.name, about.into_iter().chain([Block::Form(form)]).collect()));
     }

@@ -59,10 +59,10 @@ fn build_page(
     let path = context.path(PATH);
     let saved = json!({ "token_template": { "enabled": template.is_enabled, "claims": template.to_json() } });
     let claims = Form::post("Claims", path.clone(), claims, "Save");
-    let claims = claims.curl(context, "PATCH", "/settings", &saved);
+    let claims = claims.curl_json(context, "PATCH", "/settings", &saved);
     let preview = Form::post("Preview", path, preview, "Preview");
     let body = json!({ "user": "jane@example.com" });
-    let preview = preview.curl(context, "POST", "/token-template/preview", &body);
+    let preview = preview.curl_json(context, "POST", "/token-template/preview", &body);
     page.sections = answer;
     page.sections.push(Section::new("Claims", vec![Block::Form(claims)]));
     page.sections.push(Section::new("Preview", vec![Block::Form(preview)]));

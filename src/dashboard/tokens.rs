@@ -43,9 +43,9 @@ fn build_page(
             .hint("Negative for an expired token. Leave empty for the default."),
     ];
     let decode = Form::post("Decode", path.clone(), decode, "Decode");
-    let decode = decode.curl(context, "POST", "/tokens/decode", &json!({ "token": "eyJ..." }));
+    let decode = decode.curl_json(context, "POST", "/tokens/decode", &json!({ "token": "eyJ..." }));
     let mint = Form::post("Mint", path, mint, "Mint");
-    let mint = mint.curl(context, "POST", "/tokens", &json!({ "user": "jane@example.com" }));
+    let mint = mint.curl_json(context, "POST", "/tokens", &json!({ "user": "jane@example.com" }));
     page.problem =
         form_state.rest(&["token", "client_id", "user", "scope", "claims", "access_token_lifetime_s"]);
     page.sections = answer;

@@ -98,7 +98,7 @@ fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) ->
     fields.push(organizations.hint("IDs or external IDs, one per line. No email is sent."));
     let body = json!({ "email": "jane@example.com", "name": "Jane Doe" });
     let form = Form::post("New user", context.path(HERE), fields, "Create");
-    let form = form.curl(context, "POST", "/users", &body);
+    let form = form.curl_json(context, "POST", "/users", &body);
     let mut page = form_page(context, request, HERE, ("Users", HERE), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -202,7 +202,7 @@ async fn user_page(
     page.problem = form_state.rest(NAMES);
     let form = Form::post("User", path.clone(), user_fields(form_state, Some(&user)), "Save");
     let api = format!("/api/users/{id}");
-    let form = form.curl(context, "PATCH", &api, &shown(&user)).curl(
+    let form = form.curl_json(context, "PATCH", &api, &shown(&user)).curl_json(
         context,
         "PATCH",
         &format!("/users/{id}"),
@@ -211,19 +211,19 @@ async fn user_page(
     let metadata = form_state.long(METADATA, "metadata", "Metadata", shown_texts(&user.metadata.0));
     let metadata = metadata.hint("JSON: texts by name. Your application keeps them with the user.");
     let metadata = Form::post("Metadata", format!("{path}/metadata"), vec![metadata], "Save metadata");
-    let metadata = metadata.curl(context, "PATCH", &api, &json!({ "metadata": user.metadata.0 }));
+    let metadata = metadata.curl_json(context, "PATCH", &api, &json!({ "metadata": user.metadata.0 }));
     let end_sessions = Form::dangerous(
         "Revoke all sessions",
         format!("{path}/end-sessions"),
         "Every browser of the user asks for a code again, and applications hear of it.",
     );
-    let end_sessions = end_sessions.curl(context, "POST", &format!("{api}/sessions/revoke"), &Value::Null);
+    let end_sessions = end_sessions.curl(context, "POST", &format!("{api}/sessions/revoke"));
     let delete = Form::dangerous(
         "Delete this user",
         format!("{path}/delete"),
         "This ends the user's sessions and tokens.",
     );
-    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
+    let delete = delete.curl(context, "DELETE", &api);
     page.sections = vec![
         Section::new("", vec![Block::Facts(facts(&user)), Block::Form(form)]),
         Section::new("Memberships", membership_blocks(context, form_state, &user)),
@@ -292,7 +292,7 @@ fn membership_blocks(context: &Context, form_state: &FormState, user: &User) -> 
     let action = context.path(&format!("{}/memberships", path(&user.id)));
     let form = Form::post("Add to an organization", action, fields, "Add");
     let api = format!("/api/memberships/organizations/ORGANIZATION_ID/users/{}", user.id);
-    let form = form.curl(context, "POST", &format!("{api}?send_invitation_email=true"), &json!({}));
+    let form = form.curl_json(context, "POST", &format!("{api}?send_invitation_email=true"), &json!({}));
     vec![table, Block::Form(form)]
 }
 

@@ -1,7 +1,7 @@
 //! Webhook endpoints, what was sent to them, and how to verify it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::blocks::{Block, Cell, Fact, Field, Form, FormState, Moment, Page, Row, Section, Table, hidden};
 use super::listing::{Listing, PAGE_SIZE, status_filter};
@@ -80,7 +80,7 @@ pub async fn new(request: HttpRequest, DashboardContext(context): DashboardConte
 fn new_page(context: &Context, request: &HttpRequest, form_state: &FormState) -> Page {
     let form = Form::post("New webhook", context.path(HERE), fields(form_state, None), "Create");
     let body = json!({ "url": "http://localhost:3000/webhooks", "events": [] });
-    let form = form.curl(context, "POST", "/webhooks", &body);
+    let form = form.curl_json(context, "POST", "/webhooks", &body);
     let mut page = form_page(context, request, HERE, ("Webhooks", HERE), form);
     page.problem = form_state.rest(NAMES);
     page
@@ -162,9 +162,9 @@ async fn detail(
     page.back = Some(("Webhooks".to_owned(), context.path(HERE)));
     page.problem = form_state.rest(NAMES);
     let api = format!("/webhooks/{id}");
-    let form = |name: &str, action: &str, body: &Value| {
+    let form = |name: &str, action: &str| {
         let form = Form::post(name, format!("{path}/{action}"), vec![], name);
-        Block::Form(form.curl(context, "POST", &format!("{api}/{action}"), body))
+        Block::Form(form.curl(context, "POST", &format!("{api}/{action}")))
     };
     let settings = Form::post("Settings", path.clone(), fields(form_state, Some(&webhook)), "Save");
     let saved = json!({
@@ -173,13 +173,13 @@ async fn detail(
         "description": webhook.description,
         "enabled": webhook.enabled,
     });
-    let settings = settings.curl(context, "PATCH", &api, &saved);
+    let settings = settings.curl_json(context, "PATCH", &api, &saved);
     let delete = Form::dangerous(
         "Delete this webhook",
         format!("{path}/delete"),
         "What waits for it is not sent any more.",
     );
-    let delete = delete.curl(context, "DELETE", &api, &Value::Null);
+    let delete = delete.curl(context, "DELETE", &api);
     page.sections = vec![
         Section::new("", vec![Block::Facts(facts(&webhook))]),
         Section::new("Settings", vec![Block::Form(settings)]),
@@ -189,8 +189,8 @@ async fn detail(
                 status_choice(context, &below, &listing.q),
                 deliveries(context, &listing, id, found),
                 pager,
-                form("Send a test event", "test", &json!({})),
-                form("Send again what failed", "replay", &json!({})),
+                form("Send a test event", "test"),
+                form("Send again what failed", "replay"),
             ],
         ),
         Section::new("Verify in your application", snippets(&webhook.secret)),
@@ -201,7 +201,7 @@ async fn detail(
                     "Deliveries carry a signature by the old secret too for a day after a rotation."
                         .to_owned(),
                 ),
-                form("Rotate the secret", "rotate-secret", &Value::Null),
+                form("Rotate the secret", "rotate-secret"),
             ],
         ),
         Section::new("Delete", vec![Block::Form(delete)]),
@@ -368,8 +368,12 @@ pub async fn delivery(
         vec![hidden("event_id", &event_id)],
         "Send again",
     );
-    let replay =
-        replay.curl(&context, "POST", &format!("/webhooks/{id}/replay"), &json!({ "event_id": event_id }));
+    let replay = replay.curl_json(
+        &context,
+        "POST",
+        &format!("/webhooks/{id}/replay"),
+        &json!({ "event_id": event_id }),
+    );
     let links = vec![("All deliveries".to_owned(), context.path(&format!("{HERE}/{id}")))];
     page.sections = vec![
         Section::new("", vec![Block::Facts(facts), Block::Form(replay), Block::Links(links)]),

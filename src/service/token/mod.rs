@@ -125,7 +125,11 @@ pub async fn grant_id_of(
     if let Some(code) = code {
         return Ok(grant_of_code(context, code).await?.map(|found| found.grant.id));
     }
-    Ok(refresh_token.and_then(|token| context.secret().open_refresh_token(token)).map(|(id, _)| id))
+    Ok(refresh_token.and_then(|token| grant_id_of_refresh_token(context, token)))
+}
+
+fn grant_id_of_refresh_token(context: &Context, token: &str) -> Option<String> {
+    context.secret().open_refresh_token(token).map(|(id, _)| id)
 }
 
 /// Notes why a client was not believed.

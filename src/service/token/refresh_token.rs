@@ -2,7 +2,7 @@
 
 use super::issue::{TokenSubject, issue};
 use super::overrides::TokenOverrides;
-use super::{TokenRefusal, TokenResponse, grant_id_of, invalid_grant, note_tokens, scope_list};
+use super::{TokenRefusal, TokenResponse, grant_id_of_refresh_token, invalid_grant, note_tokens, scope_list};
 use crate::domain::client::Client;
 use crate::domain::grant::{Grant, RefreshStanding};
 use crate::domain::session::Session;
@@ -19,7 +19,7 @@ pub async fn refresh(
     scope: Option<&str>,
 ) -> Result<TokenResponse, TokenRefusal> {
     let outcome = rotate(context, client, refresh_token, scope).await;
-    let grant_id = grant_id_of(context, None, Some(refresh_token)).await?;
+    let grant_id = grant_id_of_refresh_token(context, refresh_token);
     note_tokens(context, client, grant_id.as_deref(), "refresh_token", &outcome);
     outcome
 }
