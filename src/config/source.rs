@@ -268,13 +268,26 @@ impl Source {
 
     fn finish_for(mut self, concerns: impl Fn(&Location) -> bool) -> Vec<Problem> {
         for key in self.unread(concerns) {
-            let near = nearest(&key, self.read.iter());
-            let hint = near.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+            let near = nearest(&key, self.read.iter()).map(|near| format!("; did you mean {near}?"));
+            let hint = near.or_else(|| self.table_of(&key)).unwrap_or_default();
             self.problem(&key, format!("is not a setting{hint}"));
         }
         self.problems.sort();
         self.problems.dedup();
         self.problems
+    }
+
+    /// What the innermost known table around a key has.
+    fn table_of(&self, key: &str) -> Option<String> {
+        let mut tables = key.rmatch_indices('.').map(|(end, _)| &key[..end]);
+        tables.find_map(|table| {
+            let start = format!("{table}.");
+            let known = self.read.iter().chain(&self.read_tables);
+            let names = known.filter_map(|name| Some(name.strip_prefix(&start)?.trim_end_matches('.')));
+            let names: BTreeSet<&str> = names.filter(|name| !name.contains(['.', '['])).collect();
+            let names: Vec<&str> = names.into_iter().collect();
+            (!names.is_empty()).then(|| format!("; the settings of {table} are {}", names.join(", ")))
+        })
     }
 
     /// Names of all settings that were asked for, indexes of tables left out.

@@ -90,6 +90,21 @@ fn every_mistake_is_named_at_once_with_file_and_line() {
 }
 
 #[test]
+fn a_name_that_is_like_no_other_is_told_what_its_table_has() {
+    let found =
+        problems("[[users]]\nemail = \"ada@example.com\"\n[[users.memberships]]\norganization = \"acme\"\n");
+    let settings =
+        "email, external_id, family_name, given_name, id, locale, name, organizations, picture, roles";
+    assert_eq!(
+        found,
+        [format!(
+            "vestibule.toml:4: users[0].memberships[0].organization is not a setting; the settings of users[0] are {settings}"
+        )]
+    );
+    assert_eq!(problems("colour = \"red\""), ["vestibule.toml:1: colour is not a setting"]);
+}
+
+#[test]
 fn a_file_that_is_no_toml_is_named_with_its_line() {
     let found = problems("mode = \"development\"\nlisten = \n");
     assert!(found.iter().any(|p| p.starts_with("vestibule.toml:2: ")), "{found:?}");
