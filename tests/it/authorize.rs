@@ -1,5 +1,7 @@
 //! What an application may ask at `/oauth/authorize`, and who hears about mistakes.
 
+use serde_json::json;
+
 use crate::support::person::Page;
 use crate::support::{CALLBACK, CLIENT_ID, TestServer};
 
@@ -304,4 +306,22 @@ async fn what_is_not_there_says_not_emulated_by_name() {
     let page = Page::of(request.send().await.unwrap()).await;
     assert_eq!((page.status, page.heading().as_str()), (404, "Not emulated"));
     assert!(page.body.contains("/saml/x"));
+}
+
+#[tokio::test]
+async fn a_page_is_found_with_a_slash_behind_its_address_too() {
+    let server = TestServer::start().await;
+    server.do_control("POST", "/environments", json!({ "name": "a1" })).await;
+    for (asked, found) in [
+        ("/dashboard/", "/dashboard"),
+        ("/_emulator/inbox/", "/_emulator/inbox"),
+        ("/e/a1/dashboard/users/", "/e/a1/dashboard/users"),
+        // Never another host's.
+        ("//elsewhere.example/", "/elsewhere.example"),
+    ] {
+        let request = server.http().get(format!("{}{asked}", server.url)).header("accept", "text/html");
+        let page = Page::of(request.send().await.unwrap()).await;
+        assert_eq!(page.location, Some(format!("{}{found}", server.url)), "{asked}");
+    }
+    assert_eq!(server.get("/dashboard/").await.status, 404, "programs are told");
 }
