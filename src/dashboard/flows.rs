@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::blocks::{Block, Cell, Fact, Form, FormState, Moment, Row, Section, Table};
 use super::listing::status_filter;
-use super::{DashboardContext, PageResult, error_page, one, page};
+use super::{DashboardContext, PageResult, application_name, error_page, one, page};
 use crate::domain::auth_request::LinkOutcome;
 use crate::domain::clock::{UnixMs, rfc3339};
 use crate::domain::flow::FlowStatus;
@@ -92,7 +92,7 @@ fn listed(context: &Context, row: &FlowRow) -> Row {
     let who = row.email.clone().unwrap_or_else(|| "No email yet".to_owned());
     Row::new(vec![
         Cell::link(who, context.path(&format!("/dashboard/flows/{}", row.id))),
-        Cell::text(row.client_id.clone().unwrap_or_default()),
+        Cell::text(application_name(context, row.client_id.as_deref().unwrap_or_default())),
         Cell { tone: tone_of(row.status), ..Cell::text(outcome_of(row.status)) },
         Cell::text(text_of(&row.last_event)),
         Cell::time(row.started_at_ms),

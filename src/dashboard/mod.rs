@@ -146,6 +146,11 @@ fn page(context: &Context, request: &HttpRequest, current: &'static str, title: 
     }
 }
 
+/// How users call an application.
+fn application_name<'a>(context: &'a Context, client_id: &'a str) -> &'a str {
+    context.environment.client(client_id).map_or(client_id, |client| &client.name)
+}
+
 /// What the last form did; it led here with a word.
 fn done(request: &HttpRequest) -> Option<&'static str> {
     let query = params::query(request).ok()?;

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, web};
 
 use super::blocks::{Block, Cell, Fact, Form, FormState, Row, Section, Table};
 use super::listing::PAGE_SIZE;
-use super::{DashboardContext, PageResult, error_page, one, page};
+use super::{DashboardContext, PageResult, application_name, error_page, one, page};
 use crate::domain::fault::grpc_name;
 use crate::domain::request_journal::RequestKind;
 use crate::domain::scalekit_api::by_grpc_path;
@@ -91,18 +91,12 @@ fn row(context: &Context, request: &RecordedRequest) -> Row {
     let fault = request.fault.as_ref().map(|fault| format!("fault {fault}"));
     Row::new(vec![
         Cell::link(what, context.path(&format!("{HERE}/{}", request.id()))),
-        Cell::text(application(context, request.client_id.as_deref())),
+        Cell::text(application_name(context, request.client_id.as_deref().unwrap_or_default())),
         Cell::verdict(status_text(request), is_fine(request)),
         Cell::text(error.into_iter().chain(fault).collect::<Vec<_>>().join(", ")),
         Cell::text(format!("{} ms", request.duration.as_millis())),
         Cell::time(request.at_ms),
     ])
-}
-
-/// How users call an application.
-fn application(context: &Context, client_id: Option<&str>) -> String {
-    let client = client_id.and_then(|id| context.environment.client(id));
-    client.map_or_else(|| client_id.unwrap_or_default().to_owned(), |client| client.name.clone())
 }
 
 fn status_text(request: &RecordedRequest) -> String {
@@ -121,7 +115,7 @@ fn is_fine(request: &RecordedRequest) -> bool {
 
 fn not_emulated_text(context: &Context, calls: &NotEmulatedCalls) -> String {
     let who = match &calls.client_id {
-        Some(id) => application(context, Some(id)),
+        Some(id) => application_name(context, id).to_owned(),
         None => "An application".to_owned(),
     };
     let times = match calls.times {
@@ -145,7 +139,7 @@ pub async fn show(
     let mut page = page(&context, &request, HERE, &format!("{} {}", shown.method, shown.path));
     let mut facts = vec![
         Fact::text("Response", status_text(&shown)),
-        Fact::text("Application", application(&context, shown.client_id.as_deref())),
+        Fact::text("Application", application_name(&context, shown.client_id.as_deref().unwrap_or_default())),
         Fact::time("Time", shown.at_ms),
         Fact::text("Duration", format!("{} ms", shown.duration.as_millis())),
         Fact::code("Request ID", shown.request_id.as_str()),

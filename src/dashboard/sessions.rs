@@ -5,11 +5,13 @@ use actix_web::{HttpRequest, web};
 use super::blocks::{Block, Cell, Fact, Form, Row, Section, Table};
 use super::listing::Listing;
 use super::{
-    DashboardContext, PageResult, endpoint, error_page, organizations, page, redirect_with_flash, users,
+    DashboardContext, PageResult, application_name, endpoint, error_page, organizations, page,
+    redirect_with_flash, users,
 };
 use crate::domain::session::{Device, SessionRecord, SessionStatus};
 use crate::runtime::Context;
 use crate::service::user_agent::UserAgent;
+use crate::service::user_sessions::SessionRow;
 use crate::service::{Failure, backchannel_logout, user_sessions};
 
 const HERE: &str = "/dashboard/sessions";
@@ -37,7 +39,7 @@ async fn list(request: HttpRequest, DashboardContext(context): DashboardContext)
             "A session starts with a sign-in. While it is active, that browser signs in without a code.",
         )
     } else {
-        let rows = found.iter().map(|(record, email)| row(&context, record, email.as_deref()));
+        let rows = found.iter().map(|(record, listed)| row(&context, record, listed));
         let columns =
             &["User", "Status", "Device", "Address", "Organization", "Applications", "Signed in", "Action"];
         Block::Table(Table { columns, rows: rows.collect() })
@@ -48,15 +50,17 @@ async fn list(request: HttpRequest, DashboardContext(context): DashboardContext)
     Ok(super::show(page))
 }
 
-fn row(context: &Context, record: &SessionRecord, email: Option<&str>) -> Row {
+fn row(context: &Context, record: &SessionRecord, listed: &SessionRow) -> Row {
     let session = &record.session;
-    let organization = session.organization_id.as_deref();
-    let organization =
-        organization.map_or_else(Cell::default, |id| Cell::link(id, context.path(&organizations::path(id))));
+    let email = listed.email.as_ref().unwrap_or(&session.id);
+    let organization = session.organization_id.as_deref().map_or_else(Cell::default, |id| {
+        let name = listed.organization_name.as_deref().unwrap_or(id);
+        Cell::link(name, context.path(&organizations::path(id)))
+    });
     Row {
         action: revoke_form(context, record),
         cells: vec![
-            Cell::link(email.unwrap_or(&session.id), context.path(&format!("{HERE}/{}", session.id))),
+            Cell::link(email, context.path(&format!("{HERE}/{}", session.id))),
             status_cell(context, record),
             Cell::text(device_text(&record.device)),
             Cell::text(record.device.ip_address.clone().unwrap_or_default()),
@@ -94,13 +98,12 @@ fn revoke_form(context: &Context, record: &SessionRecord) -> Option<Form> {
 }
 
 /// The names of the applications that got tokens in a session, the last one first.
-fn applications(context: &Context, record: &SessionRecord) -> Vec<String> {
+fn applications<'a>(context: &'a Context, record: &'a SessionRecord) -> Vec<&'a str> {
     let mut names = vec![];
     for entry in &record.entries {
-        let client = context.environment.client(&entry.client_id);
-        let name = client.map_or(&entry.client_id, |client| &client.name);
-        if !names.contains(name) {
-            names.push(name.clone());
+        let name = application_name(context, &entry.client_id);
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names

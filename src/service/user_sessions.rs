@@ -11,6 +11,7 @@ use crate::domain::page::{Page, PageRequest, Position, Scope};
 use crate::domain::record_key::RecordKey;
 use crate::domain::session::{SessionEnd, SessionRecord, SessionStatus};
 use crate::runtime::Context;
+pub use crate::storage::SessionRow;
 use crate::storage::{ListFilter, SessionFilter};
 
 /// Records of a page where nobody says how many.
@@ -37,17 +38,17 @@ pub async fn find(context: &Context, id: &str) -> Result<SessionRecord, ApiRefus
     })
 }
 
-/// Sessions of all users with the addresses of those, newest first, by the offset of a page.
+/// Sessions of all users with whose they are, newest first, by the offset of a page.
 pub async fn recent(
     context: &Context,
     filter: &ListFilter,
-) -> Result<Vec<(SessionRecord, Option<String>)>, Failure> {
+) -> Result<Vec<(SessionRecord, SessionRow)>, Failure> {
     let (store, environment_id) = (context.store(), context.environment_id());
     let listed = store.sessions(environment_id, filter).await?;
     let records = store.listed_session_records(environment_id, filter).await?.into_iter();
     let mut records: BTreeMap<_, _> = records.map(|record| (record.session.id.clone(), record)).collect();
     // What one of the two did not see any more, or not yet, stays away.
-    let found = listed.into_iter().filter_map(|row| Some((records.remove(&row.session.id)?, row.email)));
+    let found = listed.into_iter().filter_map(|row| Some((records.remove(&row.id)?, row)));
     Ok(found.collect())
 }
 

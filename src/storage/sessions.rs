@@ -75,17 +75,13 @@ impl SessionChange {
     }
 }
 
-/// A session with whom it belongs to.
-#[derive(Debug, Clone)]
-pub struct SessionRow {
-    pub session: Session,
-    pub email: Option<String>,
-}
-
 row! {
-    struct ListedRow {
-        session: Row,
-        email: Option<String>,
+    /// Whose a session is: what a list shows beside its record.
+    #[derive(Debug, Clone)]
+    pub struct SessionRow {
+        pub id: String,
+        pub email: Option<String>,
+        pub organization_name: Option<String>,
     }
 }
 
@@ -118,13 +114,11 @@ impl Store {
         filter: &ListFilter,
     ) -> Result<Vec<SessionRow>, StoreError> {
         let query = sql(concat!(
-            "SELECT s.id, s.user_id, s.organization_id, s.authenticated_at_ms, s.last_active_at_ms, \
-             s.absolute_expires_at_ms, s.idle_timeout_s, s.ended_at_ms, u.email ",
+            "SELECT s.id, u.email, (SELECT o.display_name FROM organizations o \
+             WHERE o.environment_id = s.environment_id AND o.id = s.organization_id) AS organization_name ",
             page_of_sessions!()
         ));
-        let rows: Vec<ListedRow> = bind_page(query, environment_id, filter).fetch_all(&self.pool).await?;
-        let listed = rows.into_iter().map(|row| SessionRow { session: row.session.into(), email: row.email });
-        Ok(listed.collect())
+        Ok(bind_page(query, environment_id, filter).fetch_all(&self.pool).await?)
     }
 
     pub async fn session(&self, environment_id: &str, id: &str) -> Result<Option<Session>, StoreError> {

@@ -386,7 +386,10 @@ async fn sessions_show_their_device_and_end_by_a_button(
     let jane = claims(&person.tokens("jane@acme.test").await["access_token"]);
     let (session_id, organization_id) = (jane["sid"].as_str().unwrap(), jane["oid"].as_str().unwrap());
     let listed = rows(&server.get("/dashboard/sessions?q=jane").await);
-    let expected = format!("jane@acme.test active Chrome 126 on Linux 127.0.0.1 {organization_id} ");
+    let organization =
+        server.do_control("GET", &format!("/api/organizations/{organization_id}"), Value::Null).await;
+    let organization = organization["organization"]["display_name"].as_str().unwrap();
+    let expected = format!("jane@acme.test active Chrome 126 on Linux 127.0.0.1 {organization} ");
     assert!(listed[0].starts_with(&expected) && listed[0].contains("Revoke"), "{listed:?}");
     assert!(rows(&server.get("/dashboard/sessions?q=nobody").await).is_empty());
     let path = format!("/dashboard/sessions/{session_id}");
