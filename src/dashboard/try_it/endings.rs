@@ -221,5 +221,5 @@ async fn mailed(
 
 /// A code of the same length, wrong in every digit.
 fn other_than(code: &str) -> String {
-    code.chars().map(|digit| if digit == '9' { '0' } else { char::from(digit as u8 + 1) }).collect()
+    code.chars().map(|digit| if digit == '0' { '1' } else { '0' }).collect()
 }
