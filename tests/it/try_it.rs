@@ -21,8 +21,8 @@ fn form(page: &Page, button: &str) -> Vec<(String, String)> {
     form.select(&inputs).map(|input| (value(input, "name"), value(input, "value"))).collect()
 }
 
-/// Presses a button of the page; gives the authorization request that it leads to, and whose sign-in it is.
-async fn start(person: &Person<'_>, path: &str, button: &str) -> (String, String) {
+/// Presses a button of the page; gives where it leads to, and whose sign-in it is.
+async fn click(person: &Person<'_>, path: &str, button: &str) -> (String, String) {
     let page = person.get(path).await;
     assert_eq!(page.status, 200, "{}", page.body);
     let fields = form(&page, button);
@@ -30,7 +30,12 @@ async fn start(person: &Person<'_>, path: &str, button: &str) -> (String, String
     let email = fields.iter().find(|(name, _)| *name == "login_hint").unwrap().1.to_owned();
     let sent = person.send(path, &fields).await;
     assert_eq!(sent.status, 303, "{}", sent.body);
-    let authorize = sent.location.unwrap();
+    (sent.location.unwrap(), email)
+}
+
+/// Presses a button of the page; gives the authorization request that it leads to, and whose sign-in it is.
+async fn start(person: &Person<'_>, path: &str, button: &str) -> (String, String) {
+    let (authorize, email) = click(person, path, button).await;
     assert!(authorize.contains("/oauth/authorize?") && !authorize.contains(CLIENT_SECRET), "{authorize}");
     (authorize, email)
 }
@@ -179,11 +184,7 @@ async fn it_works_in_an_isolated_environment_and_keeps_to_it() {
 
 /// Presses a button that ends its sign-in; gives the page that the browser comes to.
 async fn end(person: &Person<'_>, button: &str) -> Page {
-    let page = person.get(TRY).await;
-    let fields = form(&page, button);
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let location =
-        person.send(TRY, &fields).await.location.unwrap_or_else(|| panic!("{button} leads nowhere"));
+    let (location, _) = click(person, TRY, button).await;
     if location.contains("/dashboard/try/callback?") {
         result(person, &location).await
     } else {
@@ -233,12 +234,9 @@ async fn one_click_leads_to_each_failure() {
 async fn after_a_failure_the_same_browser_signs_in_still() {
     let server = TestServer::start().await;
     let person = server.person();
-    let button = "Try: wrong code";
-    let fields = form(&person.get(TRY).await, button);
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let sign_in = person.send(TRY, &fields).await.location.unwrap();
-    let sign_in = sign_in.split('?').next().unwrap().to_owned();
-    let callback = prove(&person, (sign_in, "ada+wrong-code@example.com".to_owned())).await;
+    let (refused, email) = click(&person, TRY, "Try: wrong code").await;
+    let sign_in = refused.split('?').next().unwrap().to_owned();
+    let callback = prove(&person, (sign_in, email)).await;
     let page = result(&person, &callback).await;
     assert_eq!((page.alert(), complaints(&page)), (String::new(), vec![]));
 }
