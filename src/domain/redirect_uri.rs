@@ -193,7 +193,9 @@ pub(super) fn parse_loopback(text: &str) -> Option<Url> {
     }
     let url = Url::parse(text).ok()?;
     let plain = url.scheme() == "http" && url.username().is_empty() && url.password().is_none();
-    (plain && is_loopback(&url)).then_some(url)
+    // What is refused in production includes `localhost.`; what is allowed here has only the usual spelling.
+    let from_root = url.domain().is_some_and(|name| name.ends_with('.'));
+    (plain && !from_root && is_loopback(&url)).then_some(url)
 }
 
 /// The same text but for the port (RFC 8252 §7.3), on loopback. Other spellings of one address are other URIs.
@@ -407,6 +409,9 @@ mod tests {
             "http://loc\u{2460}lhost/cb",
             "http://\u{ff11}27.0.0.1/cb",
             "http://%6cocalhost:3000/cb",
+            "http://localhost.:3000/cb",
+            "http://app.localhost./cb",
+            "http://localhost../cb",
         ] {
             assert!(!check_redirect_uri(&c, uri, Mode::Development, false).is_allowed(), "{uri}");
         }
